@@ -1,0 +1,67 @@
+//! `bailiwick`: flags → library call → text or JSON. No logic lives here; one file per command.
+
+mod commands;
+#[allow(dead_code, reason = "used by the commands as they arrive")]
+mod home;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The control layer for AI agents: see what they can reach, decide what they may do, prove what they did.
+#[derive(Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    /// Where Bailiwick keeps its keys, policies, store and ledger.
+    #[arg(long, global = true, env = "BAILIWICK_HOME", value_name = "DIR", hide_env_values = true)]
+    home: Option<std::path::PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Up(commands::up::Args),
+    Scan(commands::scan::Args),
+    Protect(commands::protect::Args),
+    Unprotect(commands::unprotect::Args),
+    Mcp(commands::mcp::Args),
+    Hook(commands::hook::Args),
+    Approve(commands::approve::Args),
+    Policy(commands::policy::Args),
+    Ledger(commands::ledger::Args),
+    Mandate(commands::mandate::Args),
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = home::Home::resolve(cli.home).and_then(|home| match cli.command {
+        Command::Up(args) => commands::up::run(&args, &home),
+        Command::Scan(args) => commands::scan::run(&args, &home),
+        Command::Protect(args) => commands::protect::run(&args, &home),
+        Command::Unprotect(args) => commands::unprotect::run(&args, &home),
+        Command::Mcp(args) => commands::mcp::run(&args, &home),
+        Command::Hook(args) => commands::hook::run(&args, &home),
+        Command::Approve(args) => commands::approve::run(&args, &home),
+        Command::Policy(args) => commands::policy::run(&args, &home),
+        Command::Ledger(args) => commands::ledger::run(&args, &home),
+        Command::Mandate(args) => commands::mandate::run(&args, &home),
+        Command::Completions(args) => commands::completions::run(&args),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("bailiwick: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// The command line, for completions.
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}

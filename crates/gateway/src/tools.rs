@@ -1,0 +1,5 @@
+//! What is known of the tools behind the gateway.
+
+mod infer;
+
+pub use infer::infer;

@@ -1,0 +1,14 @@
+//! One graph of what agents are meant to reach, can reach and did reach.
+//!
+//! Pure: no IO, no clock, no async. Connectors emit [`Observation`]s, [`Graph::build`] joins them,
+//! [`rules`] turn the graph into [`Finding`]s. Nothing here reads a file or knows a client's format;
+//! see the crate `connect` for that.
+
+pub mod finding;
+pub mod model;
+pub mod observation;
+pub mod rules;
+
+pub use finding::{Factor, Finding, Severity, Step};
+pub use model::{Entity, Graph, Relation};
+pub use observation::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind};

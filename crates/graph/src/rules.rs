@@ -1,0 +1,1 @@
+//! One file per rule. `RULES` is the whole list.

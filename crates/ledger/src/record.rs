@@ -1,0 +1,216 @@
+//! The records. The wire format is `spec/record.md`; an entry's bytes are its canonical JSON (RFC 8785).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of the record format: 1.
+    pub v: u32,
+    /// When it was recorded, UTC.
+    pub time: Timestamp,
+    /// What is recorded.
+    #[serde(flatten)]
+    pub record: Record,
+    /// Fields that this version does not know; kept, so that the bytes and the hash survive a rewrite.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// What an entry records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// A decision, with everything it used. Written and durable before anything is done.
+    Intent(Intent),
+    /// What came of a permitted intent.
+    Outcome(Outcome),
+    /// A human is asked.
+    Asked(Asked),
+    /// A human answered.
+    Answered(Answered),
+    /// An ask ended without an answer.
+    Expired {
+        /// The ask's entry.
+        ask: u64,
+    },
+    /// Something that an agent was not shown.
+    Withheld {
+        /// The agent's session.
+        session: String,
+        /// The server.
+        server: String,
+        /// The tools, resources or prompts left out of a list.
+        names: Vec<String>,
+        /// Why.
+        because: String,
+    },
+    /// A user's prompt entered a session. The text is a payload.
+    Prompt {
+        /// The session.
+        session: String,
+        /// The text.
+        payload: Payload,
+    },
+    /// Definitions of a server's tools were seen, pinned or changed.
+    Tools {
+        /// The server.
+        server: String,
+        /// Tool name and digest of the raw definition.
+        pins: Vec<(String, String)>,
+        /// `pinned`, `changed` or `approved`.
+        status: String,
+    },
+    /// A new snapshot of policies, schema and facts took effect. Its source is stored by its digest.
+    Snapshot {
+        /// The snapshot id.
+        snapshot: String,
+        /// Who or what caused it.
+        by: String,
+    },
+    /// A scan finished.
+    Scan {
+        /// Digest of the observations.
+        digest: String,
+        /// Counts by entity kind, and of findings by severity.
+        counts: Map<String, Value>,
+    },
+    /// Somebody signed in to the console.
+    SignIn {
+        /// How.
+        method: String,
+        /// From where.
+        from: String,
+    },
+    /// A client's configuration was changed by `protect` or `unprotect`.
+    Configuration {
+        /// The file.
+        path: String,
+        /// What was done.
+        change: String,
+        /// Digest of the bytes before.
+        before: String,
+        /// Digest of the bytes after.
+        after: String,
+    },
+    /// The log itself: started, recovered, sealed, key rotated.
+    Log {
+        /// What happened.
+        event: String,
+        /// Details, by name.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        details: Map<String, Value>,
+    },
+}
+
+/// A decision, with everything it used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// `policy::Action`, complete.
+    pub action: Value,
+    /// `policy::Decision`, complete.
+    pub decision: Value,
+    /// The snapshot id that the decision was made under.
+    pub snapshot: String,
+    /// The time given to `decide`.
+    pub now: Timestamp,
+    /// The session.
+    pub session: String,
+    /// The call's number within its session and server, from 1, without gaps.
+    pub sequence: u64,
+    /// The ask whose approval this uses up, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u64>,
+}
+
+/// What came of a permitted intent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The intent's entry.
+    pub intent: u64,
+    /// How it ended.
+    pub status: Status,
+    /// The result, kept outside the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
+    /// Labels of the result, as `policy` defines them.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub labels: Value,
+    /// From the permit to the last byte, in microseconds.
+    pub duration_us: u64,
+    /// Size of the result in bytes.
+    pub size_bytes: u64,
+}
+
+/// How an act ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The upstream answered with a result.
+    Ok,
+    /// The upstream answered with an error.
+    Error,
+    /// The caller cancelled, or went away.
+    Cancelled,
+    /// The upstream did not answer in time.
+    TimedOut,
+    /// A crash: nobody knows.
+    Unknown,
+}
+
+/// Bytes kept outside the log: the entry holds a salted digest, so that they can be erased and every
+/// proof still holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// SHA-256 over salt and bytes, in hex.
+    pub digest: String,
+    /// Whose data it is: the key that erases it.
+    pub subject: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+}
+
+/// A human is asked to approve an exact action.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The intent whose decision was Ask.
+    pub intent: u64,
+    /// Digest of what the approval binds: caller, delegation chain, server, tool pin, canonical
+    /// arguments and snapshot.
+    pub binding: String,
+    /// The ask groups.
+    pub groups: Vec<String>,
+    /// When the ask expires.
+    pub expires: Timestamp,
+    /// What the approver is shown, in one or two sentences.
+    pub summary: String,
+}
+
+/// A human's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The ask's entry.
+    pub ask: u64,
+    /// Whether it is approved.
+    pub approved: bool,
+    /// For how much.
+    pub scope: Scope,
+    /// Who answered, and how they were known.
+    pub by: String,
+    /// The binding of the ask, repeated: an answer to another action is no answer.
+    pub binding: String,
+    /// Random, so that two answers never have the same bytes.
+    pub nonce: String,
+}
+
+/// How much an answer covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This exact call, once.
+    Once,
+    /// The same groups, tool and security-relevant arguments for the rest of the session.
+    Session,
+}

@@ -1,0 +1,138 @@
+//! Labels: who could have written a value, who may read it, and where it came from.
+//!
+//! Both orders run from harmless to harmful, so that joining labels is `max` and an absent label must
+//! never be read as the harmless end: what nobody labelled is [`Integrity::Anyone`].
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// Who could have written a value. Ordered from most to least trusted; a join is the maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Integrity {
+    /// The user, or the operator's own configuration.
+    Trusted,
+    /// The system itself: an id it assigned, a number it computed.
+    FirstParty,
+    /// A known outside party.
+    ThirdParty,
+    /// Anyone at all.
+    Anyone,
+}
+
+/// Who may read a value. Ordered from least to most protected; a join is the maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidentiality {
+    /// Everyone.
+    Public,
+    /// The organisation.
+    Internal,
+    /// Those who need it.
+    Confidential,
+    /// Nobody but its holder: keys, passwords.
+    Secret,
+}
+
+/// A class of data that law or contract protects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataClass {
+    /// About a natural person.
+    Personal,
+    /// Card, account and payment data.
+    Payment,
+    /// A key, token or password.
+    Credential,
+}
+
+/// Where a value was seen first: an entry of the session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The ledger entry whose outcome carried the value; absent for what the user said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    /// The server, tool or speaker, as `server/tool`, `user` or `model`.
+    pub source: String,
+    /// The field within the result, as a JSON pointer; absent for plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// The label of one value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Who could have written it.
+    pub integrity: Integrity,
+    /// Who may read it.
+    pub confidentiality: Confidentiality,
+    /// Protected classes of data in it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub classes: BTreeSet<DataClass>,
+    /// Where it came from, at most a handful, the most harmful first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
+}
+
+/// Why an argument matters to security.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Who receives.
+    Recipient,
+    /// Where to: a URL, host or channel.
+    Destination,
+    /// Whose account.
+    Account,
+    /// Which file or folder.
+    Path,
+    /// What is executed.
+    Command,
+    /// What is searched or asked of a data store.
+    Query,
+    /// How much.
+    Amount,
+    /// Who may do what from now on.
+    Permission,
+    /// Which existing object.
+    Target,
+    /// Free text or data that is written or sent.
+    Content,
+    /// None of these.
+    Other,
+}
+
+/// The label of one argument of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArgumentLabel {
+    /// The argument, as a JSON pointer into the arguments.
+    pub pointer: String,
+    /// Why it matters.
+    pub role: Role,
+    /// Whether the user's own words name this value.
+    pub named_by_user: bool,
+    /// Its label, derived from where its value was seen.
+    pub label: Label,
+}
+
+/// What the session has seen so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLabels {
+    /// The least trusted value that has entered.
+    pub integrity: Integrity,
+    /// The most protected value that has entered.
+    pub confidentiality: Confidentiality,
+    /// Protected classes that have entered.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub classes: BTreeSet<DataClass>,
+}
+
+/// All labels that an action carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Labels {
+    /// One for each leaf of the arguments, in document order.
+    pub arguments: Vec<ArgumentLabel>,
+    /// The session's.
+    pub session: SessionLabels,
+}

@@ -1,0 +1,20 @@
+//! Decides. Cedar policies and facts are compiled into a [`Snapshot`]; [`decide`] judges an [`Action`]
+//! under it and answers a [`Decision`].
+//!
+//! Pure: no IO, no clock, no async; `now` is an argument. Given the same snapshot, action and time the
+//! decision is the same bit for bit, which is what `ledger verify --recompute` relies on.
+//!
+//! INVARIANT: absence denies. No policy, an unparsable policy, an evaluation error, an unknown tool:
+//! each is [`Effect::Deny`].
+
+pub mod action;
+pub mod decision;
+pub mod label;
+pub mod snapshot;
+pub mod tool;
+
+pub use action::{Action, Door, Principal, Verb};
+pub use decision::{Decision, Effect, Reason};
+pub use label::{ArgumentLabel, Confidentiality, DataClass, Integrity, Label, Labels, Origin, Role, SessionLabels};
+pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source, decide};
+pub use tool::{EffectKind, ToolFacts, ToolId};
