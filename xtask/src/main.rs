@@ -1,2 +1,40 @@
-//! The gate.
-fn main() {}
+//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench`.
+
+mod bench;
+mod console;
+mod run;
+mod test;
+mod tidy;
+mod tools;
+mod up;
+
+use clap::{Parser, Subcommand};
+
+/// Build, test and measure Bailiwick.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Up(up::Args),
+    Test(test::Args),
+    /// Everything that must hold before a change lands: formatting, lints, tests.
+    Ci,
+    /// The house rules that the compiler does not know.
+    Tidy,
+    Bench(bench::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Up(args) => up::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Ci => test::ci(),
+        Task::Tidy => tidy::run(),
+        Task::Bench(args) => bench::run(&args),
+    }
+}

@@ -1,0 +1,20 @@
+//! Measurements over the product's own crates: `cargo xtask bench NAME` runs this in release.
+//!
+//! One file per benchmark, each `pub(crate) struct Args` and `pub(crate) fn run(&Args) -> anyhow::Result<()>`.
+//! Every figure is printed beside what it is compared with in the same run, with errors counted and results checked.
+
+use clap::{Parser, Subcommand};
+
+/// Measure Bailiwick beside its peers and limits.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().bench {}
+}

@@ -1,0 +1,17 @@
+//! `cargo xtask bench`: builds the package `bench` in release and runs it.
+
+use crate::run;
+
+/// Measure: `flow`, `gateway`, `graph`, `ledger` … (`cargo xtask bench -- --help` lists them).
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The benchmark and its options.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    // Benchmarks that start the gateway start the real binary.
+    run::run(run::cargo().args(["build", "--release", "--quiet", "--package", "cli"]))?;
+    run::run(run::cargo().args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&args.words))
+}
