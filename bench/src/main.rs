@@ -3,6 +3,8 @@
 //! One file per benchmark, each `pub(crate) struct Args` and `pub(crate) fn run(&Args) -> anyhow::Result<()>`.
 //! Every figure is printed beside what it is compared with in the same run, with errors counted and results checked.
 
+mod disk;
+
 use clap::{Parser, Subcommand};
 
 /// Measure Bailiwick beside its peers and limits.
@@ -13,8 +15,12 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Bench {}
+enum Bench {
+    Disk(disk::Args),
+}
 
 fn main() -> anyhow::Result<()> {
-    match Cli::parse().bench {}
+    match Cli::parse().bench {
+        Bench::Disk(args) => disk::run(&args),
+    }
 }
