@@ -1,6 +1,6 @@
 //! Labels: where each value of a session came from, and what that says about an argument.
 
-use policy::{Confidentiality, Integrity, Labels, SessionLabels, ToolFacts};
+use policy::{Confidentiality, Integrity, Labels, Request, SessionLabels, ToolFacts};
 use serde_json::Value;
 
 /// What one session has seen. Bounded.
@@ -21,6 +21,6 @@ impl Session {
             confidentiality: Confidentiality::Internal,
             classes: std::collections::BTreeSet::new(),
         };
-        Labels { arguments: Vec::new(), session }
+        Labels { arguments: Vec::new(), request: Request::Unheard, session }
     }
 }

@@ -97,10 +97,44 @@ pub enum Role {
     Permission,
     /// Which existing object.
     Target,
+    /// A link or address that stands inside content.
+    Link,
     /// Free text or data that is written or sent.
     Content,
     /// None of these.
     Other,
+}
+
+/// Who chose a value: the answer that policies about untrusted choices rest on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// The user's own words name it.
+    User,
+    /// The user's words point at the place it stands in, and nothing else in that place competes with it.
+    Delegated,
+    /// A system of record holds it in a field of its own (an id, a sender), where nobody can write an instruction.
+    System,
+    /// It was seen nowhere: the model made it.
+    Model,
+    /// It stands in text that somebody else wrote. The default: what nobody judged is untrusted.
+    #[default]
+    Untrusted,
+}
+
+/// Whether the user's words ask for this kind of action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// They do.
+    Named,
+    /// They ask to do what some place says.
+    Delegated,
+    /// The user's words did not reach this door.
+    #[default]
+    Unheard,
+    /// They do not.
+    Unnamed,
 }
 
 /// The label of one argument of a call.
@@ -112,6 +146,9 @@ pub struct ArgumentLabel {
     pub role: Role,
     /// Whether the user's own words name this value.
     pub named_by_user: bool,
+    /// Who chose it.
+    #[serde(default)]
+    pub choice: Choice,
     /// Its label, derived from where its value was seen.
     pub label: Label,
 }
@@ -133,6 +170,9 @@ pub struct SessionLabels {
 pub struct Labels {
     /// One for each leaf of the arguments, in document order.
     pub arguments: Vec<ArgumentLabel>,
+    /// Whether the user asked for this kind of action.
+    #[serde(default)]
+    pub request: Request,
     /// The session's.
     pub session: SessionLabels,
 }

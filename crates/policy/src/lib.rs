@@ -15,6 +15,8 @@ pub mod tool;
 
 pub use action::{Action, Door, Principal, Verb};
 pub use decision::{Decision, Effect, Reason};
-pub use label::{ArgumentLabel, Confidentiality, DataClass, Integrity, Label, Labels, Origin, Role, SessionLabels};
+pub use label::{
+    ArgumentLabel, Choice, Confidentiality, DataClass, Integrity, Label, Labels, Origin, Request, Role, SessionLabels,
+};
 pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source, decide};
 pub use tool::{EffectKind, ToolFacts, ToolId};
