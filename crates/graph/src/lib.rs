@@ -4,11 +4,16 @@
 //! [`rules`] turn the graph into [`Finding`]s. Nothing here reads a file or knows a client's format;
 //! see the crate `connect` for that.
 
+pub mod behaviour;
+pub mod export;
 pub mod finding;
+pub mod frameworks;
 pub mod model;
 pub mod observation;
 pub mod rules;
+pub mod text;
 
-pub use finding::{Factor, Finding, Severity, Step};
+pub use export::Report;
+pub use finding::{Citation, Factor, FactorName, Finding, Severity, Step};
 pub use model::{Entity, Graph, Relation};
-pub use observation::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind};
+pub use observation::{Basis, EntityId, EntityKind, Evidence, Fact, Looked, Observation, Props, RelationKind, Unread};

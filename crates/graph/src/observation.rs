@@ -59,6 +59,37 @@ pub struct Evidence {
     pub basis: Basis,
 }
 
+impl Evidence {
+    /// `source:line`, or the source where there is no line.
+    pub fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.source),
+            None => self.source.clone(),
+        }
+    }
+}
+
+/// A source that is there and could not be read, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Unread {
+    /// A file path or the name of an API object.
+    pub source: String,
+    /// The line in the file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Why not.
+    pub reason: String,
+}
+
+/// A source that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Looked {
+    /// A file path or the name of an API object.
+    pub source: String,
+    /// Whether it is there.
+    pub found: bool,
+}
+
 /// Whether a fact was read as such or concluded from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

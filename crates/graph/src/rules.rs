@@ -1,1 +1,175 @@
-//! One file per rule. `RULES` is the whole list.
+//! One file per rule. [`RULES`] is the whole list, [`run`] applies it.
+//!
+//! A rule is a flat value: what it is called, why it matters, what to do, one example that fires, one
+//! that stays silent, and a pure function from the graph to its matches. Examples are in the text form
+//! of [`crate::text`]; one test runs them all and another holds the pages in `docs/rules` to them.
+
+mod assess;
+mod remote_over_http;
+mod secret_in_config;
+mod unpinned_server;
+mod url;
+
+use crate::finding::{Factor, Finding, Severity, Step};
+use crate::frameworks::{Cite, citations};
+use crate::model::Graph;
+use crate::observation::{EntityId, Evidence, RelationKind};
+
+/// Every rule, in the order of the documentation.
+pub const RULES: &[Rule] = &[secret_in_config::RULE, unpinned_server::RULE, remote_over_http::RULE];
+
+/// Something worth knowing about a graph.
+pub struct Rule {
+    /// Stable id, in words between hyphens.
+    pub id: &'static str,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// Why it matters: what someone could do with it.
+    pub why: &'static str,
+    /// What to do in general; a finding says what to do in its case.
+    pub fix: &'static str,
+    /// What it means in the published frameworks.
+    pub cites: &'static [Cite],
+    /// A graph in which it fires.
+    pub fires: &'static str,
+    /// A graph near to that one in which it must not.
+    pub silent: &'static str,
+    /// The rule itself.
+    pub check: fn(&Graph) -> Vec<Match>,
+}
+
+/// One place where a rule holds.
+pub struct Match {
+    /// What the match is about.
+    pub subject: EntityId,
+    /// Tells apart several matches on one subject; empty if there can be only one.
+    pub part: String,
+    /// One sentence naming the things concerned.
+    pub message: String,
+    /// What makes it bad.
+    pub factors: Vec<Factor>,
+    /// The witness.
+    pub path: Vec<Step>,
+    /// The one entity on which several steps rest.
+    pub choke_point: Option<EntityId>,
+    /// What to do here.
+    pub fix: String,
+}
+
+/// Applies every rule: the worst findings first, then by id. The graph alone decides the result.
+pub fn run(graph: &Graph) -> Vec<Finding> {
+    run_some(graph, RULES.iter())
+}
+
+/// Applies some rules.
+pub fn run_some<'a>(graph: &Graph, rules: impl Iterator<Item = &'a Rule>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = rules.flat_map(|rule| rule.apply(graph)).collect();
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
+    findings
+}
+
+/// The rule of this id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.id == id)
+}
+
+impl Rule {
+    fn apply(&self, graph: &Graph) -> Vec<Finding> {
+        (self.check)(graph).into_iter().map(|found| self.finding(found)).collect()
+    }
+
+    fn finding(&self, found: Match) -> Finding {
+        let part = if found.part.is_empty() { String::new() } else { format!("/{}", found.part) };
+        Finding {
+            id: format!("{}@{}{part}", self.id, found.subject),
+            rule: self.id.to_owned(),
+            message: found.message,
+            severity: Severity::from_factors(&found.factors),
+            factors: found.factors,
+            subject: found.subject,
+            path: found.path,
+            choke_point: found.choke_point,
+            fix: found.fix,
+            frameworks: citations(self.cites),
+        }
+    }
+}
+
+/// The step at an entity where a path begins.
+fn start(graph: &Graph, at: u32) -> Option<Step> {
+    let entity = graph.entity(at)?;
+    Some(Step {
+        entity: entity.id.clone(),
+        name: entity.name.clone(),
+        via: None,
+        note: None,
+        evidence: entity.evidence.clone(),
+    })
+}
+
+/// The step over a relation, with the relation's evidence.
+fn step(graph: &Graph, from: u32, kind: RelationKind, to: u32) -> Option<Step> {
+    let (entity, relation) = (graph.entity(to)?, graph.relation(from, kind, to)?);
+    Some(Step {
+        entity: entity.id.clone(),
+        name: entity.name.clone(),
+        via: Some(kind),
+        note: None,
+        evidence: relation.evidence.clone(),
+    })
+}
+
+/// `file:line` of the first evidence, for sentences.
+fn place(evidence: &[Evidence]) -> String {
+    evidence.first().map(Evidence::place).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::text;
+
+    #[test]
+    fn every_rule_fires_on_its_example_and_is_silent_on_its_counter_example() {
+        for rule in RULES {
+            let fires = rule.apply(&text::parse(rule.fires).unwrap());
+            assert!(!fires.is_empty(), "{} does not fire", rule.id);
+            for finding in &fires {
+                assert!(finding.path.iter().all(|step| !step.evidence.is_empty()), "{} has no evidence", rule.id);
+                assert!(
+                    !finding.path.is_empty() && !finding.fix.is_empty() && !finding.factors.is_empty(),
+                    "{}",
+                    rule.id
+                );
+            }
+            let silent: Vec<_> = rule.apply(&text::parse(rule.silent).unwrap());
+            assert!(silent.is_empty(), "{} should be silent: {silent:#?}", rule.id);
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_among_rules_and_among_findings() {
+        let rules: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
+        assert_eq!(rules.len(), RULES.len());
+        let all: String = RULES.iter().flat_map(|rule| [rule.fires, "\n"]).collect();
+        let findings = run(&text::parse(&all).unwrap());
+        let ids: BTreeSet<_> = findings.iter().map(|finding| &finding.id).collect();
+        assert_eq!(ids.len(), findings.len());
+    }
+
+    #[test]
+    fn every_citation_exists_in_its_edition() {
+        for rule in RULES {
+            for cite in rule.cites {
+                assert!(!citations(&[*cite]).is_empty(), "{}: {cite:?}", rule.id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_graph_has_no_finding() {
+        assert_eq!(run(&Graph::default()), []);
+    }
+}

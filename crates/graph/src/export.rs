@@ -1,0 +1,59 @@
+//! A report in the forms that others read: pure functions from a [`Report`] to text.
+
+mod json;
+
+use serde::{Deserialize, Serialize};
+
+pub use json::json;
+
+use crate::finding::Finding;
+use crate::model::Graph;
+use crate::observation::{Looked, Unread};
+
+/// The result of one scan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of this form; see `spec/report.md`.
+    pub format: u32,
+    /// The version of Bailiwick that made it.
+    pub version: String,
+    /// When the scan was made, RFC 3339.
+    pub at: String,
+    /// What was found, the worst first.
+    pub findings: Vec<Finding>,
+    /// What is there and could not be read.
+    pub unread: Vec<Unread>,
+    /// What was looked for.
+    pub looked: Vec<Looked>,
+    /// What was seen.
+    pub graph: Graph,
+}
+
+/// The version of the JSON form.
+pub const FORMAT: u32 = 1;
+
+impl Report {
+    /// A report in stable order.
+    pub fn new(version: &str, at: &str, graph: Graph, findings: Vec<Finding>) -> Self {
+        Self {
+            format: FORMAT,
+            version: version.to_owned(),
+            at: at.to_owned(),
+            findings,
+            unread: Vec::new(),
+            looked: Vec::new(),
+            graph,
+        }
+    }
+
+    /// With what was looked for and what of it could not be read.
+    pub fn with_sources(mut self, mut unread: Vec<Unread>, mut looked: Vec<Looked>) -> Self {
+        unread.sort();
+        unread.dedup();
+        looked.sort();
+        looked.dedup();
+        self.unread = unread;
+        self.looked = looked;
+        self
+    }
+}

@@ -1,0 +1,124 @@
+//! The factors that rules share, each with its reason.
+//!
+//! What is not known counts as more than half: absence of evidence is not safety, and it is not proof either.
+
+use crate::behaviour::{self, Behaviour};
+use crate::finding::{Factor, FactorName};
+use crate::model::{Entity, Graph};
+use crate::observation::{EntityKind, RelationKind};
+
+pub(super) fn factor(name: FactorName, value: f64, because: impl Into<String>) -> Factor {
+    Factor { name, value, because: because.into() }
+}
+
+/// Who gets what a configuration says: a project's file travels with the repository.
+pub(super) fn reach_of_config(entity: &Entity) -> Factor {
+    let (value, because) = match entity.text("scope") {
+        Some("project" | "workspace" | "local") => (1.0, "the file lies in a project and travels with it"),
+        Some("system" | "enterprise" | "managed") => (1.0, "every user of this machine has it"),
+        Some("user" | "global") => (0.7, "it is in one user's configuration"),
+        Some("plugin") => (0.8, "a plugin brings it"),
+        _ => (0.7, "where the configuration applies is not known"),
+    };
+    factor(FactorName::Reach, value, because)
+}
+
+/// What a server could do in the worst case.
+pub(super) fn privilege_of_server(graph: &Graph, server: u32) -> Factor {
+    let all = behaviour::of_server(graph, server);
+    let does = |wanted: Behaviour| all.iter().find(|placed| placed.sign.behaviour == wanted);
+    let levels = [
+        (Behaviour::Executes, 1.0),
+        (Behaviour::Pays, 1.0),
+        (Behaviour::Destroys, 0.9),
+        (Behaviour::Writes, 0.8),
+        (Behaviour::SendsOut, 0.8),
+        (Behaviour::ReadsSensitive, 0.7),
+    ];
+    let worst = levels.into_iter().find_map(|(behaviour, value)| does(behaviour).map(|_| (behaviour, value)));
+    match worst {
+        Some((behaviour, value)) => factor(FactorName::Privilege, value, format!("it {}", behaviour.as_str())),
+        None if behaviour::tools_known(graph, server) => {
+            factor(FactorName::Privilege, 0.4, "none of its tools is known to change or send anything")
+        }
+        None if runs_locally(graph, server) => {
+            factor(FactorName::Privilege, 0.8, "it runs as a process with the user's own rights")
+        }
+        None => factor(FactorName::Privilege, 0.6, "its tools were not asked"),
+    }
+}
+
+fn runs_locally(graph: &Graph, server: u32) -> bool {
+    graph.entity(server).and_then(|server| server.text("transport")) == Some("stdio")
+}
+
+/// What lies behind a server: credentials and folders.
+pub(super) fn sensitivity_of_server(graph: &Graph, server: u32) -> Factor {
+    let credentials = graph.targets(server, RelationKind::Holds).count();
+    let wide = graph.targets(server, RelationKind::Reaches).find(|(_, path)| is_wide(path));
+    match (credentials, wide) {
+        (0, Some((_, path))) => factor(FactorName::Sensitivity, 0.9, format!("it reaches `{}`", path.name)),
+        (0, None) => factor(FactorName::Sensitivity, 0.5, "it holds no credential that was found"),
+        (1, _) => factor(FactorName::Sensitivity, 0.9, "it holds a credential"),
+        (many, _) => factor(FactorName::Sensitivity, 0.9, format!("it holds {many} credentials")),
+    }
+}
+
+/// Whether a path entity stands for a whole home or a whole file system.
+pub(super) fn is_wide(path: &Entity) -> bool {
+    path.id.kind == EntityKind::Path && matches!(path.text("breadth"), Some("root" | "home"))
+}
+
+/// Who can write what the agent reads.
+pub(super) fn input_trust_of_agent(graph: &Graph, agent: u32) -> Factor {
+    let all = behaviour::of_agent(graph, agent);
+    let untrusted = all.iter().find(|placed| placed.sign.behaviour == Behaviour::ReadsUntrusted);
+    let unknown = || graph.targets(agent, RelationKind::Uses).any(|(server, _)| !behaviour::tools_known(graph, server));
+    match untrusted.and_then(|placed| graph.entity(placed.at)) {
+        Some(source) => {
+            factor(FactorName::InputTrust, 1.0, format!("`{}` brings in what outsiders write", source.name))
+        }
+        None if unknown() => factor(FactorName::InputTrust, 0.7, "not every tool that the agent reads from is known"),
+        None => factor(FactorName::InputTrust, 0.5, "no source of outsiders' text is known"),
+    }
+}
+
+/// The same over every agent that uses a server: the worst of them.
+pub(super) fn input_trust_of_server(graph: &Graph, server: u32) -> Factor {
+    let agents = graph.sources(server, RelationKind::Uses);
+    let all = agents.map(|(agent, _)| input_trust_of_agent(graph, agent));
+    all.max_by(|a, b| a.value.total_cmp(&b.value))
+        .unwrap_or_else(|| factor(FactorName::InputTrust, 0.5, "no agent that uses it is known"))
+}
+
+/// What stands in the way of a server's misuse, if anything.
+pub(super) fn controls_of_server(server: &Entity) -> Vec<Factor> {
+    let mut controls = Vec::new();
+    if server.flag("protected") == Some(true) {
+        controls.push(factor(FactorName::Control, 0.3, "its calls pass the Bailiwick gateway"));
+    }
+    if !behaviour::enabled(server) {
+        controls.push(factor(FactorName::Control, 0.5, "the configuration has it switched off"));
+    }
+    controls
+}
+
+/// The four factors of a server and its controls; a rule replaces the ones that it knows better.
+pub(super) fn server_factors(graph: &Graph, at: u32, server: &Entity) -> Vec<Factor> {
+    let mut factors = vec![
+        reach_of_config(server),
+        privilege_of_server(graph, at),
+        sensitivity_of_server(graph, at),
+        input_trust_of_server(graph, at),
+    ];
+    factors.extend(controls_of_server(server));
+    factors
+}
+
+/// Replaces the factor of the same name.
+pub(super) fn with(mut factors: Vec<Factor>, known: Factor) -> Vec<Factor> {
+    factors.retain(|factor| factor.name != known.name);
+    factors.push(known);
+    factors.sort_by_key(|factor| factor.name);
+    factors
+}
