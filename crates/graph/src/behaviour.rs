@@ -285,10 +285,7 @@ const BY_WORDS: &[ByWords] = &[
             "web",
             "webpage",
             "website",
-            "url",
-            "page",
             "internet",
-            "html",
             "rss",
             "feed",
             "email",
@@ -302,10 +299,21 @@ const BY_WORDS: &[ByWords] = &[
             "discussion",
             "tweet",
             "news",
-            "browser",
             "transcript",
         ],
         arguments: &["url", "uri", "link"],
+    },
+    ByWords {
+        behaviour: Behaviour::ReadsUntrusted,
+        verbs: &["fetch", "browse", "navigate", "crawl", "scrape", "visit", "open"],
+        nouns: &["page", "url", "site", "html", "browser", "link"],
+        arguments: &[],
+    },
+    ByWords {
+        behaviour: Behaviour::ReadsSensitive,
+        verbs: &["execute", "run"],
+        nouns: &["sql", "query"],
+        arguments: &["sql", "query"],
     },
     ByWords {
         behaviour: Behaviour::ReadsSensitive,
@@ -377,10 +385,8 @@ const BY_WORDS: &[ByWords] = &[
     },
     ByWords {
         behaviour: Behaviour::SendsOut,
-        verbs: &[
-            "fetch", "browse", "navigate", "request", "download", "visit", "open", "crawl", "scrape", "get", "curl",
-        ],
-        nouns: &["url", "webpage", "website", "http", "browser"],
+        verbs: &["fetch", "browse", "navigate", "request", "visit", "open", "crawl", "scrape", "curl"],
+        nouns: &["url", "webpage", "website", "page", "http", "browser"],
         arguments: &["url", "uri"],
     },
     ByWords {

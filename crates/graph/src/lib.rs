@@ -10,6 +10,7 @@ pub mod finding;
 pub mod frameworks;
 pub mod model;
 pub mod observation;
+pub mod poison;
 pub mod rules;
 pub mod text;
 

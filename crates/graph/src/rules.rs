@@ -4,9 +4,16 @@
 //! that stays silent, and a pure function from the graph to its matches. Examples are in the text form
 //! of [`crate::text`]; one test runs them all and another holds the pages in `docs/rules` to them.
 
+mod agent_without_owner;
 mod assess;
+mod broad_filesystem_scope;
+mod hidden_instructions;
+mod lethal_trifecta;
 mod remote_over_http;
+mod remote_without_auth;
 mod secret_in_config;
+mod secret_reused;
+mod tool_name_collision;
 mod unpinned_server;
 mod url;
 
@@ -16,7 +23,18 @@ use crate::model::Graph;
 use crate::observation::{EntityId, Evidence, RelationKind};
 
 /// Every rule, in the order of the documentation.
-pub const RULES: &[Rule] = &[secret_in_config::RULE, unpinned_server::RULE, remote_over_http::RULE];
+pub const RULES: &[Rule] = &[
+    secret_in_config::RULE,
+    unpinned_server::RULE,
+    remote_over_http::RULE,
+    remote_without_auth::RULE,
+    broad_filesystem_scope::RULE,
+    agent_without_owner::RULE,
+    secret_reused::RULE,
+    tool_name_collision::RULE,
+    hidden_instructions::RULE,
+    lethal_trifecta::RULE,
+];
 
 /// Something worth knowing about a graph.
 pub struct Rule {
@@ -117,6 +135,23 @@ fn step(graph: &Graph, from: u32, kind: RelationKind, to: u32) -> Option<Step> {
         note: None,
         evidence: relation.evidence.clone(),
     })
+}
+
+impl Step {
+    /// The step with a word on what it adds.
+    fn noted(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
+}
+
+/// The first of some items in a sentence, and how many more there are.
+fn few(items: &[String], max: usize) -> String {
+    let shown = items.get(..max.min(items.len())).unwrap_or_default().join(", ");
+    match items.len().saturating_sub(max) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// `file:line` of the first evidence, for sentences.

@@ -23,20 +23,22 @@ pub(super) fn reach_of_config(entity: &Entity) -> Factor {
     factor(FactorName::Reach, value, because)
 }
 
+/// How much each behaviour can do, the worst first.
+const LEVELS: &[(Behaviour, f64)] = &[
+    (Behaviour::Executes, 1.0),
+    (Behaviour::Pays, 1.0),
+    (Behaviour::Destroys, 0.9),
+    (Behaviour::Writes, 0.8),
+    (Behaviour::SendsOut, 0.8),
+    (Behaviour::ReadsSensitive, 0.7),
+    (Behaviour::ReadsUntrusted, 0.5),
+];
+
 /// What a server could do in the worst case.
 pub(super) fn privilege_of_server(graph: &Graph, server: u32) -> Factor {
     let all = behaviour::of_server(graph, server);
-    let does = |wanted: Behaviour| all.iter().find(|placed| placed.sign.behaviour == wanted);
-    let levels = [
-        (Behaviour::Executes, 1.0),
-        (Behaviour::Pays, 1.0),
-        (Behaviour::Destroys, 0.9),
-        (Behaviour::Writes, 0.8),
-        (Behaviour::SendsOut, 0.8),
-        (Behaviour::ReadsSensitive, 0.7),
-    ];
-    let worst = levels.into_iter().find_map(|(behaviour, value)| does(behaviour).map(|_| (behaviour, value)));
-    match worst {
+    let does = |wanted: Behaviour| all.iter().any(|placed| placed.sign.behaviour == wanted);
+    match LEVELS.iter().copied().find(|(behaviour, _)| does(*behaviour)) {
         Some((behaviour, value)) => factor(FactorName::Privilege, value, format!("it {}", behaviour.as_str())),
         None if behaviour::tools_known(graph, server) => {
             factor(FactorName::Privilege, 0.4, "none of its tools is known to change or send anything")
@@ -121,4 +123,19 @@ pub(super) fn with(mut factors: Vec<Factor>, known: Factor) -> Vec<Factor> {
     factors.push(known);
     factors.sort_by_key(|factor| factor.name);
     factors
+}
+
+/// What an agent could do in the worst case, over its servers and what it has built in.
+pub(super) fn privilege_of_agent(graph: &Graph, agent: u32) -> Factor {
+    let all = behaviour::of_agent(graph, agent);
+    let worst = LEVELS.iter().find_map(|&(wanted, value)| {
+        let placed = all.iter().find(|placed| placed.sign.behaviour == wanted)?;
+        Some((graph.entity(placed.at)?, wanted, value))
+    });
+    match worst {
+        Some((by, behaviour, value)) => {
+            factor(FactorName::Privilege, value, format!("`{}` {}", by.name, behaviour.as_str()))
+        }
+        None => factor(FactorName::Privilege, 0.6, "what it can do is not known"),
+    }
 }
