@@ -1,1 +1,26 @@
-//! connect
+//! Reads what agents are configured to do, and rewrites it when asked to.
+//!
+//! [`scan()`] turns the configurations of agent clients into `Observation`s; `live` also asks the
+//! servers found; [`protect`] puts the gateway between a client and its servers; `mandate` reads what
+//! an agent is meant to do. The formats are in [`document`], the clients' places in [`clients`].
+//!
+//! Never runs anything that it finds, except `live`, which is told to. Never lets a secret's value
+//! out: see [`secret`]. Never stops at one broken file: it is said in [`Scan::unread`].
+
+pub mod clients;
+pub mod config;
+pub mod document;
+pub mod file;
+pub mod hook;
+pub mod observe;
+pub mod owner;
+pub mod package;
+pub mod protect;
+pub mod scan;
+pub mod secret;
+pub mod server;
+
+pub use clients::{Machine, Os, Scope};
+pub use config::Unread;
+pub use scan::{FoundServer, Looked, Scan, ScanOptions, scan};
+pub use secret::Salt;

@@ -1,0 +1,156 @@
+//! YAML from parser events, so that blocks keep their positions and aliases stay bounded.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::{Entry, Malformed, Node, Value};
+
+/// Nodes that a document may have after aliases are resolved ("billion laughs").
+const NODES_MAX: usize = 200_000;
+/// Nesting that a document may have; a deeper one would only exhaust the stack.
+const DEPTH_MAX: usize = 100;
+
+pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
+    let mut builder = Builder::new(text);
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| Malformed {
+            line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX),
+            reason: error.info().to_owned(),
+        })?;
+        // Only the first document counts, as for the clients.
+        if matches!(event, Event::DocumentEnd | Event::StreamEnd) {
+            break;
+        }
+        builder.take(event, span)?;
+    }
+    Ok(builder.root.unwrap_or(Node { span: 0..0, value: Value::Null }))
+}
+
+/// A collection whose end is still to come.
+struct Open {
+    start: usize,
+    anchor: usize,
+    is_map: bool,
+    key: Option<(String, Range<usize>)>,
+    items: Vec<Node>,
+    entries: Vec<Entry>,
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    /// Byte offsets by character index; empty if the text is ASCII and they are the same.
+    offsets: Vec<usize>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+    root: Option<Node>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+        Self { text, offsets, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }
+    }
+
+    fn offset(&self, index: usize) -> usize {
+        if self.offsets.is_empty() {
+            index.min(self.text.len())
+        } else {
+            self.offsets.get(index).copied().unwrap_or(self.text.len())
+        }
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Malformed> {
+        let (start, end) = (self.offset(span.start.index()), self.offset(span.end.index()));
+        let refuse = |reason: &str| {
+            Err(Malformed { line: u32::try_from(span.start.line()).unwrap_or(u32::MAX), reason: reason.to_owned() })
+        };
+        if self.nodes > NODES_MAX {
+            return refuse("has more than 200000 values");
+        }
+        match event {
+            Event::Scalar(value, style, anchor, _) => {
+                let end = start + self.text.get(start..end).unwrap_or_default().trim_end().len();
+                let value = if style == ScalarStyle::Plain { plain(&value) } else { Value::Text(value.into_owned()) };
+                self.done(Node { span: start..end, value }, anchor);
+            }
+            Event::Alias(id) => {
+                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                    return refuse("an alias stands inside its own anchor");
+                };
+                self.nodes += size;
+                if self.nodes > NODES_MAX {
+                    return refuse("aliases expand to more than 200000 values");
+                }
+                self.done(Node { span: start..end, value: node.value }, 0);
+            }
+            Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _) if self.open.len() >= DEPTH_MAX => {
+                let _ = anchor;
+                return refuse("is nested more than 100 deep");
+            }
+            Event::SequenceStart(anchor, _) => self.begin(start, anchor, false),
+            Event::MappingStart(anchor, _) => self.begin(start, anchor, true),
+            Event::SequenceEnd | Event::MappingEnd => self.finish(end),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, start: usize, anchor: usize, is_map: bool) {
+        self.open.push(Open { start, anchor, is_map, key: None, items: Vec::new(), entries: Vec::new() });
+    }
+
+    fn finish(&mut self, end: usize) {
+        let Some(open) = self.open.pop() else { return };
+        let is_flow = self.text.get(open.start..).is_some_and(|rest| rest.starts_with(['[', '{']));
+        let last = if open.is_map {
+            open.entries.last().map(|entry| entry.node.span.end.max(entry.key_span.end))
+        } else {
+            open.items.last().map(|item| item.span.end)
+        };
+        // The parser ends a block where the next thing begins, after comments that are not its own.
+        let end = if is_flow { end } else { last.unwrap_or(open.start) };
+        let value = if open.is_map { Value::Map(open.entries) } else { Value::List(open.items) };
+        self.done(Node { span: open.start..end, value }, open.anchor);
+    }
+
+    fn done(&mut self, node: Node, anchor: usize) {
+        self.nodes += 1;
+        if anchor != 0 {
+            let size = size(&node);
+            self.nodes += size;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(open) if !open.is_map => open.items.push(node),
+            Some(open) => match open.key.take() {
+                None => open.key = Some((node.scalar().unwrap_or_default(), node.span)),
+                Some((key, key_span)) => open.entries.push(Entry { key, key_span, node }),
+            },
+        }
+    }
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.value {
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Map(entries) => entries.iter().map(|entry| size(&entry.node)).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// A plain scalar under the core schema.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "true" | "True" | "TRUE" => Value::Bool(true),
+        "false" | "False" | "FALSE" => Value::Bool(false),
+        _ if text.parse::<f64>().is_ok() && text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+            Value::Number(text.to_owned())
+        }
+        _ => Value::Text(text.to_owned()),
+    }
+}

@@ -1,0 +1,197 @@
+//! Looks at a machine and at folders, and says what is there, what is not, and what could not be read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use graph::{EntityId, EntityKind, Observation};
+use ignore::WalkBuilder;
+
+use crate::clients::{Candidate, Machine};
+use crate::config::{self, Config, Unread};
+use crate::observe::Observer;
+use crate::secret::Salt;
+use crate::server::{Launch, Server};
+use crate::{document::Format, owner};
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// The machine; its clients are looked for unless `paths` are given.
+    pub machine: Machine,
+    /// Folders and files to look through by shape, instead of the machine's clients.
+    pub paths: Vec<PathBuf>,
+    /// The key of credential digests.
+    pub salt: Salt,
+}
+
+/// What was seen.
+#[derive(Default)]
+pub struct Scan {
+    /// The facts, in a stable order.
+    pub observations: Vec<Observation>,
+    /// What is there but could not be read.
+    pub unread: Vec<Unread>,
+    /// Where the clients' configurations were looked for.
+    pub looked: Vec<Looked>,
+    /// The servers, with what is needed to start them.
+    pub servers: Vec<FoundServer>,
+}
+
+/// A place that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Looked {
+    /// The client whose place it is.
+    pub client: String,
+    /// The file.
+    pub source: String,
+    /// Whether something is there.
+    pub found: bool,
+}
+
+/// A server with what is needed to start it. Holds secrets, so it has no `Debug`.
+pub struct FoundServer {
+    /// Its identity.
+    pub id: EntityId,
+    /// The client that uses it.
+    pub client: &'static str,
+    /// The configuration that declares it.
+    pub config: PathBuf,
+    /// As declared.
+    pub server: Server,
+}
+
+/// Files that are looked at in all given folders.
+const FILES_MAX: usize = 100_000;
+/// How deep a given folder is walked.
+const DEPTH_MAX: usize = 16;
+
+/// Scans.
+pub fn scan(options: &ScanOptions) -> Scan {
+    let mut scan = Scan::default();
+    let configs = if options.paths.is_empty() {
+        from_machine(&options.machine, &mut scan)
+    } else {
+        from_paths(&options.paths, &mut scan)
+    };
+    for config in configs {
+        add(options, config, &mut scan);
+    }
+    scan.unread.sort_by(|a, b| (&a.source, a.line).cmp(&(&b.source, b.line)));
+    scan
+}
+
+fn add(options: &ScanOptions, config: Config, scan: &mut Scan) {
+    let source = config.path.display().to_string();
+    scan.unread.extend(config.problems.iter().map(|problem| Unread {
+        source: source.clone(),
+        line: Some(problem.line),
+        reason: problem.reason.clone(),
+    }));
+    if !config.is_agent {
+        return;
+    }
+    let mut observer = Observer::new(&options.salt, &options.machine, &config.path);
+    observer.config(&config);
+    for owner in owner::of(&config.path, config.scope, &options.machine.root) {
+        observer.owner(&config, &owner);
+    }
+    scan.observations.extend(observer.finish());
+    let keys: Vec<String> = config.servers.iter().map(|server| config.server_key(server)).collect();
+    let (client, path) = (config.client, config.path);
+    scan.servers.extend(config.servers.into_iter().zip(keys).map(|(server, key)| FoundServer {
+        id: EntityId::new(EntityKind::Server, key),
+        client,
+        config: path.clone(),
+        server,
+    }));
+}
+
+/// The configurations that the table of clients names, each file once even if two rows or two links
+/// lead to it.
+fn from_machine(machine: &Machine, scan: &mut Scan) -> Vec<Config> {
+    let mut seen = BTreeSet::new();
+    let mut configs = Vec::new();
+    for candidate in machine.find() {
+        let Candidate { client, path, found, .. } = &candidate;
+        scan.looked.push(Looked { client: (*client).to_owned(), source: path.display().to_string(), found: *found });
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if !found || !seen.insert((*client, real)) {
+            continue;
+        }
+        match config::read(&candidate) {
+            Ok(config) => configs.extend(config),
+            Err(unread) => scan.unread.push(unread),
+        }
+    }
+    configs
+}
+
+/// The configurations in folders, known by name or by shape.
+fn from_paths(paths: &[PathBuf], scan: &mut Scan) -> Vec<Config> {
+    let mut files = BTreeSet::new();
+    for path in paths {
+        match path.canonicalize() {
+            Ok(real) if real.is_dir() => walk(&real, &mut files, scan),
+            Ok(real) => {
+                files.insert(real);
+            }
+            Err(error) => {
+                let source = path.display().to_string();
+                scan.unread.push(Unread { source, line: None, reason: format!("cannot be read: {}", error.kind()) });
+            }
+        }
+    }
+    let asked: BTreeSet<PathBuf> = paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let mut configs = Vec::new();
+    for file in files {
+        match config::read_by_shape(&file) {
+            Ok(Some(config)) => configs.push(config),
+            Ok(None) if asked.contains(&file) => {
+                let reason = "declares no servers or hooks that we know".to_owned();
+                scan.unread.push(Unread { source: file.display().to_string(), line: None, reason });
+            }
+            Ok(None) => {}
+            Err(unread) => scan.unread.push(unread),
+        }
+    }
+    configs
+}
+
+fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>, scan: &mut Scan) {
+    let skipped =
+        |name: &str| ["node_modules", ".git", "target", ".venv", "venv", "__pycache__", ".cache"].contains(&name);
+    let walker = WalkBuilder::new(folder)
+        .standard_filters(false)
+        .follow_links(false)
+        .max_depth(Some(DEPTH_MAX))
+        .filter_entry(move |entry| entry.depth() == 0 || !entry.file_name().to_str().is_some_and(skipped))
+        .build();
+    for (count, entry) in walker.enumerate() {
+        if count >= FILES_MAX {
+            let reason = format!("has more than {FILES_MAX} files; the rest was not looked at");
+            scan.unread.push(Unread { source: folder.display().to_string(), line: None, reason });
+            return;
+        }
+        match entry {
+            Ok(entry) if entry.file_type().is_some_and(|kind| kind.is_file()) && may_be_config(entry.path()) => {
+                files.insert(entry.into_path());
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let source = folder.display().to_string();
+                scan.unread.push(Unread { source, line: None, reason: error.to_string() });
+            }
+        }
+    }
+}
+
+fn may_be_config(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).and_then(Format::of).is_some()
+}
+
+impl FoundServer {
+    /// Whether starting it starts a program of its own.
+    pub fn is_program(&self) -> bool {
+        matches!(self.server.launch, Launch::Stdio(_))
+    }
+}
