@@ -536,7 +536,9 @@ pub fn recognise(path: &Path) -> Option<(&'static Client, &'static Place)> {
             // `trim_start_matches` took the dot of a hidden file too: put it back.
             let pattern = place.path.strip_prefix("./").unwrap_or(pattern);
             let segments: Vec<&str> = pattern.split('/').filter(|segment| !segment.is_empty()).collect();
-            let score = fit(&names, &segments);
+            // A folder that was walked is a project rather than somebody's home.
+            let score = fit(&names, &segments) * 2;
+            let score = if place.scope == Project { score + usize::from(score > 0) } else { score };
             if score > best.as_ref().map_or(0, |(score, _)| *score) {
                 best = Some((score, (client, place)));
             }

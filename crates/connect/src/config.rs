@@ -76,6 +76,9 @@ pub fn read_by_shape(path: &Path) -> Result<Option<Config>, Unread> {
     let other = kind_of_other(document.root());
     let hooks = hook::read(&document);
     if !found.any_place && hooks.is_empty() {
+        if let (true, Some(problem)) = (is_named, found.problems.first()) {
+            return Err(Unread::new(path, Some(problem.line), problem.reason.clone()));
+        }
         return match (other, known) {
             (Some(other), _) if is_named => {
                 Err(Unread::new(path, Some(1), format!("is named like an agent's configuration, but is {other}")))
@@ -170,9 +173,11 @@ fn has_server(root: &Node, place: &str) -> bool {
 /// Whether a file name promises a configuration of servers.
 fn promises(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let stem = lower.trim_start_matches('.').split('.').next().unwrap_or_default().to_owned();
-    matches!(stem.as_str(), "mcp" | "mcp_config" | "mcp-config" | "mcp_settings" | "cline_mcp_settings" | "mcpservers")
-        || lower.starts_with("claude_desktop_config")
+    let stem = lower.rsplit_once('.').map_or(lower.as_str(), |(stem, _)| stem);
+    stem.ends_with("mcp")
+        || ["mcp_config", "mcp-config", "mcp_settings", "mcpservers", "claude_desktop_config"]
+            .iter()
+            .any(|word| stem.contains(word))
 }
 
 /// The client that a file name speaks of, for copies that lie elsewhere: `claude_desktop.json`.

@@ -139,7 +139,7 @@ impl<'a> Observer<'a> {
         }
         let args: Vec<String> = clear.iter().zip(&in_args).map(|(arg, found)| secret::redact(arg, found)).collect();
         let command = secret::redact(&stdio.command.value, &in_command);
-        let program = package::identify(&command, &args);
+        let program = self.located(package::identify(&command, &args), &base_of(config, server, stdio));
         props.extend([
             ("transport".to_owned(), json!("stdio")),
             ("command".to_owned(), json!(command)),
@@ -188,6 +188,17 @@ impl<'a> Observer<'a> {
         self.connects(id, &url, remote.url.line, Basis::Collected);
     }
 
+    fn located(&self, program: Program, base: &Path) -> Program {
+        let base = program
+            .folders
+            .first()
+            .and_then(|folder| resolve(folder, &self.machine.home, base))
+            .map_or(base.to_owned(), PathBuf::from);
+        let Some(file) = program.file.clone() else { return program };
+        let absolute = resolve(&file, &self.machine.home, &base).unwrap_or_else(|| tidy(&base.join(&file)));
+        program.located(&absolute)
+    }
+
     fn package(&mut self, from: &EntityId, program: &Program, line: u32, relation: Props) {
         let id = EntityId::new(EntityKind::Package, program.purl.clone());
         let mut entity = props([
@@ -232,12 +243,7 @@ impl<'a> Observer<'a> {
         stdio: &Stdio,
         program: &Program,
     ) -> Vec<(String, &'static str)> {
-        let base = stdio
-            .cwd
-            .as_deref()
-            .or(server.project.as_deref())
-            .map(PathBuf::from)
-            .unwrap_or_else(|| project_of(&config.path));
+        let base = base_of(config, server, stdio);
         let mut folders: Vec<(String, &'static str)> = Vec::new();
         for (words, how) in [(&program.mounts, "mount"), (&program.arguments, "argument")] {
             for word in words {
@@ -339,6 +345,12 @@ fn secrets_of_args(args: &[String]) -> Vec<Vec<Found>> {
         before = arg;
     }
     out
+}
+
+/// The folder that a server starts in.
+fn base_of(config: &Config, server: &Server, stdio: &Stdio) -> PathBuf {
+    let said = stdio.cwd.as_deref().or(server.project.as_deref()).map(PathBuf::from);
+    said.filter(|folder| folder.is_absolute()).unwrap_or_else(|| project_of(&config.path))
 }
 
 /// The folder that a configuration file's relative paths start from.

@@ -22,6 +22,8 @@ pub struct Program {
     pub mounts: Vec<String>,
     /// Folders that the launcher starts in.
     pub folders: Vec<String>,
+    /// The file that a program on this machine is, as written; none if it is looked up by name.
+    pub file: Option<String>,
 }
 
 /// How firmly a version is said.
@@ -153,7 +155,14 @@ fn script(text: &str) -> Vec<String> {
             .first()
             .is_some_and(|word| ["cd", "source", ".", "export", "set", "echo", "mkdir"].contains(&word.as_str()))
     };
-    segments.iter().find(|words| !prepares(words)).or(segments.first()).cloned().unwrap_or_default()
+    let keywords =
+        ["if", "for", "while", "until", "case", "select", "function", "test", "[", "[[", "{", "(", "!", "time"];
+    match segments.iter().find(|words| !prepares(words)).or(segments.first()) {
+        // A script that decides for itself: which program runs cannot be read off.
+        Some(words) if words.first().is_some_and(|word| keywords.contains(&word.as_str())) => vec!["sh".to_owned()],
+        Some(words) => words.clone(),
+        None => Vec::new(),
+    }
 }
 
 fn is_assignment(word: &str) -> bool {
@@ -194,6 +203,15 @@ fn program(ecosystem: &'static str, name: &str, version: Option<&str>, pin: Pin,
         arguments: arguments.to_vec(),
         mounts: Vec::new(),
         folders: Vec::new(),
+        file: None,
+    }
+}
+
+impl Program {
+    /// The program with its file's absolute path, so that two scripts of one name are two programs.
+    pub fn located(mut self, absolute: &str) -> Self {
+        self.purl = purl("generic", &self.name, None, &[("path", absolute)]);
+        self
     }
 }
 
@@ -396,10 +414,15 @@ fn interpreter(head: &str, words: &[String]) -> Program {
     let valued =
         ["--import", "-r", "--require", "--loader", "-W", "-X", "-cp", "-classpath", "-jar", "--env-file", "-I"];
     match (flag(words, &["-jar"]), first_plain(words, &valued)) {
-        (Some(jar), _) => local(jar, Vec::new()),
-        (None, Some((script, rest))) => local(script, rest.to_vec()),
+        (Some(jar), _) => script_file(jar, &[]),
+        (None, Some((script, rest))) => script_file(script, rest),
         (None, None) => local(head, Vec::new()),
     }
+}
+
+/// A script: a file even if its name has no folder.
+fn script_file(path: &str, rest: &[String]) -> Program {
+    Program { file: Some(path.to_owned()), ..local(path, rest.to_vec()) }
 }
 
 /// A program or script on this machine, known by its path.
@@ -407,7 +430,8 @@ fn local(path: &str, arguments: Vec<String>) -> Program {
     let name = path.rsplit(['/', '\\']).next().filter(|name| !name.is_empty()).unwrap_or("unknown").to_owned();
     let qualifiers: &[(&str, &str)] = if path.contains(['/', '\\']) { &[("path", path)] } else { &[] };
     let purl = purl("generic", &name, None, qualifiers);
-    Program { purl, arguments, ..program("generic", &name, None, Pin::Local, &[]) }
+    let file = path.contains(['/', '\\']).then(|| path.to_owned());
+    Program { purl, arguments, file, ..program("generic", &name, None, Pin::Local, &[]) }
 }
 
 /// A repository address with an optional `@ref` or `#ref`.

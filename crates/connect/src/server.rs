@@ -188,7 +188,8 @@ fn read_place(document: &Document, at: Vec<Step>, node: &Node, found: &mut Serve
                 (Step::Key(entry.key.clone()), entry.key.clone(), line, &entry.node)
             })
             .collect(),
-        Value::List(items) => items
+        // Only Continue lists its servers.
+        Value::List(items) if ["mcpServers", "modelContextProtocolServers"].contains(&last_key(&at)) => items
             .iter()
             .enumerate()
             .map(|(index, item)| {
