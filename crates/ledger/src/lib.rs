@@ -1,9 +1,29 @@
 //! Proves. An append-only, tamper-evident record of every decision and what came of it.
 //!
-//! [`record`], [`tree`] and [`proof`] are pure. [`Ledger`] owns a directory: a journal with group commit,
-//! C2SP tiles, signed checkpoints, payloads beside them. This crate never decides and knows no policy:
-//! an [`record::Intent`] carries its action and decision as JSON that only `policy` understands.
+//! [`record`], [`tree`], [`note`] and [`canonical`] are pure. [`Ledger`] owns a directory: a journal with
+//! group commit, C2SP tiles, signed checkpoints, payloads beside them. [`Reader`] reads it without a lock.
+//! This crate never decides and knows no policy: an [`record::Intent`] carries its action and decision as
+//! JSON that only `policy` understands. The formats are in `spec/record.md` and `spec/ledger.md`.
 
+pub mod canonical;
+mod journal;
+#[allow(dead_code, reason = "used by verify")]
+mod lock;
+mod log;
+pub mod note;
+mod payload;
+#[allow(dead_code, reason = "used by verify")]
+mod read;
 pub mod record;
+mod recover;
+mod seal;
+mod storage;
+mod tile;
+pub mod tree;
 
+pub use log::{Append, AppendError, Ledger, OpenError, Options, Receipt, Recovery};
+pub use note::{SigningKey, VerifyingKey};
+pub use payload::{PAYLOAD_SIZE_MAX, PayloadError};
+pub use read::{RawEntries, ReadError, Reader, Stored};
 pub use record::{Entry, Record};
+pub use tile::ENTRY_SIZE_MAX;

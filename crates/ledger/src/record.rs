@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One entry of the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Entry {
     /// The version of the record format: 1.
     pub v: u32,
@@ -17,6 +17,26 @@ pub struct Entry {
     /// Fields that this version does not know; kept, so that the bytes and the hash survive a rewrite.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    /// By hand: two flattened fields would both claim every member.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Head {
+            v: u32,
+            time: Timestamp,
+            #[serde(flatten)]
+            rest: Map<String, Value>,
+        }
+        let Head { v, time, rest } = Head::deserialize(deserializer)?;
+        let kind = rest.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let fields = Record::fields(kind);
+        let (known, unknown) =
+            rest.into_iter().partition(|(name, _)| name == "kind" || fields.contains(&name.as_str()));
+        let record = Record::deserialize(Value::Object(known)).map_err(serde::de::Error::custom)?;
+        Ok(Self { v, time, record, unknown })
+    }
 }
 
 /// What an entry records.
@@ -105,6 +125,28 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// The members of each kind, so that all others are kept as unknown.
+    fn fields(kind: &str) -> &'static [&'static str] {
+        match kind {
+            "intent" => &["action", "decision", "snapshot", "now", "session", "sequence", "uses"],
+            "outcome" => &["intent", "status", "payload", "labels", "duration_us", "size_bytes"],
+            "asked" => &["intent", "binding", "groups", "expires", "summary"],
+            "answered" => &["ask", "approved", "scope", "by", "binding", "nonce"],
+            "expired" => &["ask"],
+            "withheld" => &["session", "server", "names", "because"],
+            "prompt" => &["session", "payload"],
+            "tools" => &["server", "pins", "status"],
+            "snapshot" => &["snapshot", "by"],
+            "scan" => &["digest", "counts"],
+            "sign_in" => &["method", "from"],
+            "configuration" => &["path", "change", "before", "after"],
+            "log" => &["event", "details"],
+            _ => &[],
+        }
+    }
+}
+
 /// A decision, with everything it used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
@@ -123,6 +165,15 @@ pub struct Intent {
     /// The ask whose approval this uses up, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u64>,
+}
+
+impl Intent {
+    /// Whether the decision permits, which an outcome must follow. Absence is no permit.
+    pub fn permits(&self) -> bool {
+        let effect = self.decision.get("effect");
+        let word = effect.and_then(|effect| effect.as_str().or_else(|| effect.get("effect")?.as_str()));
+        word == Some("permit")
+    }
 }
 
 /// What came of a permitted intent.
@@ -170,6 +221,9 @@ pub struct Payload {
     pub subject: String,
     /// Size in bytes.
     pub size_bytes: u64,
+    /// The journal segment it was written to: where to look for it.
+    #[serde(default)]
+    pub segment: u64,
 }
 
 /// A human is asked to approve an exact action.

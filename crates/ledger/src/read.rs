@@ -1,0 +1,343 @@
+//! Reading: entries from bundles or the journal, payloads, objects. [`Reader`] takes no lock, so that a
+//! log can be shown and verified while another process writes it.
+
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::journal::{self, HEAD, Kind};
+use crate::note::{NoteError, SignedCheckpoint};
+use crate::payload::{Keys, PayloadError, Sealed};
+use crate::record::{Entry, Payload};
+use crate::seal::CHECKPOINT;
+use crate::storage::{Disk, Storage};
+use crate::tile;
+use crate::tree::{Hash, Node, TILE_HEIGHT, TILE_WIDTH, level_size, root_of, sha256};
+
+/// An entry and its place in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Its index, which is its id.
+    pub index: u64,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// Why something could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log is shorter.
+    #[error("there is no entry {index}: the log has {len}")]
+    Absent {
+        /// The entry asked for.
+        index: u64,
+        /// The log's length.
+        len: u64,
+    },
+    /// A file is missing or malformed.
+    #[error("`{0}` is missing or damaged")]
+    Damaged(String),
+    /// The bytes are there, but this version cannot read them as an entry.
+    #[error("entry {index} cannot be read: {error}")]
+    Entry {
+        /// The entry.
+        index: u64,
+        /// Why.
+        error: serde_json::Error,
+    },
+    /// The checkpoint is malformed.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// An object's bytes do not have its name's digest, or its name is none.
+    #[error("`{0}` is not the id of an object here, or the object is damaged")]
+    Object(String),
+    /// The storage failed.
+    #[error("ledger storage: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The folder of journal segments.
+pub(crate) const JOURNAL: &str = "journal";
+/// The folder of payloads whose journal segment is gone.
+pub(crate) const PAYLOADS: &str = "payloads";
+/// The folder of objects.
+pub(crate) const OBJECTS: &str = "objects";
+
+/// The name of a numbered segment or pack.
+pub(crate) fn numbered(folder: &str, number: u64) -> String {
+    format!("{folder}/{number:08}")
+}
+
+/// The numbered files of a folder, in order.
+pub(crate) fn numbers(storage: &dyn Storage, folder: &str) -> io::Result<Vec<u64>> {
+    let mut numbers: Vec<u64> = storage.list(folder)?.iter().filter_map(|name| name.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Parses an entry's bytes.
+pub(crate) fn parse(index: u64, bytes: &[u8]) -> Result<Stored, ReadError> {
+    let entry = serde_json::from_slice(bytes).map_err(|error| ReadError::Entry { index, error })?;
+    Ok(Stored { index, entry })
+}
+
+/// Sealed entries from `index` to the end of its bundle, in a log sealed to `size`.
+pub(crate) fn sealed_chunk(storage: &dyn Storage, index: u64, size: u64) -> Result<Vec<Vec<u8>>, ReadError> {
+    let number = index / TILE_WIDTH;
+    let width = TILE_WIDTH.min(size - number * TILE_WIDTH);
+    let path = tile::bundle(number, width);
+    // A bundle that was partial at `size` may have been completed since by another process.
+    let found = match storage.read(&path)? {
+        Some(bytes) => Some(bytes),
+        None => storage.read(&tile::bundle(number, TILE_WIDTH))?,
+    };
+    let bytes = found.ok_or_else(|| ReadError::Damaged(path.clone()))?;
+    let entries = tile::entries(&bytes).take(width as usize).map(|entry| entry.map(<[u8]>::to_vec));
+    let entries = entries.collect::<Option<Vec<_>>>().filter(|entries| entries.len() as u64 == width);
+    let mut entries = entries.ok_or(ReadError::Damaged(path))?;
+    Ok(entries.split_off((index % TILE_WIDTH) as usize))
+}
+
+/// A node of the tree, from the tiles of a log sealed to `size`.
+pub(crate) fn node(storage: &dyn Storage, node: Node, size: u64) -> Result<Hash, ReadError> {
+    let level = (node.level / TILE_HEIGHT) as u8;
+    let inner = node.level % TILE_HEIGHT;
+    let first = node.index << inner;
+    let index = first / TILE_WIDTH;
+    let width = TILE_WIDTH.min(level_size(size, level) - index * TILE_WIDTH);
+    let path = tile::hash_tile(level, index, width);
+    let found = match storage.read(&path)? {
+        Some(bytes) => Some(bytes),
+        None => storage.read(&tile::hash_tile(level, index, TILE_WIDTH))?,
+    };
+    let hashes = found.as_deref().and_then(tile::split_hashes);
+    let start = (first % TILE_WIDTH) as usize;
+    let row = hashes.as_deref().and_then(|hashes| hashes.get(start..start + (1 << inner)));
+    row.map(root_of).ok_or(ReadError::Damaged(path))
+}
+
+/// The sealed payload with this digest in the bytes of a segment or pack.
+pub(crate) fn find_payload(segment: &[u8], digest: &str) -> Option<Vec<u8>> {
+    journal::scan(segment).frames.iter().filter(|found| found.head.kind == Kind::Payload).find_map(|found| {
+        let start = found.offset as usize + HEAD;
+        let body = segment.get(start..start + found.head.size as usize)?;
+        (hex::encode(Sealed::parse(body)?.digest) == digest).then(|| body.to_vec())
+    })
+}
+
+/// A payload from wherever its segment lies by now; `None` if it was erased.
+pub(crate) fn payload(storage: &dyn Storage, keys: &Keys, payload: &Payload) -> Result<Option<Vec<u8>>, PayloadError> {
+    // Packs last: a segment becomes a pack before it goes.
+    for folder in [JOURNAL, PAYLOADS] {
+        let segment = storage.read(&numbered(folder, payload.segment))?;
+        if let Some(body) = segment.and_then(|segment| find_payload(&segment, &payload.digest)) {
+            return keys.open(payload, &body);
+        }
+    }
+    Err(PayloadError::Missing(payload.digest.clone()))
+}
+
+/// Where an object lies. `None` if the id is none.
+pub(crate) fn object_path(id: &str) -> Option<String> {
+    let hex = id.len() == 64 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    hex.then(|| format!("{OBJECTS}/{}/{id}", id.get(..2).unwrap_or_default()))
+}
+
+/// An object's bytes, checked against its id.
+pub(crate) fn object(storage: &dyn Storage, id: &str) -> Result<Vec<u8>, ReadError> {
+    let missing = || ReadError::Object(id.to_owned());
+    let bytes = storage.read(&object_path(id).ok_or_else(missing)?)?.ok_or_else(missing)?;
+    (hex::encode(sha256(&bytes)) == id).then_some(bytes).ok_or_else(missing)
+}
+
+/// Entries from an index on, as their bytes: at least one, at most a bundle.
+type Chunks<'a> = Box<dyn Fn(u64) -> Result<Vec<Vec<u8>>, ReadError> + Send + 'a>;
+
+/// Iterates over the bytes of entries, a bundle at a time.
+pub struct RawEntries<'a> {
+    next: u64,
+    end: u64,
+    chunk: std::vec::IntoIter<Vec<u8>>,
+    load: Chunks<'a>,
+}
+
+impl<'a> RawEntries<'a> {
+    pub(crate) fn new(range: Range<u64>, load: Chunks<'a>) -> Self {
+        Self { next: range.start, end: range.end, chunk: Vec::new().into_iter(), load }
+    }
+
+    /// The entries themselves.
+    pub fn parsed(self) -> impl Iterator<Item = Result<Stored, ReadError>> + use<'a> {
+        self.map(|item| item.and_then(|(index, bytes)| parse(index, &bytes)))
+    }
+}
+
+impl Iterator for RawEntries<'_> {
+    type Item = Result<(u64, Vec<u8>), ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next >= self.end {
+            return None;
+        }
+        if self.chunk.len() == 0 {
+            match (self.load)(self.next) {
+                Ok(chunk) => self.chunk = chunk.into_iter(),
+                Err(error) => {
+                    self.end = 0;
+                    return Some(Err(error));
+                }
+            }
+        }
+        let bytes = self.chunk.next()?;
+        self.next += 1;
+        Some(Ok((self.next - 1, bytes)))
+    }
+}
+
+/// What a [`Reader`] last saw.
+#[derive(Debug, Default)]
+struct View {
+    checkpoint: Option<Arc<SignedCheckpoint>>,
+    /// Entries behind the checkpoint, from the journal.
+    tail: Vec<Vec<u8>>,
+}
+
+impl View {
+    fn sealed(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |signed| signed.checkpoint.size)
+    }
+
+    fn len(&self) -> u64 {
+        self.sealed() + self.tail.len() as u64
+    }
+}
+
+/// Reads a log that somebody else may be writing. What it shows may not be durable for a moment yet.
+#[derive(Debug)]
+pub struct Reader {
+    pub(crate) storage: Arc<dyn Storage>,
+    keys: Keys,
+    view: Mutex<View>,
+}
+
+impl Reader {
+    /// Opens a ledger's directory. No signature is checked: that is what `verify` does.
+    pub fn open(dir: &Path) -> Result<Self, ReadError> {
+        if !dir.is_dir() {
+            return Err(ReadError::Damaged(dir.display().to_string()));
+        }
+        Self::with_storage(Arc::new(Disk::new(dir)))
+    }
+
+    pub(crate) fn with_storage(storage: Arc<dyn Storage>) -> Result<Self, ReadError> {
+        let reader = Self { keys: Keys::new(Arc::clone(&storage)), storage, view: Mutex::default() };
+        reader.refresh()?;
+        Ok(reader)
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks again at what is there; says how long the log is now.
+    pub fn refresh(&self) -> Result<u64, ReadError> {
+        let mut view = View::default();
+        // A writer may seal and remove segments between our two looks. Then the checkpoint has moved, too.
+        for _attempt in 0..16 {
+            view = self.look()?;
+            let now = self.storage.read(CHECKPOINT)?.map(|note| SignedCheckpoint::parse(&note)).transpose()?;
+            if now.as_ref() == view.checkpoint.as_deref() {
+                break;
+            }
+        }
+        let len = view.len();
+        *self.view() = view;
+        Ok(len)
+    }
+
+    fn look(&self) -> Result<View, ReadError> {
+        let note = self.storage.read(CHECKPOINT)?;
+        let checkpoint = note.map(|note| SignedCheckpoint::parse(&note)).transpose()?.map(Arc::new);
+        let mut view = View { checkpoint, tail: Vec::new() };
+        for number in numbers(self.storage.as_ref(), JOURNAL)? {
+            let segment = self.storage.read(&numbered(JOURNAL, number))?.unwrap_or_default();
+            for found in journal::scan(&segment).frames {
+                let start = found.offset as usize + HEAD;
+                let body = segment.get(start..start + found.head.size as usize);
+                if let Some(body) = body.filter(|_| found.head.kind == Kind::Entry && found.head.index == view.len()) {
+                    view.tail.push(body.to_vec());
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// How many entries were there at the last look.
+    pub fn len(&self) -> u64 {
+        self.view().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The checkpoint at the last look; `None` if the log has none yet.
+    pub fn checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.view().checkpoint.clone()
+    }
+
+    fn chunk(&self, index: u64) -> Result<Vec<Vec<u8>>, ReadError> {
+        let view = self.view();
+        let (sealed, len) = (view.sealed(), view.len());
+        if index < sealed {
+            drop(view);
+            let chunk = sealed_chunk(self.storage.as_ref(), index, sealed);
+            // A partial bundle goes when a larger one is sealed.
+            return if matches!(chunk, Err(ReadError::Damaged(_))) && self.refresh()? > len {
+                sealed_chunk(self.storage.as_ref(), index, self.view().sealed())
+            } else {
+                chunk
+            };
+        }
+        let from = view.tail.get((index - sealed) as usize..).unwrap_or_default();
+        let chunk = from.iter().take(TILE_WIDTH as usize).cloned().collect::<Vec<_>>();
+        if chunk.is_empty() { Err(ReadError::Absent { index, len }) } else { Ok(chunk) }
+    }
+
+    /// An entry's bytes.
+    pub fn bytes(&self, index: u64) -> Result<Vec<u8>, ReadError> {
+        self.chunk(index)?.into_iter().next().ok_or(ReadError::Absent { index, len: self.len() })
+    }
+
+    /// An entry.
+    pub fn read(&self, index: u64) -> Result<Stored, ReadError> {
+        parse(index, &self.bytes(index)?)
+    }
+
+    /// The bytes of some entries, in order.
+    pub fn raw(&self, range: Range<u64>) -> RawEntries<'_> {
+        RawEntries::new(range.start..range.end.min(self.len()), Box::new(|index| self.chunk(index)))
+    }
+
+    /// Some entries, in order.
+    pub fn range(&self, range: Range<u64>) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
+        self.raw(range).parsed()
+    }
+
+    /// A payload's bytes; `None` if it was erased.
+    pub fn payload(&self, payload: &Payload) -> Result<Option<Vec<u8>>, PayloadError> {
+        self::payload(self.storage.as_ref(), &self.keys, payload)
+    }
+
+    /// An object's bytes.
+    pub fn object(&self, id: &str) -> Result<Vec<u8>, ReadError> {
+        object(self.storage.as_ref(), id)
+    }
+
+    /// A node of the tree at the last checkpoint.
+    pub(crate) fn node(&self, node: Node) -> Result<Hash, ReadError> {
+        self::node(self.storage.as_ref(), node, self.view().sealed())
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening: what the last process left, made whole. Ends in the same state and through the same sealing as
+//! normal work.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use crate::OpenError;
+use crate::journal::{self, HEAD, Kind, Scan};
+use crate::log::{Effect, Live, Options, Place, Recovery, State, retire};
+use crate::payload::Sealed;
+use crate::read::{self, JOURNAL, PAYLOADS, numbered, numbers};
+use crate::seal::{Sealer, read_open};
+use crate::storage::Storage;
+
+/// A segment as it was found.
+struct Old {
+    live: Arc<Live>,
+    bytes: Vec<u8>,
+    scan: Scan,
+}
+
+impl Old {
+    fn body(&self, found: &journal::Found) -> &[u8] {
+        let start = found.offset as usize + HEAD;
+        self.bytes.get(start..start + found.head.size as usize).unwrap_or_default()
+    }
+
+    fn place(&self, found: &journal::Found) -> Place {
+        Place { segment: Arc::clone(&self.live), offset: found.offset + HEAD as u64, size: found.head.size }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.scan.frames.is_empty() && self.scan.bad.is_empty()
+    }
+}
+
+/// Reads the journal and continues it, or, if it is torn, seals what is whole and starts a fresh one.
+pub(crate) fn recover(
+    storage: &Arc<dyn Storage>,
+    mut sealer: Sealer,
+    options: &Options,
+) -> Result<(State, Sealer, Recovery), OpenError> {
+    let mut old = read_segments(storage.as_ref())?;
+    let sealed = sealer.size();
+    let (tail, cut) = contiguous(&old, sealed);
+    refuse_damage(storage.as_ref(), &sealer, &old, cut)?;
+    let open = open_intents(storage.as_ref(), sealed, &tail)?;
+    let last = numbers(storage.as_ref(), PAYLOADS)?.last().copied().unwrap_or(0);
+    let number = old.iter().map(|segment| segment.live.number).max().unwrap_or(0).max(last) + 1;
+    let torn: usize = old.iter().map(|segment| segment.scan.bad.len()).sum();
+    let stray = old.iter().flat_map(|segment| &segment.scan.frames).any(|found| found.head.index > cut);
+    let recovery = Recovery {
+        created: sealer.checkpoint.is_none() && tail.is_empty(),
+        entries: cut,
+        torn: torn as u64 + u64::from(stray),
+        unknown: Vec::new(),
+    };
+    for segment in old.iter().filter(|segment| !segment.is_unused()) {
+        // What we are about to build on may be in the page cache only.
+        segment.live.file.sync()?;
+    }
+    if recovery.torn > 0 {
+        let places = tail.iter().map(|(place, _)| place.read());
+        sealer.seal(places, &open)?;
+        start_afresh(storage.as_ref(), &old)?;
+        old.clear();
+    }
+    let mut state = if recovery.torn > 0 {
+        State::new(allocate(storage.as_ref(), number, options)?, number + 1, cut)
+    } else {
+        carry_on(storage.as_ref(), &old, (sealed, number), options)?
+    };
+    if recovery.torn == 0 {
+        state.next = cut;
+        state.durable = cut;
+        state.tail = tail.into();
+        state.payloads = payloads(&old);
+    }
+    state.open = open;
+    state.checkpoint.clone_from(&sealer.checkpoint);
+    Ok((state, sealer, recovery))
+}
+
+fn read_segments(storage: &dyn Storage) -> io::Result<Vec<Old>> {
+    let mut old = Vec::new();
+    for number in numbers(storage, JOURNAL)? {
+        let path = numbered(JOURNAL, number);
+        let Some(bytes) = storage.read(&path)? else { continue };
+        let live = Arc::new(Live { number, file: storage.segment(&path)? });
+        old.push(Old { live, scan: journal::scan(&bytes), bytes });
+    }
+    Ok(old)
+}
+
+/// The whole entries from `sealed` on without a gap, and the index of the first that is missing.
+fn contiguous(old: &[Old], sealed: u64) -> (Vec<(Place, Effect)>, u64) {
+    let (mut tail, mut next) = (Vec::new(), sealed);
+    for segment in old {
+        for found in &segment.scan.frames {
+            if found.head.kind == Kind::Entry && found.head.index == next {
+                let record = read::parse(next, segment.body(found)).map(|stored| Effect::of(&stored.entry.record));
+                tail.push((segment.place(found), record.unwrap_or(Effect::Neither)));
+                next += 1;
+            }
+        }
+    }
+    (tail, next)
+}
+
+/// A torn tail was promised to nobody. Anything else that is missing was.
+fn refuse_damage(storage: &dyn Storage, sealer: &Sealer, old: &[Old], cut: u64) -> Result<(), OpenError> {
+    let frames = || old.iter().flat_map(|segment| &segment.scan.frames);
+    if let Some(found) = frames().find(|found| found.head.durable > cut) {
+        let durable = found.head.durable;
+        return Err(OpenError::Damaged(format!(
+            "entry {cut} was durable ({durable} were), and is gone from the journal"
+        )));
+    }
+    let tiles = || Ok::<_, io::Error>(!storage.list("tile/0")?.is_empty() || !storage.list("tile/0/000.p")?.is_empty());
+    if sealer.checkpoint.is_none() && cut == 0 && tiles()? {
+        return Err(OpenError::Damaged("there are tiles, but no checkpoint".to_owned()));
+    }
+    Ok(())
+}
+
+/// Permitted intents without outcome: those of the last seal, brought up to date.
+fn open_intents(storage: &dyn Storage, sealed: u64, tail: &[(Place, Effect)]) -> Result<BTreeSet<u64>, OpenError> {
+    // Ahead of the checkpoint if a crash came between the two; then the tail still holds the entries.
+    let (mut size, mut open) = read_open(storage)?.unwrap_or_default();
+    if size > sealed + tail.len() as u64 {
+        (size, open) = Default::default();
+    }
+    while size < sealed {
+        for bytes in read::sealed_chunk(storage, size, sealed)? {
+            Effect::of(&read::parse(size, &bytes)?.entry.record).apply(size, &mut open);
+            size += 1;
+        }
+    }
+    for (index, (_, effect)) in (sealed..).zip(tail).filter(|(index, _)| *index >= size) {
+        effect.apply(index, &mut open);
+    }
+    Ok(open)
+}
+
+/// Keeps the payloads of the old segments, then removes them. Durable before the first new frame: a stale
+/// frame must never stand behind a new one.
+fn start_afresh(storage: &dyn Storage, old: &[Old]) -> io::Result<()> {
+    for segment in old {
+        retire(storage, segment.live.number)?;
+    }
+    let paths: Vec<String> = old.iter().map(|segment| numbered(JOURNAL, segment.live.number)).collect();
+    storage.remove(&paths)
+}
+
+fn allocate(storage: &dyn Storage, number: u64, options: &Options) -> io::Result<Arc<Live>> {
+    let file = storage.allocate(&numbered(JOURNAL, number), options.segment_bytes)?;
+    Ok(Arc::new(Live { number, file }))
+}
+
+/// The journal as it was: its last used segment is the current one, an unused one is the spare.
+fn carry_on(
+    storage: &dyn Storage,
+    old: &[Old],
+    (sealed, number): (u64, u64),
+    options: &Options,
+) -> Result<State, OpenError> {
+    let (unused, used): (Vec<&Old>, Vec<&Old>) = old.iter().partition(|segment| segment.is_unused());
+    let newest = used.last().map_or(0, |segment| segment.live.number);
+    let mut unused = unused.into_iter().filter(|segment| segment.live.number > newest);
+    let (current, number) = match used.last().copied().or_else(|| unused.next()) {
+        Some(segment) => (Arc::clone(&segment.live), number),
+        None => (allocate(storage, number, options)?, number + 1),
+    };
+    let mut state = State::new(current, number, sealed);
+    state.position = used.last().map_or(0, |segment| segment.scan.end);
+    state.spare = unused.next().map(|segment| Arc::clone(&segment.live));
+    let mut end = sealed;
+    for segment in used.iter().take(used.len().saturating_sub(1)) {
+        let entries = segment.scan.frames.iter().filter(|found| found.head.kind == Kind::Entry);
+        end = entries.last().map_or(end, |found| found.head.index + 1);
+        state.closed.push((Arc::clone(&segment.live), end));
+    }
+    Ok(state)
+}
+
+fn payloads(old: &[Old]) -> std::collections::HashMap<crate::tree::Hash, Place> {
+    let sealed = |segment: &Old, found: &journal::Found| {
+        Some((*Sealed::parse(segment.body(found))?.digest, segment.place(found)))
+    };
+    old.iter()
+        .flat_map(|segment| segment.scan.frames.iter().map(move |found| (segment, found)))
+        .filter(|(_, found)| found.head.kind == Kind::Payload)
+        .filter_map(|(segment, found)| sealed(segment, found))
+        .collect()
+}

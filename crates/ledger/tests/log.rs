@@ -1,0 +1,254 @@
+//! The ledger as its users see it: what is acknowledged is there, after any end.
+
+use std::future::Future as _;
+use std::path::Path;
+
+use jiff::Timestamp;
+use ledger::record::{Intent, Outcome, Status};
+use ledger::{AppendError, Ledger, OpenError, Options, Reader, Record, Recovery, SigningKey};
+use serde_json::json;
+
+fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(&[3; 32]).unwrap()
+}
+
+fn options() -> Options {
+    Options { segment_bytes: 64 << 10, ..Options::new(now()) }
+}
+
+fn open(dir: &Path) -> (Ledger, Recovery) {
+    Ledger::open(dir, key(), options()).unwrap()
+}
+
+fn intent(effect: &str, sequence: u64) -> Record {
+    Record::Intent(Intent {
+        action: json!({"arguments": {"path": format!("/tmp/{sequence}")}}),
+        decision: json!({"effect": {"effect": effect}, "reasons": []}),
+        snapshot: "s1".to_owned(),
+        now: now(),
+        session: "session".to_owned(),
+        sequence,
+        uses: None,
+    })
+}
+
+fn outcome(intent: u64) -> Record {
+    let (payload, labels) = (None, json!(null));
+    Record::Outcome(Outcome { intent, status: Status::Ok, payload, labels, duration_us: 17, size_bytes: 2 })
+}
+
+#[test]
+fn what_is_appended_is_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, recovery) = open(dir.path());
+    assert!(recovery.created);
+    let receipt = ledger.append(intent("permit", 1), now()).unwrap().wait().unwrap();
+    ledger.append(outcome(receipt.index()), now()).unwrap();
+    assert_eq!(ledger.read(receipt.index()).unwrap().entry.record, intent("permit", 1));
+    drop(ledger);
+
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.len(), 3);
+    assert_eq!(reader.checkpoint().unwrap().checkpoint.size, 3, "closing seals");
+    assert_eq!(reader.read(2).unwrap().entry.record, outcome(1));
+
+    let (ledger, recovery) = open(dir.path());
+    assert_eq!(recovery, Recovery { entries: 3, ..Recovery::default() });
+    assert_eq!(ledger.len(), 4, "opening is recorded");
+}
+
+#[test]
+fn many_writers_over_many_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    std::thread::scope(|scope| {
+        for writer in 0..8_u64 {
+            let ledger = ledger.clone();
+            scope.spawn(move || {
+                for sequence in 0..300 {
+                    let receipt =
+                        ledger.append(intent("permit", writer * 1000 + sequence), now()).unwrap().wait().unwrap();
+                    assert!(ledger.len() > receipt.index());
+                    let read = ledger.read(receipt.index()).unwrap();
+                    assert_eq!(read.entry.record, intent("permit", writer * 1000 + sequence));
+                    ledger.append(outcome(receipt.index()), now()).unwrap();
+                }
+            });
+        }
+    });
+    let size = ledger.seal().unwrap().checkpoint.size;
+    assert_eq!(size, 1 + 8 * 600);
+    let entries: Vec<_> = ledger.range(0..size).map(Result::unwrap).collect();
+    drop(ledger);
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.range(0..u64::MAX).map(Result::unwrap).collect::<Vec<_>>(), entries);
+    let segments = std::fs::read_dir(dir.path().join("journal")).unwrap().count();
+    assert!(segments <= 3, "sealed segments are removed, {segments} are left");
+}
+
+#[test]
+fn an_outcome_ends_one_permitted_intent_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let denied = ledger.append(intent("deny", 1), now()).unwrap().wait().unwrap();
+    let refused = ledger.append(outcome(denied.index()), now()).unwrap_err();
+    assert!(matches!(refused, AppendError::NotOpen(1)), "{refused}");
+    let permitted = ledger.append(intent("permit", 2), now()).unwrap().wait().unwrap();
+    ledger.append(outcome(permitted.index()), now()).unwrap().wait().unwrap();
+    assert!(ledger.append(outcome(permitted.index()), now()).is_err());
+    assert!(ledger.open_intents().is_empty());
+}
+
+#[test]
+fn a_copy_taken_at_any_moment_opens_and_closes_what_was_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let first = ledger.append(intent("permit", 1), now()).unwrap().wait().unwrap();
+    ledger.seal().unwrap();
+    let second = ledger.append(intent("permit", 2), now()).unwrap().wait().unwrap();
+    ledger.append(outcome(first.index()), now()).unwrap().wait().unwrap();
+    // What a killed process leaves behind.
+    let copy = tempfile::tempdir().unwrap();
+    copy_all(dir.path(), copy.path());
+    let (ledger, recovery) = open(copy.path());
+    assert_eq!(recovery.unknown, [second.index()]);
+    let found = ledger.range(0..u64::MAX).map(Result::unwrap).any(|stored| {
+        matches!(&stored.entry.record, Record::Outcome(outcome) if outcome.intent == second.index() && outcome.status == Status::Unknown)
+    });
+    assert!(found);
+    let last = ledger.read(ledger.len() - 1).unwrap().entry.record;
+    assert!(matches!(last, Record::Log { event, .. } if event == "recovered"));
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn two_writers_on_one_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_ledger, _) = open(dir.path());
+    let refused = Ledger::open(dir.path(), key(), options()).unwrap_err();
+    assert!(matches!(&refused, OpenError::Locked { .. }), "{refused}");
+    assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+}
+
+#[test]
+fn another_key_does_not_continue_a_log() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let other = SigningKey::generate().unwrap();
+    assert!(matches!(Ledger::open(dir.path(), other, options()), Err(OpenError::Checkpoint(_))));
+}
+
+#[test]
+fn payloads_are_read_until_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let kept = ledger.put_payload("alice", b"kept").unwrap();
+    let gone = ledger.put_payload("bob", b"gone").unwrap();
+    assert_eq!(ledger.payload(&kept).unwrap().unwrap(), b"kept");
+    assert_eq!(ledger.payload(&gone).unwrap().unwrap(), b"gone");
+    assert!(ledger.erase("bob", now()).unwrap());
+    assert!(!ledger.erase("bob", now()).unwrap());
+    assert_eq!(ledger.payload(&gone).unwrap(), None);
+    let again = ledger.put_payload("bob", b"new data of bob").unwrap();
+    // Far enough that the segment is retired.
+    for sequence in 0..400 {
+        ledger.append(intent("deny", sequence), now()).unwrap();
+    }
+    ledger.seal().unwrap();
+    for sequence in 0..400 {
+        ledger.append(intent("deny", sequence), now()).unwrap();
+    }
+    ledger.seal().unwrap();
+    for (payload, bytes) in
+        [(&kept, Some(b"kept".to_vec())), (&gone, None), (&again, Some(b"new data of bob".to_vec()))]
+    {
+        assert_eq!(ledger.payload(payload).unwrap(), bytes);
+    }
+    drop(ledger);
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.payload(&kept).unwrap().unwrap(), b"kept");
+    assert_eq!(reader.payload(&gone).unwrap(), None);
+    assert!(dir.path().join("payloads").read_dir().unwrap().count() > 0);
+}
+
+#[test]
+fn an_object_is_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let id = ledger.put_object(b"policies").unwrap();
+    assert_eq!(ledger.put_object(b"policies").unwrap(), id);
+    assert_eq!(ledger.object(&id).unwrap(), b"policies");
+    assert!(ledger.object("../../etc/passwd").is_err());
+}
+
+#[tokio::test]
+async fn subscribers_see_durable_entries_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let mut entries = ledger.subscribe();
+    let appends: Vec<_> = (0..50).map(|number| ledger.append(intent("deny", number), now()).unwrap()).collect();
+    let first = appends[0].index();
+    for (append, expected) in appends.into_iter().zip(first..) {
+        assert_eq!(append.await.unwrap().index(), expected);
+        let stored = entries.recv().await.unwrap();
+        assert_eq!(stored.index, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_nobody_waits_for_becomes_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let receipt = ledger.append(intent("permit", 1), now()).unwrap().await.unwrap();
+    let mut entries = ledger.subscribe();
+    drop(ledger.append(outcome(receipt.index()), now()).unwrap());
+    assert_eq!(entries.recv().await.unwrap().entry.record, outcome(receipt.index()));
+}
+
+#[test]
+fn an_entry_has_a_largest_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let Record::Intent(mut large) = intent("deny", 1) else { unreachable!() };
+    large.action = json!("x".repeat(70_000));
+    assert!(matches!(ledger.append(Record::Intent(large), now()), Err(AppendError::TooLarge { .. })));
+}
+
+#[test]
+fn an_append_is_a_future_of_its_own() {
+    fn is_send_future<T: std::future::Future + Send + 'static>(_: &T) {}
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let append = ledger.append(intent("deny", 1), now()).unwrap();
+    is_send_future(&append);
+    let mut boxed = Box::pin(append);
+    _ = boxed.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+}
+
+#[test]
+fn unknown_members_survive() {
+    let text = r#"{"ask":7,"future":{"b":[1,2],"a":null},"kind":"expired","time":"2026-01-02T03:04:05Z","v":1}"#;
+    let entry: ledger::Entry = serde_json::from_str(text).unwrap();
+    assert_eq!(entry.record, Record::Expired { ask: 7 });
+    let bytes = ledger::canonical::to_vec(&entry).unwrap();
+    assert_eq!(
+        String::from_utf8(bytes).unwrap(),
+        r#"{"ask":7,"future":{"a":null,"b":[1,2]},"kind":"expired","time":"2026-01-02T03:04:05Z","v":1}"#
+    );
+}
