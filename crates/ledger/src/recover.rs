@@ -177,8 +177,8 @@ fn carry_on(
     state.spare = unused.next().map(|segment| Arc::clone(&segment.live));
     let mut end = sealed;
     for segment in used.iter().take(used.len().saturating_sub(1)) {
-        let entries = segment.scan.frames.iter().filter(|found| found.head.kind == Kind::Entry);
-        end = entries.last().map_or(end, |found| found.head.index + 1);
+        let mut entries = segment.scan.frames.iter().filter(|found| found.head.kind == Kind::Entry);
+        end = entries.next_back().map_or(end, |found| found.head.index + 1);
         state.closed.push((Arc::clone(&segment.live), end));
     }
     Ok(state)
