@@ -1,4 +1,5 @@
 //! The ledger as its users see it: what is acknowledged is there, after any end.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::future::Future as _;
 use std::path::Path;
