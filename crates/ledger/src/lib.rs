@@ -7,19 +7,20 @@
 
 pub mod canonical;
 mod journal;
-#[allow(dead_code, reason = "used by verify")]
 mod lock;
 mod log;
 pub mod note;
 mod payload;
-#[allow(dead_code, reason = "used by verify")]
+pub mod proof;
 mod read;
 pub mod record;
 mod recover;
 mod seal;
+mod semantics;
 mod storage;
 mod tile;
 pub mod tree;
+pub mod verify;
 
 pub use log::{Append, AppendError, Ledger, OpenError, Options, Receipt, Recovery};
 pub use note::{SigningKey, VerifyingKey};

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::journal::{self, HEAD, Kind};
 use crate::note::{NoteError, SignedCheckpoint};
 use crate::payload::{Keys, PayloadError, Sealed};
+use crate::proof::Proof;
 use crate::record::{Entry, Payload};
 use crate::seal::CHECKPOINT;
 use crate::storage::{Disk, Storage};
 use crate::tile;
-use crate::tree::{Hash, Node, TILE_HEIGHT, TILE_WIDTH, level_size, root_of, sha256};
+use crate::tree::{self, Hash, Node, TILE_HEIGHT, TILE_WIDTH, level_size, root_of, sha256};
 
 /// An entry and its place in the log.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,14 @@ pub enum ReadError {
     /// The log is shorter.
     #[error("there is no entry {index}: the log has {len}")]
     Absent {
+        /// The entry asked for.
+        index: u64,
+        /// The log's length.
+        len: u64,
+    },
+    /// No checkpoint covers the entry.
+    #[error("entry {index} is in no checkpoint yet: the log has {len} entries; try again in a second")]
+    Unsealed {
         /// The entry asked for.
         index: u64,
         /// The log's length.
@@ -336,8 +345,19 @@ impl Reader {
         object(self.storage.as_ref(), id)
     }
 
-    /// A node of the tree at the last checkpoint.
-    pub(crate) fn node(&self, node: Node) -> Result<Hash, ReadError> {
-        self::node(self.storage.as_ref(), node, self.view().sealed())
+    /// Proves that an entry is in the log. Entries behind the last checkpoint cannot be proved yet.
+    pub fn prove(&self, index: u64) -> Result<Proof, ReadError> {
+        let len = self.len();
+        let checkpoint = self.checkpoint().filter(|signed| index < signed.checkpoint.size);
+        let checkpoint = checkpoint.ok_or(ReadError::Unsealed { index, len })?.as_ref().clone();
+        let size = checkpoint.checkpoint.size;
+        let hashes = tree::inclusion_proof(index, size, &mut |at| node(self.storage.as_ref(), at, size))?;
+        Ok(Proof { index, entry: self.bytes(index)?, hashes, checkpoint })
+    }
+
+    /// Proves that the log of size `old` is a prefix of the log at the last checkpoint.
+    pub fn prove_consistency(&self, old: u64) -> Result<Vec<Hash>, ReadError> {
+        let size = self.view().sealed();
+        tree::consistency_proof(old, size, &mut |at| node(self.storage.as_ref(), at, size))
     }
 }

@@ -2,45 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
 
 use std::future::Future as _;
-use std::path::Path;
 
-use jiff::Timestamp;
-use ledger::record::{Intent, Outcome, Status};
-use ledger::{AppendError, Ledger, OpenError, Options, Reader, Record, Recovery, SigningKey};
+use ledger::record::Status;
+use ledger::{AppendError, Ledger, OpenError, Reader, Record, Recovery, SigningKey};
 use serde_json::json;
 
-fn now() -> Timestamp {
-    "2026-01-02T03:04:05Z".parse().unwrap()
-}
+mod common;
 
-fn key() -> SigningKey {
-    SigningKey::from_seed(&[3; 32]).unwrap()
-}
-
-fn options() -> Options {
-    Options { segment_bytes: 64 << 10, ..Options::new(now()) }
-}
-
-fn open(dir: &Path) -> (Ledger, Recovery) {
-    Ledger::open(dir, key(), options()).unwrap()
-}
-
-fn intent(effect: &str, sequence: u64) -> Record {
-    Record::Intent(Intent {
-        action: json!({"arguments": {"path": format!("/tmp/{sequence}")}}),
-        decision: json!({"effect": {"effect": effect}, "reasons": []}),
-        snapshot: "s1".to_owned(),
-        now: now(),
-        session: "session".to_owned(),
-        sequence,
-        uses: None,
-    })
-}
-
-fn outcome(intent: u64) -> Record {
-    let (payload, labels) = (None, json!(null));
-    Record::Outcome(Outcome { intent, status: Status::Ok, payload, labels, duration_us: 17, size_bytes: 2 })
-}
+use common::*;
 
 #[test]
 fn what_is_appended_is_read_again() {
@@ -123,19 +92,6 @@ fn a_copy_taken_at_any_moment_opens_and_closes_what_was_open() {
     assert!(found);
     let last = ledger.read(ledger.len() - 1).unwrap().entry.record;
     assert!(matches!(last, Record::Log { event, .. } if event == "recovered"));
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&target).unwrap();
-            copy_all(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

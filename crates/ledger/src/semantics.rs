@@ -1,0 +1,268 @@
+//! Whether the entries of a log make sense together, whatever they hash to. Pure.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::record::{Payload, Scope};
+use crate::verify::Report;
+
+/// The few members of an entry that matter here; parsing only them is several times faster.
+#[derive(Deserialize)]
+struct Brief<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    action: BriefAction<'a>,
+    #[serde(borrow, default)]
+    decision: BriefDecision<'a>,
+    now: Option<Timestamp>,
+    #[serde(borrow, default)]
+    session: Cow<'a, str>,
+    #[serde(default)]
+    sequence: u64,
+    uses: Option<u64>,
+    intent: Option<u64>,
+    ask: Option<u64>,
+    #[serde(default)]
+    approved: bool,
+    scope: Option<Scope>,
+    #[serde(borrow, default)]
+    binding: Cow<'a, str>,
+    expires: Option<Timestamp>,
+    payload: Option<Payload>,
+    #[serde(borrow, default)]
+    event: Cow<'a, str>,
+    details: Option<BriefDetails>,
+}
+
+#[derive(Default, Deserialize)]
+struct BriefAction<'a> {
+    #[serde(borrow, default)]
+    tool: BriefTool<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct BriefTool<'a> {
+    #[serde(borrow, default)]
+    server: Cow<'a, str>,
+}
+
+#[derive(Default, Deserialize)]
+struct BriefDecision<'a> {
+    #[serde(borrow, default)]
+    effect: BriefEffect<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum BriefEffect<'a> {
+    Word(#[serde(borrow)] Cow<'a, str>),
+    Tagged {
+        #[serde(borrow)]
+        effect: Cow<'a, str>,
+    },
+}
+
+impl Default for BriefEffect<'_> {
+    fn default() -> Self {
+        Self::Word(Cow::Borrowed(""))
+    }
+}
+
+impl BriefDecision<'_> {
+    fn permits(&self) -> bool {
+        match &self.effect {
+            BriefEffect::Word(word) | BriefEffect::Tagged { effect: word } => word == "permit",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct BriefDetails {
+    key: Option<String>,
+}
+
+/// A permitted intent, until its outcome.
+struct Permitted {
+    file: String,
+}
+
+struct Ask {
+    binding: String,
+    expires: Option<Timestamp>,
+    answer: Option<Answer>,
+    uses: u64,
+}
+
+struct Answer {
+    approved: bool,
+    scope: Option<Scope>,
+}
+
+/// What the entries refer to.
+#[derive(Default)]
+pub(crate) struct Used {
+    /// Payload digests, each with its entry and segment.
+    pub(crate) payloads: BTreeMap<String, (u64, u64)>,
+    /// Ids of erased keys.
+    pub(crate) erased: BTreeSet<String>,
+}
+
+/// Takes the entries in order.
+pub(crate) struct Semantics {
+    complete: bool,
+    /// Somebody is writing: open intents may be in flight.
+    live: bool,
+    open: BTreeMap<u64, Permitted>,
+    closed: HashSet<u64>,
+    asks: HashMap<u64, Ask>,
+    sequences: HashMap<(String, String), u64>,
+    used: Used,
+}
+
+impl Semantics {
+    pub(crate) fn new(complete: bool, live: bool) -> Self {
+        Self {
+            complete,
+            live,
+            open: BTreeMap::new(),
+            closed: HashSet::new(),
+            asks: HashMap::new(),
+            sequences: HashMap::new(),
+            used: Used::default(),
+        }
+    }
+
+    pub(crate) fn entry(&mut self, index: u64, file: &str, bytes: &[u8], report: &mut Report) {
+        report.entry_bytes += bytes.len() as u64;
+        let mut faults = Vec::new();
+        match serde_json::from_slice::<Brief<'_>>(bytes) {
+            Ok(brief) => {
+                match report.kinds.get_mut(brief.kind.as_ref()) {
+                    Some(count) => *count += 1,
+                    None => _ = report.kinds.insert(brief.kind.to_string(), 1),
+                }
+                self.check(index, file, brief, &mut faults);
+            }
+            Err(error) => faults.push(format!("it is no entry: {error}")),
+        }
+        for text in faults {
+            report.fault(file, text).entry = Some(index);
+        }
+    }
+
+    fn check(&mut self, index: u64, file: &str, brief: Brief<'_>, faults: &mut Vec<String>) {
+        match brief.kind.as_ref() {
+            "intent" => self.intent(index, file, &brief, faults),
+            "outcome" => self.outcome(&brief, faults),
+            "asked" => {
+                let (binding, expires) = (brief.binding.into_owned(), brief.expires);
+                self.asks.insert(index, Ask { binding, expires, answer: None, uses: 0 });
+                return;
+            }
+            "answered" => self.answered(&brief, faults),
+            "log" => self.log(&brief, faults),
+            _ => {}
+        }
+        if let Some(Payload { digest, segment, .. }) = brief.payload {
+            self.used.payloads.insert(digest, (index, segment));
+        }
+    }
+
+    fn intent(&mut self, index: u64, file: &str, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        if brief.decision.permits() {
+            self.open.insert(index, Permitted { file: file.to_owned() });
+        }
+        if let Some(ask) = brief.uses {
+            self.uses(ask, brief, faults);
+        }
+        if !self.complete {
+            return;
+        }
+        let key = (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned());
+        let last = self.sequences.entry(key).or_insert(0);
+        let sequence = brief.sequence;
+        // A call that is decided again with its approval keeps its number.
+        let again = brief.uses.is_some() && sequence <= *last;
+        if sequence != *last + 1 && !again {
+            let (session, server) = (&brief.session, &brief.action.tool.server);
+            faults.push(format!("session `{session}`, server `{server}`: call {sequence} follows call {last}"));
+        }
+        *last = sequence.max(*last);
+    }
+
+    fn uses(&mut self, number: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let Some(ask) = self.asks.get_mut(&number) else {
+            return faults.push(format!("it uses an approval of entry {number}, which asks nothing"));
+        };
+        match &ask.answer {
+            Some(Answer { approved: true, scope }) => {
+                if *scope != Some(Scope::Session) && ask.uses > 0 {
+                    faults.push(format!("the approval of ask {number} is used a second time"));
+                }
+            }
+            Some(_) => faults.push(format!("it uses ask {number}, which was refused")),
+            None => faults.push(format!("it uses ask {number}, which was not answered yet")),
+        }
+        if ask.answer.as_ref().is_some_and(|answer| answer.scope == Some(Scope::Once))
+            && ask.expires.zip(brief.now).is_some_and(|(expires, now)| now > expires)
+        {
+            faults.push(format!("the approval of ask {number} had expired"));
+        }
+        ask.uses += 1;
+    }
+
+    fn outcome(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let Some(intent) = brief.intent else { return faults.push("it is the outcome of nothing".to_owned()) };
+        if self.open.remove(&intent).is_some() {
+            self.closed.insert(intent);
+        } else if self.closed.contains(&intent) {
+            faults.push(format!("it is a second outcome of intent {intent}"));
+        } else {
+            faults.push(format!("it is the outcome of entry {intent}, which permits nothing"));
+        }
+    }
+
+    fn answered(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let number = brief.ask.unwrap_or(u64::MAX);
+        let Some(ask) = self.asks.get_mut(&number) else {
+            return faults.push("it answers an entry that asks nothing".to_owned());
+        };
+        if ask.answer.is_some() {
+            faults.push(format!("it is a second answer to ask {number}"));
+        }
+        if brief.binding != ask.binding {
+            faults.push(format!("it binds another action than ask {number}: `{}`, `{}`", brief.binding, ask.binding));
+            return;
+        }
+        ask.answer = Some(Answer { approved: brief.approved, scope: brief.scope });
+    }
+
+    fn log(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        match brief.event.as_ref() {
+            // A new process: whatever was open is nobody's any more, and recovery closed it before this.
+            "started" | "recovered" => {
+                for (intent, _) in std::mem::take(&mut self.open) {
+                    faults.push(format!("intent {intent} was permitted before this start and has no outcome"));
+                }
+            }
+            "erased" => self.used.erased.extend(brief.details.as_ref().and_then(|details| details.key.clone())),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn finish(self, report: &mut Report) -> Used {
+        for (intent, permitted) in self.open {
+            if self.live {
+                report.in_flight.push(intent);
+            } else {
+                let text = "it was permitted and has no outcome; the next start will say `unknown`";
+                report.fault(permitted.file, text).entry = Some(intent);
+            }
+        }
+        self.used
+    }
+}

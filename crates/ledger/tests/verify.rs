@@ -1,0 +1,207 @@
+//! Verification finds what is wrong, and says where.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::*;
+use ledger::proof::Proof;
+use ledger::record::Intent;
+use ledger::verify::{Options, Report, verify};
+use ledger::{Reader, Record, SigningKey};
+
+fn check(dir: &Path) -> Report {
+    verify(dir, &key().verifying_key(), &Options { complete: true, ..Options::default() }).unwrap()
+}
+
+fn faults(report: &Report) -> String {
+    report.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A log with every kind of file: full and partial tiles, packs, segments, keys, objects.
+fn whole_log(dir: &Path) {
+    let small = ledger::Options { segment_bytes: 16 << 10, ..options() };
+    let (ledger, _) = ledger::Ledger::open(dir, key(), small).unwrap();
+    let bob = ledger.put_payload("bob", b"to be erased").unwrap();
+    append(&ledger, Record::Prompt { session: "session".to_owned(), payload: bob });
+    for sequence in 1..=140 {
+        call(&ledger, sequence);
+        if sequence % 40 == 0 {
+            let payload = ledger.put_payload("alice", format!("prompt {sequence}").as_bytes()).unwrap();
+            append(&ledger, Record::Prompt { session: "session".to_owned(), payload });
+            ledger.seal().unwrap();
+        }
+    }
+    ledger.erase("bob", now()).unwrap();
+    let payload = ledger.put_payload("alice", b"the last prompt").unwrap();
+    append(&ledger, Record::Prompt { session: "session".to_owned(), payload });
+    ledger.put_object(b"permit(principal, action, resource);").unwrap();
+}
+
+fn files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, out);
+        } else if path.file_name().unwrap() != "lock" {
+            out.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_whole_log_has_no_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    let report = check(dir.path());
+    assert_eq!(faults(&report), "");
+    assert_eq!((report.payloads, report.erased, report.objects), (4, 1, 1));
+    assert_eq!((report.kinds["intent"], report.kinds["outcome"]), (140, 140));
+    assert_eq!(report.entries, report.sealed);
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_found_and_located() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    let mut all = Vec::new();
+    files(dir.path(), &mut all);
+    let folders = [
+        "checkpoint",
+        "open",
+        "tile/0/000",
+        "tile/0/001.p",
+        "tile/1/000.p",
+        "tile/entries",
+        "journal",
+        "payloads",
+        "objects",
+        "subjects",
+    ];
+    for folder in folders {
+        let found = all.iter().any(|path| path.strip_prefix(dir.path()).unwrap().starts_with(folder));
+        assert!(found, "the log has no `{folder}`");
+    }
+    let mut flips = 0;
+    for path in all {
+        let relative = path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
+        let whole = fs::read(&path).unwrap();
+        let step = (whole.len() / 37).max(1);
+        for position in (0..whole.len()).step_by(step).chain([whole.len() - 1]) {
+            let mut bent = whole.clone();
+            bent[position] ^= 1 << (position % 8);
+            fs::write(&path, &bent).unwrap();
+            let report = check(dir.path());
+            let located = report.faults.iter().any(|fault| fault.file == relative);
+            assert!(located, "byte {position} of `{relative}`: {}", faults(&report));
+            // What follows from a changed entry may be said of later ones; no other file's bytes are blamed.
+            let others = report.faults.iter().filter(|fault| fault.entry.is_none() && fault.file != relative).count();
+            assert_eq!(others, 0, "byte {position} of `{relative}`: {}", faults(&report));
+            flips += 1;
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    assert!(flips > 300);
+    assert_eq!(faults(&check(dir.path())), "");
+}
+
+#[test]
+fn a_missing_file_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    let mut all = Vec::new();
+    files(dir.path(), &mut all);
+    for path in all {
+        let relative = path.strip_prefix(dir.path()).unwrap().to_str().unwrap();
+        // The list of open intents only saves time; nothing refers to an object; a sealed segment is spare.
+        if relative == "open" || relative.starts_with("objects") || relative.starts_with("journal") {
+            continue;
+        }
+        let whole = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(!check(dir.path()).faults.is_empty(), "without `{relative}`");
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_log_by_another_key_is_not_this_log() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), SigningKey::from_seed(&[4; 32]).unwrap());
+    drop(ledger::Ledger::open(dir.path(), other, options()).unwrap());
+    assert!(faults(&check(dir.path())).contains("no signature by"));
+}
+
+#[test]
+fn an_approval_is_used_once_and_for_what_it_binds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let ask = |sequence: u64, binding: &str| {
+        let intent = append(&ledger, intent("ask", sequence));
+        append(&ledger, asked(intent, binding))
+    };
+    let using = |sequence: u64, ask: u64| {
+        let index = append(&ledger, Record::Intent(Intent { uses: Some(ask), ..plain_intent("permit", sequence) }));
+        append(&ledger, outcome(index));
+        index
+    };
+    let good = ask(1, "binding-1");
+    append(&ledger, answered(good, "binding-1"));
+    using(1, good);
+    let twice = using(2, good);
+    let other = ask(3, "binding-3");
+    let swapped = append(&ledger, answered(other, "binding-1"));
+    let unanswered = using(3, other);
+    drop(ledger);
+    let report = check(dir.path());
+    let entries: Vec<_> = report.faults.iter().map(|fault| fault.entry.unwrap()).collect();
+    assert_eq!(entries, [twice, swapped, unanswered], "{}", faults(&report));
+}
+
+#[test]
+fn a_dropped_call_leaves_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    for sequence in [1, 2, 4] {
+        call(&ledger, sequence);
+    }
+    drop(ledger);
+    assert_eq!(verify(dir.path(), &key().verifying_key(), &Options::default()).unwrap().faults, []);
+    assert!(faults(&check(dir.path())).contains("call 4 follows call 2"));
+}
+
+#[test]
+fn a_log_can_be_verified_while_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    call(&ledger, 1);
+    let open = append(&ledger, intent("permit", 2));
+    let report = check(dir.path());
+    assert_eq!((faults(&report), report.in_flight), (String::new(), vec![open]));
+}
+
+#[test]
+fn a_proof_holds_for_its_entry_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    for index in [0, 1, 255, 256, reader.len() - 1] {
+        let proof = reader.prove(index).unwrap();
+        let text = proof.to_string();
+        let read: Proof = text.parse().unwrap();
+        assert_eq!(read, proof);
+        read.verify(&key().verifying_key()).unwrap();
+        assert!(Proof { index: index ^ 1, ..proof.clone() }.verify(&key().verifying_key()).is_err());
+        let other = SigningKey::from_seed(&[4; 32]).unwrap().verifying_key();
+        assert!(proof.verify(&other).is_err());
+        for position in (0..text.len()).step_by(11) {
+            let mut bent = text.clone().into_bytes();
+            bent[position] ^= 1;
+            let holds = String::from_utf8(bent).is_ok_and(|bent| {
+                bent.parse::<Proof>().is_ok_and(|proof| proof.verify(&key().verifying_key()).is_ok())
+            });
+            assert!(!holds, "byte {position} of the proof of {index}");
+        }
+    }
+}
