@@ -8,15 +8,29 @@
 //! each is [`Effect::Deny`].
 
 pub mod action;
+mod context;
+mod decide;
 pub mod decision;
+mod facts;
+mod index;
 pub mod label;
+mod leaves;
+mod lint;
+pub mod marks;
+mod packs;
+mod rule;
+mod schema;
+mod shape;
 pub mod snapshot;
 pub mod tool;
 
 pub use action::{Action, Door, Principal, Verb};
+pub use decide::{agent_text, decide};
 pub use decision::{Decision, Effect, Reason};
 pub use label::{
     ArgumentLabel, Choice, Confidentiality, DataClass, Integrity, Label, Labels, Origin, Request, Role, SessionLabels,
 };
-pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source, decide};
+pub use packs::packs;
+pub use rule::Location;
+pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source};
 pub use tool::{EffectKind, ToolFacts, ToolId};

@@ -1,13 +1,16 @@
 //! Policies, schema and facts, compiled once, immutable, named by the digest of their source.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use jiff::Timestamp;
+use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use crate::action::Action;
-use crate::decision::{Decision, Effect};
-use crate::tool::ToolFacts;
+use crate::index::Index;
+use crate::lint::{self, Catalogue};
+use crate::rule::{self, Location};
+use crate::schema::Tool;
+use crate::tool::{ToolFacts, ToolId};
 
 /// SHA-256 of the canonical JSON of the [`Source`], in hex.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,16 +53,73 @@ pub struct Diagnostic {
 #[derive(Debug)]
 pub struct Snapshot {
     id: SnapshotId,
+    pub(crate) rules: Index,
+    pub(crate) tools: HashMap<ToolId, Tool>,
 }
 
 impl Snapshot {
+    /// Compiles a source. Any error refuses the whole of it; what is not an error comes beside the snapshot.
+    pub fn compile(source: Source) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let id = source.id();
+        let (tools, mut diagnostics) = tools(&source.tools);
+        let (rules, unread) = rule::read(&source.policies);
+        let unreadable = !unread.is_empty();
+        diagnostics.extend(unread);
+        // What did not parse is missing from the rules, and complaints about the rest would mislead.
+        if !unreadable {
+            diagnostics.extend(lint::lint(&rules, &source.policies, &Catalogue::new(tools.values())));
+        }
+        if diagnostics.iter().any(|diagnostic| diagnostic.error) {
+            return Err(diagnostics);
+        }
+        Ok((Self { id, rules: Index::new(rules), tools }, diagnostics))
+    }
+
     /// The snapshot's name.
     pub fn id(&self) -> &SnapshotId {
         &self.id
     }
+
+    /// Where a policy stands and what it says.
+    pub fn policy(&self, id: &str) -> Option<(&Location, &str)> {
+        self.rules.get(id).map(|rule| (&rule.location, rule.text.as_str()))
+    }
+
+    /// How many policies there are.
+    pub fn policies(&self) -> usize {
+        self.rules.len()
+    }
 }
 
-/// Judges an action. Any error is a Deny.
-pub fn decide(snapshot: &Snapshot, _action: &Action, _now: Timestamp) -> Decision {
-    Decision { effect: Effect::Deny, reasons: Vec::new(), errors: Vec::new(), snapshot: snapshot.id.clone() }
+impl Source {
+    /// The canonical JSON (RFC 8785) that names the snapshot and is stored by its digest.
+    pub fn canonical(&self) -> Vec<u8> {
+        // A source is strings, booleans and JSON values, all of which have canonical JSON.
+        serde_json_canonicalizer::to_vec(self).unwrap_or_default()
+    }
+
+    /// The id of the snapshot that this source compiles to.
+    pub fn id(&self) -> SnapshotId {
+        SnapshotId(hex::encode(digest::digest(&digest::SHA256, &self.canonical())))
+    }
+}
+
+/// The tools that can be judged. One that cannot is left out, hence unknown, hence denied.
+fn tools(facts: &[ToolFacts]) -> (HashMap<ToolId, Tool>, Vec<Diagnostic>) {
+    let mut tools = HashMap::with_capacity(facts.len());
+    let mut diagnostics = Vec::new();
+    for facts in facts {
+        let tool = Tool::new(facts).map_err(|error| error.to_string());
+        match tool.and_then(|tool| lint::expressible(&tool).map(|()| tool)) {
+            Err(error) => diagnostics.push(lint::about_tool(&facts.id, error)),
+            Ok(tool) => {
+                if tools.insert(facts.id.clone(), tool).is_some() {
+                    let mut twice = lint::about_tool(&facts.id, "is in the catalogue twice".to_owned());
+                    twice.error = true;
+                    diagnostics.push(twice);
+                }
+            }
+        }
+    }
+    (tools, diagnostics)
 }

@@ -1,0 +1,119 @@
+//! Which rules can apply to a request, found without asking Cedar.
+//!
+//! Cedar evaluates every policy it is given. Rules are kept by the principal that their scope names, so
+//! that a decision looks at the rules for its agent and those for everyone; the slice for one agent and
+//! action is made once and kept. INVARIANT: a rule outside the slice has a scope that is false for the
+//! request, so Cedar would neither have satisfied it nor have had an error in it; a test compares.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
+use cedar_policy_core::ast::{self, EntityUID};
+
+use crate::rule::Rule;
+use crate::schema::Target;
+
+/// Slices kept at most; beyond, all are forgotten and made again.
+const SLICES_MAX: usize = 16_384;
+
+/// The rules that can apply to one principal and action, in order of id.
+pub(crate) type Slice = Arc<[Arc<Entry>]>;
+
+/// One rule with what the evaluator takes.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) rule: Rule,
+    pub(crate) policy: ast::Policy,
+    actions: ActionConstraint,
+    resource: ResourceConstraint,
+}
+
+/// All rules of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// In order of id.
+    all: Vec<Arc<Entry>>,
+    /// Positions in `all` of the rules for any principal, and for each principal that a scope names.
+    general: Vec<usize>,
+    named: HashMap<EntityUID, Vec<usize>>,
+    /// Slices made so far. Holding the lock guarantees nothing but a whole map: a slice made twice is equal.
+    slices: RwLock<HashMap<(Option<EntityUID>, Arc<EntityUID>), Slice>>,
+}
+
+impl Index {
+    pub(crate) fn new(rules: Vec<Rule>) -> Self {
+        let all: Vec<_> = rules.into_iter().map(|rule| Arc::new(Entry::new(rule))).collect();
+        let mut general = Vec::new();
+        let mut named: HashMap<EntityUID, Vec<usize>> = HashMap::new();
+        for (position, entry) in all.iter().enumerate() {
+            match entry.rule.policy.principal_constraint() {
+                // Agents have no parents, so `in` an agent is that agent.
+                PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
+                    named.entry(uid.into()).or_default().push(position);
+                }
+                PrincipalConstraint::Any | PrincipalConstraint::Is(_) => general.push(position),
+            }
+        }
+        Self { all, general, named, slices: RwLock::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Rule> {
+        let position = self.all.binary_search_by(|entry| entry.rule.id.as_str().cmp(id)).ok()?;
+        self.all.get(position).map(|entry| &entry.rule)
+    }
+
+    /// The rules whose scope can match.
+    pub(crate) fn slice(&self, principal: &EntityUID, target: &Target) -> Slice {
+        // Agents that no rule names share the slice of everyone.
+        let named = self.named.get_key_value(principal).map(|(uid, _)| uid.clone());
+        let key = (named, target.action.clone());
+        if let Some(slice) = self.slices.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return slice.clone();
+        }
+        let own = key.0.as_ref().and_then(|uid| self.named.get(uid)).map(Vec::as_slice).unwrap_or_default();
+        let mut positions: Vec<usize> = self.general.iter().chain(own).copied().collect();
+        positions.sort_unstable();
+        let entries = positions.into_iter().filter_map(|position| self.all.get(position));
+        let slice: Slice = entries.filter(|entry| entry.can_apply(target)).cloned().collect();
+        let mut slices = self.slices.write().unwrap_or_else(PoisonError::into_inner);
+        if slices.len() >= SLICES_MAX {
+            slices.clear();
+        }
+        slices.insert(key, slice.clone());
+        slice
+    }
+}
+
+impl Entry {
+    fn new(rule: Rule) -> Self {
+        Self {
+            policy: AsRef::<ast::Policy>::as_ref(&rule.policy).clone(),
+            actions: rule.policy.action_constraint(),
+            resource: rule.policy.resource_constraint(),
+            rule,
+        }
+    }
+
+    /// Action and resource as far as the action decides them: a tool's action has one resource, so it may
+    /// be looked at here; any other verb's resource may not, since slices are kept by action.
+    fn can_apply(&self, target: &Target) -> bool {
+        let same = |uid: &EntityUid| AsRef::<EntityUID>::as_ref(uid) == target.action.as_ref();
+        let group = |uid: &EntityUid| target.groups.iter().any(|group| group == AsRef::<EntityUID>::as_ref(uid));
+        let action = match &self.actions {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(uid) => same(uid),
+            ActionConstraint::In(uids) => uids.iter().any(|uid| same(uid) || group(uid)),
+        };
+        let is_call = !target.groups.is_empty();
+        let resource = match &self.resource {
+            ResourceConstraint::Eq(uid) if is_call => AsRef::<EntityUID>::as_ref(uid) == target.resource.as_ref(),
+            _ => true,
+        };
+        action && resource
+    }
+}

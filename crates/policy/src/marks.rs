@@ -1,0 +1,475 @@
+//! Well-known dangers, recognised in the paths, hosts and commands of a call: `context.marks`.
+//!
+//! Cedar cannot look inside a set of paths, so the looking is done here and policies speak of its result:
+//! `context.marks.contains("private_key")`. Each mark says what was recognised, never what to do about it;
+//! that is the pack's business. Only values that name something are looked at (paths, hosts, commands),
+//! not text that is written or sent: a document *about* `~/.ssh` is no danger.
+//!
+//! Limits: recognition is by name. A link or a copy under another name is not seen here.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::Value;
+
+use crate::facts::{Facts, Shell};
+use crate::label::Role;
+use crate::leaves::Leaf;
+use crate::tool::{EffectKind, ToolFacts};
+
+/// A private key or a key store.
+pub const PRIVATE_KEY: &str = "private_key";
+/// A file of passwords, tokens or cloud credentials.
+pub const CREDENTIALS: &str = "credentials";
+/// A `.env` file.
+pub const DOTENV: &str = "dotenv";
+/// An address at which a cloud hands out credentials of the machine.
+pub const METADATA: &str = "metadata_endpoint";
+/// Bailiwick itself: its home, or a command that would answer its asks.
+pub const BAILIWICK: &str = "bailiwick";
+/// A write to the configuration or hooks of an agent.
+pub const AGENT_CONFIG: &str = "agent_config";
+/// A write to what runs by itself later: shell profiles, git hooks, cron, autostart, `authorized_keys`.
+pub const STARTUP: &str = "startup";
+/// A write to the operating system's own files.
+pub const SYSTEM: &str = "system";
+/// A path outside the folder that the session works in.
+pub const OUTSIDE: &str = "outside_project";
+/// A command that deletes whole folders or devices.
+pub const DESTRUCTIVE: &str = "destructive";
+
+/// Every mark and what it means, for documentation and completion.
+pub const MARKS: &[(&str, &str)] = &[
+    (PRIVATE_KEY, "a private key or a key store"),
+    (CREDENTIALS, "a file of passwords, tokens or cloud credentials"),
+    (DOTENV, "a .env file"),
+    (METADATA, "an address at which a cloud hands out credentials of the machine"),
+    (BAILIWICK, "Bailiwick itself: its home, or a command that would answer its asks"),
+    (AGENT_CONFIG, "a write to the configuration or hooks of an agent"),
+    (STARTUP, "a write to what runs by itself later"),
+    (SYSTEM, "a write to the operating system's own files"),
+    (OUTSIDE, "a path outside the folder that the session works in"),
+    (DESTRUCTIVE, "a command that deletes whole folders or devices"),
+];
+
+/// Places and their marks. `a/b/` is that folder and all below it, `*.x` a file name's end, `x*` its
+/// start, anything else the last steps of a path.
+const SECRET_PLACES: &[(&str, &str)] = &[
+    (PRIVATE_KEY, ".ssh/"),
+    (PRIVATE_KEY, ".gnupg/"),
+    (PRIVATE_KEY, "id_rsa"),
+    (PRIVATE_KEY, "id_dsa"),
+    (PRIVATE_KEY, "id_ecdsa"),
+    (PRIVATE_KEY, "id_ed25519"),
+    (PRIVATE_KEY, "id_ed25519_sk"),
+    (PRIVATE_KEY, "*.key"),
+    (PRIVATE_KEY, "*.pem"),
+    (PRIVATE_KEY, "*.p12"),
+    (PRIVATE_KEY, "*.pfx"),
+    (PRIVATE_KEY, "*.ppk"),
+    (PRIVATE_KEY, "*.kdbx"),
+    (PRIVATE_KEY, "*.jks"),
+    (PRIVATE_KEY, "*.keystore"),
+    (DOTENV, ".env"),
+    (DOTENV, ".env.*"),
+    (DOTENV, ".envrc"),
+    (CREDENTIALS, ".aws/"),
+    (CREDENTIALS, ".azure/"),
+    (CREDENTIALS, ".config/gcloud/"),
+    (CREDENTIALS, "application_default_credentials.json"),
+    (CREDENTIALS, ".kube/config"),
+    (CREDENTIALS, ".docker/config.json"),
+    (CREDENTIALS, ".config/containers/auth.json"),
+    (CREDENTIALS, ".netrc"),
+    (CREDENTIALS, "_netrc"),
+    (CREDENTIALS, ".npmrc"),
+    (CREDENTIALS, ".pypirc"),
+    (CREDENTIALS, ".git-credentials"),
+    (CREDENTIALS, ".pgpass"),
+    (CREDENTIALS, ".my.cnf"),
+    (CREDENTIALS, ".vault-token"),
+    (CREDENTIALS, ".config/gh/hosts.yml"),
+    (CREDENTIALS, ".cargo/credentials"),
+    (CREDENTIALS, ".cargo/credentials.toml"),
+    (CREDENTIALS, ".terraform.d/credentials.tfrc.json"),
+    (CREDENTIALS, ".password-store/"),
+    (CREDENTIALS, "keyrings/"),
+    (CREDENTIALS, "library/keychains/"),
+    (CREDENTIALS, "login data"),
+    (CREDENTIALS, "logins.json"),
+    (CREDENTIALS, ".claude/.credentials.json"),
+    (CREDENTIALS, ".codex/auth.json"),
+    (CREDENTIALS, "etc/shadow"),
+    (CREDENTIALS, "etc/gshadow"),
+    (CREDENTIALS, "etc/sudoers"),
+    (CREDENTIALS, "run/secrets/"),
+    (BAILIWICK, ".local/share/bailiwick/"),
+];
+
+/// Places that matter when they are written.
+const WRITTEN_PLACES: &[(&str, &str)] = &[
+    (AGENT_CONFIG, ".mcp.json"),
+    (AGENT_CONFIG, "mandate.toml"),
+    (AGENT_CONFIG, ".claude.json"),
+    (AGENT_CONFIG, ".claude/settings.json"),
+    (AGENT_CONFIG, ".claude/settings.local.json"),
+    (AGENT_CONFIG, ".claude/hooks/"),
+    (AGENT_CONFIG, "claude_desktop_config.json"),
+    (AGENT_CONFIG, ".cursor/mcp.json"),
+    (AGENT_CONFIG, ".cursor/hooks.json"),
+    (AGENT_CONFIG, ".vscode/mcp.json"),
+    (AGENT_CONFIG, ".codeium/windsurf/mcp_config.json"),
+    (AGENT_CONFIG, ".codex/config.toml"),
+    (AGENT_CONFIG, ".codex/hooks.json"),
+    (AGENT_CONFIG, ".gemini/settings.json"),
+    (AGENT_CONFIG, ".copilot/mcp-config.json"),
+    (AGENT_CONFIG, ".continue/"),
+    (AGENT_CONFIG, ".config/goose/"),
+    (AGENT_CONFIG, ".config/opencode/"),
+    (AGENT_CONFIG, "opencode.json"),
+    (AGENT_CONFIG, "opencode.jsonc"),
+    (AGENT_CONFIG, ".kiro/settings/mcp.json"),
+    (AGENT_CONFIG, ".aws/amazonq/mcp.json"),
+    (AGENT_CONFIG, "cline_mcp_settings.json"),
+    (AGENT_CONFIG, "mcp_settings.json"),
+    (STARTUP, ".bashrc"),
+    (STARTUP, ".bash_profile"),
+    (STARTUP, ".bash_login"),
+    (STARTUP, ".profile"),
+    (STARTUP, ".zshrc"),
+    (STARTUP, ".zshenv"),
+    (STARTUP, ".zprofile"),
+    (STARTUP, "config.fish"),
+    (STARTUP, "authorized_keys"),
+    (STARTUP, ".git/hooks/"),
+    (STARTUP, ".git/config"),
+    (STARTUP, ".gitconfig"),
+    (STARTUP, ".config/autostart/"),
+    (STARTUP, ".config/systemd/"),
+    (STARTUP, "library/launchagents/"),
+    (STARTUP, "etc/cron*"),
+    (STARTUP, "var/spool/cron/"),
+];
+
+/// Folders at the root whose content belongs to the operating system.
+const SYSTEM_ROOTS: &[&str] = &[
+    "etc",
+    "usr",
+    "bin",
+    "sbin",
+    "lib",
+    "lib64",
+    "boot",
+    "sys",
+    "proc",
+    "system",
+    "library",
+    "windows",
+    "program files",
+];
+
+/// Hosts that hand out a machine's credentials, beside the link-local addresses.
+const METADATA_HOSTS: &[&str] =
+    &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
+
+/// How a place is touched. What is not known to be a read counts as a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    Read,
+    Write,
+}
+
+/// The marks of a call.
+pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> BTreeSet<&'static str> {
+    let mut marks = Marks { project: facts.project.as_deref(), found: BTreeSet::new() };
+    let touch = if reads_only(tool) { Touch::Read } else { Touch::Write };
+    if facts.self_touch == Some(true) {
+        marks.found.insert(BAILIWICK);
+    }
+    facts.paths.iter().flatten().for_each(|path| marks.path(path, touch));
+    facts.hosts.iter().flatten().for_each(|host| marks.host(host));
+    if let Some(shell) = &facts.shell {
+        marks.shell(shell);
+    }
+    let parsed = facts.shell.as_ref().is_some_and(|shell| shell.parsed);
+    for leaf in leaves {
+        if let Value::String(text) = leaf.value {
+            marks.argument(text, leaf.role, touch, parsed);
+        }
+    }
+    marks.found
+}
+
+fn reads_only(tool: Option<&ToolFacts>) -> bool {
+    tool.is_some_and(|tool| !tool.effects.is_empty() && tool.effects.iter().all(|effect| *effect == EffectKind::Read))
+}
+
+struct Marks<'a> {
+    project: Option<&'a str>,
+    found: BTreeSet<&'static str>,
+}
+
+impl Marks<'_> {
+    fn argument(&mut self, text: &str, role: Role, touch: Touch, parsed: bool) {
+        match role {
+            Role::Content => {}
+            // The door took the command apart; its parts are looked at instead.
+            Role::Command if parsed => {}
+            Role::Command => self.words(text),
+            _ if one_name(text) => {
+                self.path(text, touch);
+                if let Some(host) = host_of(text) {
+                    self.host(host);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A command that nobody took apart: every word may be a path that is written, or a host.
+    fn words(&mut self, command: &str) {
+        for word in
+            command.split(|c: char| c.is_whitespace() || "'\"`;|&<>(){}=,".contains(c)).filter(|word| !word.is_empty())
+        {
+            self.path(word, Touch::Write);
+            if let Some(host) = host_of(word) {
+                self.host(host);
+            }
+            if word == "bailiwick" || word.ends_with("/bailiwick") {
+                self.found.insert(BAILIWICK);
+            }
+        }
+    }
+
+    fn shell(&mut self, shell: &Shell) {
+        shell.reads.iter().for_each(|path| self.path(path, Touch::Read));
+        shell.writes.iter().for_each(|path| self.path(path, Touch::Write));
+        shell.hosts.iter().for_each(|host| self.host(host));
+        for argument in &shell.arguments {
+            // Programs name files in arguments that no table of ours knows to be files.
+            let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
+            self.path(value.trim_start_matches('@'), Touch::Read);
+            if let Some(host) = host_of(value) {
+                self.host(host);
+            }
+        }
+        let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp"];
+        if shell.programs.contains("bailiwick") && answers.iter().any(|answer| shell.arguments.contains(*answer)) {
+            self.found.insert(BAILIWICK);
+        }
+        if destructive(shell) {
+            self.found.insert(DESTRUCTIVE);
+        }
+    }
+
+    fn path(&mut self, path: &str, touch: Touch) {
+        let Some(path) = Place::of(path) else { return };
+        if !path.only_looks_secret() {
+            self.found.extend(SECRET_PLACES.iter().filter(|(_, place)| path.is(place)).map(|(mark, _)| *mark));
+        }
+        if path.is_environment() {
+            self.found.insert(CREDENTIALS);
+        }
+        if self.project.is_none_or(|project| path.outside(project)) && path.is_anchored() {
+            self.found.insert(OUTSIDE);
+        }
+        if touch == Touch::Write {
+            self.found.extend(WRITTEN_PLACES.iter().filter(|(_, place)| path.is(place)).map(|(mark, _)| *mark));
+            if path.is_system() {
+                self.found.insert(SYSTEM);
+            }
+        }
+    }
+
+    fn host(&mut self, host: &str) {
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        let named = METADATA_HOSTS.contains(&host.as_str());
+        if named || address(&host).is_some_and(hands_out_credentials) {
+            self.found.insert(METADATA);
+        }
+    }
+}
+
+/// A path in one spelling: lower case, `/` between steps, `.` and `..` resolved, the home as `~`.
+struct Place {
+    steps: Vec<String>,
+    anchor: Anchor,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Anchor {
+    Root,
+    Home,
+    Relative,
+}
+
+impl Place {
+    fn of(path: &str) -> Option<Self> {
+        let path = path.trim();
+        if path.is_empty() || path.len() > 4096 || path.contains('\n') {
+            return None;
+        }
+        let path = path.strip_prefix("file://").unwrap_or(path);
+        if path.contains("://") {
+            return None;
+        }
+        let path = path
+            .to_lowercase()
+            .replace('\\', "/")
+            .replace("${home}", "~")
+            .replace("$home", "~")
+            .replace("%userprofile%", "~");
+        let path = path
+            .strip_prefix(|c: char| c.is_ascii_alphabetic())
+            .and_then(|rest| rest.strip_prefix(':'))
+            .unwrap_or(&path);
+        let anchor = match path.as_bytes().first() {
+            Some(b'/') => Anchor::Root,
+            Some(b'~') => Anchor::Home,
+            _ => Anchor::Relative,
+        };
+        let mut steps: Vec<String> = Vec::new();
+        for step in path.split('/').filter(|step| !step.is_empty() && *step != ".") {
+            match step {
+                ".." if steps.last().is_some_and(|last| last != ".." && !last.starts_with('~')) => drop(steps.pop()),
+                ".." if anchor == Anchor::Root => {}
+                step => steps.push(step.to_owned()),
+            }
+        }
+        Some(Self { steps, anchor })
+    }
+
+    fn is(&self, pattern: &str) -> bool {
+        let Some(name) = self.steps.last() else { return false };
+        if let Some(folder) = pattern.strip_suffix('/') {
+            return self.contains(folder);
+        }
+        if let Some(end) = pattern.strip_prefix('*') {
+            return name.len() > end.len() && name.ends_with(end);
+        }
+        if let Some(start) = pattern.strip_suffix('*') {
+            return match start.rsplit_once('/') {
+                Some((folder, start)) => self.steps.windows(2).any(|pair| {
+                    pair.first().is_some_and(|f| f == folder) && pair.get(1).is_some_and(|s| s.starts_with(start))
+                }),
+                None => name.starts_with(start),
+            };
+        }
+        let wanted = pattern.rsplit('/');
+        let steps = self.steps.iter().rev();
+        wanted.clone().count() <= self.steps.len() && wanted.zip(steps).all(|(wanted, step)| wanted == step)
+    }
+
+    fn contains(&self, folder: &str) -> bool {
+        let wanted: Vec<&str> = folder.split('/').collect();
+        self.steps.windows(wanted.len()).any(|steps| steps.iter().zip(&wanted).all(|(step, wanted)| step == wanted))
+    }
+
+    /// Public halves and examples that share a secret file's name.
+    fn only_looks_secret(&self) -> bool {
+        let Some(name) = self.steps.last() else { return false };
+        let certificate = name.ends_with(".pem")
+            && ["cert", "chain", "ca.", "ca-", "cacert", "public", "pub."].iter().any(|part| name.contains(part));
+        let public = self.contains(".ssh") && (name.ends_with(".pub") || name == "known_hosts" || name == "config");
+        let example = name.starts_with(".env.")
+            && [".example", ".sample", ".template", ".dist"].iter().any(|end| name.ends_with(end));
+        certificate || public || example
+    }
+
+    /// The environment of a running process: `/proc/PID/environ`.
+    fn is_environment(&self) -> bool {
+        self.steps.first().is_some_and(|first| first == "proc")
+            && self.steps.last().is_some_and(|last| last == "environ")
+    }
+
+    fn is_anchored(&self) -> bool {
+        self.anchor != Anchor::Relative || self.steps.first().is_some_and(|step| step == "..")
+    }
+
+    fn is_system(&self) -> bool {
+        self.anchor == Anchor::Root && self.steps.first().is_some_and(|first| SYSTEM_ROOTS.contains(&first.as_str()))
+    }
+
+    fn outside(&self, project: &str) -> bool {
+        let Some(project) = Place::of(project) else { return true };
+        !(self.anchor == project.anchor && self.steps.starts_with(&project.steps))
+    }
+}
+
+/// Whether a string can be one path or address rather than prose.
+fn one_name(text: &str) -> bool {
+    text.len() <= 4096 && !text.contains('\n') && text.split_whitespace().count() <= 4
+}
+
+/// The host of a URL, or a bare `host:port` or address.
+fn host_of(text: &str) -> Option<&str> {
+    let rest = match text.split_once("://") {
+        Some((_, rest)) => rest,
+        None => text.strip_prefix("//").unwrap_or(text),
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Some(end) = host.strip_prefix('[').and_then(|host| host.find(']')) {
+        return host.get(1..=end);
+    }
+    Some(match host.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') && port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    })
+    .filter(|host| !host.is_empty())
+}
+
+/// An address in any spelling that `inet_aton` takes: `2852039166`, `0xa9.0xfe.0xa9.0xfe`, `169.16689662`.
+fn address(host: &str) -> Option<IpAddr> {
+    if let Ok(address) = host.parse::<Ipv6Addr>() {
+        return Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4));
+    }
+    let parts: Vec<u32> = host.split('.').map(number).collect::<Option<_>>()?;
+    let (last, first) = parts.split_last()?;
+    if first.len() > 3 || first.iter().any(|part| *part > 255) {
+        return None;
+    }
+    let high = first.iter().zip([24u32, 16, 8]).fold(0u32, |sum, (part, shift)| sum | part << shift);
+    Some(IpAddr::V4(Ipv4Addr::from(high | last)))
+}
+
+fn number(part: &str) -> Option<u32> {
+    if let Some(hex) = part.strip_prefix("0x") {
+        return u32::from_str_radix(hex, 16).ok();
+    }
+    match part.strip_prefix('0') {
+        Some(octal) if !octal.is_empty() => u32::from_str_radix(octal, 8).ok(),
+        _ => part.parse().ok(),
+    }
+}
+
+/// AWS, GCP, Azure and others at link-local addresses; Alibaba and Oracle at their own.
+fn hands_out_credentials(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            address.is_link_local()
+                || address == Ipv4Addr::new(100, 100, 100, 200)
+                || address == Ipv4Addr::new(192, 0, 0, 192)
+        }
+        IpAddr::V6(address) => address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    }
+}
+
+/// Commands that delete whole folders, devices or histories.
+fn destructive(shell: &Shell) -> bool {
+    let program = |name: &str| shell.programs.contains(name);
+    let argument = |name: &str| shell.arguments.contains(name);
+    let flag = |letters: [char; 2]| {
+        shell.arguments.iter().any(|argument| {
+            argument.strip_prefix('-').is_some_and(|flags| !flags.starts_with('-') && flags.contains(letters))
+        })
+    };
+    let recursive = flag(['r', 'R']) || argument("--recursive");
+    (program("rm") && recursive)
+        || (["chmod", "chown"].iter().any(|name| program(name)) && recursive)
+        || ["mkfs", "shred", "wipefs", "fdisk", "parted"].iter().any(|name| program(name))
+        || shell.programs.iter().any(|name| name.starts_with("mkfs."))
+        || (program("dd") && shell.arguments.iter().any(|argument| argument.starts_with("of=/dev/")))
+        || (program("find") && argument("-delete"))
+        || (program("git") && argument("clean") && flag(['x', 'd']))
+}
