@@ -20,6 +20,9 @@ const SLICES_MAX: usize = 16_384;
 /// The rules that can apply to one principal and action, in order of id.
 pub(crate) type Slice = Arc<[Arc<Entry>]>;
 
+/// The principal, if a rule names it, and the action.
+type Key = (Option<EntityUID>, Arc<EntityUID>);
+
 /// One rule with what the evaluator takes.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -38,7 +41,7 @@ pub(crate) struct Index {
     general: Vec<usize>,
     named: HashMap<EntityUID, Vec<usize>>,
     /// Slices made so far. Holding the lock guarantees nothing but a whole map: a slice made twice is equal.
-    slices: RwLock<HashMap<(Option<EntityUID>, Arc<EntityUID>), Slice>>,
+    slices: RwLock<HashMap<Key, Slice>>,
 }
 
 impl Index {

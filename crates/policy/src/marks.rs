@@ -465,8 +465,8 @@ fn destructive(shell: &Shell) -> bool {
         })
     };
     let recursive = flag(['r', 'R']) || argument("--recursive");
-    (program("rm") && recursive)
-        || (["chmod", "chown"].iter().any(|name| program(name)) && recursive)
+    let folders = ["rm", "chmod", "chown"].iter().any(|name| program(name));
+    (folders && recursive)
         || ["mkfs", "shred", "wipefs", "fdisk", "parted"].iter().any(|name| program(name))
         || shell.programs.iter().any(|name| name.starts_with("mkfs."))
         || (program("dd") && shell.arguments.iter().any(|argument| argument.starts_with("of=/dev/")))

@@ -51,7 +51,7 @@ pub(crate) enum EntityError {
     #[error("unknown tool `{0}`")]
     UnknownTool(ToolId),
     #[error("entities: {0}")]
-    Entities(#[from] EntitiesError),
+    Entities(Box<EntitiesError>),
 }
 
 /// One tool, ready to be judged.
@@ -218,7 +218,8 @@ fn target(
     all: Vec<ast::Entity>,
 ) -> Result<Target, EntityError> {
     let schema = None::<&NoEntitiesSchema>;
-    let entities = Entities::from_entities(all, schema, TCComputation::ComputeNow, Extensions::all_available())?;
+    let entities = Entities::from_entities(all, schema, TCComputation::ComputeNow, Extensions::all_available())
+        .map_err(|error| EntityError::Entities(Box::new(error)))?;
     Ok(Target {
         action: Arc::new(action),
         groups: groups.into(),

@@ -1,5 +1,6 @@
 //! Tools and actions for tests: the project's own, small, and readable at the call.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test may unwrap; clippy knows only `#[test]` functions as tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
