@@ -112,8 +112,16 @@ impl<'a> Builder<'a> {
         };
         // The parser ends a block where the next thing begins, after comments that are not its own.
         let end = if is_flow { end } else { last.unwrap_or(open.start) };
+        // Of a list that is not indented the parser gives the place after the first dash.
+        let first = open.items.first().filter(|_| !is_flow).map(|item| item.span.start);
+        let start = first.and_then(|first| self.dash_before(first)).unwrap_or(open.start);
         let value = if open.is_map { Value::Map(open.entries) } else { Value::List(open.items) };
-        self.done(Node { span: open.start..end, value }, open.anchor);
+        self.done(Node { span: start..end, value }, open.anchor);
+    }
+
+    fn dash_before(&self, position: usize) -> Option<usize> {
+        let head = self.text.get(..position)?.trim_end();
+        head.ends_with('-').then(|| head.len() - 1)
     }
 
     fn done(&mut self, node: Node, anchor: usize) {
