@@ -4,6 +4,7 @@
 //! [`rules`] turn the graph into [`Finding`]s. Nothing here reads a file or knows a client's format;
 //! see the crate `connect` for that.
 
+pub mod aws;
 pub mod behaviour;
 pub mod export;
 pub mod finding;

@@ -1,0 +1,331 @@
+//! Accounts as the evaluation needs them: principals, policies, resources, and what is not known.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::arn::Arn;
+use super::policy::{Document, Statement};
+
+/// The index of a policy in [`Estate::policies`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyId(pub u32);
+
+/// One statement: the unit that a person can remove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StatementId {
+    /// Its policy.
+    pub policy: PolicyId,
+    /// Its position in the document, from 0.
+    pub statement: u32,
+}
+
+/// A policy with where it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The name that people know it by.
+    pub name: String,
+    /// Set for managed policies.
+    pub arn: Option<String>,
+    /// The file or API object that it was read from.
+    pub source: Arc<str>,
+    /// What it says.
+    pub document: Document,
+}
+
+/// What a principal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PrincipalKind {
+    /// An IAM user.
+    User,
+    /// An IAM role.
+    Role,
+    /// An IAM group: not a principal by itself, but what joining it gives.
+    Group,
+    /// A user, role or account that a trust policy names and no file describes.
+    Outside,
+    /// Identities of an OIDC or SAML provider.
+    Federated,
+    /// Everyone who has any AWS account.
+    Anyone,
+}
+
+/// The limit on what a principal's policies may grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Boundary {
+    /// No limit.
+    #[default]
+    None,
+    /// This policy.
+    Policy(PolicyId),
+    /// A policy whose document is not in the files.
+    Unread(String),
+}
+
+/// A principal, or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Its ARN; for providers and the public, their name.
+    pub arn: String,
+    /// What it is.
+    pub kind: PrincipalKind,
+    /// The unique id (`AIDA…`, `AROA…`), empty when not known.
+    pub unique_id: String,
+    /// Inline policies.
+    pub inline: Vec<PolicyId>,
+    /// ARNs of attached managed policies.
+    pub attached: Vec<String>,
+    /// Names of a user's groups.
+    pub groups: Vec<String>,
+    /// The permissions boundary's ARN.
+    pub boundary_arn: Option<String>,
+    /// A role's trust policy.
+    pub trust: Option<PolicyId>,
+    /// Names of a role's instance profiles.
+    pub instance_profiles: Vec<String>,
+    /// Tags by key.
+    pub tags: BTreeMap<String, String>,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: Option<u32>,
+    /// Its own policies, resolved by [`Estate::link`]; without those of its groups.
+    pub identity: Vec<PolicyId>,
+    /// Indexes of its groups, resolved by [`Estate::link`].
+    pub member_of: Vec<usize>,
+    /// The boundary, resolved by [`Estate::link`].
+    pub boundary: Boundary,
+    /// Attached policies whose documents are not in the files.
+    pub unread: Vec<String>,
+}
+
+impl Principal {
+    /// A principal without policies.
+    pub fn new(kind: PrincipalKind, arn: impl Into<String>, source: Arc<str>) -> Self {
+        Self {
+            arn: arn.into(),
+            kind,
+            unique_id: String::new(),
+            inline: Vec::new(),
+            attached: Vec::new(),
+            groups: Vec::new(),
+            boundary_arn: None,
+            trust: None,
+            instance_profiles: Vec::new(),
+            tags: BTreeMap::new(),
+            source,
+            line: None,
+            identity: Vec::new(),
+            member_of: Vec::new(),
+            boundary: Boundary::None,
+            unread: Vec::new(),
+        }
+    }
+
+    /// The account that it belongs to; empty for providers and the public.
+    pub fn account(&self) -> &str {
+        Arn::parse(&self.arn).map_or("", |arn| arn.account)
+    }
+
+    /// `user/alice`: what people call it within an account.
+    pub fn short(&self) -> &str {
+        match self.kind {
+            PrincipalKind::User | PrincipalKind::Role | PrincipalKind::Group => {
+                Arn::parse(&self.arn).map_or(self.arn.as_str(), |arn| arn.resource)
+            }
+            PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => &self.arn,
+        }
+    }
+
+    /// Whether it is a service-linked role, which no SCP limits and nobody may change.
+    pub fn is_service_linked(&self) -> bool {
+        self.kind == PrincipalKind::Role && self.short().starts_with("role/aws-service-role/")
+    }
+}
+
+/// A managed policy with all its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Managed {
+    /// The version in force.
+    pub default: PolicyId,
+    /// The versions that could be put in force.
+    pub others: Vec<PolicyId>,
+}
+
+/// A thing that runs as a role, from an inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its type, one of [`crate::aws::kinds::WORKLOADS`].
+    pub kind: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The role (ARN or name) that it acts as, if any.
+    pub role: Option<String>,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: Option<u32>,
+}
+
+/// Everything that was read of one or more accounts.
+#[derive(Clone, Debug, Default)]
+pub struct Estate {
+    /// All policies; a [`PolicyId`] points here.
+    pub policies: Vec<Policy>,
+    /// Users, roles, groups, and after [`Estate::link`] those whom trust policies name.
+    pub principals: Vec<Principal>,
+    /// Managed policies by ARN.
+    pub managed: BTreeMap<String, Managed>,
+    /// What runs as which role.
+    pub workloads: Vec<Workload>,
+    /// Workload kinds of which a whole inventory was given.
+    pub listed: BTreeSet<String>,
+    /// Resource policies by resource ARN.
+    pub resource_policies: BTreeMap<String, PolicyId>,
+    /// Service control policies by account: one list for each level from the root down.
+    pub scps: BTreeMap<String, Vec<Vec<PolicyId>>>,
+    /// Resource control policies, likewise.
+    pub rcps: BTreeMap<String, Vec<Vec<PolicyId>>>,
+    /// The organisation's management account, which no SCP limits.
+    pub management_account: Option<String>,
+    /// The time of the question, in seconds since 1970.
+    pub now: i64,
+    /// A policy that allows everything, for asking what a principal could be given.
+    pub allow_all: PolicyId,
+    by_arn: HashMap<String, usize>,
+}
+
+impl Default for PolicyId {
+    /// No policy: an estate that was not linked has none of this index.
+    fn default() -> Self {
+        Self(u32::MAX)
+    }
+}
+
+impl Estate {
+    /// Adds a policy.
+    pub fn add_policy(&mut self, policy: Policy) -> PolicyId {
+        let id = PolicyId(u32::try_from(self.policies.len()).unwrap_or(u32::MAX));
+        self.policies.push(policy);
+        id
+    }
+
+    /// The policy of an id.
+    pub fn policy(&self, id: PolicyId) -> Option<&Policy> {
+        self.policies.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The statements of a policy with their ids.
+    pub fn statements(&self, id: PolicyId) -> impl Iterator<Item = (StatementId, &Statement)> {
+        let statements = self.policy(id).map(|policy| policy.document.statements.as_slice()).unwrap_or_default();
+        statements.iter().zip(0_u32..).map(move |(statement, index)| (StatementId { policy: id, statement: index }, statement))
+    }
+
+    /// The statement of an id.
+    pub fn statement(&self, id: StatementId) -> Option<&Statement> {
+        self.policy(id.policy)?.document.statements.get(usize::try_from(id.statement).ok()?)
+    }
+
+    /// The index of the principal with this ARN.
+    pub fn index_of(&self, arn: &str) -> Option<usize> {
+        self.by_arn.get(arn).copied()
+    }
+
+    /// Finds a principal by ARN, `user/alice`, or a name that only one has.
+    pub fn find(&self, name: &str) -> Result<usize, FindError> {
+        if let Some(index) = self.index_of(name) {
+            return Ok(index);
+        }
+        let hits: Vec<usize> = (0..self.principals.len())
+            .filter(|index| {
+                self.principals.get(*index).is_some_and(|principal| {
+                    principal.short() == name || Arn::parse(&principal.arn).is_some_and(|arn| arn.name() == name)
+                })
+            })
+            .collect();
+        match hits.as_slice() {
+            [index] => Ok(*index),
+            [] => Err(FindError::Nobody(name.to_owned())),
+            many => {
+                let names = many.iter().filter_map(|index| self.principals.get(*index)).map(|found| found.arn.clone());
+                Err(FindError::Several(name.to_owned(), names.collect::<Vec<_>>().join(", ")))
+            }
+        }
+    }
+
+    /// Resolves names into indexes. Call it once, after everything is added.
+    pub fn link(&mut self) {
+        self.add_well_known();
+        if self.policy(self.allow_all).is_none() {
+            self.allow_all = self.add_policy(everything("(whatever the attacker writes)", None, "*"));
+        }
+        self.by_arn = self.principals.iter().enumerate().map(|(at, principal)| (principal.arn.clone(), at)).collect();
+        for index in 0..self.principals.len() {
+            self.link_principal(index);
+        }
+    }
+
+    fn link_principal(&mut self, index: usize) {
+        let Some(principal) = self.principals.get(index) else { return };
+        let mut identity = principal.inline.clone();
+        let mut unread = Vec::new();
+        for arn in &principal.attached {
+            match self.managed.get(arn) {
+                Some(managed) if !identity.contains(&managed.default) => identity.push(managed.default),
+                Some(_) => {}
+                None => unread.push(arn.clone()),
+            }
+        }
+        let boundary = match &principal.boundary_arn {
+            None => Boundary::None,
+            Some(arn) => match self.managed.get(arn) {
+                Some(managed) => Boundary::Policy(managed.default),
+                None => Boundary::Unread(arn.clone()),
+            },
+        };
+        let account = principal.account();
+        let group = |name: &String| {
+            self.principals.iter().position(|group| {
+                group.kind == PrincipalKind::Group
+                    && group.account() == account
+                    && Arn::parse(&group.arn).is_some_and(|arn| arn.name() == name)
+            })
+        };
+        let member_of = principal.groups.iter().filter_map(group).collect();
+        let Some(principal) = self.principals.get_mut(index) else { return };
+        principal.identity = identity;
+        principal.unread = unread;
+        principal.boundary = boundary;
+        principal.member_of = member_of;
+    }
+
+    /// AWS's own policies that decide who is an administrator, for exports that leave them out
+    /// (`--filter LocalManagedPolicy`). Only those whose text is one statement that never changes.
+    fn add_well_known(&mut self) {
+        const WELL_KNOWN: [(&str, &str); 2] = [("AdministratorAccess", "*"), ("IAMFullAccess", "iam:*")];
+        for (name, action) in WELL_KNOWN {
+            let arn = format!("arn:aws:iam::aws:policy/{name}");
+            if self.managed.contains_key(&arn) || !self.principals.iter().any(|one| one.attached.contains(&arn)) {
+                continue;
+            }
+            let default = self.add_policy(everything(name, Some(arn.clone()), action));
+            self.managed.insert(arn, Managed { default, others: Vec::new() });
+        }
+    }
+}
+
+fn everything(name: &str, arn: Option<String>, action: &str) -> Policy {
+    let json = serde_json::json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
+    let document = Document::parse(&json, &[]).unwrap_or_default();
+    Policy { name: name.to_owned(), arn, source: "AWS managed policy".into(), document }
+}
+
+/// Why a name is not one principal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    /// No principal has it.
+    #[error("no principal `{0}` in the files")]
+    Nobody(String),
+    /// More than one has it.
+    #[error("`{0}` is more than one principal: {1}")]
+    Several(String, String),
+}

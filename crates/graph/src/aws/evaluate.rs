@@ -1,0 +1,509 @@
+//! The policy evaluation logic of AWS for one request, with its proof.
+//!
+//! After the IAM user guide, "Policy evaluation logic": an explicit deny anywhere wins; RCPs and SCPs
+//! must allow; within an account a grant of the identity's policies (inside boundary and session
+//! policy) or of the resource's policy suffices, except for role trust and KMS keys, where the
+//! resource's policy must take part; across accounts both sides must allow.
+//!
+//! Never returns a bare yes or no: an [`Answer`] lists what allowed, what denied and what is open.
+
+use super::arn::Arn;
+use super::condition::{Context, Value};
+use super::estate::{Boundary, Estate, PolicyId, Principal, PrincipalKind, StatementId};
+use super::policy::{Choice, Effect, Named, Principals, Statement};
+use super::truth::Truth;
+
+/// Which kind of policy a statement came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// A policy of the principal or of one of its groups.
+    Identity,
+    /// The permissions boundary.
+    Boundary,
+    /// A session policy.
+    Session,
+    /// The resource's policy, or the role's trust policy.
+    Resource,
+    /// A service control policy.
+    ServiceControl,
+    /// A resource control policy.
+    ResourceControl,
+}
+
+impl Layer {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity policy",
+            Self::Boundary => "permissions boundary",
+            Self::Session => "session policy",
+            Self::Resource => "resource policy",
+            Self::ServiceControl => "service control policy",
+            Self::ResourceControl => "resource control policy",
+        }
+    }
+}
+
+/// A statement that took part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cite {
+    /// Which one.
+    pub statement: StatementId,
+    /// Where it stands.
+    pub layer: Layer,
+    /// Whether it certainly applies to the request.
+    pub truth: Truth,
+}
+
+/// The answer to one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether the request is allowed.
+    pub verdict: Truth,
+    /// Statements that allow it.
+    pub allows: Vec<Cite>,
+    /// Statements that deny it.
+    pub denies: Vec<Cite>,
+    /// Whether the resource's policy is enough, without a policy of the principal.
+    pub by_resource: bool,
+    /// Layers that would have to allow it and do not.
+    pub lacks: Vec<Layer>,
+    /// What was not in the files and could change the answer.
+    pub gaps: Vec<String>,
+}
+
+impl Answer {
+    /// The verdict when what is missing from the files is counted as unknown.
+    pub fn could_be(&self) -> Truth {
+        if self.verdict == Truth::No && self.denies.is_empty() && !self.gaps.is_empty() {
+            return Truth::Unknown;
+        }
+        self.verdict
+    }
+}
+
+/// A question about a principal.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Index of the principal in [`Estate::principals`].
+    pub principal: usize,
+    /// The action; case does not matter.
+    pub action: &'a str,
+    /// The resource's ARN, or `*`.
+    pub resource: &'a str,
+    /// Condition keys of the request; those of the principal are added.
+    pub context: &'a Context,
+    /// Session policies passed when the session was made.
+    pub session: &'a [PolicyId],
+    /// Policies that the principal is given for the sake of the question.
+    pub added: &'a [PolicyId],
+}
+
+impl<'a> Request<'a> {
+    /// A request without session policies, in a given context.
+    pub fn new(principal: usize, action: &'a str, resource: &'a str, context: &'a Context) -> Self {
+        Self { principal, action, resource, context, session: &[], added: &[] }
+    }
+}
+
+/// Judges one request. See [`Evaluator`] for many.
+pub fn decide(estate: &Estate, principal: usize, action: &str, resource: &str) -> Answer {
+    Evaluator::new(estate).decide(&Request::new(principal, action, resource, &Context::default()))
+}
+
+/// Judges requests over one estate; holds what does not change between them.
+pub struct Evaluator<'a> {
+    /// The estate that is judged.
+    pub estate: &'a Estate,
+    contexts: Vec<Context>,
+    policies: Vec<Vec<PolicyId>>,
+}
+
+/// How a resource policy names a principal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Naming {
+    /// By its own ARN, id or `*`.
+    direct: Truth,
+    /// By the ARN of its session.
+    session: Truth,
+    /// By its account, which then decides for itself.
+    account: Truth,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    allow: Truth,
+    deny: Truth,
+}
+
+/// One request with everything that its statements are matched against.
+struct Matching<'e> {
+    principal: &'e Principal,
+    action: String,
+    resource: &'e str,
+    context: &'e Context,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Prepares an estate.
+    pub fn new(estate: &'a Estate) -> Self {
+        let contexts = estate.principals.iter().map(|principal| principal_context(estate, principal)).collect();
+        let policies = estate.principals.iter().map(|principal| identity_policies(estate, principal)).collect();
+        Self { estate, contexts, policies }
+    }
+
+    /// The principal's own policies and those of its groups.
+    pub fn identity(&self, principal: usize) -> &[PolicyId] {
+        self.policies.get(principal).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The condition keys that follow from who the principal is.
+    pub fn context(&self, principal: usize) -> Context {
+        self.contexts.get(principal).cloned().unwrap_or_default()
+    }
+
+    /// Judges one request.
+    pub fn decide(&self, request: &Request<'_>) -> Answer {
+        let Some(principal) = self.estate.principals.get(request.principal) else { return Answer::default() };
+        let mut context = self.context(request.principal);
+        context.extend(request.context);
+        let matching = Matching {
+            principal,
+            action: request.action.to_ascii_lowercase(),
+            resource: request.resource,
+            context: &context,
+        };
+        self.judge(&matching, request)
+    }
+
+    fn judge(&self, matching: &Matching<'_>, request: &Request<'_>) -> Answer {
+        let mut answer = Answer::default();
+        let principal = matching.principal;
+        let mut identity = self.tally(self.identity(request.principal), Layer::Identity, matching, &mut answer);
+        if !request.added.is_empty() {
+            let added = self.tally(request.added, Layer::Identity, matching, &mut answer);
+            identity = Tally { allow: identity.allow.or(added.allow), deny: identity.deny.or(added.deny) };
+        }
+        let boundary = self.boundary(matching, &mut answer);
+        let session = match request.session {
+            [] => Tally { allow: Truth::Yes, deny: Truth::No },
+            policies => self.tally(policies, Layer::Session, matching, &mut answer),
+        };
+        let (naming, resource_deny, strict) = self.resource_side(matching, &mut answer);
+        let resource_account = resource_account(matching.resource, principal.account());
+        let scp = self.organisation(&self.estate.scps, Layer::ServiceControl, matching, &mut answer);
+        let rcp = self.organisation(&self.estate.rcps, Layer::ResourceControl, matching, &mut answer);
+
+        let limit = boundary.allow.and(session.allow);
+        let own = identity.allow.and(limit);
+        let direct_limit = if principal.kind == PrincipalKind::User { Truth::Yes } else { limit };
+        let named = naming.session.or(naming.direct.and(direct_limit));
+        let access = if resource_account != principal.account() {
+            own.and(naming.direct.or(naming.session).or(naming.account))
+        } else if strict {
+            named.or(naming.account.and(own))
+        } else {
+            named.or(own)
+        };
+        answer.by_resource = strict && named >= access && named != Truth::No;
+        let deny = Truth::any([identity.deny, boundary.deny, session.deny, resource_deny, scp.deny, rcp.deny]);
+        answer.verdict = deny.negate().and(access).and(scp.allow).and(rcp.allow);
+        if answer.verdict == Truth::No {
+            let outside = resource_account != principal.account();
+            let resource_allow = naming.direct.or(naming.session).or(naming.account);
+            let lacking = [
+                (Layer::Identity, identity.allow, true),
+                (Layer::Boundary, boundary.allow, true),
+                (Layer::Session, session.allow, true),
+                (Layer::Resource, resource_allow, strict || outside),
+                (Layer::ServiceControl, scp.allow, true),
+                (Layer::ResourceControl, rcp.allow, true),
+            ];
+            let lacks = lacking.into_iter().filter(|(_, allow, needed)| *needed && *allow == Truth::No);
+            answer.lacks = lacks.map(|(layer, _, _)| layer).collect();
+        }
+        for arn in &principal.unread {
+            answer.gaps.push(format!("the document of `{arn}`, attached to `{}`, is not in the files", principal.short()));
+        }
+        answer
+    }
+
+    fn boundary(&self, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
+        match &matching.principal.boundary {
+            Boundary::None => Tally { allow: Truth::Yes, deny: Truth::No },
+            Boundary::Policy(policy) => self.tally(&[*policy], Layer::Boundary, matching, answer),
+            Boundary::Unread(arn) => {
+                answer.gaps.push(format!("the permissions boundary `{arn}` is not in the files"));
+                Tally { allow: Truth::Unknown, deny: Truth::No }
+            }
+        }
+    }
+
+    /// Every level of the organisation must allow; an account without levels is not limited.
+    fn organisation(
+        &self,
+        levels: &std::collections::BTreeMap<String, Vec<Vec<PolicyId>>>,
+        layer: Layer,
+        matching: &Matching<'_>,
+        answer: &mut Answer,
+    ) -> Tally {
+        let free = Tally { allow: Truth::Yes, deny: Truth::No };
+        let principal = matching.principal;
+        let account = match layer {
+            Layer::ResourceControl if !limited_by_rcp(&matching.action) => return free,
+            Layer::ResourceControl => resource_account(matching.resource, principal.account()),
+            _ => principal.account(),
+        };
+        let exempt = principal.is_service_linked()
+            || layer == Layer::ServiceControl && self.estate.management_account.as_deref() == Some(account);
+        let Some(levels) = levels.get(account).filter(|_| !exempt) else { return free };
+        levels.iter().fold(free, |total, policies| {
+            let level = self.tally(policies, layer, matching, answer);
+            Tally { allow: total.allow.and(level.allow), deny: total.deny.or(level.deny) }
+        })
+    }
+
+    fn tally(&self, policies: &[PolicyId], layer: Layer, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
+        let mut tally = Tally::default();
+        for policy in policies {
+            for (id, statement) in self.estate.statements(*policy) {
+                let truth = matching.applies(statement);
+                if truth == Truth::No {
+                    continue;
+                }
+                let cite = Cite { statement: id, layer, truth };
+                match statement.effect {
+                    Effect::Allow => {
+                        tally.allow = tally.allow.or(truth);
+                        // What an RCP or SCP allows grants nothing; only its absence would matter.
+                        answer.allows.push(cite);
+                    }
+                    Effect::Deny => {
+                        tally.deny = tally.deny.or(truth);
+                        answer.denies.push(cite);
+                    }
+                }
+            }
+        }
+        tally
+    }
+
+    /// How the resource's policy names the principal, whether it denies, and whether it must take part.
+    fn resource_side(&self, matching: &Matching<'_>, answer: &mut Answer) -> (Naming, Truth, bool) {
+        let assume = matching.action.starts_with("sts:assumerole");
+        let strict = assume || matching.action.starts_with("kms:");
+        let policy = if assume { self.trust_of(matching.resource) } else { self.policy_of(matching.resource) };
+        let Some(policy) = policy else {
+            if strict || has_resource_policy(&matching.action) {
+                answer.gaps.push(format!("the resource policy of `{}` is not in the files", matching.resource));
+            }
+            return (Naming::default(), Truth::No, strict && assume);
+        };
+        let mut naming = Naming::default();
+        let mut deny = Truth::No;
+        for (id, statement) in self.estate.statements(policy) {
+            let Some(principals) = &statement.principals else { continue };
+            let applies = matching.applies(statement);
+            if applies == Truth::No {
+                continue;
+            }
+            let named = name(principals, statement.effect, matching.principal);
+            let truth = named.direct.or(named.session).or(named.account).and(applies);
+            if truth == Truth::No {
+                continue;
+            }
+            let cite = Cite { statement: id, layer: Layer::Resource, truth };
+            match statement.effect {
+                Effect::Allow => {
+                    naming.direct = naming.direct.or(named.direct.and(applies));
+                    naming.session = naming.session.or(named.session.and(applies));
+                    naming.account = naming.account.or(named.account.and(applies));
+                    answer.allows.push(cite);
+                }
+                Effect::Deny => {
+                    deny = deny.or(truth);
+                    answer.denies.push(cite);
+                }
+            }
+        }
+        (naming, deny, strict)
+    }
+
+    fn trust_of(&self, role: &str) -> Option<PolicyId> {
+        self.estate.principals.get(self.estate.index_of(role)?)?.trust
+    }
+
+    fn policy_of(&self, resource: &str) -> Option<PolicyId> {
+        let policies = &self.estate.resource_policies;
+        policies.get(resource).or_else(|| policies.get(container(resource))).copied()
+    }
+
+    /// Whether a service may assume a role on behalf of someone in the role's account.
+    pub fn trusts_service(&self, role: usize, service: &str) -> (Truth, Option<StatementId>) {
+        let Some(principal) = self.estate.principals.get(role) else { return (Truth::No, None) };
+        let Some(trust) = principal.trust else { return (Truth::No, None) };
+        let context = Context::default()
+            .with("aws:SourceAccount", Value::one(principal.account()))
+            .with("aws:PrincipalIsAWSService", Value::one("true"))
+            .with("sts:ExternalId", Value::Absent);
+        let matching = Matching { principal, action: "sts:assumerole".into(), resource: &principal.arn, context: &context };
+        let names = |named: &Named| matches!(named, Named::Service(name) if same_service(name, service));
+        let (mut best, mut denied) = ((Truth::No, None), Truth::No);
+        for (id, statement) in self.estate.statements(trust) {
+            let named = match &statement.principals {
+                Some(Principals::Of(list)) => list.iter().any(|one| names(one) || matches!(one, Named::Anyone) && statement.effect == Effect::Deny),
+                Some(Principals::Except(list)) => !list.iter().any(names),
+                None => false,
+            };
+            let truth = if named { matching.applies(statement) } else { Truth::No };
+            match statement.effect {
+                Effect::Allow if truth > best.0 => best = (truth, Some(id)),
+                Effect::Allow => {}
+                Effect::Deny => denied = denied.or(truth),
+            }
+        }
+        (best.0.and(denied.negate()), best.1)
+    }
+}
+
+impl Matching<'_> {
+    /// Whether a statement's action, resource and conditions cover the request.
+    fn applies(&self, statement: &Statement) -> Truth {
+        if !statement.has_action(&self.action) {
+            return Truth::No;
+        }
+        let resource = statement.has_resource(self.resource, self.context);
+        if resource == Truth::No { Truth::No } else { resource.and(statement.conditions_hold(self.context)) }
+    }
+}
+
+/// Services may be written with a region (`lambda.eu-west-1.amazonaws.com`).
+fn same_service(written: &str, service: &str) -> bool {
+    if written == service {
+        return true;
+    }
+    let bare = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    written.ends_with(".amazonaws.com") && service.matches('.').count() == 2 && written.matches('.').count() == 3
+        && bare(written) == bare(service)
+}
+
+fn name(principals: &Principals, effect: Effect, principal: &Principal) -> Naming {
+    match principals {
+        Principals::Of(list) => list.iter().map(|named| name_one(named, principal)).fold(Naming::default(), |total, one| Naming {
+            direct: total.direct.or(one.direct),
+            session: total.session.or(one.session),
+            account: total.account.or(one.account),
+        }),
+        Principals::Except(list) => {
+            let named = name(&Principals::Of(list.clone()), effect, principal);
+            // A deny with `NotPrincipal` spares a principal only if its account is named as well.
+            let spared = match effect {
+                Effect::Deny => named.direct.and(named.account).or(named.direct.and(Truth::Unknown)),
+                Effect::Allow => named.direct.or(named.session).or(named.account),
+            };
+            Naming { direct: spared.negate(), ..Naming::default() }
+        }
+    }
+}
+
+fn name_one(named: &Named, principal: &Principal) -> Naming {
+    let direct = Naming { direct: Truth::Yes, ..Naming::default() };
+    match named {
+        Named::Anyone => direct,
+        Named::Aws(text) if *text == principal.arn => direct,
+        Named::Aws(text) if !principal.unique_id.is_empty() && *text == principal.unique_id => direct,
+        Named::Aws(text) if names_account(text, principal.account()) => Naming { account: Truth::Yes, ..Naming::default() },
+        Named::Aws(text) if names_session(text, principal) => Naming { session: Truth::Unknown, ..Naming::default() },
+        Named::Federated(text) if principal.kind == PrincipalKind::Federated && *text == principal.arn => direct,
+        Named::Aws(_) | Named::Service(_) | Named::Federated(_) | Named::Canonical(_) => Naming::default(),
+    }
+}
+
+fn names_account(text: &str, account: &str) -> bool {
+    !account.is_empty() && (text == account || Arn::parse(text).is_some_and(|arn| arn.account == account && arn.resource == "root"))
+}
+
+/// The session's name is chosen by whoever assumes the role, so this is never certain.
+fn names_session(text: &str, principal: &Principal) -> bool {
+    let (Some(session), Some(own)) = (Arn::parse(text), Arn::parse(&principal.arn)) else { return false };
+    let Some(rest) = session.resource.strip_prefix("assumed-role/") else { return false };
+    principal.kind == PrincipalKind::Role
+        && session.account == own.account
+        && rest.split('/').next() == Some(own.name())
+}
+
+fn identity_policies(estate: &Estate, principal: &Principal) -> Vec<PolicyId> {
+    let groups = principal.member_of.iter().filter_map(|group| estate.principals.get(*group));
+    let mut policies = principal.identity.clone();
+    policies.extend(groups.flat_map(|group| group.identity.iter().copied()));
+    policies
+}
+
+/// What AWS itself puts into the request because of who asks.
+fn principal_context(estate: &Estate, principal: &Principal) -> Context {
+    let account = principal.account();
+    let user = principal.kind == PrincipalKind::User;
+    let mut context = Context::default()
+        .with("aws:PrincipalArn", Value::one(&principal.arn))
+        .with("aws:PrincipalAccount", Value::one(account))
+        .with("aws:PrincipalIsAWSService", Value::one("false"))
+        .with("aws:ViaAWSService", Value::one("false"))
+        .with("aws:PrincipalType", Value::one(if user { "User" } else { "AssumedRole" }))
+        // The caller chooses to use TLS; every SDK does.
+        .with("aws:SecureTransport", Value::one("true"))
+        .with("aws:PrincipalTag/*", Value::Absent)
+        .with("aws:RequestedRegion", Value::Chosen)
+        .with("aws:RequestTag/*", Value::Chosen)
+        .with("aws:TagKeys", Value::Chosen)
+        .with("sts:RoleSessionName", Value::Chosen)
+        .with("sts:SourceIdentity", Value::Chosen)
+        .with("aws:CurrentTime", Value::one(estate.now.to_string()))
+        .with("aws:EpochTime", Value::one(estate.now.to_string()))
+        // A user's long-term key has no issue time, but the user may ask for a session token.
+        .with("aws:TokenIssueTime", Value::Recent { earliest: estate.now - 129_600, latest: estate.now, maybe_absent: user });
+    if user {
+        let name = Arn::parse(&principal.arn).map(|arn| arn.name()).unwrap_or_default();
+        context.set("aws:username", Value::one(name));
+        if !principal.unique_id.is_empty() {
+            context.set("aws:userid", Value::one(&principal.unique_id));
+        }
+    } else {
+        context.set("aws:username", Value::Absent);
+    }
+    for (key, value) in &principal.tags {
+        context.set(&format!("aws:PrincipalTag/{key}"), Value::one(value));
+    }
+    context
+}
+
+/// The account that owns a resource. S3 names carry none: it is taken to be the asker's own.
+fn resource_account<'r>(resource: &'r str, own: &'r str) -> &'r str {
+    match Arn::parse(resource) {
+        Some(arn) if arn.account.bytes().all(|byte| byte.is_ascii_digit()) && !arn.account.is_empty() => arn.account,
+        _ => own,
+    }
+}
+
+/// The bucket of an object; otherwise the resource itself.
+fn container(resource: &str) -> &str {
+    match Arn::parse(resource) {
+        Some(arn) if arn.service == "s3" => resource.split('/').next().unwrap_or(resource),
+        _ => resource,
+    }
+}
+
+fn has_resource_policy(action: &str) -> bool {
+    ["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"].iter().any(|service| action.starts_with(service))
+}
+
+fn limited_by_rcp(action: &str) -> bool {
+    ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"].iter().any(|service| action.starts_with(service))
+}
+
+/// The patterns of a statement's resources, for finding a resource that it covers.
+pub(crate) fn resource_patterns(statement: &Statement) -> Vec<&str> {
+    match &statement.resources {
+        Some(Choice::Of(patterns)) => patterns.iter().map(super::pattern::Pattern::as_str).collect(),
+        Some(Choice::Except(_)) | None => vec!["*"],
+    }
+}

@@ -1,0 +1,1 @@
+//! Small accounts as text, for tests.

@@ -1,0 +1,155 @@
+//! Examples and counter-examples of kinds, made from their requirements.
+//!
+//! The text is the small account language of the tests: a principal a line, its grants below it.
+
+use super::{Kind, Need, On, Rewrite, Shape, Whose, workload};
+
+const ACCOUNT: &str = "111122223333";
+
+impl Kind {
+    /// A small account in which the step exists: `user/attacker` gets `role/target`, `user/target`,
+    /// a group's grants, or everything.
+    pub fn example(&self) -> String {
+        write(&self.lines())
+    }
+
+    /// The example without one of its requirements, once for each, with what it lacks: no step.
+    pub fn counter_examples(&self) -> Vec<(String, String)> {
+        let lines = self.lines();
+        let required = lines.iter().enumerate().filter(|(_, line)| line.required);
+        required
+            .map(|(dropped, line)| {
+                let rest = lines.iter().enumerate().filter(|(at, _)| *at != dropped).map(|(_, line)| line.clone());
+                (line.text.trim().to_owned(), write(&rest.collect::<Vec<_>>()))
+            })
+            .collect()
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        match &self.shape {
+            Shape::Assume => vec![
+                fixed("role target"),
+                required(&format!("  trusts {ACCOUNT}")),
+                fixed("  allow * on *"),
+                fixed("user attacker"),
+                required("  allow sts:AssumeRole on role/target"),
+            ],
+            Shape::TakeUser { action, .. } => vec![
+                fixed("user target"),
+                fixed("  allow * on *"),
+                fixed("user attacker"),
+                required(&format!("  allow {action} on user/target")),
+            ],
+            Shape::JoinGroup => vec![
+                fixed("group target"),
+                required("  allow * on *"),
+                fixed("user attacker"),
+                required("  allow iam:AddUserToGroup on group/target"),
+            ],
+            Shape::RewriteTrust => vec![
+                fixed("role target"),
+                fixed("  trusts ec2.amazonaws.com"),
+                fixed("  allow * on *"),
+                fixed("user attacker"),
+                required("  allow iam:UpdateAssumeRolePolicy on role/target"),
+            ],
+            Shape::Rewrite(rewrite) => rewriting(*rewrite),
+            Shape::NewWorkload { services, profile, needs, existing } => {
+                let service = services.first().copied().unwrap_or_default();
+                let mut lines = vec![fixed("role target"), required(&format!("  trusts {service}"))];
+                lines.extend(profile.then(|| required("  profile")));
+                lines.extend([fixed("  allow * on *"), fixed("user attacker")]);
+                lines.push(required("  allow iam:PassRole on role/target"));
+                lines.extend(needs.iter().map(allow));
+                if let Some(existing) = existing.and_then(workload) {
+                    lines.push(fixed(&format!("workload {} {}", existing.id, instance(existing.arn))));
+                }
+                lines
+            }
+            Shape::ExistingWorkload { workload: kind, needs, .. } => {
+                let Some(kind) = workload(kind) else { return Vec::new() };
+                let service = kind.services.first().copied().unwrap_or_default();
+                let mut lines = vec![fixed("role target"), fixed(&format!("  trusts {service}"))];
+                lines.extend(kind.profile.then(|| fixed("  profile")));
+                lines.extend([fixed("  allow * on *"), fixed("user attacker")]);
+                lines.extend(needs.iter().map(allow));
+                lines.push(required(&format!("workload {} {} as role/target", kind.id, instance(kind.arn))));
+                // The inventory is whole, so nothing is merely possible.
+                lines.push(fixed(&format!("listed {}", kind.id)));
+                lines
+            }
+        }
+    }
+}
+
+fn rewriting(rewrite: Rewrite) -> Vec<Line> {
+    let action = rewrite.action();
+    match rewrite {
+        Rewrite::Inline(Whose::Role) | Rewrite::Attach(Whose::Role) => vec![
+            fixed("role target"),
+            required(&format!("  trusts {ACCOUNT}")),
+            fixed("user attacker"),
+            required("  allow sts:AssumeRole on role/target"),
+            required(&format!("  allow {action} on role/target")),
+        ],
+        Rewrite::Inline(Whose::User) | Rewrite::Attach(Whose::User) => {
+            vec![fixed("user attacker"), required(&format!("  allow {action} on user/attacker"))]
+        }
+        Rewrite::Inline(Whose::Group) | Rewrite::Attach(Whose::Group) => vec![
+            fixed("group team"),
+            fixed("user attacker"),
+            required("  in team"),
+            required(&format!("  allow {action} on group/team")),
+        ],
+        Rewrite::NewVersion => vec![
+            fixed("policy own"),
+            required(&format!("  allow {action} on policy/own")),
+            fixed("user attacker"),
+            required("  attached own"),
+        ],
+        Rewrite::OtherVersion => vec![
+            fixed("policy own"),
+            required(&format!("  allow {action} on policy/own")),
+            fixed("  version"),
+            fixed("  allow * on *"),
+            fixed("user attacker"),
+            required("  attached own"),
+        ],
+    }
+}
+
+#[derive(Clone)]
+struct Line {
+    text: String,
+    required: bool,
+}
+
+fn fixed(text: &str) -> Line {
+    Line { text: text.to_owned(), required: false }
+}
+
+fn required(text: &str) -> Line {
+    Line { text: text.to_owned(), required: true }
+}
+
+fn allow(need: &Need) -> Line {
+    let action = need.any_of.first().copied().unwrap_or_default();
+    let resource = match need.on {
+        On::Workload => "*".to_owned(),
+        On::Resource(form) => instance(form),
+    };
+    required(&format!("  allow {action} on {resource}"))
+}
+
+fn instance(form: &str) -> String {
+    form.replace("{account}", ACCOUNT).replacen('*', "us-east-1", 1).replace('*', "example")
+}
+
+fn write(lines: &[Line]) -> String {
+    let mut text = format!("account {ACCOUNT}\n");
+    for line in lines {
+        text.push_str(&line.text);
+        text.push('\n');
+    }
+    text
+}

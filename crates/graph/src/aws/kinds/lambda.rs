@@ -1,0 +1,69 @@
+//! Ways through AWS Lambda.
+
+use super::{Kind, Shape, it, on};
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        id: "lambda-create-invoke",
+        title: "creates a Lambda function that runs as the role, and invokes it",
+        catalogue: &["lambda-001"],
+        why: "The code of a new function is the attacker's, and its credentials are the role's.",
+        shape: Shape::NewWorkload { services: &["lambda.amazonaws.com"], profile: false, needs: &[on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateFunction"]), on("arn:aws:lambda:*:{account}:function:*", &["lambda:InvokeFunction", "lambda:InvokeFunctionUrl"])], existing: None },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/lambda-001"],
+    },
+    Kind {
+        id: "lambda-create-permission",
+        title: "creates a Lambda function that runs as the role, and lets another account invoke it",
+        catalogue: &["lambda-006"],
+        why: "Who may change a function's policy may let any account invoke it, an attacker's own included.",
+        shape: Shape::NewWorkload { services: &["lambda.amazonaws.com"], profile: false, needs: &[on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateFunction"]), on("arn:aws:lambda:*:{account}:function:*", &["lambda:AddPermission"])], existing: None },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/lambda-006"],
+    },
+    Kind {
+        id: "lambda-create-event-source",
+        title: "creates a Lambda function that runs as the role, and binds it to an event source",
+        catalogue: &["lambda-002"],
+        why: "An event source invokes the function whenever an item arrives: no right to invoke is needed.",
+        shape: Shape::NewWorkload { services: &["lambda.amazonaws.com"], profile: false, needs: &[on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateFunction"]), on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateEventSourceMapping"])], existing: Some("event-source") },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/lambda-002"],
+    },
+    Kind {
+        id: "lambda-update-code-invoke",
+        title: "replaces the code of a Lambda function that runs as the role, and invokes it",
+        catalogue: &["lambda-004", "lambda-005"],
+        why: "The function keeps its role when its code changes.",
+        shape: Shape::ExistingWorkload { workload: "lambda-function", needs: &[it(&["lambda:UpdateFunctionCode"]), it(&["lambda:InvokeFunction", "lambda:AddPermission", "lambda:InvokeFunctionUrl"])], role_needs: &[] },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/lambda-004", "https://pathfinding.cloud/paths/lambda-005"],
+    },
+    Kind {
+        id: "lambda-update-code",
+        title: "replaces the code of a Lambda function that runs as the role, and waits for its trigger",
+        catalogue: &["lambda-003"],
+        why: "The function keeps its role when its code changes; its own triggers will run it.",
+        shape: Shape::ExistingWorkload { workload: "lambda-function", needs: &[it(&["lambda:UpdateFunctionCode"])], role_needs: &[] },
+        partial: Some("the function must have a trigger of its own"),
+        references: &["https://pathfinding.cloud/paths/lambda-003"],
+    },
+    Kind {
+        id: "lambda-add-layer",
+        title: "adds a layer to a Lambda function that runs as the role",
+        catalogue: &[],
+        why: "A layer or a runtime wrapper runs inside the function, before its own code.",
+        shape: Shape::ExistingWorkload { workload: "lambda-function", needs: &[it(&["lambda:UpdateFunctionConfiguration"]), it(&["lambda:InvokeFunction", "lambda:AddPermission"])], role_needs: &[] },
+        partial: None,
+        references: &["https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-lambda-privesc/index.html"],
+    },
+    Kind {
+        id: "lambda-change-role",
+        title: "gives the role to a Lambda function whose code it controls",
+        catalogue: &[],
+        why: "A function's role may be changed after its creation by who may pass the new role.",
+        shape: Shape::NewWorkload { services: &["lambda.amazonaws.com"], profile: false, needs: &[on("arn:aws:lambda:*:{account}:function:*", &["lambda:UpdateFunctionConfiguration"]), on("arn:aws:lambda:*:{account}:function:*", &["lambda:UpdateFunctionCode"]), on("arn:aws:lambda:*:{account}:function:*", &["lambda:InvokeFunction", "lambda:AddPermission"])], existing: Some("lambda-function") },
+        partial: None,
+        references: &["https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-lambda-privesc/index.html"],
+    },
+];
