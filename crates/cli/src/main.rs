@@ -37,6 +37,10 @@ enum Command {
     Policy(commands::policy::Args),
     Ledger(commands::ledger::Args),
     Mandate(commands::mandate::Args),
+    Can(commands::can::Args),
+    WhoCan(commands::can::WhoArgs),
+    WhatCan(commands::can::WhatArgs),
+    Paths(commands::paths::Args),
     Completions(commands::completions::Args),
 }
 
@@ -53,6 +57,10 @@ fn main() -> ExitCode {
         Command::Policy(args) => commands::policy::run(&args, &home),
         Command::Ledger(args) => commands::ledger::run(&args, &home),
         Command::Mandate(args) => commands::mandate::run(&args, &home),
+        Command::Can(args) => commands::can::run(&args),
+        Command::WhoCan(args) => commands::can::who(&args),
+        Command::WhatCan(args) => commands::can::what(&args),
+        Command::Paths(args) => commands::paths::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
     });
     result.unwrap_or_else(|error| {

@@ -7,6 +7,7 @@
 //! Never runs anything that it finds, except `live`, which is told to. Never lets a secret's value
 //! out: see [`secret`]. Never stops at one broken file: it is said in [`Scan::unread`].
 
+pub mod aws;
 pub mod clients;
 pub mod config;
 pub mod document;
@@ -19,6 +20,7 @@ pub mod protect;
 pub mod scan;
 pub mod secret;
 pub mod server;
+mod terraform;
 
 pub use clients::{Machine, Os, Scope};
 pub use config::Unread;

@@ -20,6 +20,7 @@ pub mod paths;
 pub mod pattern;
 pub mod policy;
 pub mod query;
+pub mod report;
 pub mod truth;
 
 pub use arn::Arn;

@@ -202,6 +202,11 @@ impl Default for PolicyId {
 }
 
 impl Estate {
+    /// Nothing yet, judged at a time in seconds since 1970.
+    pub fn at(now: i64) -> Self {
+        Self { now, ..Self::default() }
+    }
+
     /// Adds a policy.
     pub fn add_policy(&mut self, policy: Policy) -> PolicyId {
         let id = PolicyId(u32::try_from(self.policies.len()).unwrap_or(u32::MAX));

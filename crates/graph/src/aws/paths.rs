@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use super::arn::Arn;
 use super::attack::{ACCESS, Derived, Edge, Ground};
 use super::condition::Context;
 use super::estate::{PrincipalKind, StatementId};
@@ -27,6 +28,24 @@ pub enum Goal {
         /// Its ARN.
         arn: String,
     },
+}
+
+/// The action that reads a resource, and the form of the resource that it is asked on.
+pub fn reading(arn: &Arn<'_>) -> (String, String) {
+    let whole = arn.to_string();
+    let action = match arn.service {
+        "s3" if arn.resource.contains('/') => "s3:GetObject",
+        "s3" => return ("s3:GetObject".to_owned(), format!("{whole}/*")),
+        "secretsmanager" => "secretsmanager:GetSecretValue",
+        "dynamodb" => "dynamodb:GetItem",
+        "kms" => "kms:Decrypt",
+        "ssm" => "ssm:GetParameter",
+        "sqs" => "sqs:ReceiveMessage",
+        "lambda" => "lambda:InvokeFunction",
+        "bedrock" => "bedrock:Retrieve",
+        service => return (format!("{service}:Get*"), whole),
+    };
+    (action.to_owned(), whole)
 }
 
 /// One start that reaches the goal, with its witness.

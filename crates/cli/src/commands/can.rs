@@ -1,0 +1,130 @@
+//! `bailiwick can`, `who-can` and `what-can`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use graph::aws::evaluate::{Evaluator, Request};
+use graph::aws::{Context, Truth, Value, query, report};
+
+/// Ask whether a principal may do something, and why.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// An ARN, `user/alice`, or a name that only one principal has.
+    principal: String,
+    /// For example `s3:GetObject`.
+    action: String,
+    /// The resource's ARN, or `*`.
+    resource: String,
+    #[command(flatten)]
+    input: Input,
+}
+
+/// Ask who may do something, and why.
+#[derive(clap::Args)]
+pub(crate) struct WhoArgs {
+    /// For example `s3:GetObject`.
+    action: String,
+    /// The resource's ARN, or `*`.
+    resource: String,
+    #[command(flatten)]
+    input: Input,
+}
+
+/// Ask what a principal's policies grant it.
+#[derive(clap::Args)]
+pub(crate) struct WhatArgs {
+    /// An ARN, `user/alice`, or a name that only one principal has.
+    principal: String,
+    #[command(flatten)]
+    input: Input,
+}
+
+#[derive(clap::Args)]
+struct Input {
+    /// Account authorization details, inventories, organisation files, Terraform plans, or folders of them.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// A condition key of the request; repeat it for more.
+    #[arg(long = "context", value_name = "KEY=VALUE")]
+    context: Vec<String>,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How to print an answer.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let estate = load(&args.input.files)?.estate;
+    let principal = estate.find(&args.principal)?;
+    let context = context(&args.input.context)?;
+    let answer = Evaluator::new(&estate).decide(&Request::new(principal, &args.action, &args.resource, &context));
+    match args.input.format {
+        Format::Json => println!("{:#}", report::answer_json(&estate, &answer)),
+        Format::Text => {
+            let question = format!("{} {} on {}", args.principal, args.action, args.resource);
+            print!("{}", report::answer(&estate, &question, &answer));
+        }
+    }
+    Ok(ExitCode::from(match answer.verdict {
+        Truth::Yes => 0,
+        Truth::No => 1,
+        Truth::Unknown => 3,
+    }))
+}
+
+pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
+    let estate = load(&args.input.files)?.estate;
+    let found = query::who_can(&estate, &args.action, &args.resource, &context(&args.input.context)?);
+    let named = found.iter().filter_map(|(index, answer)| Some((estate.principals.get(*index)?, answer)));
+    if args.input.format == Format::Json {
+        let answers = named.map(|(principal, answer)| {
+            serde_json::json!({"principal": principal.arn, "answer": report::answer_json(&estate, answer)})
+        });
+        println!("{:#}", serde_json::Value::Array(answers.collect()));
+    } else {
+        for (principal, answer) in named {
+            print!("{}", report::answer(&estate, principal.short(), answer));
+        }
+        println!("{} of the files' principals can {} on {}, or could", found.len(), args.action, args.resource);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn what(args: &WhatArgs) -> anyhow::Result<ExitCode> {
+    let estate = load(&args.input.files)?.estate;
+    let grants = query::what_can(&estate, estate.find(&args.principal)?);
+    match args.input.format {
+        Format::Json => println!("{:#}", report::grants_json(&estate, &grants)),
+        Format::Text => print!("{}", report::grants(&estate, &grants)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the files and says on standard error what could not be read.
+pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<connect::aws::Loaded> {
+    let loaded = connect::aws::load(files, jiff::Timestamp::now().as_second());
+    for unread in &loaded.unread {
+        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
+        eprintln!("could not be read: {}{line}: {}", unread.source, unread.reason);
+    }
+    anyhow::ensure!(loaded.files > 0, "none of the files could be used");
+    Ok(loaded)
+}
+
+fn context(pairs: &[String]) -> anyhow::Result<Context> {
+    let mut context = Context::default();
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| anyhow::anyhow!("`{pair}` is not KEY=VALUE"))?;
+        context.set(key, Value::one(value));
+    }
+    Ok(context)
+}

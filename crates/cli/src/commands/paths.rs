@@ -1,0 +1,57 @@
+//! `bailiwick paths`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use graph::aws::paths::Goal;
+use graph::aws::{Arn, Estate, attack, paths, report};
+
+use super::can::{Format, load};
+
+/// Find every way to administrator, to a principal or to a resource, and the grants that stop most.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Account authorization details, inventories, organisation files, Terraform plans, or folders of them.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Only from this principal.
+    #[arg(long, value_name = "PRINCIPAL")]
+    from: Option<String>,
+    /// `admin`, a principal, or a resource's ARN.
+    #[arg(long, default_value = "admin", value_name = "GOAL")]
+    to: String,
+    /// The action on a resource; by default the one that reads it.
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+    /// One witness for each start, not one for each story.
+    #[arg(long)]
+    all: bool,
+    /// How to print the paths.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Exit code 1 when a path exists, so that a pipeline can stop on it.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let derived = attack::derive(load(&args.files)?.estate);
+    let goal = goal(&derived.estate, args)?;
+    let from = args.from.as_deref().map(|from| derived.estate.find(from)).transpose()?;
+    let found = paths::find(&derived, &goal, from);
+    match args.format {
+        Format::Json => println!("{:#}", report::paths_json(&derived, &goal, &found)),
+        Format::Text => print!("{}", report::paths(&derived, &goal, &found, args.all)),
+    }
+    Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn goal(estate: &Estate, args: &Args) -> anyhow::Result<Goal> {
+    if args.to == "admin" {
+        return Ok(Goal::Administrator);
+    }
+    if args.action.is_none() && let Ok(principal) = estate.find(&args.to) {
+        return Ok(Goal::Principal(principal));
+    }
+    let arn = Arn::parse(&args.to).ok_or_else(|| anyhow::anyhow!("`{}` is neither a principal nor an ARN", args.to))?;
+    let (action, form) = paths::reading(&arn);
+    Ok(Goal::Resource { action: args.action.clone().unwrap_or(action), arn: form })
+}

@@ -1,0 +1,165 @@
+//! Reads what AWS says about its accounts: authorization details, inventories, organisation policies,
+//! and the plans that Terraform makes of them.
+//!
+//! Never calls AWS and never stops at one broken file or policy: it is said in [`Loaded::unread`].
+//! What the files mean is in `graph::aws`; this module only reads.
+
+mod details;
+mod inventory;
+mod organisation;
+mod read;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use graph::Unread;
+use graph::aws::Estate;
+use graph::aws::estate::{Policy, PolicyId};
+use graph::aws::policy::Document as PolicyDocument;
+
+use crate::document::{Document, Format, Node, Value};
+use crate::terraform;
+
+/// Accounts as far as the files tell, linked and ready to be judged.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The accounts.
+    pub estate: Estate,
+    /// What could not be read, and why.
+    pub unread: Vec<Unread>,
+    /// How many files held something.
+    pub files: usize,
+}
+
+/// Reads files, or all JSON and YAML files of a folder. `now` is in seconds since 1970.
+pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
+    let mut loaded = Loaded { estate: Estate::at(now), ..Loaded::default() };
+    for path in paths {
+        for (source, text) in read::texts(path, &mut loaded.unread) {
+            add(&mut loaded, &source, &text);
+        }
+    }
+    loaded.estate.link();
+    loaded
+}
+
+/// Reads one text. Call `estate.link()` after the last.
+pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
+    let mut reader = Reader { estate: &mut loaded.estate, unread: Vec::new(), source: source.into(), document: None };
+    if reader.read(text) {
+        loaded.files += 1;
+    }
+    loaded.unread.append(&mut reader.unread);
+}
+
+/// One file on its way into the estate.
+pub(crate) struct Reader<'a> {
+    pub(crate) estate: &'a mut Estate,
+    pub(crate) unread: Vec<Unread>,
+    pub(crate) source: Arc<str>,
+    document: Option<Document>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, text: &str) -> bool {
+        let format = if text.trim_start().starts_with(['{', '[']) { Format::Json } else { Format::Yaml };
+        let document = match Document::parse(text, format) {
+            Ok(document) => document,
+            Err(error) => {
+                self.unread.push(Unread { source: self.source.to_string(), line: Some(error.line), reason: error.reason });
+                return false;
+            }
+        };
+        let root = document.root().clone();
+        self.document = Some(document);
+        let known = details::read(self, &root)
+            | organisation::read(self, &root)
+            | terraform::read(self, &root)
+            | inventory::read(self, &root);
+        if !known {
+            self.miss(&root, "is neither authorization details, an inventory, an organisation file nor a Terraform plan");
+        }
+        known
+    }
+
+    /// Says that something at a node could not be read.
+    pub(crate) fn miss(&mut self, node: &Node, reason: impl Into<String>) {
+        let line = Some(self.line(node));
+        self.unread.push(Unread { source: self.source.to_string(), line, reason: reason.into() });
+    }
+
+    pub(crate) fn line(&self, node: &Node) -> u32 {
+        self.document.as_ref().map_or(1, |document| document.line(node.span.start))
+    }
+
+    /// Adds a policy from a node that holds its document, as an object or as text in any of AWS's
+    /// encodings. A document that cannot be read is said and left out.
+    pub(crate) fn policy(&mut self, node: &Node, name: &str, arn: Option<String>) -> Option<PolicyId> {
+        let (json, lines) = match node.text() {
+            Some(text) => match decoded(text) {
+                Some(json) => {
+                    let count = json.get("Statement").and_then(serde_json::Value::as_array).map_or(1, Vec::len);
+                    (json, vec![self.line(node); count])
+                }
+                None => {
+                    self.miss(node, format!("the document of policy `{name}` is not JSON"));
+                    return None;
+                }
+            },
+            None => (json(node), self.statement_lines(node)),
+        };
+        match PolicyDocument::parse(&json, &lines) {
+            Ok(document) => Some(self.estate.add_policy(Policy { name: name.to_owned(), arn, source: self.source.clone(), document })),
+            Err(error) => {
+                self.miss(node, format!("policy `{name}`: {error}"));
+                None
+            }
+        }
+    }
+
+    fn statement_lines(&self, node: &Node) -> Vec<u32> {
+        let Some(statements) = node.get("Statement") else { return Vec::new() };
+        match &statements.value {
+            Value::List(items) => items.iter().map(|item| self.line(item)).collect(),
+            _ => vec![self.line(statements)],
+        }
+    }
+}
+
+/// A policy document in text: JSON, or JSON in percent encoding as the API returns it.
+fn decoded(text: &str) -> Option<serde_json::Value> {
+    let plain = serde_json::from_str(text);
+    plain.ok().or_else(|| serde_json::from_str(&percent_decoded(text)?).ok())
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        bytes.push(digit(rest.next())? << 4 | digit(rest.next())?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The node as plain JSON.
+pub(crate) fn json(node: &Node) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())),
+        Value::Text(text) => Json::String(text.clone()),
+        Value::List(items) => Json::Array(items.iter().map(json).collect()),
+        Value::Map(entries) => Json::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect()),
+    }
+}
+
+/// The text of a key.
+pub(crate) fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+    node.get(key)?.text()
+}

@@ -1,0 +1,115 @@
+//! What runs as which role: the answers of `list-…`, `describe-…` and `get-…` commands.
+//!
+//! A workload is known by its ARN's key wherever it stands in the document, so an answer is read
+//! whether it was wrapped, filtered or concatenated into a list.
+
+use graph::aws::estate::{PrincipalKind, Workload};
+
+use super::{Reader, text};
+use crate::document::Node;
+
+/// The key of the ARN, the keys of the role, the workload kind.
+const FORMS: &[(&str, &[&str], &str)] = &[
+    ("FunctionArn", &["Role"], "lambda-function"),
+    ("StackId", &["RoleARN"], "cloudformation-stack"),
+    ("NotebookInstanceArn", &["RoleArn"], "sagemaker-notebook"),
+    ("ServiceArn", &["InstanceRoleArn"], "apprunner-service"),
+    ("codeInterpreterArn", &["executionRoleArn"], "code-interpreter"),
+    ("agentRuntimeArn", &["roleArn"], "agent-runtime"),
+    ("browserArn", &["executionRoleArn"], "agentcore-browser"),
+    ("agentArn", &["agentResourceRoleArn"], "bedrock-agent"),
+    ("stateMachineArn", &["roleArn"], "state-machine"),
+    ("taskArn", &["taskRoleArn"], "ecs-task"),
+    ("clusterArn", &[], "ecs-cluster"),
+    ("taskDefinitionArn", &["taskRoleArn"], "ecs-task-definition"),
+];
+
+/// Top keys of answers that list all of a kind.
+const LISTS: &[(&str, &str)] = &[
+    ("Functions", "lambda-function"),
+    ("Reservations", "ec2-instance"),
+    ("Stacks", "cloudformation-stack"),
+    ("projects", "codebuild-project"),
+    ("DevEndpoints", "glue-dev-endpoint"),
+    ("Jobs", "glue-job"),
+    ("tasks", "ecs-task"),
+    ("clusters", "ecs-cluster"),
+];
+
+/// Reads an inventory; false when the document has nothing of one.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
+    let before = reader.estate.workloads.len();
+    let mut listed = false;
+    for (key, kind) in LISTS {
+        if root.get(key).is_some_and(|list| matches!(list.value, crate::document::Value::List(_))) {
+            reader.estate.listed.insert((*kind).to_owned());
+            listed = true;
+        }
+    }
+    walk(reader, root);
+    named(reader, root);
+    listed || reader.estate.workloads.len() > before
+}
+
+fn walk(reader: &mut Reader<'_>, node: &Node) {
+    for (key, roles, kind) in FORMS {
+        if let Some(arn) = text(node, key).filter(|arn| arn.starts_with("arn:")) {
+            let role = roles.iter().find_map(|role| find(node, role, 3));
+            push(reader, node, kind, (arn.to_owned(), role));
+        }
+    }
+    for entry in node.entries() {
+        walk(reader, &entry.node);
+    }
+    for item in node.items() {
+        walk(reader, item);
+    }
+}
+
+/// A key at most `depth` levels below.
+fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
+    let own = text(node, key).map(str::to_owned);
+    let below = || node.entries().iter().filter(|_| depth > 0).find_map(|entry| find(&entry.node, key, depth - 1));
+    own.or_else(below)
+}
+
+/// Kinds whose answers carry a name instead of an ARN.
+fn named(reader: &mut Reader<'_>, root: &Node) {
+    let account = reader.estate.principals.iter().map(|one| one.account().to_owned()).find(|one| !one.is_empty()).unwrap_or_default();
+    for (list, kind, name, role, form) in [
+        ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", "glue:us-east-1:{account}:devEndpoint/"),
+        ("Jobs", "glue-job", "Name", "Role", "glue:us-east-1:{account}:job/"),
+        ("projects", "codebuild-project", "name", "serviceRole", "codebuild:us-east-1:{account}:project/"),
+    ] {
+        for item in root.get(list).map(Node::items).unwrap_or_default() {
+            let Some(name) = text(item, name) else { continue };
+            let arn = text(item, "arn").map_or_else(|| format!("arn:aws:{}{name}", form.replace("{account}", &account)), str::to_owned);
+            let role = text(item, role).map(str::to_owned);
+            push(reader, item, kind, (arn, role));
+        }
+    }
+    for reservation in root.get("Reservations").map(Node::items).unwrap_or_default() {
+        for instance in reservation.get("Instances").map(Node::items).unwrap_or_default() {
+            let Some(id) = text(instance, "InstanceId") else { continue };
+            let zone = instance.get("Placement").and_then(|placement| text(placement, "AvailabilityZone")).unwrap_or("us-east-1a");
+            let region = zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+            let owner = text(reservation, "OwnerId").unwrap_or(&account);
+            let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));
+            let role = profile.and_then(|profile| role_of_profile(reader, profile));
+            push(reader, instance, "ec2-instance", (format!("arn:aws:ec2:{region}:{owner}:instance/{id}"), role));
+        }
+    }
+}
+
+fn role_of_profile(reader: &Reader<'_>, profile: &str) -> Option<String> {
+    let name = profile.rsplit('/').next()?;
+    let holds = |profiles: &[String]| profiles.iter().any(|one| one == name);
+    let roles = reader.estate.principals.iter().filter(|one| one.kind == PrincipalKind::Role);
+    roles.into_iter().find(|role| holds(&role.instance_profiles)).map(|role| role.arn.clone())
+}
+
+fn push(reader: &mut Reader<'_>, node: &Node, kind: &str, (arn, role): (String, Option<String>)) {
+    let line = Some(reader.line(node));
+    let source = reader.source.clone();
+    reader.estate.workloads.push(Workload { kind: kind.to_owned(), arn, role, source, line });
+}

@@ -1,0 +1,83 @@
+//! Bytes of files as text: bounded, in the encodings that shells on all systems write.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use graph::Unread;
+
+/// The largest file that is read: an export of a large organisation has some hundred megabytes.
+const SIZE_MAX_BYTES: u64 = 1 << 30;
+
+/// The text of a file, or of all JSON and YAML files directly in a folder, in the order of their names.
+pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
+    let files = if path.is_dir() { listed(path, unread) } else { vec![path.to_owned()] };
+    let mut texts = Vec::new();
+    for file in files {
+        match text(&file) {
+            Ok(text) => texts.push((file.display().to_string(), text)),
+            Err(reason) => unread.push(Unread { source: file.display().to_string(), line: None, reason }),
+        }
+    }
+    texts
+}
+
+fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            unread.push(Unread { source: folder.display().to_string(), line: None, reason: error.to_string() });
+            return Vec::new();
+        }
+    };
+    let known = |path: &PathBuf| path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known));
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(known).collect();
+    files.sort();
+    files
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    // Before the open: opening a pipe would wait for its writer.
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("is not a regular file".into());
+    }
+    if metadata.len() > SIZE_MAX_BYTES {
+        return Err(format!("has {} bytes, more than the {SIZE_MAX_BYTES} that are read", metadata.len()));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(SIZE_MAX_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    decode(bytes)
+}
+
+/// UTF-8 with or without a mark, and UTF-16 with one, as PowerShell's `>` writes it.
+pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    let wide = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| read(*pair)).collect();
+        String::from_utf16(&units).map_err(|_| "is not UTF-16 although it says so".to_owned())
+    };
+    match bytes.as_slice() {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).map_err(|_| "is not UTF-8".to_owned()),
+        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
+        _ => String::from_utf8(bytes).map_err(|_| "is neither UTF-8 nor UTF-16".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn encodings_that_shells_write() {
+        let wide = |write: fn(u16) -> [u8; 2], mark: [u8; 2]| {
+            let units = "{\"é\"}".encode_utf16().flat_map(write);
+            mark.into_iter().chain(units).collect::<Vec<u8>>()
+        };
+        assert_eq!(decode(wide(u16::to_le_bytes, [0xFF, 0xFE])).unwrap(), "{\"é\"}");
+        assert_eq!(decode(wide(u16::to_be_bytes, [0xFE, 0xFF])).unwrap(), "{\"é\"}");
+        assert_eq!(decode(b"\xEF\xBB\xBF{}".to_vec()).unwrap(), "{}");
+        assert!(decode(vec![0xFF, 0x00]).is_err());
+    }
+}
