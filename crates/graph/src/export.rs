@@ -1,10 +1,16 @@
 //! A report in the forms that others read: pure functions from a [`Report`] to text.
 
+mod cyclonedx;
+mod html;
 mod json;
+mod sarif;
 
 use serde::{Deserialize, Serialize};
 
+pub use cyclonedx::cyclonedx;
+pub use html::html;
 pub use json::json;
+pub use sarif::sarif;
 
 use crate::finding::Finding;
 use crate::model::Graph;
@@ -19,6 +25,9 @@ pub struct Report {
     pub version: String,
     /// When the scan was made, RFC 3339.
     pub at: String,
+    /// The folder that the scan was started for; paths below it are shown relative to it where a form allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     /// What was found, the worst first.
     pub findings: Vec<Finding>,
     /// What is there and could not be read.
@@ -39,6 +48,7 @@ impl Report {
             format: FORMAT,
             version: version.to_owned(),
             at: at.to_owned(),
+            base: None,
             findings,
             unread: Vec::new(),
             looked: Vec::new(),
@@ -56,4 +66,10 @@ impl Report {
         self.looked = looked;
         self
     }
+}
+
+/// Pretty JSON that ends in a line feed.
+fn pretty(value: &impl Serialize) -> String {
+    // Maps are ordered and keys are text, so nothing here can fail; factors are finite numbers.
+    serde_json::to_string_pretty(value).map(|text| text + "\n").unwrap_or_default()
 }

@@ -33,6 +33,16 @@ pub struct Finding {
     pub frameworks: Vec<Citation>,
 }
 
+impl Finding {
+    /// The places to show, the best first: a line of a file before a whole source, and of these the last
+    /// step's, which is what makes the finding true.
+    pub fn places(&self) -> Vec<&Evidence> {
+        let mut places: Vec<&Evidence> = self.path.iter().rev().flat_map(|step| &step.evidence).collect();
+        places.sort_by_key(|evidence| evidence.line.is_none());
+        places
+    }
+}
+
 /// One step of a witness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {

@@ -288,7 +288,9 @@ fn excerpt(text: &str, offset: usize) -> String {
     format!("{}{shown}", if start > 0 { "…" } else { "" })
 }
 
-fn visible(c: char) -> String {
+/// A character as it should be shown to people: what is invisible, turns the text or commands a terminal is
+/// written out.
+pub fn visible(c: char) -> String {
     match c {
         '\n' | '\r' | '\t' => " ".to_owned(),
         '\u{E0020}'..='\u{E007E}' => {

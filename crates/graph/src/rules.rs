@@ -17,7 +17,7 @@ mod tool_name_collision;
 mod unpinned_server;
 mod url;
 
-use crate::finding::{Factor, Finding, Severity, Step};
+use crate::finding::{Citation, Factor, Finding, Severity, Step};
 use crate::frameworks::{Cite, citations};
 use crate::model::Graph;
 use crate::observation::{EntityId, Evidence, RelationKind};
@@ -92,6 +92,11 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 }
 
 impl Rule {
+    /// What the rule means in the published frameworks, in full.
+    pub fn citations(&self) -> Vec<Citation> {
+        citations(self.cites)
+    }
+
     fn apply(&self, graph: &Graph) -> Vec<Finding> {
         (self.check)(graph).into_iter().map(|found| self.finding(found)).collect()
     }
@@ -108,7 +113,7 @@ impl Rule {
             path: found.path,
             choke_point: found.choke_point,
             fix: found.fix,
-            frameworks: citations(self.cites),
+            frameworks: self.citations(),
         }
     }
 }

@@ -1,0 +1,90 @@
+//! Every export of a report with each rule's example in it holds to its format's published schema.
+
+use graph::{Looked, Report, Unread, export, rules, text};
+use serde_json::Value;
+
+/// A report in which every rule fires, over texts that try to break out of each form.
+fn report() -> Report {
+    let hostile =
+        "tool evil description=\"</style><script>alert(1)</script>\\u001b[31m\\u202e\" @/srv/a%bé/<x>.json:3";
+    let package = "package pkg:npm/notes@1.0.0 ecosystem=npm version=1.0.0 pinned=true\nserver extra runs pkg:npm/notes@1.0.0\nextra offers evil";
+    let all: Vec<&str> = rules::RULES.iter().map(|rule| rule.fires).chain([hostile, package]).collect();
+    let graph = text::parse(&all.join("\n")).unwrap();
+    let findings = rules::run(&graph);
+    let unread = Unread { source: "/srv/broken file.json".into(), line: Some(2), reason: "expected `}`".into() };
+    let looked = Looked { source: "/srv/none.json".into(), found: false };
+    let mut report = Report::new("0.1.0", "2026-01-02T03:04:05Z", graph, findings);
+    report.base = Some("/srv".to_owned());
+    report.with_sources(vec![unread], vec![looked])
+}
+
+fn schema(name: &str) -> Value {
+    let path = format!("{}/tests/schemas/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    // A lone `]` in one pattern of SARIF's schema is a literal in ECMAScript and an error here.
+    let text = std::fs::read_to_string(path).unwrap().replace("{2}]?$", "{2}\\\\]?$");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn check(validator: &jsonschema::Validator, text: &str) -> Value {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{}", errors.join("\n"));
+    value
+}
+
+#[test]
+fn sarif_holds_to_its_schema_and_has_every_finding() {
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema("sarif-2.1.0")).unwrap();
+    let report = report();
+    let sarif = check(&validator, &export::sarif(&report));
+    assert_eq!(sarif["runs"][0]["results"].as_array().unwrap().len(), report.findings.len());
+    assert_eq!(sarif["runs"][0]["invocations"][0]["toolExecutionNotifications"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn cyclonedx_holds_to_its_schema_and_its_references_lead_somewhere() {
+    let resource = |name: &str| jsonschema::Resource::from_contents(schema(name));
+    let registry = jsonschema::Registry::new()
+        .add("http://cyclonedx.org/schema/spdx.SNAPSHOT.schema.json", resource("spdx"))
+        .and_then(|registry| {
+            registry.add("http://cyclonedx.org/schema/jsf-0.82.SNAPSHOT.schema.json", resource("jsf-0.82"))
+        })
+        .and_then(|registry| registry.prepare())
+        .unwrap();
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .with_registry(&registry)
+        .build(&schema("cyclonedx-1.6"))
+        .unwrap();
+    let bom = check(&validator, &export::cyclonedx(&report()));
+    let refs =
+        |list: &str| bom[list].as_array().unwrap().iter().map(|item| item["bom-ref"].as_str().unwrap().to_owned());
+    let known: std::collections::BTreeSet<String> = refs("components").chain(refs("services")).collect();
+    for dependency in bom["dependencies"].as_array().unwrap() {
+        assert!(dependency["dependsOn"].as_array().unwrap().iter().all(|on| known.contains(on.as_str().unwrap())));
+    }
+    for annotation in bom["annotations"].as_array().unwrap() {
+        assert!(annotation["subjects"].as_array().unwrap().iter().all(|on| known.contains(on.as_str().unwrap())));
+    }
+}
+
+#[test]
+fn json_reads_back_as_the_same_report() {
+    let report = report();
+    let text = export::json(&report);
+    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    assert_eq!(export::json(&serde_json::from_str::<Report>(&text).unwrap()), text);
+}
+
+#[test]
+fn html_shows_every_finding_and_runs_nothing() {
+    let report = report();
+    let page = export::html(&report);
+    assert!(!page.contains("<script") && !page.contains('\u{202e}') && !page.contains('\u{1b}'));
+    assert!(!page.contains("http://") || !page.contains("src="), "nothing may be loaded");
+    for rule in rules::RULES {
+        assert!(page.contains(rule.id), "{}", rule.id);
+    }
+    assert!(page.contains("/srv/broken file.json") && page.contains("/srv/none.json"));
+}
