@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::model::{Entity, Graph};
+use crate::model::{Entity, Graph, Relation};
 use crate::observation::{Basis, EntityKind, RelationKind};
 
 /// Something a tool does that matters to what an agent could be made to do.
@@ -79,11 +79,7 @@ pub fn of_agent(graph: &Graph, agent: u32) -> Vec<Placed> {
 /// Everything a server can do: by its tools if they are known, else by its package and reach.
 pub fn of_server(graph: &Graph, server: u32) -> Vec<Placed> {
     let placed = |kind: RelationKind| move |(at, sign)| Placed { sign, server: Some(server), at, kind };
-    let paths = graph.targets(server, RelationKind::Reaches).filter(|(_, path)| path.id.kind == EntityKind::Path);
-    let reach = paths.map(|(at, path)| {
-        let because = format!("it may read `{}`", path.name);
-        (at, Sign { behaviour: Behaviour::ReadsSensitive, basis: Basis::Collected, because })
-    });
+    let reach = graph.outgoing(server).iter().filter_map(|relation| reads_path(graph, relation));
     let mut all: Vec<Placed> = of_offers(graph, server, Some(server));
     if !tools_known(graph, server) {
         let packages = graph.targets(server, RelationKind::Runs);
@@ -95,6 +91,17 @@ pub fn of_server(graph: &Graph, server: u32) -> Vec<Placed> {
     }
     all.extend(reach.map(placed(RelationKind::Reaches)));
     all
+}
+
+/// A folder that a server may touch is data that it reads; a single file is usually its program or settings.
+fn reads_path(graph: &Graph, relation: &Relation) -> Option<(u32, Sign)> {
+    let path = graph.entity(relation.to)?;
+    let is_folder =
+        path.id.kind == EntityKind::Path && matches!(path.text("breadth"), Some("root" | "home" | "folder"));
+    let basis = relation.evidence.iter().map(|evidence| evidence.basis).min()?;
+    let because = format!("it is given `{}`", path.name);
+    let sign = Sign { behaviour: Behaviour::ReadsSensitive, basis, because };
+    (relation.kind == RelationKind::Reaches && is_folder).then_some((relation.to, sign))
 }
 
 fn of_offers(graph: &Graph, from: u32, server: Option<u32>) -> Vec<Placed> {
@@ -161,6 +168,8 @@ fn stated(tool: &Entity) -> Vec<Sign> {
 /// The words of a tool's definition, lower case.
 struct ToolText {
     name: BTreeSet<String>,
+    /// The first word of the description: its verb, in most.
+    verb: BTreeSet<String>,
     lead: BTreeSet<String>,
     arguments: BTreeSet<String>,
 }
@@ -172,6 +181,7 @@ impl ToolText {
         let properties = schema.and_then(Value::as_object).into_iter().flatten();
         Self {
             name: words(name).collect(),
+            verb: words(lead(tool.text("description").unwrap_or_default())).take(1).collect(),
             lead: words(lead(tool.text("description").unwrap_or_default())).collect(),
             arguments: properties.flat_map(|(name, _)| words(name)).collect(),
         }
@@ -202,9 +212,11 @@ fn humps(word: &str) -> Vec<&str> {
     starts.iter().zip(ends).filter_map(|(&start, end)| word.get(start..end)).filter(|part| !part.is_empty()).collect()
 }
 
+/// The stem of a plural or of a verb's third person.
 fn singular(word: &str) -> String {
-    match word.strip_suffix('s') {
-        Some(stem) if stem.len() > 2 && !stem.ends_with('s') => stem.to_owned(),
+    let hissing = ["ches", "shes", "sses", "xes"].iter().any(|end| word.ends_with(end));
+    match word.strip_suffix(if hissing { "es" } else { "s" }) {
+        Some(stem) if stem.len() > 2 && (hissing || !stem.ends_with('s')) => stem.to_owned(),
         _ => word.to_owned(),
     }
 }
@@ -218,12 +230,13 @@ struct ByWords {
 }
 
 impl ByWords {
-    /// The verb must be in the name, or in the lead where the name says a noun; so "get" in a long text is not enough.
+    /// The verb must be in the name or begin the description, or stand in the lead where the name says the noun.
     fn sign(&self, text: &ToolText) -> Option<Sign> {
         let verb =
             self.verbs.is_empty() || has(&text.name, self.verbs).is_some() || has(&text.lead, self.verbs).is_some();
         let noun = has(&text.name, self.nouns).or_else(|| {
-            has(&text.name, self.verbs).and_then(|verb| has(&text.lead, self.nouns).filter(|noun| *noun != verb))
+            let verb = has(&text.name, self.verbs).or_else(|| has(&text.verb, self.verbs))?;
+            has(&text.lead, self.nouns).filter(|noun| *noun != verb)
         });
         let argument = has(&text.arguments, self.arguments);
         let word = match (verb, noun, argument) {
@@ -268,8 +281,8 @@ const READ: &[&str] = &[
     "summarize",
 ];
 const SEND: &[&str] = &[
-    "send", "post", "reply", "publish", "share", "upload", "forward", "tweet", "notify", "invite", "submit", "push",
-    "create", "add", "write", "comment", "request", "call",
+    "send", "post", "reply", "publish", "share", "upload", "forward", "notify", "invite", "submit", "push", "create",
+    "add", "write", "request", "call",
 ];
 const CHANGE: &[&str] = &[
     "write", "edit", "create", "update", "modify", "move", "rename", "set", "put", "patch", "insert", "append", "save",
@@ -535,6 +548,7 @@ mod tests {
         check("lookup annotations={\"openWorldHint\":true,\"readOnlyHint\":true}", &[ReadsUntrusted]);
         check("delete_row annotations={\"readOnlyHint\":true}", &[]);
         check("delete_row", &[Destroys]);
+        check("text_editor description=\"Writes a file.\"", &[Writes]);
     }
 
     #[test]

@@ -12,9 +12,11 @@ pub use html::html;
 pub use json::json;
 pub use sarif::sarif;
 
+use crate::builtin;
 use crate::finding::Finding;
 use crate::model::Graph;
-use crate::observation::{Looked, Unread};
+use crate::observation::{Looked, Observation, Unread};
+use crate::rules::{self, Rule};
 
 /// The result of one scan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,19 @@ impl Report {
             looked: Vec::new(),
             graph,
         }
+    }
+
+    /// The report over what connectors saw: what clients have built in is added, then every given rule applied.
+    pub fn of<'a>(
+        version: &str,
+        at: &str,
+        mut observations: Vec<Observation>,
+        rules: impl Iterator<Item = &'a Rule>,
+    ) -> Self {
+        observations.extend(builtin::observations(&observations));
+        let graph = Graph::build(observations);
+        let findings = rules::run_some(&graph, rules);
+        Self::new(version, at, graph, findings)
     }
 
     /// With what was looked for and what of it could not be read.

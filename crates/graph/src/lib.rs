@@ -6,12 +6,14 @@
 
 pub mod aws;
 pub mod behaviour;
+pub mod builtin;
 pub mod export;
 pub mod finding;
 pub mod frameworks;
 pub mod model;
 pub mod observation;
 pub mod poison;
+pub mod reach;
 pub mod rules;
 pub mod text;
 

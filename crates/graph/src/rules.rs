@@ -4,18 +4,24 @@
 //! that stays silent, and a pure function from the graph to its matches. Examples are in the text form
 //! of [`crate::text`]; one test runs them all and another holds the pages in `docs/rules` to them.
 
+mod acts_unasked;
+mod agent_edits_itself;
 mod agent_without_owner;
 mod assess;
 mod broad_filesystem_scope;
 mod hidden_instructions;
 mod lethal_trifecta;
+mod page;
 mod remote_over_http;
 mod remote_without_auth;
+mod secret_across_environments;
 mod secret_in_config;
 mod secret_reused;
 mod tool_name_collision;
 mod unpinned_server;
 mod url;
+
+pub use page::{index, page};
 
 use crate::finding::{Citation, Factor, Finding, Severity, Step};
 use crate::frameworks::{Cite, citations};
@@ -34,6 +40,9 @@ pub const RULES: &[Rule] = &[
     tool_name_collision::RULE,
     hidden_instructions::RULE,
     lethal_trifecta::RULE,
+    agent_edits_itself::RULE,
+    acts_unasked::RULE,
+    secret_across_environments::RULE,
 ];
 
 /// Something worth knowing about a graph.

@@ -5,8 +5,7 @@ use serde_json::Value;
 
 /// A report in which every rule fires, over texts that try to break out of each form.
 fn report() -> Report {
-    let hostile =
-        "tool evil description=\"</style><script>alert(1)</script>\\u001b[31m\\u202e\" @/srv/a%bé/<x>.json:3";
+    let hostile = "tool evil description=\"</style><script>alert(1)</script>\\u001b[31m\\u202e\" @/srv/a%bé/<x>.json:3";
     let package = "package pkg:npm/notes@1.0.0 ecosystem=npm version=1.0.0 pinned=true\nserver extra runs pkg:npm/notes@1.0.0\nextra offers evil";
     let all: Vec<&str> = rules::RULES.iter().map(|rule| rule.fires).chain([hostile, package]).collect();
     let graph = text::parse(&all.join("\n")).unwrap();

@@ -1,13 +1,204 @@
 //! `bailiwick scan`.
 
+mod terminal;
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use connect::{Machine, Os, Salt, ScanOptions};
+use graph::{Looked, Report, Severity, Unread, export, rules};
 
 use crate::home::Home;
 
 /// Find agents, their servers, credentials and reach; report what is worrying.
+///
+/// Exit code: 0 if no finding is at or above `--fail-on`, 1 if there is one, 2 if the scan could not run.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Folders and files to look through; by default this machine's clients and the current folder's.
+    paths: Vec<PathBuf>,
+    /// Also start the stdio servers found and ask them for their tools (runs what the configurations name).
+    #[arg(long)]
+    live: bool,
+    /// How to show the result.
+    #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
+    format: Format,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The least severity that makes the exit code 1.
+    #[arg(long, value_enum, default_value = "high", value_name = "SEVERITY")]
+    fail_on: FailOn,
+    /// Apply only these rules.
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = rule_ids())]
+    only: Vec<String>,
+    /// Leave these rules out.
+    #[arg(long, value_name = "RULE", value_delimiter = ',', value_parser = rule_ids())]
+    skip: Vec<String>,
+}
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`scan` is not built yet")
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// For the terminal.
+    Table,
+    /// The whole report; see `spec/report.md`.
+    Json,
+    /// SARIF 2.1.0, for code hosts.
+    Sarif,
+    /// One self-contained page.
+    Html,
+    /// CycloneDX 1.6, the inventory.
+    Cyclonedx,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FailOn {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+    /// Whatever is found, the exit code is 0.
+    Never,
+}
+
+impl FailOn {
+    fn least(self) -> Option<Severity> {
+        match self {
+            Self::Info => Some(Severity::Info),
+            Self::Low => Some(Severity::Low),
+            Self::Medium => Some(Severity::Medium),
+            Self::High => Some(Severity::High),
+            Self::Critical => Some(Severity::Critical),
+            Self::Never => None,
+        }
+    }
+}
+
+fn rule_ids() -> clap::builder::PossibleValuesParser {
+    rules::RULES.iter().map(|rule| rule.id).collect::<Vec<_>>().into()
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let request =
+        Request { paths: args.paths.clone(), live: args.live, only: args.only.clone(), skip: args.skip.clone() };
+    let report = with_progress(|| report(&request, home))?;
+    let text = match args.format {
+        Format::Table => terminal::render(&report, &style(args)),
+        Format::Json => export::json(&report),
+        Format::Sarif => export::sarif(&report),
+        Format::Html => export::html(&report),
+        Format::Cyclonedx => export::cyclonedx(&report),
+    };
+    write(args.output.as_deref(), &text)?;
+    let failed = args.fail_on.least().is_some_and(|least| report.findings.iter().any(|found| found.severity >= least));
+    Ok(ExitCode::from(u8::from(failed)))
+}
+
+/// What to scan and by which rules.
+#[derive(Default)]
+pub(crate) struct Request {
+    /// Folders and files; empty for this machine and the current folder.
+    pub(crate) paths: Vec<PathBuf>,
+    /// Whether to start servers and ask them.
+    pub(crate) live: bool,
+    /// The rules to apply; empty for all.
+    pub(crate) only: Vec<String>,
+    /// The rules to leave out.
+    pub(crate) skip: Vec<String>,
+}
+
+/// Scans and applies the rules.
+pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
+    home.create()?;
+    let here = std::env::current_dir().context("the current folder is gone")?;
+    if let Some(missing) = request.paths.iter().find(|path| !path.exists()) {
+        anyhow::bail!("`{}` does not exist", missing.display());
+    }
+    let options = ScanOptions {
+        machine: machine(&here)?,
+        paths: request.paths.clone(),
+        salt: Salt::new(&home.secret("scan.salt", salt)?),
+    };
+    let scan = connect::scan(&options);
+    anyhow::ensure!(!request.live, "`--live` is not built yet");
+    let chosen = rules::RULES.iter().filter(|rule| {
+        let named = |ids: &[String]| ids.iter().any(|id| id == rule.id);
+        (request.only.is_empty() || named(&request.only)) && !named(&request.skip)
+    });
+    let now = jiff::Timestamp::now().round(jiff::Unit::Second).map(|now| now.to_string())?;
+    let mut report = Report::of(env!("CARGO_PKG_VERSION"), &now, scan.observations, chosen);
+    report.base = Some(here.display().to_string());
+    let unread = scan.unread.into_iter().map(|unread| Unread {
+        source: unread.source,
+        line: unread.line,
+        reason: unread.reason,
+    });
+    let looked = scan.looked.into_iter().map(|looked| Looked { source: looked.source, found: looked.found });
+    Ok(report.with_sources(unread.collect(), looked.collect()))
+}
+
+/// The machine that this process runs on.
+pub(crate) fn machine(current: &Path) -> anyhow::Result<Machine> {
+    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    Ok(Machine {
+        os: Os::here(),
+        home: absolute("HOME").context("`$HOME` does not say where the user's files are")?,
+        config: absolute("XDG_CONFIG_HOME"),
+        root: PathBuf::from("/"),
+        current: current.to_owned(),
+    })
+}
+
+/// A key for the digests of credentials: they can be compared within this home and nowhere else.
+fn salt() -> anyhow::Result<Vec<u8>> {
+    let mut bytes = vec![0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    Ok(bytes)
+}
+
+/// Runs `work`, and says so on a terminal if it takes more than a second.
+fn with_progress<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let (done, waiting) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            if waiting.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // Draws nothing where standard error is no terminal.
+                let spinner = indicatif::ProgressBar::new_spinner().with_message("looking at configurations");
+                spinner.enable_steady_tick(Duration::from_millis(100));
+                let _ = waiting.recv();
+                spinner.finish_and_clear();
+            }
+        });
+        let result = work();
+        drop(done);
+        result
+    })
+}
+
+fn style(args: &Args) -> terminal::Style {
+    let stdout = std::io::stdout();
+    let is_terminal = args.output.is_none() && stdout.is_terminal();
+    let width = comfy_table::Table::new().width().filter(|_| is_terminal).map_or(100, usize::from);
+    terminal::Style {
+        width: width.clamp(40, 140),
+        color: is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        home: std::env::var("HOME").ok().filter(|home| home.len() > 1),
+    }
+}
+
+fn write(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
+    match output {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display())),
+        None => match std::io::stdout().lock().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough (`| head`).
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        },
+    }
 }

@@ -127,8 +127,8 @@ fn factors(graph: &Graph, (at, agent): (u32, &Entity), best: &[&Placed; 3]) -> V
         factor(FactorName::Sensitivity, certainty, format!("private data can leave; {because}")),
         factor(FactorName::InputTrust, 1.0, "outsiders write what the agent reads"),
     ];
-    if best.iter().all(|placed| placed.server.is_none()) {
-        factors.push(factor(FactorName::Control, 0.3, "all three are built in: the client asks a person by default"));
+    if best.iter().all(|placed| placed.server.is_none()) && super::acts_unasked::licence(agent).is_none() {
+        factors.push(factor(FactorName::Control, 0.5, "all three are built in: the client asks a person by default"));
     }
     let servers = best.iter().filter_map(|placed| graph.entity(placed.server?));
     let control = servers.flat_map(controls_of_server).max_by(|a, b| a.value.total_cmp(&b.value));

@@ -43,7 +43,7 @@ fn matched(graph: &Graph, at: u32, endpoint_at: u32) -> Option<Match> {
     Some(Match {
         subject: server.id.clone(),
         part: endpoint.id.key.clone(),
-        message: format!("server `{}` is reached over plain http at `{}`", server.name, endpoint.name),
+        message: format!("server `{}` is reached over plain http at `{}`", server.name, endpoint.id.key),
         factors: with(with(server_factors(graph, at, server), reach), trust),
         path: vec![start(graph, at)?, step(graph, at, RelationKind::Connects, endpoint_at)?],
         choke_point: None,

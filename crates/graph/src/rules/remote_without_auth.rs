@@ -50,6 +50,6 @@ fn matched(graph: &Graph, (at, server): (u32, &Entity), (to, endpoint): (u32, &E
         factors: with(server_factors(graph, at, server), reach),
         path: vec![start(graph, at)?, step(graph, at, RelationKind::Connects, to)?],
         choke_point: None,
-        fix: format!("have `{}` demand a token or OAuth and give `{}` one of its own", endpoint.name, server.name),
+        fix: format!("have `{}` demand a token or OAuth and give `{}` one of its own", endpoint.id.key, server.name),
     })
 }

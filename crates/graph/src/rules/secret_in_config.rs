@@ -41,7 +41,11 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
     if credential.id.kind != EntityKind::Credential {
         return None;
     }
-    let what = relation.text("name").or_else(|| credential.text("kind")).unwrap_or("a secret");
+    let named = relation.text("name").filter(|name| !name.is_empty());
+    let what = named.map_or_else(
+        || format!("a secret in {}", relation.text("place").unwrap_or("a value")),
+        |name| format!("`{name}`"),
+    );
     let trust = match holder.id.kind {
         EntityKind::Agent => input_trust_of_agent(graph, relation.from),
         _ => input_trust_of_server(graph, relation.from),
@@ -57,7 +61,7 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
     Some(Match {
         subject: holder.id.clone(),
         part: credential.id.key.clone(),
-        message: format!("`{what}` of `{}` is written in clear in {seen}", holder.name),
+        message: format!("{what} of `{}` is written in clear in {seen}", holder.name),
         factors,
         path: vec![start(graph, relation.from)?, step(graph, relation.from, RelationKind::Holds, relation.to)?],
         choke_point: None,

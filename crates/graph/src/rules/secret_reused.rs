@@ -68,7 +68,11 @@ fn holder(graph: &Graph, held: &Relation) -> Option<Step> {
         entity: holder.id.clone(),
         name: holder.name.clone(),
         via: None,
-        note: Some(held.text("name").map_or("holds it".to_owned(), |name| format!("holds it as `{name}`"))),
+        note: Some(
+            held.text("name")
+                .filter(|name| !name.is_empty())
+                .map_or("holds it".to_owned(), |name| format!("holds it as `{name}`")),
+        ),
         evidence: held.evidence.clone(),
     })
 }
