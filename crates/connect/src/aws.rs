@@ -66,7 +66,11 @@ impl Reader<'_> {
         let document = match Document::parse(text, format) {
             Ok(document) => document,
             Err(error) => {
-                self.unread.push(Unread { source: self.source.to_string(), line: Some(error.line), reason: error.reason });
+                self.unread.push(Unread {
+                    source: self.source.to_string(),
+                    line: Some(error.line),
+                    reason: error.reason,
+                });
                 return false;
             }
         };
@@ -77,7 +81,10 @@ impl Reader<'_> {
             | terraform::read(self, &root)
             | inventory::read(self, &root);
         if !known {
-            self.miss(&root, "is neither authorization details, an inventory, an organisation file nor a Terraform plan");
+            self.miss(
+                &root,
+                "is neither authorization details, an inventory, an organisation file nor a Terraform plan",
+            );
         }
         known
     }
@@ -109,7 +116,12 @@ impl Reader<'_> {
             None => (json(node), self.statement_lines(node)),
         };
         match PolicyDocument::parse(&json, &lines) {
-            Ok(document) => Some(self.estate.add_policy(Policy { name: name.to_owned(), arn, source: self.source.clone(), document })),
+            Ok(document) => Some(self.estate.add_policy(Policy {
+                name: name.to_owned(),
+                arn,
+                source: self.source.clone(),
+                document,
+            })),
             Err(error) => {
                 self.miss(node, format!("policy `{name}`: {error}"));
                 None
@@ -155,7 +167,9 @@ pub(crate) fn json(node: &Node) -> serde_json::Value {
         Value::Number(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())),
         Value::Text(text) => Json::String(text.clone()),
         Value::List(items) => Json::Array(items.iter().map(json).collect()),
-        Value::Map(entries) => Json::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect()),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect())
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The pages in `docs/rules` are those that the rules make. `UPDATE_DOCS=1` writes them.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

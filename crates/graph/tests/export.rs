@@ -1,5 +1,7 @@
 //! Every export of a report with each rule's example in it holds to its format's published schema.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panic")]
+
 use graph::{Looked, Report, Unread, export, rules, text};
 use serde_json::Value;
 

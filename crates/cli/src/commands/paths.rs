@@ -48,7 +48,9 @@ fn goal(estate: &Estate, args: &Args) -> anyhow::Result<Goal> {
     if args.to == "admin" {
         return Ok(Goal::Administrator);
     }
-    if args.action.is_none() && let Ok(principal) = estate.find(&args.to) {
+    if args.action.is_none()
+        && let Ok(principal) = estate.find(&args.to)
+    {
         return Ok(Goal::Principal(principal));
     }
     let arn = Arn::parse(&args.to).ok_or_else(|| anyhow::anyhow!("`{}` is neither a principal nor an ARN", args.to))?;

@@ -39,7 +39,8 @@ fn managed(reader: &mut Reader<'_>, node: &Node) {
         let Some(document) = version.get("Document") else { continue };
         let Some(policy) = reader.policy(document, name, Some(arn.to_owned())) else { continue };
         let id = text(version, "VersionId");
-        let is_default = version.get("IsDefaultVersion").and_then(Node::bool).unwrap_or(id.is_some() && id == default_version);
+        let is_default =
+            version.get("IsDefaultVersion").and_then(Node::bool).unwrap_or(id.is_some() && id == default_version);
         if is_default {
             default = Some(policy);
         } else {
@@ -79,7 +80,8 @@ fn principal(reader: &mut Reader<'_>, node: &Node, kind: PrincipalKind, inline: 
         principal.trust = reader.policy(trust, &name, None);
     }
     let profiles = node.get("InstanceProfileList").map(Node::items).unwrap_or_default();
-    principal.instance_profiles = profiles.iter().filter_map(|one| text(one, "InstanceProfileName")).map(str::to_owned).collect();
+    principal.instance_profiles =
+        profiles.iter().filter_map(|one| text(one, "InstanceProfileName")).map(str::to_owned).collect();
     for tag in node.get("Tags").map(Node::items).unwrap_or_default() {
         if let (Some(key), Some(value)) = (text(tag, "Key"), text(tag, "Value")) {
             principal.tags.insert(key.to_owned(), value.to_owned());

@@ -75,7 +75,13 @@ fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
 
 /// Kinds whose answers carry a name instead of an ARN.
 fn named(reader: &mut Reader<'_>, root: &Node) {
-    let account = reader.estate.principals.iter().map(|one| one.account().to_owned()).find(|one| !one.is_empty()).unwrap_or_default();
+    let account = reader
+        .estate
+        .principals
+        .iter()
+        .map(|one| one.account().to_owned())
+        .find(|one| !one.is_empty())
+        .unwrap_or_default();
     for (list, kind, name, role, form) in [
         ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", "glue:us-east-1:{account}:devEndpoint/"),
         ("Jobs", "glue-job", "Name", "Role", "glue:us-east-1:{account}:job/"),
@@ -83,7 +89,8 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
     ] {
         for item in root.get(list).map(Node::items).unwrap_or_default() {
             let Some(name) = text(item, name) else { continue };
-            let arn = text(item, "arn").map_or_else(|| format!("arn:aws:{}{name}", form.replace("{account}", &account)), str::to_owned);
+            let arn = text(item, "arn")
+                .map_or_else(|| format!("arn:aws:{}{name}", form.replace("{account}", &account)), str::to_owned);
             let role = text(item, role).map(str::to_owned);
             push(reader, item, kind, (arn, role));
         }
@@ -91,7 +98,10 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
     for reservation in root.get("Reservations").map(Node::items).unwrap_or_default() {
         for instance in reservation.get("Instances").map(Node::items).unwrap_or_default() {
             let Some(id) = text(instance, "InstanceId") else { continue };
-            let zone = instance.get("Placement").and_then(|placement| text(placement, "AvailabilityZone")).unwrap_or("us-east-1a");
+            let zone = instance
+                .get("Placement")
+                .and_then(|placement| text(placement, "AvailabilityZone"))
+                .unwrap_or("us-east-1a");
             let region = zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
             let owner = text(reservation, "OwnerId").unwrap_or(&account);
             let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));

@@ -30,7 +30,9 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let known = |path: &PathBuf| path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known));
+    let known = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known))
+    };
     let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(known).collect();
     files.sort();
     files

@@ -190,8 +190,13 @@ const ANYONE: &str = "anyone with an AWS account";
 /// outsider.
 fn federated(provider: &str, statement: &Statement) -> String {
     let subject = |condition: &&Condition| condition.key.to_ascii_lowercase().ends_with(":sub");
-    let subjects: Vec<&str> = statement.conditions.iter().filter(subject).flat_map(|one| one.values.iter().map(String::as_str)).collect();
-    if subjects.is_empty() { format!("{provider} (any subject)") } else { format!("{provider} ({})", subjects.join(", ")) }
+    let subjects: Vec<&str> =
+        statement.conditions.iter().filter(subject).flat_map(|one| one.values.iter().map(String::as_str)).collect();
+    if subjects.is_empty() {
+        format!("{provider} (any subject)")
+    } else {
+        format!("{provider} ({})", subjects.join(", "))
+    }
 }
 
 struct Deriver<'a> {
@@ -214,7 +219,9 @@ impl<'a> Deriver<'a> {
         let mut trusted: HashMap<&'static str, Vec<(usize, Truth, StatementId)>> = HashMap::new();
         let services = kinds::all().flat_map(|kind| match &kind.shape {
             Shape::NewWorkload { services, .. } => *services,
-            Shape::ExistingWorkload { workload, .. } => kinds::workload(workload).map_or(&[] as &[_], |kind| kind.services),
+            Shape::ExistingWorkload { workload, .. } => {
+                kinds::workload(workload).map_or(&[] as &[_], |kind| kind.services)
+            }
             _ => &[],
         });
         for service in services.copied().collect::<BTreeSet<_>>() {
@@ -232,7 +239,9 @@ impl<'a> Deriver<'a> {
             let Some(principal) = self.estate.principals.get(*index) else { continue };
             match principal.kind {
                 PrincipalKind::User | PrincipalKind::Role => self.insider(*index, principal),
-                PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => self.outsider(*index, principal),
+                PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => {
+                    self.outsider(*index, principal)
+                }
                 PrincipalKind::Group => {}
             }
         }
@@ -308,7 +317,12 @@ impl<'a> Deriver<'a> {
             open.extend(self.open(&answer));
         }
         let claim = "every action on every resource".to_owned();
-        let ground = Ground { claim, statements: statements.into_iter().collect(), truth: total, open: open.into_iter().collect() };
+        let ground = Ground {
+            claim,
+            statements: statements.into_iter().collect(),
+            truth: total,
+            open: open.into_iter().collect(),
+        };
         (total, vec![ground])
     }
 
@@ -339,7 +353,10 @@ impl<'a> Deriver<'a> {
                 let Some(Principals::Of(list)) = &statement.principals else { continue };
                 let named = list.iter().any(|named| names_outsider(named, statement, principal));
                 let assumes = ["sts:assumerole", "sts:assumerolewithwebidentity", "sts:assumerolewithsaml"];
-                if statement.effect != Effect::Allow || !named || !assumes.iter().any(|action| statement.has_action(action)) {
+                if statement.effect != Effect::Allow
+                    || !named
+                    || !assumes.iter().any(|action| statement.has_action(action))
+                {
                     continue;
                 }
                 let truth = self.outside_conditions(statement, principal);
@@ -376,7 +393,8 @@ impl<'a> Deriver<'a> {
             return;
         }
         for (target, user) in self.estate.principals.iter().enumerate() {
-            if user.kind != PrincipalKind::User || user.account() != self.account(index) || user.arn == self.arn(index) {
+            if user.kind != PrincipalKind::User || user.account() != self.account(index) || user.arn == self.arn(index)
+            {
                 continue;
             }
             let context = Context::default();
@@ -400,7 +418,10 @@ impl<'a> Deriver<'a> {
             return;
         }
         for (group, joined) in self.estate.principals.iter().enumerate() {
-            if joined.kind != PrincipalKind::Group || joined.identity.is_empty() || joined.account() != principal.account() {
+            if joined.kind != PrincipalKind::Group
+                || joined.identity.is_empty()
+                || joined.account() != principal.account()
+            {
                 continue;
             }
             let context = Context::default();
@@ -433,14 +454,19 @@ impl<'a> Deriver<'a> {
             return;
         }
         for (target, role) in self.estate.principals.iter().enumerate() {
-            if role.kind != PrincipalKind::Role || role.account() != principal.account() || target == index || role.is_service_linked() {
+            if role.kind != PrincipalKind::Role
+                || role.account() != principal.account()
+                || target == index
+                || role.is_service_linked()
+            {
                 continue;
             }
             let context = Context::default();
             let answer = self.evaluator.decide(&Request::new(index, action, &role.arn, &context));
             // What denies assuming the role still denies it after the rewrite.
             let assume = self.evaluator.decide(&Request::new(index, "sts:AssumeRole", &role.arn, &context));
-            let denied = Truth::any(assume.denies.iter().filter(|cite| cite.layer != Layer::Resource).map(|cite| cite.truth));
+            let denied =
+                Truth::any(assume.denies.iter().filter(|cite| cite.layer != Layer::Resource).map(|cite| cite.truth));
             let truth = answer.verdict.and(denied.negate());
             if truth != Truth::No {
                 let grounds = self.grounds(&format!("{action} on {}", role.arn), &answer);
@@ -490,7 +516,9 @@ impl<'a> Deriver<'a> {
         edge.through = Some(target.arn.to_owned());
         edge.assuming.extend(missing);
         if matches!(target.rewrite, Rewrite::Attach(_)) {
-            edge.assuming.push("arn:aws:iam::aws:policy/AdministratorAccess, which every account has, is what it attaches".into());
+            edge.assuming.push(
+                "arn:aws:iam::aws:policy/AdministratorAccess, which every account has, is what it attaches".into(),
+            );
         }
         self.push(edge);
     }
@@ -507,7 +535,13 @@ impl<'a> Deriver<'a> {
         let others = self.estate.managed.get(target.arn).map(|managed| managed.others.as_slice()).unwrap_or_default();
         let best = Truth::any(others.iter().map(|other| self.administers(of, &[*other]).0));
         if best == Truth::No {
-            return (Truth::Unknown.and(self.administers(of, &[self.estate.allow_all]).0), Some(format!("a version of {} that allows more exists when it is used; the files show none now", target.arn)));
+            return (
+                Truth::Unknown.and(self.administers(of, &[self.estate.allow_all]).0),
+                Some(format!(
+                    "a version of {} that allows more exists when it is used; the files show none now",
+                    target.arn
+                )),
+            );
         }
         (best, None)
     }
@@ -522,7 +556,10 @@ impl<'a> Deriver<'a> {
         for service in new.services {
             for (role, trusts, trust) in self.trusted.get(service).cloned().unwrap_or_default() {
                 let Some(target) = self.estate.principals.get(role) else { continue };
-                if target.account() != principal.account() || role == index || new.profile && target.instance_profiles.is_empty() {
+                if target.account() != principal.account()
+                    || role == index
+                    || new.profile && target.instance_profiles.is_empty()
+                {
                     continue;
                 }
                 let context = Context::default().with("iam:PassedToService", Value::one(*service));
@@ -542,8 +579,14 @@ impl<'a> Deriver<'a> {
     }
 
     fn trust_ground(&self, role: &Principal, service: &str, truth: Truth, statement: StatementId) -> Ground {
-        let open = self.estate.statement(statement).filter(|_| truth == Truth::Unknown).map(conditions).unwrap_or_default();
-        Ground { claim: format!("the trust policy of {} lets {service} assume it", role.short()), statements: vec![statement], truth, open }
+        let open =
+            self.estate.statement(statement).filter(|_| truth == Truth::Unknown).map(conditions).unwrap_or_default();
+        Ground {
+            claim: format!("the trust policy of {} lets {service} assume it", role.short()),
+            statements: vec![statement],
+            truth,
+            open,
+        }
     }
 
     fn exists(&self, workload: &str) -> bool {
@@ -576,7 +619,15 @@ impl<'a> Deriver<'a> {
         }
     }
 
-    fn push_existing(&mut self, index: usize, role: usize, kind: &'static Kind, existing: &Existing, able: Able, missing: Option<&'static WorkloadKind>) {
+    fn push_existing(
+        &mut self,
+        index: usize,
+        role: usize,
+        kind: &'static Kind,
+        existing: &Existing,
+        able: Able,
+        missing: Option<&'static WorkloadKind>,
+    ) {
         let Some(target) = self.estate.principals.get(role) else { return };
         let wrong_profile = existing.workload.profile && target.instance_profiles.is_empty() && missing.is_some();
         if role == index || wrong_profile || target.account() != self.account(index) && missing.is_some() {
@@ -647,13 +698,16 @@ impl<'a> Deriver<'a> {
     /// are allowed on any resource of that form, then on one of these.
     fn candidates(&self, index: usize, needs: &[Need], template: &str) -> Vec<String> {
         let mut candidates = vec![instance_of(template, template).unwrap_or_default()];
-        let actions: Vec<String> = needs.iter().flat_map(|need| need.any_of).map(|action| action.to_ascii_lowercase()).collect();
+        let actions: Vec<String> =
+            needs.iter().flat_map(|need| need.any_of).map(|action| action.to_ascii_lowercase()).collect();
         for policy in self.evaluator.identity(index) {
             for (_, statement) in self.estate.statements(*policy) {
                 if statement.effect == Effect::Deny || !actions.iter().any(|action| statement.has_action(action)) {
                     continue;
                 }
-                candidates.extend(resource_patterns(statement).into_iter().filter_map(|pattern| instance_of(pattern, template)));
+                candidates.extend(
+                    resource_patterns(statement).into_iter().filter_map(|pattern| instance_of(pattern, template)),
+                );
             }
         }
         candidates.sort();
@@ -666,7 +720,8 @@ impl<'a> Deriver<'a> {
             answer.allows.iter().filter(|cite| cite.layer == layer).map(|cite| cite.statement).collect()
         };
         let open = self.open(answer);
-        let ground = |statements| Ground { claim: claim.to_owned(), statements, truth: answer.verdict, open: open.clone() };
+        let ground =
+            |statements| Ground { claim: claim.to_owned(), statements, truth: answer.verdict, open: open.clone() };
         let (identity, resource) = (of(Layer::Identity), of(Layer::Resource));
         if answer.by_resource {
             return vec![ground(resource)];
@@ -684,7 +739,12 @@ impl<'a> Deriver<'a> {
             return Vec::new();
         }
         let cites = answer.allows.iter().chain(&answer.denies).filter(|cite| cite.truth == Truth::Unknown);
-        cites.filter_map(|cite| self.estate.statement(cite.statement)).flat_map(conditions).collect::<BTreeSet<_>>().into_iter().collect()
+        cites
+            .filter_map(|cite| self.estate.statement(cite.statement))
+            .flat_map(conditions)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 }
 
@@ -764,7 +824,11 @@ fn instance_of(pattern: &str, template: &str) -> Option<String> {
         .zip(template.splitn(6, ':'))
         .zip(plain.splitn(6, ':'))
         .zip(SAMPLES)
-        .map(|(((pattern, _), plain), sample)| if glob(pattern, plain) { plain.to_owned() } else { pattern.replace(['*', '?'], sample) })
+        .map(
+            |(((pattern, _), plain), sample)| {
+                if glob(pattern, plain) { plain.to_owned() } else { pattern.replace(['*', '?'], sample) }
+            },
+        )
         .collect();
     let merged = merged.join(":");
     (glob(pattern, &merged) && glob(template, &merged)).then_some(merged)

@@ -213,8 +213,9 @@ impl Condition {
         let wanted = pattern.as_str();
         match self.test {
             Test::Text | Test::Like | Test::Binary => pattern.matches(value, context),
-            Test::TextIgnoringCase => Pattern::literal(&wanted.to_lowercase(), wanted.contains("${"))
-                .matches(&value.to_lowercase(), context),
+            Test::TextIgnoringCase => {
+                Pattern::literal(&wanted.to_lowercase(), wanted.contains("${")).matches(&value.to_lowercase(), context)
+            }
             Test::Arn => arn_like(wanted, value, pattern, context),
             Test::Number(order) => ordered(order, value.parse::<f64>().ok(), wanted.parse::<f64>().ok()),
             Test::Date(order) => ordered(order, seconds(value), seconds(wanted)),
@@ -333,7 +334,8 @@ pub fn seconds(text: &str) -> Option<i64> {
     let (year, month, day) = (parts.next()??, parts.next().flatten().unwrap_or(1), parts.next().flatten().unwrap_or(1));
     let (clock, offset) = split_offset(time)?;
     let mut parts = clock.splitn(3, ':').map(|part| part.split('.').next().and_then(|part| part.parse::<i64>().ok()));
-    let (hour, minute, second) = (parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0));
+    let (hour, minute, second) =
+        (parts.next()??, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0));
     Some(days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset)
 }
 

@@ -222,7 +222,10 @@ impl Estate {
     /// The statements of a policy with their ids.
     pub fn statements(&self, id: PolicyId) -> impl Iterator<Item = (StatementId, &Statement)> {
         let statements = self.policy(id).map(|policy| policy.document.statements.as_slice()).unwrap_or_default();
-        statements.iter().zip(0_u32..).map(move |(statement, index)| (StatementId { policy: id, statement: index }, statement))
+        statements
+            .iter()
+            .zip(0_u32..)
+            .map(move |(statement, index)| (StatementId { policy: id, statement: index }, statement))
     }
 
     /// The statement of an id.

@@ -223,7 +223,9 @@ impl<'a> Evaluator<'a> {
             answer.lacks = lacks.map(|(layer, _, _)| layer).collect();
         }
         for arn in &principal.unread {
-            answer.gaps.push(format!("the document of `{arn}`, attached to `{}`, is not in the files", principal.short()));
+            answer
+                .gaps
+                .push(format!("the document of `{arn}`, attached to `{}`, is not in the files", principal.short()));
         }
         answer
     }
@@ -346,12 +348,15 @@ impl<'a> Evaluator<'a> {
             .with("aws:SourceAccount", Value::one(principal.account()))
             .with("aws:PrincipalIsAWSService", Value::one("true"))
             .with("sts:ExternalId", Value::Absent);
-        let matching = Matching { principal, action: "sts:assumerole".into(), resource: &principal.arn, context: &context };
+        let matching =
+            Matching { principal, action: "sts:assumerole".into(), resource: &principal.arn, context: &context };
         let names = |named: &Named| matches!(named, Named::Service(name) if same_service(name, service));
         let (mut best, mut denied) = ((Truth::No, None), Truth::No);
         for (id, statement) in self.estate.statements(trust) {
             let named = match &statement.principals {
-                Some(Principals::Of(list)) => list.iter().any(|one| names(one) || matches!(one, Named::Anyone) && statement.effect == Effect::Deny),
+                Some(Principals::Of(list)) => list
+                    .iter()
+                    .any(|one| names(one) || matches!(one, Named::Anyone) && statement.effect == Effect::Deny),
                 Some(Principals::Except(list)) => !list.iter().any(names),
                 None => false,
             };
@@ -383,17 +388,21 @@ fn same_service(written: &str, service: &str) -> bool {
         return true;
     }
     let bare = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-    written.ends_with(".amazonaws.com") && service.matches('.').count() == 2 && written.matches('.').count() == 3
+    written.ends_with(".amazonaws.com")
+        && service.matches('.').count() == 2
+        && written.matches('.').count() == 3
         && bare(written) == bare(service)
 }
 
 fn name(principals: &Principals, effect: Effect, principal: &Principal) -> Naming {
     match principals {
-        Principals::Of(list) => list.iter().map(|named| name_one(named, principal)).fold(Naming::default(), |total, one| Naming {
-            direct: total.direct.or(one.direct),
-            session: total.session.or(one.session),
-            account: total.account.or(one.account),
-        }),
+        Principals::Of(list) => {
+            list.iter().map(|named| name_one(named, principal)).fold(Naming::default(), |total, one| Naming {
+                direct: total.direct.or(one.direct),
+                session: total.session.or(one.session),
+                account: total.account.or(one.account),
+            })
+        }
         Principals::Except(list) => {
             let named = name(&Principals::Of(list.clone()), effect, principal);
             // A deny with `NotPrincipal` spares a principal only if its account is named as well.
@@ -412,7 +421,9 @@ fn name_one(named: &Named, principal: &Principal) -> Naming {
         Named::Anyone => direct,
         Named::Aws(text) if *text == principal.arn => direct,
         Named::Aws(text) if !principal.unique_id.is_empty() && *text == principal.unique_id => direct,
-        Named::Aws(text) if names_account(text, principal.account()) => Naming { account: Truth::Yes, ..Naming::default() },
+        Named::Aws(text) if names_account(text, principal.account()) => {
+            Naming { account: Truth::Yes, ..Naming::default() }
+        }
         Named::Aws(text) if names_session(text, principal) => Naming { session: Truth::Unknown, ..Naming::default() },
         Named::Federated(text) if principal.kind == PrincipalKind::Federated && *text == principal.arn => direct,
         Named::Aws(_) | Named::Service(_) | Named::Federated(_) | Named::Canonical(_) => Naming::default(),
@@ -420,7 +431,8 @@ fn name_one(named: &Named, principal: &Principal) -> Naming {
 }
 
 fn names_account(text: &str, account: &str) -> bool {
-    !account.is_empty() && (text == account || Arn::parse(text).is_some_and(|arn| arn.account == account && arn.resource == "root"))
+    !account.is_empty()
+        && (text == account || Arn::parse(text).is_some_and(|arn| arn.account == account && arn.resource == "root"))
 }
 
 /// The session's name is chosen by whoever assumes the role, so this is never certain.
@@ -460,7 +472,10 @@ fn principal_context(estate: &Estate, principal: &Principal) -> Context {
         .with("aws:CurrentTime", Value::one(estate.now.to_string()))
         .with("aws:EpochTime", Value::one(estate.now.to_string()))
         // A user's long-term key has no issue time, but the user may ask for a session token.
-        .with("aws:TokenIssueTime", Value::Recent { earliest: estate.now - 129_600, latest: estate.now, maybe_absent: user });
+        .with(
+            "aws:TokenIssueTime",
+            Value::Recent { earliest: estate.now - 129_600, latest: estate.now, maybe_absent: user },
+        );
     if user {
         let name = Arn::parse(&principal.arn).map(|arn| arn.name()).unwrap_or_default();
         context.set("aws:username", Value::one(name));
@@ -493,11 +508,15 @@ fn container(resource: &str) -> &str {
 }
 
 fn has_resource_policy(action: &str) -> bool {
-    ["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"].iter().any(|service| action.starts_with(service))
+    ["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"]
+        .iter()
+        .any(|service| action.starts_with(service))
 }
 
 fn limited_by_rcp(action: &str) -> bool {
-    ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"].iter().any(|service| action.starts_with(service))
+    ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"]
+        .iter()
+        .any(|service| action.starts_with(service))
 }
 
 /// The patterns of a statement's resources, for finding a resource that it covers.

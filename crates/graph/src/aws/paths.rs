@@ -259,7 +259,9 @@ fn cut(network: &Network<'_>, paths: &[Path], target: usize) -> Vec<StatementId>
     let mut left: Vec<Path> = paths.to_vec();
     while !left.is_empty() {
         let users = used_by(network, &left);
-        let Some((statement, _)) = users.into_iter().max_by_key(|(id, users)| (users.len(), Reverse(*id))) else { break };
+        let Some((statement, _)) = users.into_iter().max_by_key(|(id, users)| (users.len(), Reverse(*id))) else {
+            break;
+        };
         removed.insert(statement);
         cut.push(statement);
         left = left.iter().filter_map(|path| network.path(path.from, target, &removed)).collect();

@@ -24,7 +24,10 @@ enum Token {
     /// `*`
     Any,
     /// `${key}` or `${key, 'default'}`
-    Variable { key: String, default: Option<String> },
+    Variable {
+        key: String,
+        default: Option<String>,
+    },
 }
 
 impl Pattern {
@@ -240,6 +243,9 @@ mod tests {
         let absent = Context::default().with("aws:username", Value::Absent);
         assert_eq!(pattern.matches("home/bob/x", &absent), Truth::No);
         let fallback = Pattern::with_variables("${aws:PrincipalTag/team, 'none'}${*}");
-        assert_eq!(fallback.matches("none*", &Context::default().with("aws:PrincipalTag/team", Value::Absent)), Truth::Yes);
+        assert_eq!(
+            fallback.matches("none*", &Context::default().with("aws:PrincipalTag/team", Value::Absent)),
+            Truth::Yes
+        );
     }
 }

@@ -204,7 +204,10 @@ fn principals(json: &Json) -> Option<Principals> {
 
 fn named(json: &Json) -> Vec<Named> {
     let Json::Object(kinds) = json else {
-        return texts(json).into_iter().map(|text| if text == "*" { Named::Anyone } else { Named::Aws(text) }).collect();
+        return texts(json)
+            .into_iter()
+            .map(|text| if text == "*" { Named::Anyone } else { Named::Aws(text) })
+            .collect();
     };
     let name = |kind: &str, text: String| match kind {
         "AWS" if text == "*" => Named::Anyone,

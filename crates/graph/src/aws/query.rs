@@ -13,9 +13,11 @@ use super::truth::Truth;
 /// Every user and role that can do something, or could, each with its proof.
 pub fn who_can(estate: &Estate, action: &str, resource: &str, context: &Context) -> Vec<(usize, Answer)> {
     let evaluator = Evaluator::new(estate);
-    let insiders = estate.principals.iter().enumerate().filter(|(_, principal)| {
-        matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role)
-    });
+    let insiders = estate
+        .principals
+        .iter()
+        .enumerate()
+        .filter(|(_, principal)| matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role));
     let answers = insiders.map(|(index, _)| (index, evaluator.decide(&Request::new(index, action, resource, context))));
     answers.filter(|(_, answer)| answer.verdict != Truth::No).collect()
 }
@@ -73,10 +75,12 @@ impl Side {
 
     fn may_overlap(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Of(mine), Self::Of(theirs)) => {
-                mine.iter().any(|mine| theirs.iter().any(|theirs| glob(mine, theirs) || glob(theirs, mine) || meet(mine, theirs)))
+            (Self::Of(mine), Self::Of(theirs)) => mine
+                .iter()
+                .any(|mine| theirs.iter().any(|theirs| glob(mine, theirs) || glob(theirs, mine) || meet(mine, theirs))),
+            (Self::Of(patterns), other) | (other, Self::Of(patterns)) => {
+                patterns.iter().any(|one| one.contains('*') || other.covers(one))
             }
-            (Self::Of(patterns), other) | (other, Self::Of(patterns)) => patterns.iter().any(|one| one.contains('*') || other.covers(one)),
             (Self::Except(_), Self::Except(_)) => true,
         }
     }
@@ -86,7 +90,9 @@ impl Side {
 fn meet(left: &str, right: &str) -> bool {
     let head = |text: &str| text.split(['*', '?']).next().unwrap_or_default().to_owned();
     let (left_head, right_head) = (head(left), head(right));
-    left.contains(['*', '?']) && right.contains(['*', '?']) && (left_head.starts_with(&right_head) || right_head.starts_with(&left_head))
+    left.contains(['*', '?'])
+        && right.contains(['*', '?'])
+        && (left_head.starts_with(&right_head) || right_head.starts_with(&left_head))
 }
 
 impl Scope {
@@ -125,7 +131,8 @@ pub fn what_can(estate: &Estate, principal: usize) -> Vec<Grant> {
     };
     let live = |effect: Effect, policies: &[super::estate::PolicyId]| -> Vec<(StatementId, Statement)> {
         let statements = policies.iter().flat_map(|policy| estate.statements(*policy));
-        let wanted = statements.filter(|(_, statement)| statement.effect == effect && statement.conditions_hold(&context) != Truth::No);
+        let wanted = statements
+            .filter(|(_, statement)| statement.effect == effect && statement.conditions_hold(&context) != Truth::No);
         wanted.map(|(id, statement)| (id, statement.clone())).collect()
     };
     let scopes = |statements: Vec<(StatementId, Statement)>| -> Vec<(StatementId, Scope)> {
@@ -138,7 +145,9 @@ pub fn what_can(estate: &Estate, principal: usize) -> Vec<Grant> {
     let mut grants = Vec::new();
     for (statement, allow) in live(Effect::Allow, &policies) {
         let scope = Scope::new(&allow);
-        let overlapping = |list: &[(StatementId, Scope)]| list.iter().filter(|(_, other)| other.may_overlap(&scope)).cloned().collect::<Vec<_>>();
+        let overlapping = |list: &[(StatementId, Scope)]| {
+            list.iter().filter(|(_, other)| other.may_overlap(&scope)).cloned().collect::<Vec<_>>()
+        };
         let within = overlapping(&limits);
         if !boundary.is_empty() && within.is_empty() {
             continue;

@@ -16,7 +16,8 @@ use super::truth::Truth;
 pub fn cite(estate: &Estate, id: StatementId) -> String {
     let Some(policy) = estate.policy(id.policy) else { return "(a statement that is not there)".into() };
     let statement = estate.statement(id);
-    let sid = statement.and_then(|statement| statement.sid.as_deref()).map(|sid| format!(" `{sid}`")).unwrap_or_default();
+    let sid =
+        statement.and_then(|statement| statement.sid.as_deref()).map(|sid| format!(" `{sid}`")).unwrap_or_default();
     let line = statement.and_then(|statement| statement.line).map(|line| format!(":{line}")).unwrap_or_default();
     format!("{}, statement {}{sid} ({}{line})", policy.name, id.statement + 1, policy.source)
 }
@@ -56,7 +57,12 @@ pub fn answer(estate: &Estate, question: &str, answer: &Answer) -> String {
     for (word, cites) in [("denied by", &answer.denies), ("allowed by", &answer.allows)] {
         for one in cites {
             let _ = writeln!(text, "  = {word} {}: {}", one.layer.as_str(), cite(estate, one.statement));
-            for open in estate.statement(one.statement).filter(|_| one.truth == Truth::Unknown).map(conditions).unwrap_or_default() {
+            for open in estate
+                .statement(one.statement)
+                .filter(|_| one.truth == Truth::Unknown)
+                .map(conditions)
+                .unwrap_or_default()
+            {
                 let _ = writeln!(text, "      open: {open}");
             }
         }
@@ -73,9 +79,7 @@ pub fn answer(estate: &Estate, question: &str, answer: &Answer) -> String {
 /// One answer as JSON.
 pub fn answer_json(estate: &Estate, answer: &Answer) -> Json {
     let cites = |cites: &[super::evaluate::Cite]| -> Vec<Json> {
-        let one = |one: &super::evaluate::Cite| {
-            json!({"layer": one.layer.as_str(), "truth": one.truth, "at": cite_json(estate, one.statement)})
-        };
+        let one = |one: &super::evaluate::Cite| json!({"layer": one.layer.as_str(), "truth": one.truth, "at": cite_json(estate, one.statement)});
         cites.iter().map(one).collect()
     };
     json!({
@@ -97,10 +101,22 @@ pub fn grants(estate: &Estate, grants: &[Grant]) -> String {
             let _ = writeln!(text, "  = if {condition}");
         }
         for (id, scope) in &grant.except {
-            let _ = writeln!(text, "  = but not {} on {}: {}", side(&scope.actions), side(&scope.resources), cite(estate, *id));
+            let _ = writeln!(
+                text,
+                "  = but not {} on {}: {}",
+                side(&scope.actions),
+                side(&scope.resources),
+                cite(estate, *id)
+            );
         }
         for (id, scope) in &grant.within {
-            let _ = writeln!(text, "  = only within {} on {}: {}", side(&scope.actions), side(&scope.resources), cite(estate, *id));
+            let _ = writeln!(
+                text,
+                "  = only within {} on {}: {}",
+                side(&scope.actions),
+                side(&scope.resources),
+                cite(estate, *id)
+            );
         }
     }
     text
@@ -115,7 +131,8 @@ fn side(side: &Side) -> String {
 
 /// A principal's grants as JSON.
 pub fn grants_json(estate: &Estate, grants: &[Grant]) -> Json {
-    let scope = |scope: &super::query::Scope| json!({"actions": side(&scope.actions), "resources": side(&scope.resources)});
+    let scope =
+        |scope: &super::query::Scope| json!({"actions": side(&scope.actions), "resources": side(&scope.resources)});
     let one = |grant: &Grant| {
         json!({
             "scope": scope(&grant.scope),
@@ -165,7 +182,13 @@ pub fn paths(derived: &Derived, goal: &Goal, found: &Paths, verbose: bool) -> St
     chokes(&mut text, derived, found);
     let certain = found.paths.iter().filter(|path| path.truth == Truth::Yes).count();
     let possible = found.paths.len() - certain;
-    let _ = writeln!(text, "{certain} {} certainly, {possible} possibly; {} {} there already", starts(certain), derived.administrators.len(), is_are(derived.administrators.len()));
+    let _ = writeln!(
+        text,
+        "{certain} {} certainly, {possible} possibly; {} {} there already",
+        starts(certain),
+        derived.administrators.len(),
+        is_are(derived.administrators.len())
+    );
     text
 }
 
@@ -198,7 +221,8 @@ fn witness(text: &mut String, derived: &Derived, goal: &Goal, witness: &Witness<
     }
     for (number, step) in path.steps.iter().enumerate() {
         if let Some(edge) = witness.found.edges.get(*step) {
-            let also = edge.also.map(|also| format!(" (controlling {} too)", name(derived, goal, also))).unwrap_or_default();
+            let also =
+                edge.also.map(|also| format!(" (controlling {} too)", name(derived, goal, also))).unwrap_or_default();
             let _ = writeln!(
                 text,
                 "   |\n {:>2} | {}{also} {} -> {}",
@@ -243,10 +267,19 @@ fn step_lines(text: &mut String, estate: &Estate, edge: &Edge) {
 fn chokes(text: &mut String, derived: &Derived, found: &Paths) {
     let total = found.paths.len();
     for choke in found.chokes.iter().take(5) {
-        let _ = writeln!(text, "help: remove this one grant: {} of {total} paths die\n  --> {}", choke.ends, cite(&derived.estate, choke.statement));
+        let _ = writeln!(
+            text,
+            "help: remove this one grant: {} of {total} paths die\n  --> {}",
+            choke.ends,
+            cite(&derived.estate, choke.statement)
+        );
     }
     if found.chokes.len() > 5 {
-        let _ = writeln!(text, "help: {} more grants end one path or more each (all in --format json)", found.chokes.len() - 5);
+        let _ = writeln!(
+            text,
+            "help: {} more grants end one path or more each (all in --format json)",
+            found.chokes.len() - 5
+        );
     }
     if total > 0 {
         let _ = writeln!(text, "help: removing {} grants ends all {total} paths:", found.cut.len());
@@ -259,9 +292,15 @@ fn chokes(text: &mut String, derived: &Derived, found: &Paths) {
 /// Everything that reaches a goal, as JSON; nothing is left out.
 pub fn paths_json(derived: &Derived, goal: &Goal, found: &Paths) -> Json {
     let estate = &derived.estate;
-    let arn = |index: usize| estate.principals.get(index).map_or_else(|| name(derived, goal, index), |one| one.arn.clone());
+    let arn =
+        |index: usize| estate.principals.get(index).map_or_else(|| name(derived, goal, index), |one| one.arn.clone());
     let path = |path: &Path| {
-        let steps: Vec<Json> = path.steps.iter().filter_map(|step| found.edges.get(*step)).map(|edge| step_json(derived, goal, edge)).collect();
+        let steps: Vec<Json> = path
+            .steps
+            .iter()
+            .filter_map(|step| found.edges.get(*step))
+            .map(|edge| step_json(derived, goal, edge))
+            .collect();
         json!({"from": arn(path.from), "truth": path.truth, "steps": steps})
     };
     let choke = |choke: &super::paths::Choke| json!({"at": cite_json(estate, choke.statement), "ends": choke.ends});

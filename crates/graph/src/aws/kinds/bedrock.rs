@@ -8,7 +8,25 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates an AgentCore code interpreter that runs as the role, and runs code in it",
         catalogue: &["bedrock-001"],
         why: "The interpreter's metadata endpoint hands out the role's credentials to the code inside.",
-        shape: Shape::NewWorkload { services: &["bedrock-agentcore.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock-agentcore:*:{account}:code-interpreter*", &["bedrock-agentcore:CreateCodeInterpreter"]), on("arn:aws:bedrock-agentcore:*:{account}:code-interpreter*", &["bedrock-agentcore:StartCodeInterpreterSession"]), on("arn:aws:bedrock-agentcore:*:{account}:code-interpreter*", &["bedrock-agentcore:InvokeCodeInterpreter"])], existing: None },
+        shape: Shape::NewWorkload {
+            services: &["bedrock-agentcore.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on(
+                    "arn:aws:bedrock-agentcore:*:{account}:code-interpreter*",
+                    &["bedrock-agentcore:CreateCodeInterpreter"],
+                ),
+                on(
+                    "arn:aws:bedrock-agentcore:*:{account}:code-interpreter*",
+                    &["bedrock-agentcore:StartCodeInterpreterSession"],
+                ),
+                on(
+                    "arn:aws:bedrock-agentcore:*:{account}:code-interpreter*",
+                    &["bedrock-agentcore:InvokeCodeInterpreter"],
+                ),
+            ],
+            existing: None,
+        },
         partial: None,
         references: &["https://pathfinding.cloud/paths/bedrock-001"],
     },
@@ -17,7 +35,14 @@ pub(super) const KINDS: &[Kind] = &[
         title: "runs code in an AgentCore code interpreter that runs as the role",
         catalogue: &["bedrock-002"],
         why: "The interpreter's metadata endpoint hands out the role's credentials to the code inside.",
-        shape: Shape::ExistingWorkload { workload: "code-interpreter", needs: &[it(&["bedrock-agentcore:StartCodeInterpreterSession"]), it(&["bedrock-agentcore:InvokeCodeInterpreter"])], role_needs: &[] },
+        shape: Shape::ExistingWorkload {
+            workload: "code-interpreter",
+            needs: &[
+                it(&["bedrock-agentcore:StartCodeInterpreterSession"]),
+                it(&["bedrock-agentcore:InvokeCodeInterpreter"]),
+            ],
+            role_needs: &[],
+        },
         partial: None,
         references: &["https://pathfinding.cloud/paths/bedrock-002"],
     },
@@ -26,7 +51,15 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates an AgentCore runtime that runs as the role, and invokes it",
         catalogue: &[],
         why: "The runtime's container is the attacker's.",
-        shape: Shape::NewWorkload { services: &["bedrock-agentcore.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:CreateAgentRuntime"]), on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntime"])], existing: None },
+        shape: Shape::NewWorkload {
+            services: &["bedrock-agentcore.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:CreateAgentRuntime"]),
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntime"]),
+            ],
+            existing: None,
+        },
         partial: None,
         references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-permissions.html"],
     },
@@ -35,7 +68,15 @@ pub(super) const KINDS: &[Kind] = &[
         title: "replaces the code of an AgentCore runtime by its own, with the role",
         catalogue: &[],
         why: "UpdateAgentRuntime replaces the container and passes the role again.",
-        shape: Shape::NewWorkload { services: &["bedrock-agentcore.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:UpdateAgentRuntime"]), on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntime"])], existing: Some("agent-runtime") },
+        shape: Shape::NewWorkload {
+            services: &["bedrock-agentcore.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:UpdateAgentRuntime"]),
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntime"]),
+            ],
+            existing: Some("agent-runtime"),
+        },
         partial: None,
         references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-permissions.html"],
     },
@@ -44,7 +85,22 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates an AgentCore browser that runs as the role, and drives it",
         catalogue: &[],
         why: "A browser session can reach the metadata endpoint of its microVM.",
-        shape: Shape::NewWorkload { services: &["bedrock-agentcore.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:CreateBrowser"]), on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:StartBrowserSession"]), on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:ConnectBrowserAutomationStream", "bedrock-agentcore:ConnectBrowserLiveViewStream"])], existing: None },
+        shape: Shape::NewWorkload {
+            services: &["bedrock-agentcore.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:CreateBrowser"]),
+                on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:StartBrowserSession"]),
+                on(
+                    "arn:aws:bedrock-agentcore:*:{account}:browser*",
+                    &[
+                        "bedrock-agentcore:ConnectBrowserAutomationStream",
+                        "bedrock-agentcore:ConnectBrowserLiveViewStream",
+                    ],
+                ),
+            ],
+            existing: None,
+        },
         partial: Some("the browser must be able to reach its metadata endpoint"),
         references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html"],
     },
@@ -53,7 +109,17 @@ pub(super) const KINDS: &[Kind] = &[
         title: "drives an AgentCore browser that runs as the role",
         catalogue: &[],
         why: "A browser session can reach the metadata endpoint of its microVM.",
-        shape: Shape::ExistingWorkload { workload: "agentcore-browser", needs: &[it(&["bedrock-agentcore:StartBrowserSession"]), it(&["bedrock-agentcore:ConnectBrowserAutomationStream", "bedrock-agentcore:ConnectBrowserLiveViewStream"])], role_needs: &[] },
+        shape: Shape::ExistingWorkload {
+            workload: "agentcore-browser",
+            needs: &[
+                it(&["bedrock-agentcore:StartBrowserSession"]),
+                it(&[
+                    "bedrock-agentcore:ConnectBrowserAutomationStream",
+                    "bedrock-agentcore:ConnectBrowserLiveViewStream",
+                ]),
+            ],
+            role_needs: &[],
+        },
         partial: Some("the browser must be able to reach its metadata endpoint"),
         references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html"],
     },
@@ -62,8 +128,20 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates a Bedrock agent that acts as the role, and instructs it",
         catalogue: &[],
         why: "The agent calls, as the role, the functions of the action groups that its maker gives it.",
-        shape: Shape::NewWorkload { services: &["bedrock.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:CreateAgent"]), on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:CreateAgentActionGroup"]), on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:PrepareAgent"]), on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"])], existing: None },
-        partial: Some("a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups"),
+        shape: Shape::NewWorkload {
+            services: &["bedrock.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:CreateAgent"]),
+                on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:CreateAgentActionGroup"]),
+                on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:PrepareAgent"]),
+                on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"]),
+            ],
+            existing: None,
+        },
+        partial: Some(
+            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+        ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },
     Kind {
@@ -71,8 +149,18 @@ pub(super) const KINDS: &[Kind] = &[
         title: "points an action group of a Bedrock agent at a function of its own choice, and instructs the agent",
         catalogue: &[],
         why: "The agent calls, as its role, whatever function its action group names.",
-        shape: Shape::ExistingWorkload { workload: "bedrock-agent", needs: &[it(&["bedrock:UpdateAgentActionGroup", "bedrock:CreateAgentActionGroup"]), it(&["bedrock:PrepareAgent"]), on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"])], role_needs: &[] },
-        partial: Some("a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups"),
+        shape: Shape::ExistingWorkload {
+            workload: "bedrock-agent",
+            needs: &[
+                it(&["bedrock:UpdateAgentActionGroup", "bedrock:CreateAgentActionGroup"]),
+                it(&["bedrock:PrepareAgent"]),
+                on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"]),
+            ],
+            role_needs: &[],
+        },
+        partial: Some(
+            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+        ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },
     Kind {
@@ -80,8 +168,19 @@ pub(super) const KINDS: &[Kind] = &[
         title: "rewrites the instructions of a Bedrock agent, whose role it then passes and uses",
         catalogue: &[],
         why: "UpdateAgent replaces the agent's instructions and its role.",
-        shape: Shape::NewWorkload { services: &["bedrock.amazonaws.com"], profile: false, needs: &[on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:UpdateAgent"]), on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:PrepareAgent"]), on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"])], existing: Some("bedrock-agent") },
-        partial: Some("a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups"),
+        shape: Shape::NewWorkload {
+            services: &["bedrock.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:UpdateAgent"]),
+                on("arn:aws:bedrock:*:{account}:agent/*", &["bedrock:PrepareAgent"]),
+                on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"]),
+            ],
+            existing: Some("bedrock-agent"),
+        },
+        partial: Some(
+            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+        ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },
 ];

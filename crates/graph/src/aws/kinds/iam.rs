@@ -8,7 +8,10 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates an access key for the user",
         catalogue: &["iam-002", "iam-003"],
         why: "The key is the user's and is shown to its maker.",
-        shape: Shape::TakeUser { action: "iam:CreateAccessKey", assuming: "the user has fewer than two access keys, or one may be deleted" },
+        shape: Shape::TakeUser {
+            action: "iam:CreateAccessKey",
+            assuming: "the user has fewer than two access keys, or one may be deleted",
+        },
         partial: None,
         references: &["https://pathfinding.cloud/paths/iam-002", "https://pathfinding.cloud/paths/iam-003"],
     },
@@ -55,7 +58,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "The policy may allow everything.",
         shape: Shape::Rewrite(Rewrite::Inline(Whose::Role)),
         partial: None,
-        references: &["https://pathfinding.cloud/paths/iam-005", "https://pathfinding.cloud/paths/iam-017", "https://pathfinding.cloud/paths/iam-021"],
+        references: &[
+            "https://pathfinding.cloud/paths/iam-005",
+            "https://pathfinding.cloud/paths/iam-017",
+            "https://pathfinding.cloud/paths/iam-021",
+        ],
     },
     Kind {
         id: "iam-attach-role-policy",
@@ -64,7 +71,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "AWS's own AdministratorAccess exists in every account.",
         shape: Shape::Rewrite(Rewrite::Attach(Whose::Role)),
         partial: None,
-        references: &["https://pathfinding.cloud/paths/iam-009", "https://pathfinding.cloud/paths/iam-014", "https://pathfinding.cloud/paths/iam-019"],
+        references: &[
+            "https://pathfinding.cloud/paths/iam-009",
+            "https://pathfinding.cloud/paths/iam-014",
+            "https://pathfinding.cloud/paths/iam-019",
+        ],
     },
     Kind {
         id: "iam-put-group-policy",
@@ -91,7 +102,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "The new version may be put in force at once, and may allow everything.",
         shape: Shape::Rewrite(Rewrite::NewVersion),
         partial: None,
-        references: &["https://pathfinding.cloud/paths/iam-001", "https://pathfinding.cloud/paths/iam-016", "https://pathfinding.cloud/paths/iam-020"],
+        references: &[
+            "https://pathfinding.cloud/paths/iam-001",
+            "https://pathfinding.cloud/paths/iam-016",
+            "https://pathfinding.cloud/paths/iam-020",
+        ],
     },
     Kind {
         id: "iam-set-policy-version",
@@ -118,6 +133,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "Within an account, a trust policy that names a principal lets it assume the role.",
         shape: Shape::RewriteTrust,
         partial: None,
-        references: &["https://pathfinding.cloud/paths/iam-012", "https://pathfinding.cloud/paths/iam-019", "https://pathfinding.cloud/paths/iam-020", "https://pathfinding.cloud/paths/iam-021"],
+        references: &[
+            "https://pathfinding.cloud/paths/iam-012",
+            "https://pathfinding.cloud/paths/iam-019",
+            "https://pathfinding.cloud/paths/iam-020",
+            "https://pathfinding.cloud/paths/iam-021",
+        ],
     },
 ];

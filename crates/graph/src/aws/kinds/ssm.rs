@@ -8,7 +8,11 @@ pub(super) const KINDS: &[Kind] = &[
         title: "opens a session on an EC2 instance that runs as the role",
         catalogue: &["ssm-001"],
         why: "A shell on the instance reads the role's credentials from the metadata service.",
-        shape: Shape::ExistingWorkload { workload: "ec2-instance", needs: &[it(&["ssm:StartSession"])], role_needs: &["ssmmessages:CreateDataChannel"] },
+        shape: Shape::ExistingWorkload {
+            workload: "ec2-instance",
+            needs: &[it(&["ssm:StartSession"])],
+            role_needs: &["ssmmessages:CreateDataChannel"],
+        },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ssm-001"],
     },
@@ -17,7 +21,11 @@ pub(super) const KINDS: &[Kind] = &[
         title: "runs a command on an EC2 instance that runs as the role",
         catalogue: &["ssm-002"],
         why: "The command runs as root and reads the role's credentials from the metadata service.",
-        shape: Shape::ExistingWorkload { workload: "ec2-instance", needs: &[it(&["ssm:SendCommand"])], role_needs: &["ssmmessages:CreateDataChannel"] },
+        shape: Shape::ExistingWorkload {
+            workload: "ec2-instance",
+            needs: &[it(&["ssm:SendCommand"])],
+            role_needs: &["ssmmessages:CreateDataChannel"],
+        },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ssm-002"],
     },
@@ -26,17 +34,33 @@ pub(super) const KINDS: &[Kind] = &[
         title: "creates an association that runs a command on an EC2 instance that runs as the role",
         catalogue: &[],
         why: "State Manager runs the document on the instance as root.",
-        shape: Shape::ExistingWorkload { workload: "ec2-instance", needs: &[it(&["ssm:CreateAssociation"])], role_needs: &["ssmmessages:CreateDataChannel"] },
+        shape: Shape::ExistingWorkload {
+            workload: "ec2-instance",
+            needs: &[it(&["ssm:CreateAssociation"])],
+            role_needs: &["ssmmessages:CreateDataChannel"],
+        },
         partial: None,
-        references: &["https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-ssm-privesc/index.html"],
+        references: &[
+            "https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-ssm-privesc/index.html",
+        ],
     },
     Kind {
         id: "ssm-automation",
         title: "starts an automation that acts as the role",
         catalogue: &[],
         why: "An automation document may call any API as the role that it is given.",
-        shape: Shape::NewWorkload { services: &["ssm.amazonaws.com"], profile: false, needs: &[on("arn:aws:ssm:*:{account}:automation-definition/*", &["ssm:StartAutomationExecution"]), on("arn:aws:ssm:*:{account}:document/*", &["ssm:CreateDocument"])], existing: None },
+        shape: Shape::NewWorkload {
+            services: &["ssm.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:ssm:*:{account}:automation-definition/*", &["ssm:StartAutomationExecution"]),
+                on("arn:aws:ssm:*:{account}:document/*", &["ssm:CreateDocument"]),
+            ],
+            existing: None,
+        },
         partial: None,
-        references: &["https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-ssm-privesc/index.html"],
+        references: &[
+            "https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-ssm-privesc/index.html",
+        ],
     },
 ];
