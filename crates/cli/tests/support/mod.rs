@@ -1,0 +1,209 @@
+//! A world for end-to-end tests: a user's home, Bailiwick's home, the real binary, real servers and agents.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use ledger::record::Record;
+use serde_json::{Value, json};
+
+/// Long enough for a loaded machine; only a failing test waits this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The folder of real servers, clients and agents, or a word that the test was skipped.
+pub fn tools(test: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os("BAILIWICK_TEST_TOOLS").map(PathBuf::from).filter(|dir| dir.is_dir());
+    if dir.is_none() {
+        println!("SKIPPED {test}: BAILIWICK_TEST_TOOLS names no folder; `cargo xtask test` makes one");
+    }
+    dir
+}
+
+/// Asks until `what` answers.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A process that is killed with its owner.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A user with a home, a folder of files, and Bailiwick's home; all in one temporary folder.
+pub struct World {
+    root: tempfile::TempDir,
+    tools: PathBuf,
+}
+
+impl World {
+    pub fn new(tools: &Path) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let world = Self { root, tools: tools.to_path_buf() };
+        for dir in ["home", "files"] {
+            fs::create_dir(world.path(dir)).unwrap();
+        }
+        fs::write(world.path("files/a.txt"), "hello from a\n").unwrap();
+        world
+    }
+
+    /// A path in the world.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// A path in the tools folder.
+    pub fn tool(&self, name: &str) -> String {
+        self.tools.join(name).display().to_string()
+    }
+
+    /// Writes a file of the world.
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A command with this world's environment and nothing else of ours.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.path("home"))
+            .env("BAILIWICK_HOME", self.path("bailiwick"))
+            .current_dir(self.path("files"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The binary under test, to its end.
+    pub fn bailiwick(&self, words: &[&str]) -> Output {
+        self.command(env!("CARGO_BIN_EXE_bailiwick")).args(words).output().unwrap()
+    }
+
+    /// The same; must succeed. Answers its standard output.
+    pub fn ok(&self, words: &[&str]) -> String {
+        let output = self.bailiwick(words);
+        assert!(output.status.success(), "bailiwick {words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Starts `bailiwick up` and waits until the gateway listens.
+    pub fn up(&self) -> Running {
+        let mut child = self
+            .command(env!("CARGO_BIN_EXE_bailiwick"))
+            .args(["up", "--no-scan", "--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let running = Running(child);
+        let listening = lines.by_ref().map_while(Result::ok).any(|line| line.contains("http://127.0.0.1:"));
+        assert!(listening, "`bailiwick up` ended before it listened");
+        // The rest is drained, so that a full pipe never blocks the gateway.
+        std::thread::spawn(move || lines.for_each(drop));
+        wait_for("the gateway's socket", || self.path("bailiwick/run/gateway.sock").exists().then_some(()));
+        running
+    }
+
+    /// An MCP server over the world's files that logs what reaches it: program and arguments.
+    pub fn files_server(&self) -> (String, Vec<String>) {
+        let args = vec![
+            repository("tests/agents/tee_server.py"),
+            self.path("upstream.log").display().to_string(),
+            "node".to_owned(),
+            self.tool("node_modules/@modelcontextprotocol/server-filesystem/dist/index.js"),
+            self.path("files").display().to_string(),
+        ];
+        ("python3".to_owned(), args)
+    }
+
+    /// What reached the server, as text.
+    pub fn upstream(&self) -> String {
+        fs::read_to_string(self.path("upstream.log")).unwrap_or_default()
+    }
+
+    /// All entries of the ledger so far.
+    pub fn records(&self) -> Vec<(u64, Record)> {
+        let reader = ledger::Reader::open(&self.path("bailiwick/ledger")).unwrap();
+        (0..reader.len()).map(|index| (index, reader.read(index).unwrap().entry.record)).collect()
+    }
+
+    /// The intents, each as `(tool, effect)`.
+    pub fn intents(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.records()
+            .into_iter()
+            .filter_map(|(_, record)| match record {
+                Record::Intent(intent) if intent.action["verb"] == "call_tool" => Some(intent),
+                _ => None,
+            })
+            .map(|intent| (text(&intent.action["tool"]["name"]), text(&intent.decision["effect"]["effect"])))
+            .collect()
+    }
+
+    /// The open asks' entries, once there is one.
+    pub fn open_ask(&self) -> u64 {
+        wait_for("an ask", || {
+            let records = self.records();
+            let answered = |ask: u64| records.iter().any(|(_, r)| matches!(r, Record::Answered(a) if a.ask == ask));
+            records.iter().find_map(|(index, record)| match record {
+                Record::Asked(_) if !answered(*index) => Some(*index),
+                _ => None,
+            })
+        })
+    }
+
+    /// Starts the scripted model and answers it with its port.
+    pub fn model(&self, steps: &Value) -> (Running, u16) {
+        self.write("script.json", &steps.to_string());
+        let mut child = self
+            .command("python3")
+            .arg(repository("tests/agents/model_server.py"))
+            .arg(self.path("script.json"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        (Running(child), line.trim().parse().unwrap())
+    }
+
+    /// `ledger verify` finds nothing wrong.
+    pub fn verify(&self) {
+        self.ok(&["ledger", "verify", "--complete"]);
+        self.ok(&["ledger", "verify", "--recompute"]);
+    }
+
+    /// A scripted step that writes a file of the world.
+    pub fn write_step(&self, name: &str) -> Value {
+        json!({"tool": "write_file", "args": {"path": self.path("files").join(name), "content": "written"}})
+    }
+
+    /// A scripted step that reads the world's one file.
+    pub fn read_step(&self) -> Value {
+        json!({"tool": "read_text_file", "args": {"path": self.path("files/a.txt")}})
+    }
+}
+
+/// A path in this repository.
+pub fn repository(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name).display().to_string()
+}
