@@ -1,0 +1,77 @@
+//! The official client SDKs, unchanged, behind the gateway: over stdio and over Streamable HTTP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::{World, repository, tools};
+
+const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
+
+/// An SDK: how its client script is started.
+type Sdk = fn(&World) -> std::process::Command;
+
+fn python(world: &World) -> std::process::Command {
+    let mut command = world.command(world.tool("venv/bin/python"));
+    command.arg(repository("tests/agents/client.py"));
+    command
+}
+
+fn typescript(world: &World) -> std::process::Command {
+    let mut command = world.command("node");
+    command.arg(repository("tests/agents/client.mjs")).env("BAILIWICK_TEST_TOOLS", world.tool(""));
+    command
+}
+
+/// Makes the scripted calls of one server of the world's protected configuration.
+fn drive(world: &World, sdk: Sdk, server: &str, steps: &Value) -> Value {
+    world.write("script.json", &steps.to_string());
+    let output =
+        sdk(world).arg(world.path("home/.cursor/mcp.json")).arg(server).arg(world.path("script.json")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A git repository with one commit in the world's files.
+fn git(world: &World, dir: &Path) {
+    for words in [
+        vec!["init", "--quiet", "."],
+        vec!["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty", "-m", "first"],
+    ] {
+        assert!(world.command("git").current_dir(dir).args(words).status().unwrap().success());
+    }
+}
+
+fn text(result: &Value) -> String {
+    result["content"][0]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn filesystem_and_git_over_stdio() {
+    let Some(tools) = tools("filesystem_and_git_over_stdio") else { return };
+    for sdk in [python as Sdk, typescript] {
+        let world = World::new(&tools);
+        git(&world, &world.path("files"));
+        let (program, args) = world.files_server();
+        let servers = json!({
+            "fs": {"command": program, "args": args},
+            "git": {"command": world.tool("venv/bin/mcp-server-git"), "args": ["--repository", world.path("files")]},
+        });
+        world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+        world.write("bailiwick/policy/90-test.cedar", POLICY);
+        let _gateway = world.up();
+        world.ok(&["protect", "cursor"]);
+
+        let answer = drive(&world, sdk, "fs", &json!([world.read_step()]));
+        assert!(text(&answer["results"][0]).contains("hello from a"), "{answer}");
+        assert!(answer["tools"].as_array().unwrap().len() > 5, "{answer}");
+        let log = json!([{"tool": "git_log", "args": {"repo_path": world.path("files")}}]);
+        let answer = drive(&world, sdk, "git", &log);
+        assert!(text(&answer["results"][0]).contains("first"), "{answer}");
+        assert_eq!(world.intents().len(), 2);
+        world.verify();
+    }
+}
