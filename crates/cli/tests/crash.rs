@@ -19,7 +19,7 @@ const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"
 
 /// One client of `bailiwick mcp` that writes as many files as it can and reports each answered one.
 struct Hammer {
-    shim: Running,
+    _shim: Running,
     input: ChildStdin,
 }
 
@@ -37,7 +37,7 @@ impl Hammer {
             .unwrap();
         let input = child.stdin.take().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let mut hammer = Self { shim: Running(child), input };
+        let mut hammer = Self { _shim: Running(child), input };
         let client = json!({"name": "hammer", "version": "1"});
         hammer.send(&json!({"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}}));

@@ -29,8 +29,12 @@ fn typescript(world: &World) -> std::process::Command {
 /// Makes the scripted calls of one server of the world's protected configuration.
 fn drive(world: &World, sdk: Sdk, server: &str, steps: &Value) -> Value {
     world.write("script.json", &steps.to_string());
-    let output =
-        sdk(world).arg(world.path("home/.cursor/mcp.json")).arg(server).arg(world.path("script.json")).output().unwrap();
+    let output = sdk(world)
+        .arg(world.path("home/.cursor/mcp.json"))
+        .arg(server)
+        .arg(world.path("script.json"))
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -39,7 +43,17 @@ fn drive(world: &World, sdk: Sdk, server: &str, steps: &Value) -> Value {
 fn git(world: &World, dir: &Path) {
     for words in [
         vec!["init", "--quiet", "."],
-        vec!["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty", "-m", "first"],
+        vec![
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "first",
+        ],
     ] {
         assert!(world.command("git").current_dir(dir).args(words).status().unwrap().success());
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The folder of real servers, clients and agents, or a word that the test was skipped.
-pub fn tools(test: &str) -> Option<PathBuf> {
+pub(crate) fn tools(test: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("BAILIWICK_TEST_TOOLS").map(PathBuf::from).filter(|dir| dir.is_dir());
     if dir.is_none() {
         println!("SKIPPED {test}: BAILIWICK_TEST_TOOLS names no folder; `cargo xtask test` makes one");
@@ -24,7 +24,7 @@ pub fn tools(test: &str) -> Option<PathBuf> {
 }
 
 /// Asks until `what` answers.
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -36,7 +36,7 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A process that is killed with its owner.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -46,13 +46,13 @@ impl Drop for Running {
 }
 
 /// A user with a home, a folder of files, and Bailiwick's home; all in one temporary folder.
-pub struct World {
+pub(crate) struct World {
     root: tempfile::TempDir,
     tools: PathBuf,
 }
 
 impl World {
-    pub fn new(tools: &Path) -> Self {
+    pub(crate) fn new(tools: &Path) -> Self {
         let root = tempfile::tempdir().unwrap();
         let world = Self { root, tools: tools.to_path_buf() };
         for dir in ["home", "files"] {
@@ -63,24 +63,24 @@ impl World {
     }
 
     /// A path in the world.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)
     }
 
     /// A path in the tools folder.
-    pub fn tool(&self, name: &str) -> String {
+    pub(crate) fn tool(&self, name: &str) -> String {
         self.tools.join(name).display().to_string()
     }
 
     /// Writes a file of the world.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     /// A command with this world's environment and nothing else of ours.
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -93,19 +93,19 @@ impl World {
     }
 
     /// The binary under test, to its end.
-    pub fn bailiwick(&self, words: &[&str]) -> Output {
+    pub(crate) fn bailiwick(&self, words: &[&str]) -> Output {
         self.command(env!("CARGO_BIN_EXE_bailiwick")).args(words).output().unwrap()
     }
 
     /// The same; must succeed. Answers its standard output.
-    pub fn ok(&self, words: &[&str]) -> String {
+    pub(crate) fn ok(&self, words: &[&str]) -> String {
         let output = self.bailiwick(words);
         assert!(output.status.success(), "bailiwick {words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts `bailiwick up` and waits until the gateway listens.
-    pub fn up(&self) -> Running {
+    pub(crate) fn up(&self) -> Running {
         let mut child = self
             .command(env!("CARGO_BIN_EXE_bailiwick"))
             .args(["up", "--no-scan", "--port", "0"])
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// An MCP server over the world's files that logs what reaches it: program and arguments.
-    pub fn files_server(&self) -> (String, Vec<String>) {
+    pub(crate) fn files_server(&self) -> (String, Vec<String>) {
         let args = vec![
             repository("tests/agents/tee_server.py"),
             self.path("upstream.log").display().to_string(),
@@ -135,18 +135,18 @@ impl World {
     }
 
     /// What reached the server, as text.
-    pub fn upstream(&self) -> String {
+    pub(crate) fn upstream(&self) -> String {
         fs::read_to_string(self.path("upstream.log")).unwrap_or_default()
     }
 
     /// All entries of the ledger so far.
-    pub fn records(&self) -> Vec<(u64, Record)> {
+    pub(crate) fn records(&self) -> Vec<(u64, Record)> {
         let reader = ledger::Reader::open(&self.path("bailiwick/ledger")).unwrap();
         (0..reader.len()).map(|index| (index, reader.read(index).unwrap().entry.record)).collect()
     }
 
     /// The intents, each as `(tool, effect)`.
-    pub fn intents(&self) -> Vec<(String, String)> {
+    pub(crate) fn intents(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         self.records()
             .into_iter()
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// The open asks' entries, once there is one.
-    pub fn open_ask(&self) -> u64 {
+    pub(crate) fn open_ask(&self) -> u64 {
         wait_for("an ask", || {
             let records = self.records();
             let answered = |ask: u64| records.iter().any(|(_, r)| matches!(r, Record::Answered(a) if a.ask == ask));
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Starts the scripted model and answers it with its port.
-    pub fn model(&self, steps: &Value) -> (Running, u16) {
+    pub(crate) fn model(&self, steps: &Value) -> (Running, u16) {
         self.write("script.json", &steps.to_string());
         let mut child = self
             .command("python3")
@@ -187,23 +187,23 @@ impl World {
     }
 
     /// `ledger verify` finds nothing wrong.
-    pub fn verify(&self) {
+    pub(crate) fn verify(&self) {
         self.ok(&["ledger", "verify", "--complete"]);
         self.ok(&["ledger", "verify", "--recompute"]);
     }
 
     /// A scripted step that writes a file of the world.
-    pub fn write_step(&self, name: &str) -> Value {
+    pub(crate) fn write_step(&self, name: &str) -> Value {
         json!({"tool": "write_file", "args": {"path": self.path("files").join(name), "content": "written"}})
     }
 
     /// A scripted step that reads the world's one file.
-    pub fn read_step(&self) -> Value {
+    pub(crate) fn read_step(&self) -> Value {
         json!({"tool": "read_text_file", "args": {"path": self.path("files/a.txt")}})
     }
 }
 
 /// A path in this repository.
-pub fn repository(name: &str) -> String {
+pub(crate) fn repository(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name).display().to_string()
 }
