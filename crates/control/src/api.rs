@@ -1,0 +1,91 @@
+//! The HTTP API. One file per subject; each handler is a few lines: check, ask the store or the ledger,
+//! answer. The OpenAPI document made from it is `spec/openapi.json`.
+
+mod asks;
+mod calls;
+mod events;
+mod estate;
+mod ledger;
+mod overview;
+mod policies;
+mod sign_in;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::{Control, assets, guard};
+
+/// How large a request may be. The largest is an answer to an ask.
+const BODY_MAX_BYTES: usize = 16 * 1024;
+/// How long a request may take, apart from the event stream.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Bailiwick",
+    description = "The API behind the console and `bailiwick approve`. On loopback a request needs the session's \
+        cookie and the header `x-bailiwick-page`; on the Unix socket the kernel vouches for the user.",
+    version = "1"
+))]
+struct Document;
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.merge(open().into_openapi());
+    document.merge(protected().into_openapi());
+    document.merge(streams().into_openapi());
+    document
+}
+
+/// What can be asked without being known.
+fn open() -> OpenApiRouter<Control> {
+    OpenApiRouter::new().routes(routes!(sign_in::sign_in))
+}
+
+/// What only a known caller can ask.
+fn protected() -> OpenApiRouter<Control> {
+    OpenApiRouter::new()
+        .routes(routes!(sign_in::session))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(sign_in::new_link))
+        .routes(routes!(overview::overview))
+        .routes(routes!(estate::inventory))
+        .routes(routes!(estate::findings))
+        .routes(routes!(calls::calls))
+        .routes(routes!(calls::call))
+        .routes(routes!(asks::asks))
+        .routes(routes!(asks::ask))
+        .routes(routes!(asks::answer))
+        .routes(routes!(ledger::ledger))
+        .routes(routes!(ledger::verify))
+        .routes(routes!(policies::policies))
+}
+
+/// What stays open.
+fn streams() -> OpenApiRouter<Control> {
+    OpenApiRouter::new().routes(routes!(events::events))
+}
+
+/// The whole API, with every layer that does not depend on how a request arrived.
+pub(crate) fn router(control: &Control) -> Router {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT);
+    let authenticate = || from_fn_with_state(control.clone(), guard::authenticate);
+    let (open, _) = open().layer(timeout).split_for_parts();
+    let (protected, _) = protected().layer(timeout).layer(authenticate()).split_for_parts();
+    let (streams, _) = streams().layer(authenticate()).split_for_parts();
+    open.merge(protected)
+        .merge(streams)
+        .fallback(assets::serve)
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(from_fn(guard::problems))
+        .with_state(control.clone())
+}

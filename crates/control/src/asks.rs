@@ -1,0 +1,181 @@
+//! Answers an ask: the one thing that the control plane adds to what an agent may do.
+//!
+//! INVARIANT: an answer is appended only while the ask is open, unexpired, unanswered, and the answerer
+//! has seen exactly the action that is bound; under one lock, against the ledger itself, not the index.
+
+use jiff::Timestamp;
+use ledger::record::{Answered, Asked, Scope};
+use ledger::{Record, Stored};
+use policy::Action;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
+
+use crate::guard::{Caller, Peer};
+use crate::problem::Problem;
+use crate::token::Token;
+use crate::view::{Ask, AskState, Consequence, call};
+use crate::ancestry::{self, Ancestor};
+use crate::Control;
+
+/// An answer, as it arrives.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerRequest {
+    /// Whether it is approved.
+    pub approved: bool,
+    /// For how much.
+    pub scope: AnswerScope,
+    /// The binding of the ask that was shown. An answer to another action is no answer.
+    pub binding: String,
+}
+
+/// How much an answer covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerScope {
+    /// This exact call, once.
+    Once,
+    /// The same groups, tool and security-relevant arguments for the rest of the session.
+    Session,
+}
+
+impl Control {
+    /// An ask with its call, arguments and consequence.
+    pub(crate) fn complete(&self, mut ask: Ask, now: Timestamp) -> Ask {
+        ask = ask.at(now);
+        ask.call = self.store().call(ask.intent).ok().flatten();
+        if let Some(action) = self.action(ask.intent) {
+            ask.arguments = call::arguments(&action);
+            if let Some(scan) = self.scan() {
+                ask.consequence = Consequence::of(&scan.inventory, &action.principal.agent, &action.tool.server);
+            }
+        }
+        ask
+    }
+
+    fn action(&self, intent: u64) -> Option<Action> {
+        match self.ledger().read(intent).ok()?.entry.record.clone() {
+            Record::Intent(intent) => serde_json::from_value(intent.action).ok(),
+            _ => None,
+        }
+    }
+
+    /// Appends the answer and waits until it is durable.
+    pub(crate) async fn answer(&self, ask: u64, request: AnswerRequest, caller: Caller) -> Result<Ask, Problem> {
+        let _guard = self.inner.answering.lock().await;
+        self.catch_up().await?;
+        let answered = self.blocking(move |control| control.check_answer(ask, &request, caller)).await?;
+        let now = Timestamp::now();
+        let append = self.ledger().append(Record::Answered(answered), now).map_err(|error| Problem::internal(&error))?;
+        append.await.map_err(|error| Problem::internal(&error))?;
+        self.catch_up().await?;
+        self.blocking(move |control| control.ask_now(ask)).await
+    }
+
+    /// An ask as it stands now.
+    pub(crate) fn ask_now(&self, entry: u64) -> Result<Ask, Problem> {
+        let found = self.store().ask(entry)?.ok_or_else(|| Problem::not_found("there is no ask with this entry number"))?;
+        Ok(self.complete(found, Timestamp::now()))
+    }
+
+    fn check_answer(&self, ask: u64, request: &AnswerRequest, caller: Caller) -> Result<Answered, Problem> {
+        let asked = self.asked(ask)?;
+        let state = self.ask_now(ask)?.state;
+        match state {
+            AskState::Open => {}
+            AskState::Expired => return Err(Problem::conflict("ask-expired", "this ask has expired; the call was denied")),
+            AskState::Approved | AskState::Denied => {
+                return Err(Problem::conflict("ask-answered", "this ask has already been answered"));
+            }
+        }
+        if !bool::from(asked.binding.as_bytes().ct_eq(request.binding.as_bytes())) {
+            return Err(Problem::conflict("other-action", "this answer is bound to another action than the one that waits"));
+        }
+        if let Caller::Process(peer) = caller {
+            self.refuse_own_agent(&asked, peer)?;
+        }
+        let nonce = Token::new().map_err(|error| Problem::internal(&error))?;
+        Ok(Answered {
+            ask,
+            approved: request.approved,
+            scope: match request.scope {
+                AnswerScope::Once => Scope::Once,
+                AnswerScope::Session => Scope::Session,
+            },
+            by: self.who(caller),
+            binding: asked.binding,
+            nonce: nonce.reveal().to_owned(),
+        })
+    }
+
+    fn asked(&self, entry: u64) -> Result<Asked, Problem> {
+        let not_there = || Problem::not_found("there is no ask with this entry number");
+        let Stored { entry, .. } = self.ledger().read(entry).map_err(|_| not_there())?;
+        match entry.record {
+            Record::Asked(asked) => Ok(asked),
+            _ => Err(not_there()),
+        }
+    }
+
+    fn who(&self, caller: Caller) -> String {
+        let user = &self.options().user;
+        match caller {
+            Caller::Browser { .. } => format!("{user} (console, signed in by a one-time link)"),
+            Caller::Process(peer) => format!("{user} (bailiwick approve, uid {})", peer.uid),
+        }
+    }
+
+    /// An agent that runs a shell could answer its own ask. Where the asking agent's process is known and
+    /// stands above the answering one, the answer is refused. A process that detached itself from its
+    /// parents is not recognised: what an agent may run is policy's matter, this only catches the plain case.
+    fn refuse_own_agent(&self, asked: &Asked, peer: Peer) -> Result<(), Problem> {
+        let Some(pid) = peer.pid else { return Ok(()) };
+        let Some(action) = self.action(asked.intent) else { return Ok(()) };
+        let pids = known_pids(&action);
+        let programs = programs(&action.principal.agent);
+        let is_agent = |ancestor: &Ancestor| {
+            pids.contains(&i64::from(ancestor.pid)) || programs.contains(&ancestor.name.as_str())
+        };
+        match ancestry::of(pid).into_iter().find(is_agent) {
+            None => Ok(()),
+            Some(ancestor) => Err(Problem::forbidden(format!(
+                "the answer comes from a process that `{}` (pid {}) started: an agent may not answer for its user",
+                ancestor.name, ancestor.pid
+            ))),
+        }
+    }
+}
+
+/// The names that the kernel shows for an agent's program. A process below one of them answers no ask of
+/// that agent.
+fn programs(agent: &str) -> &'static [&'static str] {
+    match agent {
+        "claude-code" => &["claude"],
+        "codex" => &["codex"],
+        "gemini-cli" => &["gemini"],
+        "cursor" => &["cursor-agent"],
+        "opencode" => &["opencode"],
+        "goose" => &["goose", "goosed"],
+        "kiro" => &["kiro-cli"],
+        "amazon-q" => &["q", "qchat"],
+        "copilot-cli" => &["copilot"],
+        _ => &[],
+    }
+}
+
+/// Process ids that the principal's evidence names: `pid` and everything that ends in `_pid`, at any depth.
+fn known_pids(action: &Action) -> Vec<i64> {
+    fn collect(name: &str, value: &serde_json::Value, pids: &mut Vec<i64>) {
+        match value {
+            serde_json::Value::Number(number) if name == "pid" || name.ends_with("_pid") => pids.extend(number.as_i64()),
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| collect(name, value, pids)),
+            serde_json::Value::Array(items) => items.iter().for_each(|value| collect(name, value, pids)),
+            _ => {}
+        }
+    }
+    let mut pids = Vec::new();
+    action.principal.evidence.iter().for_each(|(name, value)| collect(name, value, &mut pids));
+    pids.retain(|pid| *pid > 1);
+    pids
+}

@@ -1,0 +1,16 @@
+//! What the console and the command line are shown: small, flat, free of secret values. Pure.
+//!
+//! Everything in here that came from an agent, a server or a configuration is hostile text: it passes
+//! [`text::plain`] before it is shown, so that no control or direction character can make an approver
+//! read another action than the one that will happen.
+
+pub mod ask;
+pub mod call;
+pub mod finding;
+pub mod inventory;
+pub mod text;
+
+pub use ask::{Answer, Ask, AskState, Consequence};
+pub use call::{ArgumentView, Call, CallDetail, CallOutcome, OriginView};
+pub use finding::{FindingView, StepView};
+pub use inventory::{Inventory, Place};

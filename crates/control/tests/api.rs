@@ -1,0 +1,317 @@
+//! The API over real sockets: who gets in, what an answer needs, what is never shown.
+
+#[allow(dead_code, reason = "shared with the example")]
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use control::client::{self, ClientError};
+use control::view::{Ask, AskState};
+use control::{AnswerRequest, AnswerScope};
+use jiff::SignedDuration;
+use ledger::Record;
+use serde_json::{Value, json};
+use support::Started;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+struct World {
+    started: Started,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let started = support::start(folder.path()).await;
+        let port = started.control.listen_http(0).await.unwrap().port();
+        started.control.listen_unix(&folder.path().join("control.sock")).unwrap();
+        Self { started, folder, port }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    async fn ask(&self, lasts: SignedDuration) -> u64 {
+        let ledger = self.started.ledger.clone();
+        tokio::task::spawn_blocking(move || support::ask_call(&ledger, 1, lasts)).await.unwrap()
+    }
+
+    /// One request over TCP: status, headers and body.
+    async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request += &format!("Host: 127.0.0.1:{}\r\n", self.port);
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all((request + "\r\n" + body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, head.to_owned(), serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    async fn sign_in(&self) -> (String, String) {
+        let token = self.started.control.sign_in_token().await.unwrap();
+        let body = json!({ "token": token.reveal() }).to_string();
+        let (status, head, answer) = self.post("/api/sign-in", &[], &body).await;
+        assert_eq!(status, 200, "{answer}");
+        let cookie = head.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
+        assert!(cookie.starts_with("bailiwick_session="));
+        (cookie.to_owned(), answer["page"].as_str().unwrap().to_owned())
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, Value) {
+        let origin = format!("http://127.0.0.1:{}", self.port);
+        let mut all = vec![("Origin", origin.as_str()), ("Content-Type", "application/json")];
+        all.extend_from_slice(headers);
+        self.http("POST", path, &all, body).await
+    }
+
+    async fn answer(&self, ask: u64, request: &AnswerRequest) -> Result<Ask, ClientError> {
+        client::post(&self.socket(), &format!("/api/asks/{ask}/answer"), request).await
+    }
+
+    async fn read_ask(&self, ask: u64) -> Ask {
+        client::get(&self.socket(), &format!("/api/asks/{ask}")).await.unwrap()
+    }
+
+    fn answers(&self) -> usize {
+        let ledger = &self.started.ledger;
+        let stored = ledger.range(0..ledger.len());
+        stored.filter(|stored| matches!(stored.as_ref().unwrap().entry.record, Record::Answered(_))).count()
+    }
+}
+
+fn refused(result: Result<Ask, ClientError>) -> String {
+    match result {
+        Err(ClientError::Refused(problem)) => problem.kind,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_told_to_a_stranger() {
+    let world = World::new().await;
+    for path in ["/api/session", "/api/overview", "/api/inventory", "/api/findings", "/api/calls", "/api/calls/0", "/api/asks", "/api/ledger", "/api/policies", "/api/events"] {
+        let (status, head, body) = world.http("GET", path, &[], "").await;
+        assert_eq!(status, 401, "{path}");
+        assert!(head.contains("content-type: application/problem+json"), "{head}");
+        assert_eq!(body["type"], "urn:bailiwick:problem:not-signed-in");
+    }
+    for path in ["/api/asks/1/answer", "/api/ledger/verify", "/api/sign-out", "/api/sign-in-links"] {
+        let (status, _, _) = world.post(path, &[], "{}").await;
+        assert_eq!(status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_hardened() {
+    let world = World::new().await;
+    for path in ["/", "/api/calls", "/nowhere"] {
+        let (_, head, _) = world.http("GET", path, &[], "").await;
+        for wanted in [
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-opener-policy: same-origin",
+            "cross-origin-resource-policy: same-origin",
+        ] {
+            assert!(head.contains(wanted), "{path}: {wanted}\n{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rebound_name_and_a_foreign_origin_reach_nothing() {
+    let world = World::new().await;
+    let (status, _, _) = world.http("GET", "/", &[("Host", "evil.example")], "").await;
+    assert_eq!(status, 403);
+    let token = world.started.control.sign_in_token().await.unwrap();
+    let body = json!({ "token": token.reveal() }).to_string();
+    for headers in [vec![], vec![("Origin", "http://evil.example")], vec![("Origin", "null")]] {
+        let mut all = vec![("Content-Type", "application/json")];
+        all.extend(headers);
+        let (status, _, _) = world.http("POST", "/api/sign-in", &all, &body).await;
+        assert_eq!(status, 403);
+    }
+    // None of these used the link up.
+    let (status, _, _) = world.post("/api/sign-in", &[], &body).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_sign_in_link_works_once_and_is_in_the_ledger() {
+    let world = World::new().await;
+    let token = world.started.control.sign_in_token().await.unwrap();
+    let body = json!({ "token": token.reveal() }).to_string();
+    let (first, head, _) = world.post("/api/sign-in", &[], &body).await;
+    let (second, _, problem) = world.post("/api/sign-in", &[], &body).await;
+    assert_eq!((first, second), (200, 401));
+    assert!(head.contains("HttpOnly") && head.contains("SameSite=Strict") && !head.contains("Domain="), "{head}");
+    assert_eq!(problem["type"], "urn:bailiwick:problem:sign-in-link");
+    let ledger = &world.started.ledger;
+    let sign_ins = ledger.range(0..ledger.len()).filter(|stored| matches!(stored.as_ref().unwrap().entry.record, Record::SignIn { .. }));
+    assert_eq!(sign_ins.count(), 1);
+}
+
+#[tokio::test]
+async fn guessing_sign_in_tokens_is_slowed_down() {
+    let world = World::new().await;
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        statuses.push(world.post("/api/sign-in", &[], r#"{"token":"guess"}"#).await.0);
+    }
+    assert!(statuses.starts_with(&[401; 10]), "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429));
+}
+
+#[tokio::test]
+async fn the_cookie_alone_is_no_session() {
+    let world = World::new().await;
+    let (cookie, page) = world.sign_in().await;
+    let (status, _, _) = world.http("GET", "/api/session", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
+    assert_eq!(status, 200);
+    let (status, _, _) = world.post("/api/sign-in-links", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
+    assert_eq!(status, 403, "a session makes no further links");
+    let (status, _, _) = world.http("GET", "/api/session", &[("Cookie", &cookie)], "").await;
+    assert_eq!(status, 401);
+    let (status, _, _) = world.http("GET", "/api/session", &[("x-bailiwick-page", &page)], "").await;
+    assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_or_no_json_is_a_problem() {
+    let world = World::new().await;
+    let (status, head, _) = world.post("/api/sign-in", &[], &"x".repeat(64 * 1024)).await;
+    assert!(status == 413 || status == 400, "{status}");
+    assert!(head.contains("application/problem+json"));
+    let (status, head, _) = world.post("/api/sign-in", &[], "{").await;
+    assert_eq!(status, 400);
+    assert!(head.contains("application/problem+json"));
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_makes_sign_in_links() {
+    let world = World::new().await;
+    let mode = std::fs::metadata(world.socket()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    let link: Value = client::post(&world.socket(), "/api/sign-in-links", &json!({})).await.unwrap();
+    let body = json!({ "token": link["token"] }).to_string();
+    assert_eq!(world.post("/api/sign-in", &[], &body).await.0, 200);
+    assert!(world.started.control.listen_unix(&world.socket()).is_err(), "a second one took the socket");
+}
+
+#[tokio::test]
+async fn an_answer_is_appended_once() {
+    let world = World::new().await;
+    let ask = world.ask(SignedDuration::from_mins(5)).await;
+    let shown = world.read_ask(ask).await;
+    assert_eq!(shown.state, AskState::Open);
+    let approve = AnswerRequest { approved: true, scope: AnswerScope::Once, binding: shown.binding.clone() };
+    let answered = world.answer(ask, &approve).await.unwrap();
+    assert_eq!(answered.state, AskState::Approved);
+    let deny = AnswerRequest { approved: false, ..approve.clone() };
+    assert_eq!(refused(world.answer(ask, &deny).await), "urn:bailiwick:problem:ask-answered");
+    assert_eq!(world.answers(), 1);
+}
+
+#[tokio::test]
+async fn of_two_answers_at_once_one_counts() {
+    let world = World::new().await;
+    let ask = world.ask(SignedDuration::from_mins(5)).await;
+    let binding = world.read_ask(ask).await.binding;
+    let approve = AnswerRequest { approved: true, scope: AnswerScope::Once, binding: binding.clone() };
+    let deny = AnswerRequest { approved: false, scope: AnswerScope::Once, binding };
+    let (first, second) = tokio::join!(world.answer(ask, &approve), world.answer(ask, &deny));
+    assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1);
+    assert_eq!(world.answers(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_to_another_action_an_expired_ask_or_no_ask_is_refused() {
+    let world = World::new().await;
+    let ask = world.ask(SignedDuration::from_mins(5)).await;
+    let other = AnswerRequest { approved: true, scope: AnswerScope::Once, binding: "0".repeat(64) };
+    assert_eq!(refused(world.answer(ask, &other).await), "urn:bailiwick:problem:other-action");
+    let expired = world.ask(SignedDuration::from_secs(-1)).await;
+    let binding = world.read_ask(expired).await.binding;
+    let late = AnswerRequest { approved: true, scope: AnswerScope::Once, binding };
+    assert_eq!(refused(world.answer(expired, &late).await), "urn:bailiwick:problem:ask-expired");
+    for entry in [0, 9_999] {
+        assert_eq!(refused(world.answer(entry, &late).await), "urn:bailiwick:problem:not-found");
+    }
+    assert_eq!(world.answers(), 0);
+}
+
+#[tokio::test]
+async fn an_ask_shows_where_values_came_from_and_no_secret() {
+    let world = World::new().await;
+    world.started.control.put_scan(support::scan()).await.unwrap();
+    let ask = world.read_ask(world.ask(SignedDuration::from_mins(5)).await).await;
+    let recipient = ask.arguments.iter().find(|argument| argument.pointer == "/to").unwrap();
+    assert_eq!((recipient.choice.as_str(), recipient.origins[0].source.as_str()), ("untrusted", "github/get_issue"));
+    assert!(!ask.consequence.sentences.is_empty());
+    let everything = serde_json::to_string(&ask).unwrap();
+    assert!(!everything.contains("not-to-be-seen"), "{everything}");
+    let call: Value = client::get(&world.socket(), &format!("/api/calls/{}", ask.intent)).await.unwrap();
+    assert!(!call.to_string().contains("not-to-be-seen"), "{call}");
+}
+
+#[tokio::test]
+async fn calls_come_in_pages_with_their_outcome() {
+    let world = World::new().await;
+    let ledger = world.started.ledger.clone();
+    tokio::task::spawn_blocking(move || {
+        for sequence in 1..=25 {
+            support::read_call(&ledger, sequence);
+            support::denied_call(&ledger, sequence);
+        }
+    })
+    .await
+    .unwrap();
+    // Reading an ask that is not there makes the index as new as the ledger.
+    let none: Result<Ask, _> = client::get(&world.socket(), "/api/asks/0").await;
+    assert!(none.is_err());
+    let mut seen = Vec::new();
+    let mut path = "/api/calls?limit=7&effect=permit".to_owned();
+    loop {
+        let page: Value = client::get(&world.socket(), &path).await.unwrap();
+        for call in page["calls"].as_array().unwrap() {
+            assert_eq!(call["outcome"]["status"], "ok");
+            seen.push(call["entry"].as_u64().unwrap());
+        }
+        let Some(next) = page["next"].as_u64() else { break };
+        path = format!("/api/calls?limit=7&effect=permit&before={next}");
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted_by(|newer, older| newer > older));
+    let found: Value = client::get(&world.socket(), "/api/calls?text=META-DATA").await.unwrap();
+    assert_eq!(found["calls"].as_array().unwrap().len(), 25);
+}
+
+#[tokio::test]
+async fn an_index_of_another_ledger_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = support::start(folder.path()).await;
+    let ledger = first.ledger.clone();
+    tokio::task::spawn_blocking(move || (1..=5).for_each(|sequence| drop(support::read_call(&ledger, sequence)))).await.unwrap();
+    first.control.listen_unix(&folder.path().join("first.sock")).unwrap();
+    // Reading an ask that is not there makes the index as new as the ledger.
+    let _: Result<Ask, _> = client::get(&folder.path().join("first.sock"), "/api/asks/0").await;
+    let page: Value = client::get(&folder.path().join("first.sock"), "/api/calls").await.unwrap();
+    assert_eq!(page["calls"].as_array().unwrap().len(), 5);
+    first.control.close();
+    std::fs::rename(folder.path().join("ledger"), folder.path().join("old")).unwrap();
+    let again = support::start(folder.path()).await;
+    again.control.listen_unix(&folder.path().join("second.sock")).unwrap();
+    let page: Value = client::get(&folder.path().join("second.sock"), "/api/calls").await.unwrap();
+    assert_eq!(page["calls"], json!([]));
+}

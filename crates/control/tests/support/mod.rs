@@ -1,0 +1,280 @@
+//! A control plane over a temporary ledger, filled as a gateway would fill it.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "support of tests")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use control::{Control, Options, Store, StoredScan};
+use graph::export::Report;
+use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Graph, Observation, Props, RelationKind};
+use jiff::{SignedDuration, Timestamp};
+use ledger::record::{Asked, Intent, Outcome, Status};
+use ledger::{Ledger, Record, SigningKey};
+use policy::label::{DataClass, Request};
+use policy::{
+    Action, ArgumentLabel, Choice, Confidentiality, Decision, Door, Effect, Integrity, Label, Labels, Origin, Principal,
+    Reason, Role, SessionLabels, SnapshotId, ToolId, Verb,
+};
+use serde_json::{Value, json};
+
+/// The parts of a running control plane.
+pub struct Started {
+    pub control: Control,
+    pub ledger: Ledger,
+}
+
+/// Starts one in a folder.
+pub async fn start(folder: &Path) -> Started {
+    let key = SigningKey::generate().unwrap();
+    let ledger_folder = folder.join("ledger");
+    std::fs::create_dir_all(&ledger_folder).unwrap();
+    let options = Options {
+        ledger: ledger_folder.clone(),
+        ledger_key: key.verifying_key(),
+        policy: folder.join("policy"),
+        version: "0.1.0".to_owned(),
+        user: "ada".to_owned(),
+    };
+    std::fs::create_dir_all(&options.policy).unwrap();
+    let (ledger, _) = Ledger::open(&ledger_folder, key, ledger::Options::new(Timestamp::now())).unwrap();
+    let store = Store::open(&folder.join("store.sqlite")).unwrap();
+    let control = Control::start(options, store, ledger.clone()).await.unwrap();
+    Started { control, ledger }
+}
+
+/// A call of an agent to a tool.
+pub struct Sketch {
+    pub tool: (&'static str, &'static str),
+    pub arguments: Value,
+    pub effect: Effect,
+    pub reason: (&'static str, &'static str),
+    pub labels: Vec<ArgumentLabel>,
+}
+
+/// The label of one argument.
+pub fn label(pointer: &str, role: Role, choice: Choice, source: &str, entry: Option<u64>) -> ArgumentLabel {
+    let untrusted = choice == Choice::Untrusted;
+    ArgumentLabel {
+        pointer: pointer.to_owned(),
+        role,
+        named_by_user: choice == Choice::User,
+        choice,
+        label: Label {
+            integrity: if untrusted { Integrity::Anyone } else { Integrity::Trusted },
+            confidentiality: Confidentiality::Internal,
+            classes: [].into(),
+            origins: vec![Origin { entry, source: source.to_owned(), field: untrusted.then(|| "/issue/body".to_owned()) }],
+        },
+    }
+}
+
+/// The label of an argument that holds a secret.
+pub fn secret(pointer: &str) -> ArgumentLabel {
+    let mut label = label(pointer, Role::Content, Choice::Model, "model", None);
+    label.label.confidentiality = Confidentiality::Secret;
+    label.label.classes = [DataClass::Credential].into();
+    label
+}
+
+/// Appends the intent of a sketch.
+pub fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
+    let now = Timestamp::now();
+    let action = Action {
+        principal: Principal {
+            agent: "claude-code".to_owned(),
+            user: "ada".to_owned(),
+            session: "session-1".to_owned(),
+            delegation: Vec::new(),
+            evidence: BTreeMap::from([("program".to_owned(), json!("/usr/bin/claude"))]),
+        },
+        door: Door::McpStdio,
+        verb: Verb::CallTool,
+        tool: ToolId { server: sketch.tool.0.to_owned(), name: sketch.tool.1.to_owned() },
+        arguments: sketch.arguments,
+        labels: Labels {
+            arguments: sketch.labels,
+            request: Request::default(),
+            session: SessionLabels {
+                integrity: Integrity::Anyone,
+                confidentiality: Confidentiality::Internal,
+                classes: [].into(),
+            },
+        },
+        facts: BTreeMap::new(),
+        approval: None,
+    };
+    let decision = Decision {
+        effect: sketch.effect,
+        reasons: vec![Reason { policy: sketch.reason.0.to_owned(), text: sketch.reason.1.to_owned() }],
+        errors: Vec::new(),
+        snapshot: SnapshotId("5e0c".repeat(16)),
+    };
+    append(
+        ledger,
+        Record::Intent(Intent {
+            action: serde_json::to_value(action).unwrap(),
+            decision: serde_json::to_value(decision).unwrap(),
+            snapshot: "5e0c".repeat(16),
+            now,
+            session: "session-1".to_owned(),
+            sequence,
+            uses: None,
+        }),
+    )
+}
+
+/// Appends a record and waits until it is durable.
+pub fn append(ledger: &Ledger, record: Record) -> u64 {
+    ledger.append(record, Timestamp::now()).unwrap().wait().unwrap().index()
+}
+
+/// A permitted read with its outcome.
+pub fn read_call(ledger: &Ledger, sequence: u64) -> u64 {
+    let path = format!("/home/ada/src/engine/notes-{sequence}.md");
+    let sketch = Sketch {
+        tool: ("filesystem", "read_text_file"),
+        arguments: json!({ "path": path }),
+        effect: Effect::Permit,
+        reason: ("baseline/reads", "Reads are allowed and recorded."),
+        labels: vec![label("/path", Role::Path, Choice::User, "user", None)],
+    };
+    let intent = intend(ledger, sketch, sequence);
+    let outcome = Outcome {
+        intent,
+        status: Status::Ok,
+        payload: None,
+        labels: Value::Null,
+        duration_us: 1_840 + sequence * 13 % 900,
+        size_bytes: 2_048 + sequence,
+    };
+    append(ledger, Record::Outcome(outcome));
+    intent
+}
+
+/// A denied call.
+pub fn denied_call(ledger: &Ledger, sequence: u64) -> u64 {
+    let sketch = Sketch {
+        tool: ("claude-code", "WebFetch"),
+        arguments: json!({ "url": "http://169.254.169.254/latest/meta-data/iam/" }),
+        effect: Effect::Deny,
+        reason: ("baseline/metadata", "Metadata endpoints hand out the machine's own credentials and are closed."),
+        labels: vec![label("/url", Role::Destination, Choice::Untrusted, "github/get_issue", Some(1))],
+    };
+    intend(ledger, sketch, sequence)
+}
+
+/// An ask to send mail to somebody that an issue's text chose. Answers the ask's entry.
+pub fn ask_call(ledger: &Ledger, sequence: u64, lasts: SignedDuration) -> u64 {
+    let sketch = Sketch {
+        tool: ("mail", "send_message"),
+        arguments: json!({
+            "to": "billing@invoices.example",
+            "subject": "Quarterly figures",
+            "body": "As discussed, the figures for the third quarter are attached.",
+            "api_key": "not-to-be-seen-by-anyone",
+        }),
+        effect: Effect::Ask { groups: vec!["untrusted-recipient".to_owned()] },
+        reason: ("flow/untrusted-recipient", "Somebody outside chose who receives this."),
+        labels: vec![
+            label("/to", Role::Recipient, Choice::Untrusted, "github/get_issue", Some(1)),
+            label("/subject", Role::Content, Choice::User, "user", None),
+            label("/body", Role::Content, Choice::Model, "model", None),
+            secret("/api_key"),
+        ],
+    };
+    let intent = intend(ledger, sketch, sequence);
+    append(
+        ledger,
+        Record::Asked(Asked {
+            intent,
+            binding: format!("{intent:064x}"),
+            groups: vec!["untrusted-recipient".to_owned()],
+            expires: Timestamp::now() + lasts,
+            summary: "claude-code wants to send a message with mail/send_message to billing@invoices.example, \
+                an address that it read in a GitHub issue."
+                .to_owned(),
+        }),
+    )
+}
+
+/// A scan of two agents with findings.
+pub fn scan() -> StoredScan {
+    let graph = Graph::build(observations());
+    let findings = graph::rules::run(&graph);
+    let report = Report::new("0.1.0", "2026-11-21T22:00:00Z", graph, findings);
+    StoredScan::of(&report, Timestamp::now())
+}
+
+const CLAUDE: &str = "/home/ada/.claude.json";
+const CURSOR: &str = "/home/ada/.cursor/mcp.json";
+
+fn observations() -> Vec<Observation> {
+    let agent = |key: &str| EntityId::new(EntityKind::Agent, key);
+    let server = |key: &str| EntityId::new(EntityKind::Server, key);
+    let claude = agent("claude-code@/home/ada/.claude.json");
+    let cursor = agent("cursor@/home/ada/.cursor/mcp.json");
+    let ada = EntityId::new(EntityKind::Person, "ada@lovelace.example");
+    let token = EntityId::new(EntityKind::Credential, "9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de00aa");
+    let github = server("claude-code@/home/ada/.claude.json#github");
+    let mail = server("claude-code@/home/ada/.claude.json#mail");
+    let files = server("cursor@/home/ada/.cursor/mcp.json#filesystem");
+    let package = EntityId::new(EntityKind::Package, "pkg:npm/@modelcontextprotocol/server-github");
+    let home = EntityId::new(EntityKind::Path, "/home/ada");
+    let endpoint = EntityId::new(EntityKind::Endpoint, "http://mail.internal.example:8080");
+    let send = EntityId::new(EntityKind::Tool, "claude-code@/home/ada/.claude.json#mail/send_message");
+    let mut seen = vec![
+        entity(&claude, "claude-code", json!({"client": "claude-code", "scope": "user", "config": CLAUDE}), (CLAUDE, 1)),
+        entity(&cursor, "cursor", json!({"client": "cursor", "scope": "user", "config": CURSOR}), (CURSOR, 1)),
+        entity(&ada, "Ada Lovelace", json!({}), (CLAUDE, 1)),
+        entity(&token, "GITHUB_TOKEN", json!({}), (CLAUDE, 14)),
+        entity(
+            &github,
+            "github",
+            json!({"transport": "stdio", "command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"], "pinned": false, "client": "claude-code", "scope": "user"}),
+            (CLAUDE, 9),
+        ),
+        entity(
+            &mail,
+            "mail",
+            json!({"transport": "http", "url": "http://mail.internal.example:8080/mcp", "auth": false, "client": "claude-code", "scope": "user"}),
+            (CLAUDE, 20),
+        ),
+        entity(
+            &files,
+            "filesystem",
+            json!({"transport": "stdio", "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem@2025.8.21", "/home/ada"], "pinned": true, "client": "cursor", "scope": "user"}),
+            (CURSOR, 4),
+        ),
+        entity(&package, "@modelcontextprotocol/server-github", json!({"ecosystem": "npm", "pinned": false}), (CLAUDE, 10)),
+        entity(&home, "/home/ada", json!({"breadth": "home"}), (CURSOR, 7)),
+        entity(&endpoint, "http://mail.internal.example:8080", json!({}), (CLAUDE, 21)),
+        entity(&send, "send_message", json!({"description": "Sends a message to one or more recipients.", "annotations": {"destructiveHint": false, "openWorldHint": true}}), (CLAUDE, 20)),
+    ];
+    let relations = [
+        (&claude, RelationKind::Uses, &github, (CLAUDE, 9)),
+        (&claude, RelationKind::Uses, &mail, (CLAUDE, 20)),
+        (&cursor, RelationKind::Uses, &files, (CURSOR, 4)),
+        (&ada, RelationKind::Owns, &claude, (CLAUDE, 1)),
+        (&github, RelationKind::Holds, &token, (CLAUDE, 14)),
+        (&github, RelationKind::Runs, &package, (CLAUDE, 10)),
+        (&files, RelationKind::Reaches, &home, (CURSOR, 7)),
+        (&mail, RelationKind::Connects, &endpoint, (CLAUDE, 21)),
+        (&mail, RelationKind::Offers, &send, (CLAUDE, 20)),
+    ];
+    seen.extend(relations.into_iter().map(|(from, kind, to, at)| Observation {
+        fact: Fact::Relation { from: from.clone(), kind, to: to.clone(), props: Props::new() },
+        evidence: evidence(at),
+    }));
+    seen
+}
+
+fn entity(id: &EntityId, name: &str, props: Value, at: (&str, u32)) -> Observation {
+    let Value::Object(props) = props else { panic!("props are an object") };
+    let fact = Fact::Entity { id: id.clone(), name: name.to_owned(), props: props.into_iter().collect() };
+    Observation { fact, evidence: evidence(at) }
+}
+
+fn evidence((source, line): (&str, u32)) -> Evidence {
+    Evidence { source: source.to_owned(), line: Some(line), connector: "test".to_owned(), basis: Basis::Collected }
+}
