@@ -21,7 +21,7 @@ mod verification;
 pub mod view;
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::Ledger;
@@ -72,6 +72,8 @@ struct Inner {
     /// Open event streams.
     streams: Semaphore,
     verification: verification::Job,
+    /// The console's port, once it listens.
+    console_port: OnceLock<u16>,
     /// Turns true once, when everything is to end.
     closing: watch::Sender<bool>,
 }
@@ -108,6 +110,7 @@ impl Control {
                 sign_ins: guard::SignInLimit::new(Timestamp::now()),
                 streams: Semaphore::new(STREAMS_MAX),
                 verification: verification::Job::default(),
+                console_port: OnceLock::new(),
                 closing: watch::Sender::new(false),
             }),
         };
@@ -126,6 +129,12 @@ impl Control {
         let expires = now + SignedDuration::from_mins(LINK_MINUTES);
         self.blocking(move |control| Ok(control.store().put_link(&hash, now, expires)?)).await?;
         Ok(token)
+    }
+
+    /// A fresh sign-in link; the console must be listening.
+    pub async fn sign_in_link(&self) -> Result<String, Problem> {
+        let port = *self.inner.console_port.get().ok_or_else(|| Problem::not_found("the console is not listening"))?;
+        Ok(format!("http://127.0.0.1:{port}/#sign-in={}", self.sign_in_token().await?.reveal()))
     }
 
     /// Keeps the result of a scan and shows it from now on.

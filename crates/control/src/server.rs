@@ -78,6 +78,8 @@ impl Control {
         let failed = |error| ListenError::Port { port, error };
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
+        // The first listener is the one that sign-in links name.
+        let _ = self.inner.console_port.set(port);
         let router = api::router(self).layer(from_fn_with_state(Door { port }, guard::same_origin));
         let serving = Serving::new(self.inner.closing.subscribe());
         let task = tokio::spawn(async move {

@@ -1,13 +1,312 @@
 //! `bailiwick up`.
 
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use control::client::{self, ClientError};
+use control::{Control, ListenError, Listening, Options, Store, StoredScan};
+use graph::Severity;
+use graph::export::Report;
+use jiff::Timestamp;
+use ledger::{Ledger, OpenError, Record, Recovery, SigningKey};
+use serde_json::{Map, Value};
 
 use crate::home::Home;
 
-/// Scan this machine, start the gateway and the console.
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+/// Where the console listens unless told.
+const CONSOLE_PORT: u16 = 7681;
+/// How many ports after a taken one are tried.
+const PORTS_TRIED: u16 = 20;
+/// How many findings are named; the console has them all.
+const NAMED: usize = 3;
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`up` is not built yet")
+/// Scan this machine, start the gateway and the console.
+///
+/// Stays until Ctrl-C, which lets open calls end and seals the ledger. Where it is already up, it says
+/// where, and prints a new sign-in link.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  bailiwick up                 start everything, and print the console's address with a sign-in link
+  bailiwick up --open          and open the console in the browser
+  bailiwick up --no-scan       start at once, with what the last scan found
+  bailiwick up --port 9000     the console on this port and no other")]
+pub(crate) struct Args {
+    /// The console's port; by default 7681, or the next free one.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// Show what the last scan found instead of scanning.
+    #[arg(long)]
+    no_scan: bool,
+    /// Open the console in the browser.
+    #[arg(long)]
+    open: bool,
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    home.create()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (ledger, key, recovery) = match open_ledger(home)? {
+        Opened::Ours(ledger, key, recovery) => (ledger, key, recovery),
+        Opened::Held(holder) => return runtime.block_on(already_up(args, home, &holder)),
+    };
+    default_policies(home)?;
+    let report = if args.no_scan { None } else { Some(super::scan::with_progress(|| super::scan::report(&super::scan::Request::default(), home))?) };
+    runtime.block_on(serve(args, home, Started { ledger, key, recovery, report }))
+}
+
+/// What stands before anything listens.
+struct Started {
+    ledger: Ledger,
+    key: SigningKey,
+    recovery: Recovery,
+    report: Option<Report>,
+}
+
+enum Opened {
+    Ours(Ledger, SigningKey, Recovery),
+    Held(String),
+}
+
+fn open_ledger(home: &Home) -> anyhow::Result<Opened> {
+    let seed = home.secret("ledger.ed25519", || Ok(SigningKey::generate()?.seed().to_vec()))?;
+    let key = SigningKey::from_seed(&seed).context("`keys/ledger.ed25519` is no signing key")?;
+    match Ledger::open(&home.ledger(), key.clone(), ledger::Options::new(Timestamp::now())) {
+        Ok((ledger, recovery)) => Ok(Opened::Ours(ledger, key, recovery)),
+        Err(OpenError::Locked { holder, .. }) => Ok(Opened::Held(holder)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The shipped policies, as files to edit; only where there is none yet. One that was deleted on purpose
+/// stays deleted, one that was edited stays edited.
+pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
+    let folder = home.policy();
+    let any = fs::read_dir(&folder)?
+        .filter_map(Result::ok)
+        .any(|entry| entry.path().extension().is_some_and(|extension| extension == "cedar"));
+    if any {
+        return Ok(());
+    }
+    for (name, text) in policy::packs() {
+        let path = folder.join(name);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct NewLink {
+    link: String,
+}
+
+/// Another process holds the home: if it is an `up`, it gives a link; else we say who it is.
+async fn already_up(args: &Args, home: &Home, holder: &str) -> anyhow::Result<ExitCode> {
+    match client::post::<NewLink>(&home.control_socket(), "/api/sign-in-links", &serde_json::json!({})).await {
+        Ok(NewLink { link }) => {
+            say(&format!("Bailiwick is already up ({holder}).\n\nConsole    {link}\n           works once, within ten minutes\n"))?;
+            if args.open {
+                open_browser(home, &link)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ClientError::NotRunning) => {
+            anyhow::bail!("the ledger in `{}` is in use by {holder}", home.ledger().display())
+        }
+        Err(error) => Err(error).with_context(|| format!("the home is in use by {holder}")),
+    }
+}
+
+async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<ExitCode> {
+    let Started { ledger, key, recovery, report } = started;
+    let options = Options {
+        ledger: home.ledger(),
+        ledger_key: key.verifying_key(),
+        policy: home.policy(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        user: user(),
+    };
+    let control = Control::start(options, Store::open(&home.store())?, ledger.clone()).await?;
+    if let Some(report) = &report {
+        record_scan(&ledger, report).await?;
+        let scan = StoredScan::of(report, Timestamp::now());
+        control.put_scan(scan).await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
+    }
+    let mut end = Signals::new()?;
+    let socket = control.listen_unix(&home.control_socket())?;
+    let console = listen(&control, args.port).await?;
+    let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
+    say(&summary(home, &control, &recovery, report.as_ref(), &link))?;
+    if args.open {
+        open_browser(home, &link)?;
+    }
+    end.wait().await;
+    say("\nEnding: open calls may finish, then the ledger is sealed. Again to leave at once.\n")?;
+    let orderly = async {
+        control.close();
+        console.ended().await;
+        socket.ended().await;
+    };
+    tokio::select! {
+        () = orderly => {}
+        () = end.wait() => {}
+    }
+    drop(fs::remove_file(home.root().join("run/open.html")));
+    let sealed = tokio::task::spawn_blocking(move || ledger.seal()).await??;
+    say(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ctrl-C, or the system asks us to end.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The port that was asked for and no other; else ours, or the next free one.
+async fn listen(control: &Control, port: Option<u16>) -> anyhow::Result<Listening> {
+    if let Some(port) = port {
+        return control.listen_http(port).await.map_err(|error| anyhow::anyhow!("{error}; choose another `--port`"));
+    }
+    let mut last = None;
+    for port in CONSOLE_PORT..CONSOLE_PORT + PORTS_TRIED {
+        match control.listen_http(port).await {
+            Ok(listening) => return Ok(listening),
+            Err(error @ ListenError::Port { .. }) => last = Some(error),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(last.map_or_else(|| anyhow::anyhow!("no port was tried"), Into::into))
+}
+
+/// That a scan was made, and what it counted, is part of the record; what it found is in the store.
+async fn record_scan(ledger: &Ledger, report: &Report) -> anyhow::Result<()> {
+    let bytes = serde_json::to_vec(report)?;
+    let digest = ledger.put_object(&bytes)?;
+    let record = Record::Scan { digest, counts: counts(report) };
+    ledger.append(record, Timestamp::now())?.await?;
+    Ok(())
+}
+
+fn counts(report: &Report) -> Map<String, Value> {
+    let kinds = graph::EntityKind::ALL.iter().map(|kind| (kind.to_string(), report.graph.of_kind(*kind).count()));
+    let severities = SEVERITIES
+        .iter()
+        .map(|severity| (format!("{severity} findings"), report.findings.iter().filter(|found| found.severity == *severity).count()));
+    kinds.chain(severities).filter(|(_, count)| *count > 0).map(|(name, count)| (name, Value::from(count))).collect()
+}
+
+const SEVERITIES: [Severity; 5] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
+
+fn summary(home: &Home, control: &Control, recovery: &Recovery, report: Option<&Report>, link: &str) -> String {
+    let mut text = format!("Bailiwick {} in {}\n\n", env!("CARGO_PKG_VERSION"), home.root().display());
+    text += &format!("Found      {}\n", found(control));
+    text += &worrying(control);
+    if let Some(unread) = report.map(|report| report.unread.len()).filter(|unread| *unread > 0) {
+        text += &format!("Unread     {}; `bailiwick scan` says which and why\n", plural(unread, "source"));
+    }
+    text += &format!("Ledger     {}\n", recovered(recovery));
+    text += &format!("\nConsole    {link}\n           works once, within ten minutes\n");
+    text += "Next       bailiwick protect --dry-run   what changes when calls go through Bailiwick\n";
+    text += "\nCtrl-C ends it.\n";
+    text
+}
+
+fn found(control: &Control) -> String {
+    let Some(scan) = control.scan() else { return "nothing yet; start without `--no-scan`".to_owned() };
+    let info = scan.info();
+    let counts = [(info.agents, "agent"), (info.servers, "server"), (info.tools, "tool"), (info.credentials, "credential"), (info.packages, "package")];
+    let counts: Vec<String> = counts.iter().map(|(count, name)| plural(usize::try_from(*count).unwrap_or(usize::MAX), name)).collect();
+    counts.join(", ")
+}
+
+fn worrying(control: &Control) -> String {
+    let Some(scan) = control.scan() else { return String::new() };
+    if scan.findings.is_empty() {
+        return "Worrying   nothing that the rules know\n".to_owned();
+    }
+    let count = |severity: &Severity| scan.findings.iter().filter(|found| found.severity == severity.as_str()).count();
+    let counts: Vec<String> =
+        SEVERITIES.iter().filter(|severity| count(severity) > 0).map(|severity| format!("{} {severity}", count(severity))).collect();
+    let mut text = format!("Worrying   {}\n", counts.join(", "));
+    for finding in scan.findings.iter().take(NAMED) {
+        text += &format!("           {:8} {}\n", finding.severity, control::view::text::line(&finding.message, 100));
+    }
+    text
+}
+
+fn recovered(recovery: &Recovery) -> String {
+    if recovery.created {
+        return "new".to_owned();
+    }
+    let mut text = plural_of(usize::try_from(recovery.entries).unwrap_or(usize::MAX), "entry", "entries");
+    if recovery.torn > 0 {
+        text += &format!("; recovered: {} cut off", plural(usize::try_from(recovery.torn).unwrap_or(usize::MAX), "torn write"));
+    }
+    if !recovery.unknown.is_empty() {
+        text += &format!("; {} ended without an outcome and are recorded as unknown", plural(recovery.unknown.len(), "call"));
+    }
+    text
+}
+
+fn plural(count: usize, name: &str) -> String {
+    plural_of(count, name, &format!("{name}s"))
+}
+
+fn plural_of(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+fn user() -> String {
+    let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
+    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Nobody reads any more; that is no reason to end.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Opens a private page that leads to the link: the link itself must not stand in a command line, which
+/// every user of the machine can read.
+fn open_browser(home: &Home, link: &str) -> anyhow::Result<()> {
+    let page: PathBuf = home.root().join("run/open.html");
+    drop(fs::remove_file(&page));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&page)?;
+    write!(file, "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={link}\"><title>Bailiwick</title>")?;
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started = std::process::Command::new(program)
+        .arg(&page)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn();
+    if started.is_err() && io::stderr().is_terminal() {
+        eprintln!("bailiwick: `{program}` could not be started; open the address yourself");
+    }
+    Ok(())
 }

@@ -48,11 +48,11 @@ pub(crate) struct SessionView {
     version: String,
 }
 
-/// The token for a new sign-in link.
+/// A new sign-in link.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct NewLink {
-    /// Belongs into the fragment of the console's address: `#sign-in=…`.
-    token: String,
+    /// The console's address with a token in its fragment; works once.
+    link: String,
 }
 
 /// Uses a sign-in link up and begins a session.
@@ -129,7 +129,7 @@ pub(crate) async fn new_link(
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<NewLink>, Problem> {
     match caller {
-        Caller::Process(_) => Ok(Json(NewLink { token: control.sign_in_token().await?.reveal().to_owned() })),
+        Caller::Process(_) => Ok(Json(NewLink { link: control.sign_in_link().await? })),
         Caller::Browser { .. } => Err(Problem::forbidden("a sign-in link is made on the command line only")),
     }
 }

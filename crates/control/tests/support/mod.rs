@@ -19,13 +19,13 @@ use policy::{
 use serde_json::{Value, json};
 
 /// The parts of a running control plane.
-pub struct Started {
-    pub control: Control,
-    pub ledger: Ledger,
+pub(crate) struct Started {
+    pub(crate) control: Control,
+    pub(crate) ledger: Ledger,
 }
 
 /// Starts one in a folder.
-pub async fn start(folder: &Path) -> Started {
+pub(crate) async fn start(folder: &Path) -> Started {
     let key = SigningKey::generate().unwrap();
     let ledger_folder = folder.join("ledger");
     std::fs::create_dir_all(&ledger_folder).unwrap();
@@ -44,16 +44,16 @@ pub async fn start(folder: &Path) -> Started {
 }
 
 /// A call of an agent to a tool.
-pub struct Sketch {
-    pub tool: (&'static str, &'static str),
-    pub arguments: Value,
-    pub effect: Effect,
-    pub reason: (&'static str, &'static str),
-    pub labels: Vec<ArgumentLabel>,
+pub(crate) struct Sketch {
+    pub(crate) tool: (&'static str, &'static str),
+    pub(crate) arguments: Value,
+    pub(crate) effect: Effect,
+    pub(crate) reason: (&'static str, &'static str),
+    pub(crate) labels: Vec<ArgumentLabel>,
 }
 
 /// The label of one argument.
-pub fn label(pointer: &str, role: Role, choice: Choice, source: &str, entry: Option<u64>) -> ArgumentLabel {
+pub(crate) fn label(pointer: &str, role: Role, choice: Choice, source: &str, entry: Option<u64>) -> ArgumentLabel {
     let untrusted = choice == Choice::Untrusted;
     ArgumentLabel {
         pointer: pointer.to_owned(),
@@ -70,7 +70,7 @@ pub fn label(pointer: &str, role: Role, choice: Choice, source: &str, entry: Opt
 }
 
 /// The label of an argument that holds a secret.
-pub fn secret(pointer: &str) -> ArgumentLabel {
+pub(crate) fn secret(pointer: &str) -> ArgumentLabel {
     let mut label = label(pointer, Role::Content, Choice::Model, "model", None);
     label.label.confidentiality = Confidentiality::Secret;
     label.label.classes = [DataClass::Credential].into();
@@ -78,7 +78,7 @@ pub fn secret(pointer: &str) -> ArgumentLabel {
 }
 
 /// Appends the intent of a sketch.
-pub fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
+pub(crate) fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
     let now = Timestamp::now();
     let action = Action {
         principal: Principal {
@@ -125,12 +125,12 @@ pub fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
 }
 
 /// Appends a record and waits until it is durable.
-pub fn append(ledger: &Ledger, record: Record) -> u64 {
+pub(crate) fn append(ledger: &Ledger, record: Record) -> u64 {
     ledger.append(record, Timestamp::now()).unwrap().wait().unwrap().index()
 }
 
 /// A permitted read with its outcome.
-pub fn read_call(ledger: &Ledger, sequence: u64) -> u64 {
+pub(crate) fn read_call(ledger: &Ledger, sequence: u64) -> u64 {
     let path = format!("/home/ada/src/engine/notes-{sequence}.md");
     let sketch = Sketch {
         tool: ("filesystem", "read_text_file"),
@@ -153,7 +153,7 @@ pub fn read_call(ledger: &Ledger, sequence: u64) -> u64 {
 }
 
 /// A denied call.
-pub fn denied_call(ledger: &Ledger, sequence: u64) -> u64 {
+pub(crate) fn denied_call(ledger: &Ledger, sequence: u64) -> u64 {
     let sketch = Sketch {
         tool: ("claude-code", "WebFetch"),
         arguments: json!({ "url": "http://169.254.169.254/latest/meta-data/iam/" }),
@@ -165,7 +165,7 @@ pub fn denied_call(ledger: &Ledger, sequence: u64) -> u64 {
 }
 
 /// An ask to send mail to somebody that an issue's text chose. Answers the ask's entry.
-pub fn ask_call(ledger: &Ledger, sequence: u64, lasts: SignedDuration) -> u64 {
+pub(crate) fn ask_call(ledger: &Ledger, sequence: u64, lasts: SignedDuration) -> u64 {
     let sketch = Sketch {
         tool: ("mail", "send_message"),
         arguments: json!({
@@ -199,7 +199,7 @@ pub fn ask_call(ledger: &Ledger, sequence: u64, lasts: SignedDuration) -> u64 {
 }
 
 /// A scan of two agents with findings.
-pub fn scan() -> StoredScan {
+pub(crate) fn scan() -> StoredScan {
     let graph = Graph::build(observations());
     let findings = graph::rules::run(&graph);
     let report = Report::new("0.1.0", "2026-11-21T22:00:00Z", graph, findings);
