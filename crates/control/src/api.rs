@@ -3,8 +3,8 @@
 
 mod asks;
 mod calls;
-mod events;
 mod estate;
+mod events;
 mod ledger;
 mod overview;
 mod policies;

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use utoipa::ToSchema;
 
+use crate::Control;
+use crate::ancestry::{self, Ancestor};
 use crate::guard::{Caller, Peer};
 use crate::problem::Problem;
 use crate::token::Token;
 use crate::view::{Ask, AskState, Consequence, call};
-use crate::ancestry::{self, Ancestor};
-use crate::Control;
 
 /// An answer, as it arrives.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -67,7 +67,8 @@ impl Control {
         self.catch_up().await?;
         let answered = self.blocking(move |control| control.check_answer(ask, &request, caller)).await?;
         let now = Timestamp::now();
-        let append = self.ledger().append(Record::Answered(answered), now).map_err(|error| Problem::internal(&error))?;
+        let append =
+            self.ledger().append(Record::Answered(answered), now).map_err(|error| Problem::internal(&error))?;
         append.await.map_err(|error| Problem::internal(&error))?;
         self.catch_up().await?;
         self.blocking(move |control| control.ask_now(ask)).await
@@ -75,7 +76,8 @@ impl Control {
 
     /// An ask as it stands now.
     pub(crate) fn ask_now(&self, entry: u64) -> Result<Ask, Problem> {
-        let found = self.store().ask(entry)?.ok_or_else(|| Problem::not_found("there is no ask with this entry number"))?;
+        let found =
+            self.store().ask(entry)?.ok_or_else(|| Problem::not_found("there is no ask with this entry number"))?;
         Ok(self.complete(found, Timestamp::now()))
     }
 
@@ -84,13 +86,18 @@ impl Control {
         let state = self.ask_now(ask)?.state;
         match state {
             AskState::Open => {}
-            AskState::Expired => return Err(Problem::conflict("ask-expired", "this ask has expired; the call was denied")),
+            AskState::Expired => {
+                return Err(Problem::conflict("ask-expired", "this ask has expired; the call was denied"));
+            }
             AskState::Approved | AskState::Denied => {
                 return Err(Problem::conflict("ask-answered", "this ask has already been answered"));
             }
         }
         if !bool::from(asked.binding.as_bytes().ct_eq(request.binding.as_bytes())) {
-            return Err(Problem::conflict("other-action", "this answer is bound to another action than the one that waits"));
+            return Err(Problem::conflict(
+                "other-action",
+                "this answer is bound to another action than the one that waits",
+            ));
         }
         if let Caller::Process(peer) = caller {
             self.refuse_own_agent(&asked, peer)?;
@@ -134,9 +141,8 @@ impl Control {
         let Some(action) = self.action(asked.intent) else { return Ok(()) };
         let pids = known_pids(&action);
         let programs = programs(&action.principal.agent);
-        let is_agent = |ancestor: &Ancestor| {
-            pids.contains(&i64::from(ancestor.pid)) || programs.contains(&ancestor.name.as_str())
-        };
+        let is_agent =
+            |ancestor: &Ancestor| pids.contains(&i64::from(ancestor.pid)) || programs.contains(&ancestor.name.as_str());
         match ancestry::of(pid).into_iter().find(is_agent) {
             None => Ok(()),
             Some(ancestor) => Err(Problem::forbidden(format!(
@@ -168,7 +174,9 @@ fn programs(agent: &str) -> &'static [&'static str] {
 fn known_pids(action: &Action) -> Vec<i64> {
     fn collect(name: &str, value: &serde_json::Value, pids: &mut Vec<i64>) {
         match value {
-            serde_json::Value::Number(number) if name == "pid" || name.ends_with("_pid") => pids.extend(number.as_i64()),
+            serde_json::Value::Number(number) if name == "pid" || name.ends_with("_pid") => {
+                pids.extend(number.as_i64())
+            }
             serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| collect(name, value, pids)),
             serde_json::Value::Array(items) => items.iter().for_each(|value| collect(name, value, pids)),
             _ => {}

@@ -41,7 +41,12 @@ pub async fn post<T: DeserializeOwned>(socket: &Path, path: &str, body: &impl Se
     request(socket, Method::POST, path, body).await
 }
 
-async fn request<T: DeserializeOwned>(socket: &Path, method: Method, path: &str, body: Vec<u8>) -> Result<T, ClientError> {
+async fn request<T: DeserializeOwned>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<T, ClientError> {
     let exchange = tokio::time::timeout(TIMEOUT, exchange(socket, method, path, body));
     let (success, bytes) = exchange.await.map_err(|_| ClientError::Connection("it took too long".to_owned()))??;
     let unreadable = |error: serde_json::Error| ClientError::Connection(format!("its answer cannot be read: {error}"));

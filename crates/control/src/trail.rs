@@ -12,10 +12,10 @@ use ledger::{Entry, Stored};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::{Control, closed};
 use crate::problem::Problem;
 use crate::store::Mark;
 use crate::token;
+use crate::{Control, closed};
 
 /// How many entries are read into the index at once.
 const BATCH: u64 = 512;

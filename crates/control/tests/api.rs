@@ -45,7 +45,8 @@ impl World {
     /// One request over TCP: status, headers and body.
     async fn http(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String, Value) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "Host") {
             request += &format!("Host: 127.0.0.1:{}\r\n", self.port);
         }
@@ -102,7 +103,18 @@ fn refused(result: Result<Ask, ClientError>) -> String {
 #[tokio::test]
 async fn nothing_is_told_to_a_stranger() {
     let world = World::new().await;
-    for path in ["/api/session", "/api/overview", "/api/inventory", "/api/findings", "/api/calls", "/api/calls/0", "/api/asks", "/api/ledger", "/api/policies", "/api/events"] {
+    for path in [
+        "/api/session",
+        "/api/overview",
+        "/api/inventory",
+        "/api/findings",
+        "/api/calls",
+        "/api/calls/0",
+        "/api/asks",
+        "/api/ledger",
+        "/api/policies",
+        "/api/events",
+    ] {
         let (status, head, body) = world.http("GET", path, &[], "").await;
         assert_eq!(status, 401, "{path}");
         assert!(head.contains("content-type: application/problem+json"), "{head}");
@@ -160,7 +172,9 @@ async fn a_sign_in_link_works_once_and_is_in_the_ledger() {
     assert!(head.contains("HttpOnly") && head.contains("SameSite=Strict") && !head.contains("Domain="), "{head}");
     assert_eq!(problem["type"], "urn:bailiwick:problem:sign-in-link");
     let ledger = &world.started.ledger;
-    let sign_ins = ledger.range(0..ledger.len()).filter(|stored| matches!(stored.as_ref().unwrap().entry.record, Record::SignIn { .. }));
+    let sign_ins = ledger
+        .range(0..ledger.len())
+        .filter(|stored| matches!(stored.as_ref().unwrap().entry.record, Record::SignIn { .. }));
     assert_eq!(sign_ins.count(), 1);
 }
 
@@ -179,9 +193,11 @@ async fn guessing_sign_in_tokens_is_slowed_down() {
 async fn the_cookie_alone_is_no_session() {
     let world = World::new().await;
     let (cookie, page) = world.sign_in().await;
-    let (status, _, _) = world.http("GET", "/api/session", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
+    let (status, _, _) =
+        world.http("GET", "/api/session", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
     assert_eq!(status, 200);
-    let (status, _, _) = world.post("/api/sign-in-links", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
+    let (status, _, _) =
+        world.post("/api/sign-in-links", &[("Cookie", &cookie), ("x-bailiwick-page", &page)], "").await;
     assert_eq!(status, 403, "a session makes no further links");
     let (status, _, _) = world.http("GET", "/api/session", &[("Cookie", &cookie)], "").await;
     assert_eq!(status, 401);
@@ -306,7 +322,13 @@ async fn an_index_of_another_ledger_is_made_again() {
     let folder = tempfile::tempdir().unwrap();
     let first = support::start(folder.path()).await;
     let ledger = first.ledger.clone();
-    tokio::task::spawn_blocking(move || (1..=5).for_each(|sequence| { support::read_call(&ledger, sequence); })).await.unwrap();
+    tokio::task::spawn_blocking(move || {
+        (1..=5).for_each(|sequence| {
+            support::read_call(&ledger, sequence);
+        })
+    })
+    .await
+    .unwrap();
     first.control.listen_unix(&folder.path().join("first.sock")).unwrap();
     // Reading an ask that is not there makes the index as new as the ledger.
     let _: Result<Ask, _> = client::get(&folder.path().join("first.sock"), "/api/asks/0").await;

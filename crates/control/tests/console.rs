@@ -46,7 +46,8 @@ async fn the_console_works_in_a_browser() {
     };
     let folder = tempfile::tempdir().unwrap();
     let started = support::start(folder.path()).await;
-    std::fs::write(folder.path().join("policy/first.cedar"), "@id(\"reads\")\npermit (principal, action, resource);\n").unwrap();
+    std::fs::write(folder.path().join("policy/first.cedar"), "@id(\"reads\")\npermit (principal, action, resource);\n")
+        .unwrap();
     started.control.put_scan(support::scan()).await.unwrap();
     let ledger = started.ledger.clone();
     let asks = tokio::task::spawn_blocking(move || {

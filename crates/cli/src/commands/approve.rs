@@ -79,7 +79,10 @@ async fn list(socket: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let text = match asks.as_slice() {
         _ if json => serde_json::to_string_pretty(&asks)? + "\n",
         [] => "No call waits for an answer.\n".to_owned(),
-        asks => asks.iter().map(|ask| line(ask, Timestamp::now())).collect::<String>() + "\n  bailiwick approve ID --show   the whole question\n",
+        asks => {
+            asks.iter().map(|ask| line(ask, Timestamp::now())).collect::<String>()
+                + "\n  bailiwick approve ID --show   the whole question\n"
+        }
     };
     print(&text)
 }
@@ -101,7 +104,9 @@ async fn answer(socket: &Path, id: u64, args: &Args) -> anyhow::Result<ExitCode>
         AskState::Denied => "Denied",
         AskState::Approved if args.session => "Approved for the session",
         AskState::Approved => "Approved once",
-        AskState::Open | AskState::Expired => anyhow::bail!("the answer was sent and the ask still says {:?}", ask.state),
+        AskState::Open | AskState::Expired => {
+            anyhow::bail!("the answer was sent and the ask still says {:?}", ask.state)
+        }
     };
     print(&if args.json {
         serde_json::to_string_pretty(&ask)? + "\n"

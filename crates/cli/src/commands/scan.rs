@@ -163,7 +163,7 @@ fn salt() -> anyhow::Result<Vec<u8>> {
 }
 
 /// Runs `work`, and says so on a terminal if it takes more than a second.
-fn with_progress<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn with_progress<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let (done, waiting) = mpsc::channel::<()>();
         scope.spawn(move || {

@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use control::client::{self, ClientError};
@@ -56,7 +55,11 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Opened::Held(holder) => return runtime.block_on(already_up(args, home, &holder)),
     };
     default_policies(home)?;
-    let report = if args.no_scan { None } else { Some(super::scan::with_progress(|| super::scan::report(&super::scan::Request::default(), home))?) };
+    let report = if args.no_scan {
+        None
+    } else {
+        Some(super::scan::with_progress(|| super::scan::report(&super::scan::Request::default(), home))?)
+    };
     runtime.block_on(serve(args, home, Started { ledger, key, recovery, report }))
 }
 
@@ -110,7 +113,9 @@ struct NewLink {
 async fn already_up(args: &Args, home: &Home, holder: &str) -> anyhow::Result<ExitCode> {
     match client::post::<NewLink>(&home.control_socket(), "/api/sign-in-links", &serde_json::json!({})).await {
         Ok(NewLink { link }) => {
-            say(&format!("Bailiwick is already up ({holder}).\n\nConsole    {link}\n           works once, within ten minutes\n"))?;
+            say(&format!(
+                "Bailiwick is already up ({holder}).\n\nConsole    {link}\n           works once, within ten minutes\n"
+            ))?;
             if args.open {
                 open_browser(home, &link)?;
             }
@@ -210,9 +215,9 @@ async fn record_scan(ledger: &Ledger, report: &Report) -> anyhow::Result<()> {
 
 fn counts(report: &Report) -> Map<String, Value> {
     let kinds = graph::EntityKind::ALL.iter().map(|kind| (kind.to_string(), report.graph.of_kind(*kind).count()));
-    let severities = SEVERITIES
-        .iter()
-        .map(|severity| (format!("{severity} findings"), report.findings.iter().filter(|found| found.severity == *severity).count()));
+    let severities = SEVERITIES.iter().map(|severity| {
+        (format!("{severity} findings"), report.findings.iter().filter(|found| found.severity == *severity).count())
+    });
     kinds.chain(severities).filter(|(_, count)| *count > 0).map(|(name, count)| (name, Value::from(count))).collect()
 }
 
@@ -235,8 +240,15 @@ fn summary(home: &Home, control: &Control, recovery: &Recovery, report: Option<&
 fn found(control: &Control) -> String {
     let Some(scan) = control.scan() else { return "nothing yet; start without `--no-scan`".to_owned() };
     let info = scan.info();
-    let counts = [(info.agents, "agent"), (info.servers, "server"), (info.tools, "tool"), (info.credentials, "credential"), (info.packages, "package")];
-    let counts: Vec<String> = counts.iter().map(|(count, name)| plural(usize::try_from(*count).unwrap_or(usize::MAX), name)).collect();
+    let counts = [
+        (info.agents, "agent"),
+        (info.servers, "server"),
+        (info.tools, "tool"),
+        (info.credentials, "credential"),
+        (info.packages, "package"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().map(|(count, name)| plural(usize::try_from(*count).unwrap_or(usize::MAX), name)).collect();
     counts.join(", ")
 }
 
@@ -246,8 +258,11 @@ fn worrying(control: &Control) -> String {
         return "Worrying   nothing that the rules know\n".to_owned();
     }
     let count = |severity: &Severity| scan.findings.iter().filter(|found| found.severity == severity.as_str()).count();
-    let counts: Vec<String> =
-        SEVERITIES.iter().filter(|severity| count(severity) > 0).map(|severity| format!("{} {severity}", count(severity))).collect();
+    let counts: Vec<String> = SEVERITIES
+        .iter()
+        .filter(|severity| count(severity) > 0)
+        .map(|severity| format!("{} {severity}", count(severity)))
+        .collect();
     let mut text = format!("Worrying   {}\n", counts.join(", "));
     for finding in scan.findings.iter().take(NAMED) {
         text += &format!("           {:8} {}\n", finding.severity, control::view::text::line(&finding.message, 100));
@@ -261,10 +276,16 @@ fn recovered(recovery: &Recovery) -> String {
     }
     let mut text = plural_of(usize::try_from(recovery.entries).unwrap_or(usize::MAX), "entry", "entries");
     if recovery.torn > 0 {
-        text += &format!("; recovered: {} cut off", plural(usize::try_from(recovery.torn).unwrap_or(usize::MAX), "torn write"));
+        text += &format!(
+            "; recovered: {} cut off",
+            plural(usize::try_from(recovery.torn).unwrap_or(usize::MAX), "torn write")
+        );
     }
     if !recovery.unknown.is_empty() {
-        text += &format!("; {} ended without an outcome and are recorded as unknown", plural(recovery.unknown.len(), "call"));
+        text += &format!(
+            "; {} ended without an outcome and are recorded as unknown",
+            plural(recovery.unknown.len(), "call")
+        );
     }
     text
 }
@@ -297,7 +318,10 @@ fn open_browser(home: &Home, link: &str) -> anyhow::Result<()> {
     let page: PathBuf = home.root().join("run/open.html");
     drop(fs::remove_file(&page));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&page)?;
-    write!(file, "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={link}\"><title>Bailiwick</title>")?;
+    write!(
+        file,
+        "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url={link}\"><title>Bailiwick</title>"
+    )?;
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started = std::process::Command::new(program)
         .arg(&page)

@@ -14,9 +14,9 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa::ToSchema;
 
-use crate::{Control, closed};
 use crate::problem::Problem;
 use crate::view::{Call, CallOutcome};
+use crate::{Control, closed};
 
 /// One thing that happened.
 #[derive(Serialize, ToSchema)]

@@ -45,11 +45,7 @@ pub struct ScanInfo {
 impl StoredScan {
     /// What is kept of a report.
     pub fn of(report: &graph::export::Report, time: Timestamp) -> Self {
-        Self {
-            time,
-            inventory: Inventory::of(report),
-            findings: report.findings.iter().map(FindingView::of).collect(),
-        }
+        Self { time, inventory: Inventory::of(report), findings: report.findings.iter().map(FindingView::of).collect() }
     }
 
     /// Its counts.
@@ -80,10 +76,8 @@ impl Store {
             "INSERT INTO scan (time_ms, inventory, findings) VALUES (?1, ?2, ?3)",
             params![millisecond(scan.time), inventory, findings],
         )?;
-        transaction.execute(
-            "DELETE FROM scan WHERE id NOT IN (SELECT id FROM scan ORDER BY id DESC LIMIT ?1)",
-            [SCANS_MAX],
-        )?;
+        transaction
+            .execute("DELETE FROM scan WHERE id NOT IN (SELECT id FROM scan ORDER BY id DESC LIMIT ?1)", [SCANS_MAX])?;
         transaction.commit()?;
         Ok(())
     }

@@ -77,7 +77,12 @@ impl Store {
     }
 
     /// The living session of a cookie and a page token; both are needed.
-    pub(crate) fn session(&self, cookie_hash: &[u8; 32], page_hash: &[u8; 32], now: Timestamp) -> Result<Option<Session>, StoreError> {
+    pub(crate) fn session(
+        &self,
+        cookie_hash: &[u8; 32],
+        page_hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError> {
         let found: Option<([u8; 32], i64, i64)> = self
             .lock()
             .query_row(
@@ -112,7 +117,12 @@ mod tests {
     }
 
     fn session(cookie: u8, created: i64) -> NewSession {
-        NewSession { cookie_hash: [cookie; 32], page_hash: [cookie ^ 0xff; 32], created: at(created), expires: at(created + 100) }
+        NewSession {
+            cookie_hash: [cookie; 32],
+            page_hash: [cookie ^ 0xff; 32],
+            created: at(created),
+            expires: at(created + 100),
+        }
     }
 
     #[test]

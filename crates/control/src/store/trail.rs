@@ -147,7 +147,8 @@ impl Store {
 
     fn asks_where(&self, condition: &str, values: &[Sql]) -> Result<Vec<Ask>, StoreError> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached(&format!("SELECT row, state, answer FROM ask WHERE {condition}"))?;
+        let mut statement =
+            connection.prepare_cached(&format!("SELECT row, state, answer FROM ask WHERE {condition}"))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut asks = Vec::new();
         while let Some(row) = rows.next()? {
@@ -217,7 +218,9 @@ fn put_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreError
 fn drop_oldest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     for (table, max) in [("call", CALLS_MAX), ("ask", ASKS_MAX)] {
         transaction.execute(
-            &format!("DELETE FROM {table} WHERE entry <= (SELECT entry FROM {table} ORDER BY entry DESC LIMIT 1 OFFSET ?1)"),
+            &format!(
+                "DELETE FROM {table} WHERE entry <= (SELECT entry FROM {table} ORDER BY entry DESC LIMIT 1 OFFSET ?1)"
+            ),
             [key(max)],
         )?;
     }
@@ -227,7 +230,12 @@ fn drop_oldest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
 fn conditions(filter: &CallFilter, before: Option<u64>) -> (String, Vec<Sql>) {
     let mut parts = vec!["entry < ?".to_owned()];
     let mut values = vec![Sql::from(before.map_or(i64::MAX, key))];
-    let exact = [("effect", &filter.effect), ("agent", &filter.agent), ("server", &filter.server), ("session", &filter.session)];
+    let exact = [
+        ("effect", &filter.effect),
+        ("agent", &filter.agent),
+        ("server", &filter.server),
+        ("session", &filter.session),
+    ];
     for (column, wanted) in exact {
         if let Some(wanted) = wanted {
             parts.push(format!("{column} = ?"));

@@ -114,13 +114,7 @@ impl Answer {
             Scope::Once => "once",
             Scope::Session => "session",
         };
-        Self {
-            entry,
-            time,
-            approved: answered.approved,
-            scope: scope.to_owned(),
-            by: text::line(&answered.by, 200),
-        }
+        Self { entry, time, approved: answered.approved, scope: scope.to_owned(), by: text::line(&answered.by, 200) }
     }
 }
 
@@ -146,7 +140,8 @@ impl Consequence {
         let others = own.iter().filter(|id| **id != view.id).count();
         if others > 0 {
             let word = if others == 1 { "other server" } else { "other servers" };
-            sentences.push(format!("The same agent can use {others} {word}, so what this call returns can flow there."));
+            sentences
+                .push(format!("The same agent can use {others} {word}, so what this call returns can flow there."));
         }
         Self { sentences, reach: view.reach.clone() }
     }

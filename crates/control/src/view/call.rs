@@ -223,12 +223,7 @@ impl CallOutcome {
             Status::TimedOut => "timed_out",
             Status::Unknown => "unknown",
         };
-        Self {
-            entry,
-            status: status.to_owned(),
-            duration_us: outcome.duration_us,
-            size_bytes: outcome.size_bytes,
-        }
+        Self { entry, status: status.to_owned(), duration_us: outcome.duration_us, size_bytes: outcome.size_bytes }
     }
 }
 
@@ -340,7 +335,9 @@ fn visible(value: Value) -> Value {
     match value {
         Value::String(value) => Value::String(cut(&value)),
         Value::Array(items) => items.into_iter().map(visible).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (text::line(&name, 200), visible(value))).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (text::line(&name, 200), visible(value))).collect()
+        }
         other => other,
     }
 }

@@ -13,8 +13,8 @@ use ledger::record::{Asked, Intent, Outcome, Status};
 use ledger::{Ledger, Record, SigningKey};
 use policy::label::{DataClass, Request};
 use policy::{
-    Action, ArgumentLabel, Choice, Confidentiality, Decision, Door, Effect, Integrity, Label, Labels, Origin, Principal,
-    Reason, Role, SessionLabels, SnapshotId, ToolId, Verb,
+    Action, ArgumentLabel, Choice, Confidentiality, Decision, Door, Effect, Integrity, Label, Labels, Origin,
+    Principal, Reason, Role, SessionLabels, SnapshotId, ToolId, Verb,
 };
 use serde_json::{Value, json};
 
@@ -64,7 +64,11 @@ pub(crate) fn label(pointer: &str, role: Role, choice: Choice, source: &str, ent
             integrity: if untrusted { Integrity::Anyone } else { Integrity::Trusted },
             confidentiality: Confidentiality::Internal,
             classes: [].into(),
-            origins: vec![Origin { entry, source: source.to_owned(), field: untrusted.then(|| "/issue/body".to_owned()) }],
+            origins: vec![Origin {
+                entry,
+                source: source.to_owned(),
+                field: untrusted.then(|| "/issue/body".to_owned()),
+            }],
         },
     }
 }
@@ -215,7 +219,8 @@ fn observations() -> Vec<Observation> {
     let claude = agent("claude-code@/home/ada/.claude.json");
     let cursor = agent("cursor@/home/ada/.cursor/mcp.json");
     let ada = EntityId::new(EntityKind::Person, "ada@lovelace.example");
-    let token = EntityId::new(EntityKind::Credential, "9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de00aa");
+    let token =
+        EntityId::new(EntityKind::Credential, "9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de9f31c2d07b6e4a55c0de00aa");
     let github = server("claude-code@/home/ada/.claude.json#github");
     let mail = server("claude-code@/home/ada/.claude.json#mail");
     let files = server("cursor@/home/ada/.cursor/mcp.json#filesystem");
@@ -224,7 +229,12 @@ fn observations() -> Vec<Observation> {
     let endpoint = EntityId::new(EntityKind::Endpoint, "http://mail.internal.example:8080");
     let send = EntityId::new(EntityKind::Tool, "claude-code@/home/ada/.claude.json#mail/send_message");
     let mut seen = vec![
-        entity(&claude, "claude-code", json!({"client": "claude-code", "scope": "user", "config": CLAUDE}), (CLAUDE, 1)),
+        entity(
+            &claude,
+            "claude-code",
+            json!({"client": "claude-code", "scope": "user", "config": CLAUDE}),
+            (CLAUDE, 1),
+        ),
         entity(&cursor, "cursor", json!({"client": "cursor", "scope": "user", "config": CURSOR}), (CURSOR, 1)),
         entity(&ada, "Ada Lovelace", json!({}), (CLAUDE, 1)),
         entity(&token, "GITHUB_TOKEN", json!({}), (CLAUDE, 14)),
@@ -246,10 +256,20 @@ fn observations() -> Vec<Observation> {
             json!({"transport": "stdio", "command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem@2025.8.21", "/home/ada"], "pinned": true, "client": "cursor", "scope": "user"}),
             (CURSOR, 4),
         ),
-        entity(&package, "@modelcontextprotocol/server-github", json!({"ecosystem": "npm", "pinned": false}), (CLAUDE, 10)),
+        entity(
+            &package,
+            "@modelcontextprotocol/server-github",
+            json!({"ecosystem": "npm", "pinned": false}),
+            (CLAUDE, 10),
+        ),
         entity(&home, "/home/ada", json!({"breadth": "home"}), (CURSOR, 7)),
         entity(&endpoint, "http://mail.internal.example:8080", json!({}), (CLAUDE, 21)),
-        entity(&send, "send_message", json!({"description": "Sends a message to one or more recipients.", "annotations": {"destructiveHint": false, "openWorldHint": true}}), (CLAUDE, 20)),
+        entity(
+            &send,
+            "send_message",
+            json!({"description": "Sends a message to one or more recipients.", "annotations": {"destructiveHint": false, "openWorldHint": true}}),
+            (CLAUDE, 20),
+        ),
     ];
     let relations = [
         (&claude, RelationKind::Uses, &github, (CLAUDE, 9)),
