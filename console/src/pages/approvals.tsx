@@ -7,7 +7,7 @@ import { isTyping } from "../app";
 import { ago, clock, count, left, words } from "../format";
 import { useLoaded, useNow, useReloadOn } from "../live";
 import { Arguments } from "../parts/arguments";
-import { Card, Empty, Failure, Link, Loading, PageHead, Tag } from "../parts/basics";
+import { Card, Empty, Failure, Link, Loading, Marked, PageHead, Tag } from "../parts/basics";
 import { go } from "../route";
 
 type Scope = "once" | "session";
@@ -150,7 +150,9 @@ function Question({ ask, now, answered }: { ask: Ask; now: number; answered: (sa
         ) : (
           <ul className="consequence">
             {ask.consequence.sentences.map((sentence) => (
-              <li key={sentence}>{sentence}</li>
+              <li key={sentence}>
+                <Marked text={sentence} />
+              </li>
             ))}
           </ul>
         )}

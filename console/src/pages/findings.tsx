@@ -2,7 +2,7 @@ import { useMemo, useState } from "react";
 import type { Finding, Findings } from "../api/client";
 import { count, words } from "../format";
 import { useLoaded } from "../live";
-import { Empty, Failure, Loading, PageHead, PlaceView, Severity } from "../parts/basics";
+import { Empty, Failure, Loading, Marked, PageHead, PlaceView, Severity } from "../parts/basics";
 import { go } from "../route";
 
 const SEVERITIES = ["critical", "high", "medium", "low", "info"];
@@ -59,7 +59,9 @@ function FindingItem({ finding, open }: { finding: Finding; open: boolean }) {
         <Severity severity={finding.severity} />
         <span className="finding-title">
           <strong>{finding.title}</strong>
-          <span>{finding.message}</span>
+          <span>
+            <Marked text={finding.message} />
+          </span>
         </span>
       </button>
       {open && <Detail finding={finding} />}
@@ -67,13 +69,25 @@ function FindingItem({ finding, open }: { finding: Finding; open: boolean }) {
   );
 }
 
+function Bar({ value, name }: { value: number; name: string }) {
+  const percent = Math.round(value * 100);
+  return (
+    <svg className="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label={`${name}: ${percent} of 100`}>
+      <rect className="bar-ground" width="100" height="8" rx="4" />
+      <rect className="bar-value" width={percent} height="8" rx="4" />
+    </svg>
+  );
+}
+
 function Detail({ finding }: { finding: Finding }) {
   return (
     <div className="finding-body">
-      {finding.why !== "" && <p>{finding.why}</p>}
+      {finding.why !== "" && <p><Marked text={finding.why} /></p>}
       <div className="fix">
         <h3>Fix</h3>
-        <p>{finding.fix}</p>
+        <p>
+          <Marked text={finding.fix} />
+        </p>
       </div>
       <h3>Evidence</h3>
       <ol className="path">
@@ -82,7 +96,12 @@ function Detail({ finding }: { finding: Finding }) {
             <span className="via">{step.via ? words(step.via) : index === 0 ? "starts at" : "and"}</span>
             <span className="step">
               <span className="step-kind">{step.kind}</span> <strong>{step.name}</strong>
-              {step.note && <span className="muted"> {step.note}</span>}
+              {step.note && (
+                <span className="muted">
+                  {" "}
+                  <Marked text={step.note} />
+                </span>
+              )}
               <span className="places">
                 {step.places.map((place) => (
                   <PlaceView key={`${place.source}:${place.line}`} {...place} />
@@ -98,9 +117,9 @@ function Detail({ finding }: { finding: Finding }) {
           <ul className="factors">
             {finding.factors.map((factor) => (
               <li key={factor.name}>
-                <meter min={0} max={1} value={factor.value} aria-label={`${words(factor.name)}: ${Math.round(factor.value * 100)} of 100`} />
+                <Bar value={factor.value} name={words(factor.name)} />
                 <span>
-                  <strong>{words(factor.name)}</strong> {factor.because}
+                  <strong>{words(factor.name)}</strong> <Marked text={factor.because} />
                 </span>
               </li>
             ))}

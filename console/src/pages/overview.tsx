@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 import type { Overview } from "../api/client";
 import { ago, clock, count, number } from "../format";
 import { useLoaded, useNow, useReloadOn } from "../live";
-import { Card, Effect, Empty, Failure, Link, Loading, PageHead, Severity } from "../parts/basics";
+import { Card, Effect, Empty, Failure, Link, Loading, Marked, PageHead, Severity } from "../parts/basics";
 
 export function OverviewPage() {
   const { data, error, reload } = useLoaded<Overview>("/api/overview");
@@ -70,7 +70,7 @@ function Worrying({ overview }: { overview: Overview }) {
           <li key={finding.id}>
             <Link to={`/findings/${encodeURIComponent(finding.id)}`} className="row">
               <Severity severity={finding.severity} />
-              <span className="row-text">{finding.message}</span>
+              <span className="row-text"><Marked text={finding.message} /></span>
             </Link>
           </li>
         ))}

@@ -104,6 +104,11 @@ export function Choice({ choice }: { choice: string }) {
   );
 }
 
+/** Text in which names stand between backticks. */
+export function Marked({ text }: { text: string }) {
+  return <>{text.split("`").map((part, index) => (index % 2 === 1 ? <code key={index}>{part}</code> : part))}</>;
+}
+
 export function PlaceView({ source, line }: { source: string; line?: number | null | undefined }) {
   return (
     <code className="place">
