@@ -2,4 +2,5 @@
 //! identify → label → decide → record → act → record.
 
 pub mod label;
+pub mod replay;
 pub mod tools;

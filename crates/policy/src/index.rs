@@ -65,9 +65,9 @@ impl Index {
         self.all.len()
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&Rule> {
-        let position = self.all.binary_search_by(|entry| entry.rule.id.as_str().cmp(id)).ok()?;
-        self.all.get(position).map(|entry| &entry.rule)
+    /// All rules in order of id.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.all.iter().map(AsRef::as_ref)
     }
 
     /// The rules whose scope can match.

@@ -11,6 +11,7 @@ pub mod action;
 mod context;
 mod decide;
 pub mod decision;
+mod explain;
 mod facts;
 mod index;
 pub mod label;
@@ -27,6 +28,7 @@ pub mod tool;
 pub use action::{Action, Door, Principal, Verb};
 pub use decide::{agent_text, decide};
 pub use decision::{Decision, Effect, Reason};
+pub use explain::{Condition, Explained, Explanation, explain};
 pub use label::{
     ArgumentLabel, Choice, Confidentiality, DataClass, Integrity, Label, Labels, Origin, Request, Role, SessionLabels,
 };

@@ -49,6 +49,23 @@ pub struct Diagnostic {
     pub hint: Option<String>,
 }
 
+/// One policy, for people to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// `permit` or `forbid`.
+    pub effect: &'static str,
+    /// Its `@reason`.
+    pub reason: &'a str,
+    /// The group whose approval lifts it.
+    pub ask: Option<&'a str>,
+    /// Where it stands.
+    pub location: &'a Location,
+    /// As it is written.
+    pub text: &'a str,
+}
+
 /// Policies, schema and facts, compiled.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -80,9 +97,16 @@ impl Snapshot {
         &self.id
     }
 
-    /// Where a policy stands and what it says.
-    pub fn policy(&self, id: &str) -> Option<(&Location, &str)> {
-        self.rules.get(id).map(|rule| (&rule.location, rule.text.as_str()))
+    /// All policies in order of id.
+    pub fn list(&self) -> impl Iterator<Item = Policy<'_>> {
+        self.rules.entries().map(|entry| Policy {
+            id: &entry.rule.id,
+            effect: if entry.rule.forbids { "forbid" } else { "permit" },
+            reason: &entry.rule.reason,
+            ask: entry.rule.ask.as_deref(),
+            location: &entry.rule.location,
+            text: &entry.rule.text,
+        })
     }
 
     /// How many policies there are.

@@ -1,0 +1,340 @@
+//! Decides again what a ledger recorded: under the same policies, to prove the record, or under others, to
+//! see what they would have changed.
+//!
+//! Each record is judged by itself: an Intent carries its whole action with the labels, facts and approval
+//! of its time, so the session's label state is the recorded one and is not derived anew. INVARIANT: this
+//! module takes records and returns verdicts; it has no way to open a connection, a file or a clock.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ledger::record::Intent;
+use policy::{Action, Decision, Effect, Snapshot, SnapshotId, Source, decide};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Examples kept of one kind of flip.
+const EXAMPLES_MAX: usize = 5;
+/// Snapshots kept compiled at a time; a log seldom alternates between more.
+const SNAPSHOTS_MAX: usize = 8;
+
+/// Why a recorded decision could not be made again.
+#[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Unreadable {
+    /// The action or decision is not of this version's form.
+    #[error("the recorded {part} cannot be read: {error}")]
+    Record {
+        /// `action` or `decision`.
+        part: String,
+        /// What is wrong.
+        error: String,
+    },
+    /// The snapshot's source is missing, damaged, or does not compile.
+    #[error("snapshot {snapshot}: {error}")]
+    Snapshot {
+        /// Its id.
+        snapshot: String,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+/// What became of one recorded decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recomputed {
+    /// The same effect, reasons and errors.
+    Same,
+    /// Another decision than the record says: the record was changed, or decides with other code.
+    Different {
+        /// In the record.
+        recorded: Box<Decision>,
+        /// From the record.
+        computed: Box<Decision>,
+    },
+    /// It could not be made again.
+    Unreadable(Unreadable),
+}
+
+/// A decision in the log that does not follow from what the log holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The entry.
+    pub entry: u64,
+    /// In words.
+    pub message: String,
+}
+
+/// The outcome of recomputing a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recomputation {
+    /// Decisions made again.
+    pub decisions: u64,
+    /// Those that came out otherwise or could not be made.
+    pub faults: Vec<Fault>,
+}
+
+/// Compiled snapshots by id, from the ledger's objects.
+struct Snapshots<F> {
+    load: F,
+    /// Instead of the recorded policies.
+    policies: Option<Vec<(String, String)>>,
+    compiled: HashMap<String, Result<Snapshot, Unreadable>>,
+}
+
+impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Snapshots<F> {
+    fn new(policies: Option<Vec<(String, String)>>, load: F) -> Self {
+        Self { load, policies, compiled: HashMap::new() }
+    }
+
+    fn get(&mut self, id: &str) -> Result<&Snapshot, Unreadable> {
+        if self.compiled.len() >= SNAPSHOTS_MAX && !self.compiled.contains_key(id) {
+            self.compiled.clear();
+        }
+        let Self { load, policies, compiled } = self;
+        if !compiled.contains_key(id) {
+            compiled.insert(id.to_owned(), compile(id, load(id), policies.as_deref()));
+        }
+        match compiled.get(id) {
+            Some(Ok(snapshot)) => Ok(snapshot),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(Unreadable::Snapshot { snapshot: id.to_owned(), error: "was forgotten".to_owned() }),
+        }
+    }
+}
+
+/// Makes recorded decisions again.
+pub struct Recompute<F> {
+    snapshots: Snapshots<F>,
+    result: Recomputation,
+}
+
+impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
+    /// Nothing recomputed yet. `load` gives a snapshot's source by its id, from the ledger's objects.
+    pub fn new(load: F) -> Self {
+        Self { snapshots: Snapshots::new(None, load), result: Recomputation::default() }
+    }
+
+    /// Makes one decision again and compares effect, reasons, errors and snapshot.
+    pub fn check(&mut self, intent: &Intent) -> Recomputed {
+        let (action, recorded) = match read(intent) {
+            Ok(read) => read,
+            Err(error) => return Recomputed::Unreadable(error),
+        };
+        match self.snapshots.get(&intent.snapshot) {
+            Err(error) => Recomputed::Unreadable(error),
+            Ok(snapshot) => {
+                let computed = decide(snapshot, &action, intent.now);
+                if computed == recorded {
+                    Recomputed::Same
+                } else {
+                    Recomputed::Different { recorded: Box::new(recorded), computed: Box::new(computed) }
+                }
+            }
+        }
+    }
+
+    /// Checks one intent and keeps count.
+    pub fn add(&mut self, entry: u64, intent: &Intent) {
+        self.result.decisions += 1;
+        let message = match self.check(intent) {
+            Recomputed::Same => return,
+            Recomputed::Different { recorded, computed } => {
+                format!("recorded {}, recomputed {}", show(&recorded), show(&computed))
+            }
+            Recomputed::Unreadable(error) => error.to_string(),
+        };
+        self.result.faults.push(Fault { entry, message });
+    }
+
+    /// What was found.
+    pub fn finish(self) -> Recomputation {
+        self.result
+    }
+}
+
+/// INVARIANT: a source is used only under the id that it hashes to, so an exchanged object is found even
+/// if whoever exchanged it also exchanged its file's name.
+fn compile(
+    id: &str,
+    loaded: Result<Vec<u8>, String>,
+    policies: Option<&[(String, String)]>,
+) -> Result<Snapshot, Unreadable> {
+    let fault = |error: String| Unreadable::Snapshot { snapshot: id.to_owned(), error };
+    let mut source: Source = serde_json::from_slice(&loaded.map_err(fault)?).map_err(|error| fault(error.to_string()))?;
+    let found = source.id();
+    if found != SnapshotId(id.to_owned()) {
+        return Err(fault(format!("its source has the id {found}")));
+    }
+    if let Some(policies) = policies {
+        policies.clone_into(&mut source.policies);
+    }
+    let (snapshot, _) = Snapshot::compile(source).map_err(|diagnostics| {
+        let first = diagnostics.iter().find(|found| found.error);
+        let first = first.map(|found| format!("{}:{}: {}", found.file, found.line, found.message));
+        fault(format!("it does not compile: {}", first.unwrap_or_default()))
+    })?;
+    Ok(snapshot)
+}
+
+fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {
+    let fault =
+        |part: &str, error: serde_json::Error| Unreadable::Record { part: part.to_owned(), error: error.to_string() };
+    let action = Action::deserialize(&intent.action).map_err(|error| fault("action", error))?;
+    let decision = Decision::deserialize(&intent.decision).map_err(|error| fault("decision", error))?;
+    Ok((action, decision))
+}
+
+fn show(decision: &Decision) -> String {
+    let reasons: Vec<_> = decision.reasons.iter().map(|reason| reason.policy.as_str()).collect();
+    let errors =
+        if decision.errors.is_empty() { String::new() } else { format!(" with {} errors", decision.errors.len()) };
+    format!("{} by [{}]{errors}", Verdict::of(decision).word(), reasons.join(", "))
+}
+
+/// An effect without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Go ahead.
+    Permit,
+    /// Only with an approval.
+    Ask,
+    /// Never.
+    Deny,
+}
+
+impl Verdict {
+    fn of(decision: &Decision) -> Self {
+        match decision.effect {
+            Effect::Permit => Self::Permit,
+            Effect::Ask { .. } => Self::Ask,
+            Effect::Deny => Self::Deny,
+        }
+    }
+
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
+/// One kind of flip: which agent's calls of which tool would have come out otherwise, and by which policies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FlipKind {
+    /// Recorded.
+    pub from: Verdict,
+    /// Under the other policies.
+    pub to: Verdict,
+    /// The policies that decide now; none where nothing permits any more.
+    pub policies: Vec<String>,
+    /// The agent.
+    pub agent: String,
+    /// The tool, as `server/tool`.
+    pub tool: String,
+}
+
+/// How often a flip occurs, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flip {
+    /// Which.
+    #[serde(flatten)]
+    pub kind: FlipKind,
+    /// How often.
+    pub count: u64,
+    /// The first entries.
+    pub examples: Vec<u64>,
+    /// Why, as the agent would be told, from the first example.
+    pub text: String,
+}
+
+/// What other policies would have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// Decisions made under the other policies.
+    pub decisions: u64,
+    /// Those with the same effect.
+    pub same: u64,
+    /// Those with another, most frequent first.
+    pub flips: Vec<Flip>,
+    /// Decisions after the first flip of their session: what the agent would have done there is not known.
+    pub after_first_flip: u64,
+    /// Entries that could not be read.
+    pub unreadable: Vec<Fault>,
+}
+
+/// Re-runs recorded intents under other policies. The tools are those of the snapshot each was decided
+/// under, so that only policies differ.
+pub struct Rerun<F> {
+    snapshots: Snapshots<F>,
+    flips: BTreeMap<FlipKind, Flip>,
+    /// Sessions with a flip so far.
+    flipped: HashSet<String>,
+    result: WhatIf,
+}
+
+impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Rerun<F> {
+    /// Nothing re-run yet. `load` gives a snapshot's source by its id.
+    pub fn new(policies: Vec<(String, String)>, load: F) -> Self {
+        Self {
+            snapshots: Snapshots::new(Some(policies), load),
+            flips: BTreeMap::new(),
+            flipped: HashSet::new(),
+            result: WhatIf::default(),
+        }
+    }
+
+    /// Re-runs one intent.
+    pub fn add(&mut self, entry: u64, intent: &Intent) {
+        match self.decide(intent) {
+            Err(error) => self.result.unreadable.push(Fault { entry, message: error.to_string() }),
+            Ok((action, recorded, computed)) => self.count(entry, &action, &recorded, &computed),
+        }
+    }
+
+    /// What was found.
+    pub fn finish(mut self) -> WhatIf {
+        self.result.flips = self.flips.into_values().collect();
+        self.result.flips.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
+        self.result
+    }
+
+    fn decide(&mut self, intent: &Intent) -> Result<(Action, Decision, Decision), Unreadable> {
+        let (action, recorded) = read(intent)?;
+        let computed = decide(self.snapshots.get(&intent.snapshot)?, &action, intent.now);
+        Ok((action, recorded, computed))
+    }
+
+    fn count(&mut self, entry: u64, action: &Action, recorded: &Decision, computed: &Decision) {
+        self.result.decisions += 1;
+        if self.flipped.contains(&action.principal.session) {
+            self.result.after_first_flip += 1;
+        }
+        let (from, to) = (Verdict::of(recorded), Verdict::of(computed));
+        if from == to {
+            self.result.same += 1;
+            return;
+        }
+        self.flipped.insert(action.principal.session.clone());
+        let kind = FlipKind {
+            from,
+            to,
+            policies: computed.reasons.iter().map(|reason| reason.policy.clone()).collect(),
+            agent: action.principal.agent.clone(),
+            tool: action.tool.to_string(),
+        };
+        let flip = self.flips.entry(kind.clone()).or_insert_with(|| Flip {
+            kind,
+            count: 0,
+            examples: Vec::new(),
+            text: policy::agent_text(computed),
+        });
+        flip.count += 1;
+        if flip.examples.len() < EXAMPLES_MAX {
+            flip.examples.push(entry);
+        }
+    }
+}
