@@ -13,3 +13,4 @@ pub(crate) mod protect;
 pub(crate) mod scan;
 pub(crate) mod unprotect;
 pub(crate) mod up;
+pub(crate) mod whatif;

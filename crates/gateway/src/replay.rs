@@ -160,7 +160,8 @@ fn compile(
     policies: Option<&[(String, String)]>,
 ) -> Result<Snapshot, Unreadable> {
     let fault = |error: String| Unreadable::Snapshot { snapshot: id.to_owned(), error };
-    let mut source: Source = serde_json::from_slice(&loaded.map_err(fault)?).map_err(|error| fault(error.to_string()))?;
+    let mut source: Source =
+        serde_json::from_slice(&loaded.map_err(fault)?).map_err(|error| fault(error.to_string()))?;
     let found = source.id();
     if found != SnapshotId(id.to_owned()) {
         return Err(fault(format!("its source has the id {found}")));

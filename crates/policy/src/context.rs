@@ -164,3 +164,129 @@ fn door(door: Door) -> &'static str {
 fn milliseconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use cedar_policy::{Context, EntityUid, Schema};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::action::{Principal, Verb};
+    use crate::label::{ArgumentLabel, Confidentiality, Integrity, Label};
+    use crate::schema::{schema, tool_name};
+    use crate::tool::{EffectKind, ToolId};
+
+    fn json(depth: u32) -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(depth, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-c~/ ]{0,3}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn json_schema() -> impl Strategy<Value = Value> {
+        let kinds = ["boolean", "integer", "number", "string", "array", "object", "null", "nonsense"];
+        let leaf = prop_oneof![
+            prop::sample::select(kinds.to_vec()).prop_map(|kind| json!({ "type": kind })),
+            prop::sample::select(kinds.to_vec()).prop_map(|kind| json!({ "type": [kind, "null"] })),
+            Just(json!({ "enum": ["a", "b"] })),
+            Just(json!({ "$ref": "#" })),
+            Just(json!({ "$ref": "https://example.org/far" })),
+            json(1),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            let properties = prop::collection::btree_map("[a-c~/ ]{0,3}", inner.clone(), 0..4);
+            prop_oneof![
+                inner.clone().prop_map(|items| json!({ "type": "array", "items": items })),
+                prop::collection::vec(inner.clone(), 0..3).prop_map(|members| json!({ "anyOf": members })),
+                (properties, any::<bool>()).prop_map(|(properties, all)| {
+                    let required: Vec<_> = if all { properties.keys().cloned().collect() } else { vec![] };
+                    json!({ "type": "object", "properties": properties, "required": required })
+                }),
+            ]
+        })
+    }
+
+    fn action(arguments: Value, choices: &[Choice]) -> Action {
+        let label = |choice: &Choice| ArgumentLabel {
+            pointer: "/a".to_owned(),
+            role: Role::Path,
+            named_by_user: false,
+            choice: *choice,
+            label: Label {
+                integrity: Integrity::Anyone,
+                confidentiality: Confidentiality::Secret,
+                classes: BTreeSet::from([DataClass::Credential]),
+                origins: vec![],
+            },
+        };
+        let shell = json!({ "parsed": true, "programs": ["rm"], "arguments": ["-r", "/"] });
+        Action {
+            principal: Principal {
+                agent: "a".to_owned(),
+                user: "u".to_owned(),
+                session: "s".to_owned(),
+                delegation: vec!["d".to_owned()],
+                evidence: BTreeMap::new(),
+            },
+            door: Door::Hook,
+            verb: Verb::CallTool,
+            tool: ToolId { server: "s".to_owned(), name: "t".to_owned() },
+            arguments,
+            labels: Labels {
+                arguments: choices.iter().map(label).collect(),
+                request: Request::Unheard,
+                session: SessionLabels {
+                    integrity: Integrity::Anyone,
+                    confidentiality: Confidentiality::Secret,
+                    classes: BTreeSet::from([DataClass::Personal]),
+                },
+            },
+            facts: BTreeMap::from([("shell".to_owned(), shell), ("project".to_owned(), json!("/w"))]),
+            approval: None,
+        }
+    }
+
+    proptest! {
+        /// Whatever schema a server has and whatever an agent sends: the schema compiles, and the context
+        /// either is of the type that policies were checked against, or is refused.
+        #[test]
+        fn a_context_is_of_its_type(
+            input in json_schema(),
+            arguments in json(3),
+            choices in prop::collection::vec(prop::sample::select(&[Choice::User, Choice::Model, Choice::Untrusted][..]), 0..2),
+        ) {
+            let shape = Shape::of_arguments(&input);
+            let action = action(arguments, &choices);
+            let name = tool_name(&action.tool);
+            let schema = schema([(name.clone(), vec![EffectKind::Read], &shape)]);
+            let schema = Schema::from_json_value(schema).unwrap();
+            if let Ok(built) = context(&action, None, &shape, Timestamp::UNIX_EPOCH) {
+                let uid: EntityUid = format!("Action::{name:?}").parse().unwrap();
+                Context::from(built).validate(&schema, &uid).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn decimals_round_away_from_zero_and_clamp() {
+        let shown = |number: f64| crate::shape::decimal(Some(number)).unwrap().to_string();
+        assert_eq!(shown(0.1), "decimal(\"0.1000\")");
+        assert_eq!(shown(100.000_01), "decimal(\"100.0001\")");
+        assert_eq!(shown(-0.000_01), "decimal(\"-0.0001\")");
+        assert_eq!(shown(1e300), "decimal(\"922337203685477.5807\")");
+        assert_eq!(shown(-1e300), "decimal(\"-922337203685477.5808\")");
+        assert!(crate::shape::decimal(Some(f64::NAN)).is_none());
+    }
+}

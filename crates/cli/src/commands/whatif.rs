@@ -107,7 +107,10 @@ fn print(found: &WhatIf) {
         let entries = flip.examples.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         println!("{:>6} × {} → {}  {} {}", flip.count, kind.from.word(), kind.to.word(), kind.agent, kind.tool);
         let by = if kind.policies.is_empty() { "no policy permits it".to_owned() } else { kind.policies.join(", ") };
-        println!("         by {by}; entries {entries}{}", if flip.count > flip.examples.len() as u64 { ", …" } else { "" });
+        println!(
+            "         by {by}; entries {entries}{}",
+            if flip.count > flip.examples.len() as u64 { ", …" } else { "" }
+        );
     }
     for fault in &found.unreadable {
         println!("entry {}: {}", fault.entry, fault.message);
@@ -115,6 +118,9 @@ fn print(found: &WhatIf) {
     let flipped = found.decisions - found.same;
     println!("{} decisions, {flipped} flips, {} unreadable", found.decisions, found.unreadable.len());
     if found.after_first_flip > 0 {
-        println!("{} decisions come after the first flip of their session: what the agent would have done there is not known", found.after_first_flip);
+        println!(
+            "{} decisions come after the first flip of their session: what the agent would have done there is not known",
+            found.after_first_flip
+        );
     }
 }
