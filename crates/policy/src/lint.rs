@@ -248,9 +248,10 @@ fn missing_argument(rule: &Rule, tool: &Tool) -> Option<(String, String)> {
     None
 }
 
-/// The candidate that differs by at most a third of its letters.
+/// The candidate that differs by at most a third of its letters, or by two letters exchanged.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let bound = (word.chars().count() / 3).max(1);
+    let letters = word.chars().count();
+    let bound = (letters / 3).max(2).min(letters.div_ceil(2));
     let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate));
     near.filter(|(distance, _)| *distance <= bound).min().map(|(_, candidate)| candidate)
 }

@@ -41,7 +41,7 @@ asked: a person must approve "pay to a new account"
 
 forbid `ask-strange-accounts`  rules.cedar:9:1
   holds: action in [Action::"pay"]
-  holds: !((context["arguments"] has "account") && ((context["arguments"])["account"] == "known"))
+  holds: unless { context.arguments has account && context.arguments.account == "known" }
     context.arguments.account = "other"
 
 what would have to change:

@@ -35,7 +35,7 @@ fn an_argument_that_the_tool_lacks() {
     check(
         "permit (principal, action == Action::\"fs/read_file\", resource)\nwhen { context.arguments.file == \"x\" };",
         &[
-            "error a.cedar:2:8: attribute `arguments.file` on the context for Action::\"fs/read_file\" not found (did you mean `arguments.path`?)",
+            "error a.cedar:2:8: attribute `arguments.file` in context for Action::\"fs/read_file\" not found (did you mean `path`?)",
         ],
     );
     check(

@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
+use std::sync::LazyLock;
 
 use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, EntityUid, PolicySet, Request};
 use common::{approved, call, now, tools};
@@ -99,6 +100,8 @@ struct Plain {
     text: String,
 }
 
+static ENTITIES: LazyLock<Entities> = LazyLock::new(entities);
+
 fn entities() -> Entities {
     let mut all = Vec::new();
     for facts in tools() {
@@ -164,7 +167,7 @@ fn reference(policies: &[Plain], action: &Action) -> (Effect, Vec<String>, Vec<S
     for policy in policies {
         // A forbid alone never says whether it matched, so every policy is asked as a permit.
         let text = policy.text.replacen("forbid", "permit", 1);
-        let response = Authorizer::new().is_authorized(&request, &PolicySet::from_str(&text).unwrap(), &entities());
+        let response = Authorizer::new().is_authorized(&request, &PolicySet::from_str(&text).unwrap(), &ENTITIES);
         let matched = response.decision() == Answer::Allow;
         if response.diagnostics().errors().next().is_some() {
             failed.push(policy.id.clone());
@@ -191,7 +194,7 @@ fn reference(policies: &[Plain], action: &Action) -> (Effect, Vec<String>, Vec<S
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn decisions_are_those_of_the_naive_evaluator(
