@@ -203,8 +203,8 @@ fn case(finding: &Finding, open: &str) -> String {
     format!(
         "<details class=\"case\"{open}><summary>{}</summary>\n<p class=\"fix\"><b>Fix</b> {}</p>\n\
          <ol class=\"path\">{steps}</ol>{}\n{}</details>\n",
-        prose(&finding.message),
-        prose(&finding.fix),
+        prose(&capital(&finding.message)),
+        prose(&capital(&finding.fix)),
         choke.unwrap_or_default(),
         factors(&finding.factors),
     )

@@ -8,7 +8,7 @@ use crate::model::{Entity, Graph};
 use crate::observation::{EntityKind, RelationKind};
 
 pub(super) fn factor(name: FactorName, value: f64, because: impl Into<String>) -> Factor {
-    Factor { name, value, because: because.into() }
+    Factor { name, value: (value * 100.0).round() / 100.0, because: because.into() }
 }
 
 /// Who gets what a configuration says: a project's file travels with the repository.
@@ -16,9 +16,9 @@ pub(super) fn reach_of_config(entity: &Entity) -> Factor {
     let (value, because) = match entity.text("scope") {
         Some("project" | "workspace" | "local") => (1.0, "the file lies in a project and travels with it"),
         Some("system" | "enterprise" | "managed") => (1.0, "every user of this machine has it"),
-        Some("user" | "global") => (0.7, "it is in one user's configuration"),
+        Some("user" | "global") => (0.6, "it is in one user's configuration"),
         Some("plugin") => (0.8, "a plugin brings it"),
-        _ => (0.7, "where the configuration applies is not known"),
+        _ => (0.6, "where the configuration applies is not known"),
     };
     factor(FactorName::Reach, value, because)
 }

@@ -56,6 +56,10 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
     let best = [leg(&legs, 0)?, leg(&legs, 1)?, leg(&legs, 2)?];
     let name =
         |placed: &Placed| graph.entity(placed.server.unwrap_or(placed.at)).map(|entity| format!("`{}`", entity.name));
+    let is_builtin = best.iter().all(|placed| placed.server.is_none()) && super::acts_unasked::licence(agent).is_none();
+    if is_builtin && !is_first_of_client(graph, at, agent) {
+        return None;
+    }
     let (input, data, out) = (name(best[0])?, name(best[1])?, name(best[2])?);
     let path = path(graph, at, &best)?;
     let choke = choke(&legs);
@@ -134,4 +138,12 @@ fn factors(graph: &Graph, (at, agent): (u32, &Entity), best: &[&Placed; 3]) -> V
     let control = servers.flat_map(controls_of_server).max_by(|a, b| a.value.total_cmp(&b.value));
     factors.extend(control);
     factors
+}
+
+/// What a client has built in is the same in each of its configurations: it is said once.
+fn is_first_of_client(graph: &Graph, at: u32, agent: &Entity) -> bool {
+    let client = agent.text("client");
+    let mut same =
+        graph.of_kind(EntityKind::Agent).filter(|(_, other)| client.is_some() && other.text("client") == client);
+    same.next().is_none_or(|(first, _)| first == at)
 }

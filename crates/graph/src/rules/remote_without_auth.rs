@@ -39,7 +39,7 @@ fn matched(graph: &Graph, (at, server): (u32, &Entity), (to, endpoint): (u32, &E
     if Url::parse(&endpoint.id.key)?.is_loopback() {
         return None;
     }
-    let reach = factor(FactorName::Reach, 0.7, "whoever can reach the address; a sign-in at run time is not seen here");
+    let reach = factor(FactorName::Reach, 0.5, "whoever can reach the address; a sign-in at run time is not seen here");
     Some(Match {
         subject: server.id.clone(),
         part: endpoint.id.key.clone(),

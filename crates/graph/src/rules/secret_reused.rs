@@ -38,12 +38,11 @@ fn matched(graph: &Graph, at: u32, credential: &Entity) -> Option<Match> {
     if holds.len() < 2 {
         return None;
     }
-    let names: BTreeSet<String> =
-        holds.iter().filter_map(|held| graph.entity(held.from)).map(|holder| format!("`{}`", holder.name)).collect();
+    let names: BTreeSet<String> = holds.iter().filter_map(|held| full_name(graph, held.from)).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let trust = holds.iter().map(|held| input_trust_of_server(graph, held.from));
     let trust = trust.max_by(|a, b| a.value.total_cmp(&b.value))?;
-    let reach = 1.0 - 1.0 / f64::from(u32::try_from(holds.len()).unwrap_or(u32::MAX) + 1);
+    let reach = 1.0 - 1.0 / f64::from(u32::try_from(holds.len()).unwrap_or(u32::MAX));
     let mut path = vec![start(graph, at)?.noted("one value, known by its salted digest")];
     path.extend(holds.iter().filter_map(|held| holder(graph, held)));
     Some(Match {
@@ -52,8 +51,8 @@ fn matched(graph: &Graph, at: u32, credential: &Entity) -> Option<Match> {
         message: format!("one secret is used in {} places: {names}", holds.len()),
         factors: vec![
             factor(FactorName::Reach, reach, format!("{} places hold it", holds.len())),
-            factor(FactorName::Privilege, 0.7, "it opens what each of them needs, to all of them"),
-            factor(FactorName::Sensitivity, 0.8, "a credential"),
+            factor(FactorName::Privilege, 0.5, "it opens what each of them needs, to all of them"),
+            factor(FactorName::Sensitivity, 0.7, "a credential"),
             trust,
         ],
         path,
@@ -75,4 +74,13 @@ fn holder(graph: &Graph, held: &Relation) -> Option<Step> {
         ),
         evidence: held.evidence.clone(),
     })
+}
+
+/// A server with the agent that uses it: two agents often call theirs the same.
+fn full_name(graph: &Graph, at: u32) -> Option<String> {
+    let name = &graph.entity(at)?.name;
+    match graph.sources(at, RelationKind::Uses).next() {
+        Some((_, agent)) => Some(format!("`{name}` of `{}`", agent.name)),
+        None => Some(format!("`{name}`")),
+    }
 }

@@ -42,8 +42,8 @@ fn matched(graph: &Graph, (at, server): (u32, &Entity), (package_at, package): (
         Some(version) => format!("`{}` at `{version}`", package.name),
         None => format!("`{}` without a version", package.name),
     };
-    let reach = factor(FactorName::Reach, 0.7, "whoever can publish the package reaches every start of it");
-    let trust = factor(FactorName::InputTrust, 0.6, "the registry's content changes without anyone here looking");
+    let reach = factor(FactorName::Reach, 0.4, "only who can publish the package, but every start of it");
+    let trust = factor(FactorName::InputTrust, 0.5, "the registry's content changes without anyone here looking");
     let factors = with(with(server_factors(graph, at, server), reach), trust);
     Some(Match {
         subject: server.id.clone(),

@@ -68,7 +68,7 @@ impl Page<'_> {
     fn prose(&self, text: &str) -> String {
         let text = clean(text);
         match self.style.home.as_deref() {
-            Some(home) => text.replace(&format!("{home}/"), "~/"),
+            Some(home) => text.replace(&format!("{home}/"), "~/").replace(&format!("`{home}`"), "`~`"),
             None => text,
         }
     }
@@ -224,7 +224,7 @@ impl Page<'_> {
         let missing = self.report.looked.len() - found;
         let looked = match self.report.looked.len() {
             0 => String::new(),
-            _ => format!("Looked in {} places: {found} are there, {missing} are not.\n", found + missing),
+            _ => format!("Looked in {} places: {found} are there, {missing} are not.", found + missing),
         };
         let verdict = match findings.len() {
             0 => self.paint(Tone::Good, "Nothing worrying was found."),
@@ -234,11 +234,13 @@ impl Page<'_> {
         let graph = &self.report.graph;
         let unasked = graph.of_kind(EntityKind::Server).any(|(at, _)| !behaviour::tools_known(graph, at));
         let next = if unasked {
-            "Tools were not asked for everywhere: `bailiwick scan --live` starts the servers and asks.\n"
+            "Tools were not asked for everywhere: `bailiwick scan --live` starts the servers and asks."
         } else {
             ""
         };
-        format!("{looked}{next}{}\n", self.paint(Tone::Bold, &verdict))
+        let plain = |text: &str| wrap(text, self.style.width, &Lead { columns: 0, text: String::new() }, "");
+        let notes: String = [looked.as_str(), next].into_iter().filter(|note| !note.is_empty()).map(plain).collect();
+        format!("{notes}{}\n", self.paint(Tone::Bold, &verdict))
     }
 }
 
