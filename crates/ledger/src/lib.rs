@@ -6,6 +6,8 @@
 //! JSON that only `policy` understands. The formats are in `spec/record.md` and `spec/ledger.md`.
 
 pub mod canonical;
+#[cfg(test)]
+mod faults;
 mod journal;
 mod lock;
 mod log;

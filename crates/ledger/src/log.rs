@@ -405,7 +405,10 @@ impl State {
 
     /// Writes a frame at the journal's end. INVARIANT: only with the lock held, so frames have no gaps and
     /// entries stand in the order of their indexes.
-    fn write(&mut self, kind: Kind, digest: Hash, frame: &mut [u8], segment_bytes: u64) -> io::Result<Place> {
+    fn write(&mut self, kind: Kind, digest: Hash, frame: &mut Vec<u8>, segment_bytes: u64) -> io::Result<Place> {
+        let body = frame.len() - HEAD;
+        // Padding is written, too: where the segment has grown, there are no zeros yet.
+        frame.resize(journal::frame_size(body), 0);
         let size = frame.len() as u64;
         if self.position > 0 && self.position + size > segment_bytes {
             // Without a spare the segment grows: each sync costs more then, but nobody waits for a new one.
@@ -415,14 +418,14 @@ impl State {
                 self.position = 0;
             }
         }
-        let body = (frame.len() - HEAD) as u32;
+        let body = body as u32;
         Head { kind, size: body, index: self.next, durable: self.durable, digest }.write(frame);
         self.segment.file.write(frame, self.position)?;
         if self.dirty.last().is_none_or(|last| last.number != self.segment.number) {
             self.dirty.push(Arc::clone(&self.segment));
         }
         let place = Place { segment: Arc::clone(&self.segment), offset: self.position + HEAD as u64, size: body };
-        self.position += journal::frame_size(body as usize) as u64;
+        self.position += size;
         Ok(place)
     }
 

@@ -126,6 +126,15 @@ pub enum Record {
 }
 
 impl Record {
+    /// The payload that it refers to.
+    pub fn payload(&self) -> Option<&Payload> {
+        match self {
+            Self::Outcome(outcome) => outcome.payload.as_ref(),
+            Self::Prompt { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+
     /// The members of each kind, so that all others are kept as unknown.
     fn fields(kind: &str) -> &'static [&'static str] {
         match kind {

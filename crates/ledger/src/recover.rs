@@ -1,7 +1,7 @@
 //! Opening: what the last process left, made whole. Ends in the same state and through the same sealing as
 //! normal work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -10,8 +10,10 @@ use crate::journal::{self, HEAD, Kind, Scan};
 use crate::log::{Effect, Live, Options, Place, Recovery, State, retire};
 use crate::payload::Sealed;
 use crate::read::{self, JOURNAL, PAYLOADS, numbered, numbers};
+use crate::record::Record;
 use crate::seal::{Sealer, read_open};
 use crate::storage::Storage;
+use crate::tree::Hash;
 
 /// A segment as it was found.
 struct Old {
@@ -43,13 +45,17 @@ pub(crate) fn recover(
 ) -> Result<(State, Sealer, Recovery), OpenError> {
     let mut old = read_segments(storage.as_ref())?;
     let sealed = sealer.size();
-    let (tail, cut) = contiguous(&old, sealed);
+    let packs = numbers(storage.as_ref(), PAYLOADS)?;
+    let (tail, cut) = contiguous(&old, sealed, &packs);
     refuse_damage(storage.as_ref(), &sealer, &old, cut)?;
     let open = open_intents(storage.as_ref(), sealed, &tail)?;
-    let last = numbers(storage.as_ref(), PAYLOADS)?.last().copied().unwrap_or(0);
+    let last = packs.last().copied().unwrap_or(0);
     let number = old.iter().map(|segment| segment.live.number).max().unwrap_or(0).max(last) + 1;
     let torn: usize = old.iter().map(|segment| segment.scan.bad.len()).sum();
-    let stray = old.iter().flat_map(|segment| &segment.scan.frames).any(|found| found.head.index > cut);
+    let stray = old
+        .iter()
+        .flat_map(|segment| &segment.scan.frames)
+        .any(|found| found.head.kind == Kind::Entry && found.head.index >= cut);
     let recovery = Recovery {
         created: sealer.checkpoint.is_none() && tail.is_empty(),
         entries: cut,
@@ -93,16 +99,30 @@ fn read_segments(storage: &dyn Storage) -> io::Result<Vec<Old>> {
     Ok(old)
 }
 
-/// The whole entries from `sealed` on without a gap, and the index of the first that is missing.
-fn contiguous(old: &[Old], sealed: u64) -> (Vec<(Place, Effect)>, u64) {
+/// The whole entries from `sealed` on without a gap, and the index of the first that is missing. An entry
+/// whose payload did not survive was not acknowledged either: the payload was written before it.
+fn contiguous(old: &[Old], sealed: u64, packs: &[u64]) -> (Vec<(Place, Effect)>, u64) {
+    let kept = payloads(old);
+    let whole = |record: &Record| {
+        record.payload().is_none_or(|payload| {
+            let mut digest = Hash::default();
+            let in_journal = hex::decode_to_slice(&payload.digest, &mut digest).is_ok() && kept.contains_key(&digest);
+            in_journal || packs.contains(&payload.segment)
+        })
+    };
     let (mut tail, mut next) = (Vec::new(), sealed);
     for segment in old {
         for found in &segment.scan.frames {
-            if found.head.kind == Kind::Entry && found.head.index == next {
-                let record = read::parse(next, segment.body(found)).map(|stored| Effect::of(&stored.entry.record));
-                tail.push((segment.place(found), record.unwrap_or(Effect::Neither)));
-                next += 1;
+            if found.head.kind != Kind::Entry || found.head.index != next {
+                continue;
             }
+            let effect = match read::parse(next, segment.body(found)) {
+                Ok(stored) if !whole(&stored.entry.record) => return (tail, next),
+                Ok(stored) => Effect::of(&stored.entry.record),
+                Err(_) => Effect::Neither,
+            };
+            tail.push((segment.place(found), effect));
+            next += 1;
         }
     }
     (tail, next)
@@ -184,7 +204,7 @@ fn carry_on(
     Ok(state)
 }
 
-fn payloads(old: &[Old]) -> std::collections::HashMap<crate::tree::Hash, Place> {
+fn payloads(old: &[Old]) -> HashMap<Hash, Place> {
     let sealed = |segment: &Old, found: &journal::Found| {
         Some((*Sealed::parse(segment.body(found))?.digest, segment.place(found)))
     };

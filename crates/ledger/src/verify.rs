@@ -326,12 +326,16 @@ impl Verifier<'_> {
     }
 
     fn blame_below(&mut self, row: &Row, different: &[usize]) {
-        for place in different.iter().filter(|_| row.level == 0) {
-            let entry = row.index * TILE_WIDTH + *place as u64;
-            let file = tile::bundle(row.index, row.made.len() as u64);
-            let fault = self.report.fault(file, "the entry is not the one that was signed: it was changed");
-            fault.entry = Some(entry);
-        }
+        // Higher up, the level below has been blamed already.
+        let (Some(first), 0) = (different.first(), row.level) else { return };
+        let file = tile::bundle(row.index, row.made.len() as u64);
+        let text = match different.len() {
+            1 => "the entry is not the one that was signed: it was changed".to_owned(),
+            count => {
+                format!("this and {} more entries here are not those that were signed: they were changed", count - 1)
+            }
+        };
+        self.report.fault(file, text).entry = Some(row.index * TILE_WIDTH + *first as u64);
     }
 
     /// The journal: entries behind the checkpoint, and the payloads that are still there.
@@ -385,7 +389,7 @@ impl Verifier<'_> {
 /// The subjects' keys by id.
 fn subject_keys(storage: &dyn Storage, report: &mut Report) -> io::Result<HashMap<[u8; 16], SubjectKey>> {
     let mut keys = HashMap::new();
-    for name in storage.list(SUBJECTS)?.iter().filter(|name| !name.ends_with(ERASING)) {
+    for name in storage.list(SUBJECTS)?.iter().filter(|name| !name.ends_with(ERASING) && !name.ends_with(".new")) {
         let path = format!("{SUBJECTS}/{name}");
         let bytes = storage.read(&path)?.map(Zeroizing::new).unwrap_or_default();
         match SubjectKey::parse(&bytes) {

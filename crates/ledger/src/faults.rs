@@ -1,0 +1,411 @@
+//! Every write × {failed, failed but persisted, torn, crash with unsynced writes reordered} → open again →
+//! verify everything: nothing acknowledged is lost, nothing unacknowledged was claimed.
+//!
+//! The simulated disk keeps two states: what processes see, and what surely survives. A crash leaves the
+//! surviving state plus any 64-byte pieces of the writes that nobody synced.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::log::{Ledger, Options};
+use crate::note::SigningKey;
+use crate::read::Reader;
+use crate::record::{Intent, Outcome, Payload, Record, Status};
+use crate::storage::{Segment, Storage};
+use crate::verify::{self, verify_storage};
+
+/// What happens to one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It has no effect, and says so.
+    Failed,
+    /// It has its effect, and says that it failed.
+    FailedButPersisted,
+    /// It has half of its effect, and says that it failed.
+    Torn,
+    /// The machine stops: this and every later write fails.
+    Crash,
+}
+
+/// Which unsynced writes survive a crash.
+#[derive(Clone, Copy, Debug)]
+enum Unsynced {
+    None,
+    All,
+    /// Some pieces, by this seed.
+    Some(u64),
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+#[derive(Debug, Default)]
+struct Inner {
+    seen: Files,
+    survives: Files,
+    /// Removed files, which whoever has them open still reads.
+    unlinked: Files,
+    /// Writes to segments since their last sync, in order.
+    unsynced: Vec<(String, u64, Vec<u8>)>,
+    writes: usize,
+    /// What was done, to be printed when a check fails.
+    trace: Vec<String>,
+    fault: Option<(usize, Fault)>,
+    crashed: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Sim(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct SimSegment {
+    sim: Sim,
+    path: String,
+}
+
+fn broken() -> io::Error {
+    io::Error::other("broken on purpose")
+}
+
+fn write_at(file: &mut Vec<u8>, bytes: &[u8], offset: u64) {
+    let (start, end) = (offset as usize, offset as usize + bytes.len());
+    file.resize(file.len().max(end), 0);
+    file[start..end].copy_from_slice(bytes);
+}
+
+impl Inner {
+    /// How much of the next write happens: all, half or nothing; and whether it then says so.
+    fn next(&mut self, what: &str) -> (usize, io::Result<()>) {
+        self.writes += 1;
+        self.trace.push(format!("{} {what}", self.writes));
+        if self.crashed {
+            return (0, Err(broken()));
+        }
+        match self.fault.filter(|(at, _)| *at + 1 == self.writes).map(|(_, fault)| fault) {
+            None => (2, Ok(())),
+            Some(Fault::Failed) => (0, Err(broken())),
+            Some(Fault::FailedButPersisted) => (2, Err(broken())),
+            Some(Fault::Torn) => (1, Err(broken())),
+            Some(Fault::Crash) => {
+                self.crashed = true;
+                (0, Err(broken()))
+            }
+        }
+    }
+
+    fn set(&mut self, path: &str, bytes: &[u8]) {
+        self.unsynced.retain(|(other, ..)| other != path);
+        self.seen.insert(path.to_owned(), bytes.to_vec());
+        self.survives.insert(path.to_owned(), bytes.to_vec());
+    }
+}
+
+impl Sim {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    fn with_fault(files: Files, fault: Option<(usize, Fault)>) -> Self {
+        Self(Arc::new(Mutex::new(Inner { seen: files.clone(), survives: files, fault, ..Inner::default() })))
+    }
+
+    fn writes(&self) -> usize {
+        self.inner().writes
+    }
+
+    /// What the next process finds after the machine stopped.
+    fn after_crash(&self, unsynced: Unsynced) -> Files {
+        let inner = self.inner();
+        let mut files = inner.survives.clone();
+        let mut random = match unsynced {
+            Unsynced::Some(seed) => seed,
+            _ => 0,
+        };
+        for (path, offset, bytes) in &inner.unsynced {
+            let Some(file) = files.get_mut(path) else { continue };
+            for (piece, chunk) in bytes.chunks(64).enumerate() {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let survives = match unsynced {
+                    Unsynced::None => false,
+                    Unsynced::All => true,
+                    Unsynced::Some(_) => random >> 62 != 0,
+                };
+                if survives {
+                    write_at(file, chunk, offset + piece as u64 * 64);
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Storage for Sim {
+    fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.inner().seen.get(path).cloned())
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<String>> {
+        let inner = self.inner();
+        let names = inner.seen.keys().filter_map(|path| path.strip_prefix(folder)?.strip_prefix('/'));
+        Ok(names.filter(|name| !name.contains('/')).map(str::to_owned).collect())
+    }
+
+    fn put(&self, files: &[(String, Vec<u8>)]) -> io::Result<()> {
+        let mut inner = self.inner();
+        for (path, bytes) in files {
+            let (share, result) = inner.next(&format!("put {path}"));
+            if share > 0 {
+                inner.set(path, &bytes[..bytes.len() * share / 2]);
+            }
+            result?;
+        }
+        Ok(())
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut inner = self.inner();
+        let (share, result) = inner.next(&format!("replace {path}"));
+        if share == 1 {
+            inner.set(&format!("{path}.new"), &bytes[..bytes.len() / 2]);
+        }
+        if share == 2 {
+            inner.set(path, bytes);
+        }
+        result
+    }
+
+    fn remove(&self, paths: &[String]) -> io::Result<()> {
+        let mut inner = self.inner();
+        let (share, result) = inner.next(&format!("remove {paths:?}"));
+        for path in &paths[..paths.len() * share / 2] {
+            if let Some(file) = inner.seen.remove(path) {
+                inner.unlinked.insert(path.clone(), file);
+            }
+            inner.survives.remove(path);
+        }
+        result
+    }
+
+    fn segment(&self, path: &str) -> io::Result<Arc<dyn Segment>> {
+        Ok(Arc::new(SimSegment { sim: self.clone(), path: path.to_owned() }))
+    }
+
+    fn allocate(&self, path: &str, size_bytes: u64) -> io::Result<Arc<dyn Segment>> {
+        let mut inner = self.inner();
+        let (share, result) = inner.next(&format!("allocate {path}"));
+        if share > 0 {
+            inner.set(path, &vec![0; size_bytes as usize * share / 2]);
+        }
+        drop(inner);
+        result?;
+        self.segment(path)
+    }
+}
+
+impl Segment for SimSegment {
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut inner = self.sim.inner();
+        let kind = String::from_utf8_lossy(&bytes[..4]);
+        let what =
+            format!("{kind} {} at {offset} of {}", u64::from_le_bytes(bytes[8..16].try_into().unwrap()), self.path);
+        let (share, result) = inner.next(&what);
+        let bytes = &bytes[..bytes.len() * share / 2];
+        if let Some(file) = inner.seen.get_mut(&self.path) {
+            write_at(file, bytes, offset);
+            inner.unsynced.push((self.path.clone(), offset, bytes.to_vec()));
+        }
+        result
+    }
+
+    fn read(&self, offset: u64, size_bytes: usize) -> io::Result<Vec<u8>> {
+        let inner = self.sim.inner();
+        let file = inner.seen.get(&self.path).or_else(|| inner.unlinked.get(&self.path));
+        let bytes = file.and_then(|file| file.get(offset as usize..offset as usize + size_bytes));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.sim.inner();
+        let (share, result) = inner.next(&format!("sync {}", self.path));
+        // Torn: the later half of the writes reached the disk, the earlier did not.
+        let all: Vec<_> = inner.unsynced.extract_if(.., |(path, ..)| *path == self.path).collect();
+        let (lost, kept) = all.split_at(all.len() * (2 - share) / 2);
+        for (path, offset, bytes) in kept {
+            if let Some(file) = inner.survives.get_mut(path) {
+                write_at(file, bytes, *offset);
+            }
+        }
+        inner.unsynced.extend(lost.iter().cloned());
+        result
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().unwrap()
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(&[5; 32]).unwrap()
+}
+
+fn open(sim: &Sim) -> Result<Ledger, crate::OpenError> {
+    let options = Options { segment_bytes: 4096, ..Options::new(now()) };
+    Ledger::with_storage(Arc::new(sim.clone()), key(), options, None).map(|(ledger, _)| ledger)
+}
+
+/// What a workload was promised.
+#[derive(Default)]
+struct Promised {
+    entries: Vec<(u64, Record)>,
+    payloads: Vec<(Payload, Vec<u8>)>,
+}
+
+fn intent(sequence: u64) -> Record {
+    Record::Intent(Intent {
+        action: json!({"tool": {"server": "s"}, "arguments": "x".repeat(300)}),
+        decision: json!({"effect": {"effect": "permit"}}),
+        snapshot: "s1".to_owned(),
+        now: now(),
+        session: "session".to_owned(),
+        sequence,
+        uses: None,
+    })
+}
+
+/// Calls as the gateway makes them, until something fails.
+fn work(ledger: &Ledger, from: u64, promised: &mut Promised) -> Result<(), Box<dyn std::error::Error>> {
+    for sequence in from..from + 9 {
+        let record = intent(sequence);
+        let receipt = ledger.append(record.clone(), now())?.wait()?;
+        promised.entries.push((receipt.index(), record));
+        let bytes = format!("result {sequence}").into_bytes();
+        let payload = ledger.put_payload("alice", &bytes)?;
+        let outcome = Outcome {
+            intent: receipt.index(),
+            status: Status::Ok,
+            payload: Some(payload.clone()),
+            labels: json!(null),
+            duration_us: 1,
+            size_bytes: bytes.len() as u64,
+        };
+        let append = ledger.append(Record::Outcome(outcome.clone()), now())?;
+        if sequence % 2 == 0 {
+            let receipt = append.wait()?;
+            promised.entries.push((receipt.index(), Record::Outcome(outcome)));
+            promised.payloads.push((payload, bytes));
+        }
+        if sequence % 4 == 0 {
+            ledger.seal()?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens what is left, and checks all that was promised and everything else.
+fn check(files: Files, promised: &Promised, case: &str) -> Files {
+    let sim = Sim::with_fault(files, None);
+    let ledger = open(&sim).unwrap_or_else(|error| panic!("{case}: {error}"));
+    for (index, record) in &promised.entries {
+        let found = ledger.read(*index).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(found.entry.record, *record, "{case}: entry {index}");
+    }
+    for (payload, bytes) in &promised.payloads {
+        let found = ledger.payload(payload).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(found.as_ref(), Some(bytes), "{case}");
+    }
+    assert!(ledger.open_intents().is_empty(), "{case}");
+    drop(ledger);
+    let report =
+        verify_storage(Arc::new(sim.clone()), &key().verifying_key(), &verify::Options::default(), false).unwrap();
+    let wrong: Vec<String> = report.faults.iter().map(ToString::to_string).filter(|text| !harmless(text)).collect();
+    assert_eq!(wrong, Vec::<String>::new(), "{case}");
+    assert_eq!(Reader::with_storage(Arc::new(sim.clone())).unwrap().len(), report.sealed, "{case}: closing seals");
+    sim.after_crash(Unsynced::None)
+}
+
+/// Tiles of a seal that never got its checkpoint stay until a later one covers or replaces them; and the
+/// promise about payloads is only for those whose entry was durable.
+fn harmless(fault: &str) -> bool {
+    fault.contains("nothing that was signed covers this file")
+}
+
+fn run(files: Files, fault: Option<(usize, Fault)>) -> (Sim, Promised) {
+    let sim = Sim::with_fault(files, fault);
+    let mut promised = Promised::default();
+    if let Ok(ledger) = open(&sim) {
+        _ = work(&ledger, 1, &mut promised);
+    }
+    (sim, promised)
+}
+
+#[test]
+fn without_a_fault() {
+    let (sim, promised) = run(Files::new(), None);
+    assert_eq!(promised.entries.len(), 13);
+    check(sim.after_crash(Unsynced::None), &promised, "no fault");
+    assert!(sim.writes() > 60, "{} writes", sim.writes());
+}
+
+fn every_write(before: &Files, fault: Fault) {
+    let writes = run(before.clone(), None).0.writes() + 5;
+    for write in 0..writes {
+        let (sim, promised) = run(before.clone(), Some((write, fault)));
+        for unsynced in
+            [Unsynced::None, Unsynced::All, Unsynced::Some(write as u64), Unsynced::Some(7_777 + write as u64)]
+        {
+            let trace = sim.inner().trace.join("\n");
+            let case = format!("{fault:?} at write {write} of {writes}, {unsynced:?} of the unsynced\n{trace}\n");
+            check(sim.after_crash(unsynced), &promised, &case);
+        }
+    }
+}
+
+/// A log that has something of everything already, and ended in a crash with a torn tail.
+fn crashed_log() -> Files {
+    let (sim, _) = run(Files::new(), None);
+    let (sim, _) = run(sim.after_crash(Unsynced::None), Some((40, Fault::Crash)));
+    sim.after_crash(Unsynced::Some(3))
+}
+
+#[test]
+fn every_write_failed() {
+    every_write(&Files::new(), Fault::Failed);
+    every_write(&crashed_log(), Fault::Failed);
+}
+
+#[test]
+fn every_write_failed_but_persisted() {
+    every_write(&Files::new(), Fault::FailedButPersisted);
+    every_write(&crashed_log(), Fault::FailedButPersisted);
+}
+
+#[test]
+fn every_write_torn() {
+    every_write(&Files::new(), Fault::Torn);
+    every_write(&crashed_log(), Fault::Torn);
+}
+
+#[test]
+fn a_crash_at_every_write() {
+    every_write(&Files::new(), Fault::Crash);
+    every_write(&crashed_log(), Fault::Crash);
+}
+
+#[test]
+fn a_bit_lost_from_what_was_durable_is_no_torn_tail() {
+    let sim = Sim::default();
+    let ledger = open(&sim).unwrap();
+    let first = ledger.append(intent(1), now()).unwrap().wait().unwrap();
+    ledger.append(intent(2), now()).unwrap().wait().unwrap();
+    let mut files = sim.after_crash(Unsynced::All);
+    drop(ledger);
+    assert_eq!(first.index(), 1);
+    let segment = files.get_mut("journal/00000001").unwrap();
+    let place = segment.windows(8).position(|bytes| bytes == b"xxxxxxxx").unwrap();
+    segment[place] ^= 1;
+    let refused = open(&Sim::with_fault(files, None)).unwrap_err();
+    assert!(matches!(refused, crate::OpenError::Damaged(_)), "{refused}");
+}
