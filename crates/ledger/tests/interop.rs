@@ -1,0 +1,139 @@
+//! Our logs verify with implementations that are not ours, and theirs with ours.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use common::*;
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use ct_merkle::{InclusionProof, RootHash};
+use ledger::note::SignedCheckpoint;
+use ledger::tree::{leaf_hash, verify_consistency, verify_inclusion};
+use ledger::{Reader, SigningKey};
+use sha2::Sha256;
+use signed_note::{Note, StandardSigner, StandardVerifier, VerifierList};
+use tlog_tiles::{Tile, TileHashReader, TileReader};
+
+fn log_of(calls: u64) -> (tempfile::TempDir, Reader) {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    for sequence in 1..=calls {
+        call(&ledger, sequence);
+    }
+    drop(ledger);
+    let reader = Reader::open(dir.path()).unwrap();
+    (dir, reader)
+}
+
+/// Reads our directory as a `tlog_tiles` client would; its paths name the tile height, C2SP's do not.
+struct Directory(PathBuf);
+
+impl TileReader for Directory {
+    fn height(&self) -> u8 {
+        8
+    }
+
+    fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+        let path = |tile: &Tile| self.0.join(tile.path().replace("tile/8/", "tile/"));
+        Ok(tiles.iter().map(|tile| fs::read(path(tile)).unwrap_or_else(|_| panic!("{}", tile.path()))).collect())
+    }
+
+    fn save_tiles(&self, _: &[Tile], _: &[Vec<u8>]) {}
+}
+
+#[test]
+fn signed_note_and_tlog_tiles_verify_our_log() {
+    let (dir, reader) = log_of(400);
+    let verifier = StandardVerifier::new(&key().verifying_key().to_string()).unwrap();
+    let note = Note::from_bytes(&fs::read(dir.path().join("checkpoint")).unwrap()).unwrap();
+    let (verified, _) = note.verify(&VerifierList::new(vec![Box::new(verifier)])).unwrap();
+    assert_eq!(verified.len(), 1);
+    let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap();
+    assert_eq!(checkpoint.size(), 801);
+
+    let directory = Directory(dir.path().to_owned());
+    let hashes = TileHashReader::new(checkpoint.size(), *checkpoint.hash(), &directory);
+    for index in [0, 1, 255, 256, 511, 512, 799, 800] {
+        let theirs = tlog_tiles::prove_record(checkpoint.size(), index, &hashes).unwrap();
+        let ours = reader.prove(index).unwrap();
+        assert_eq!(theirs.iter().map(|hash| hash.0).collect::<Vec<_>>(), ours.hashes, "entry {index}");
+        let leaf = tlog_tiles::record_hash(&ours.entry);
+        tlog_tiles::check_record(&theirs, checkpoint.size(), *checkpoint.hash(), index, leaf).unwrap();
+    }
+    for old in [1, 2, 255, 256, 257, 600, 800] {
+        let theirs = tlog_tiles::prove_tree(checkpoint.size(), old, &hashes).unwrap();
+        let ours = reader.prove_consistency(old).unwrap();
+        assert_eq!(theirs.iter().map(|hash| hash.0).collect::<Vec<_>>(), ours, "from {old}");
+        let root = tlog_tiles::tree_hash(old, &hashes).unwrap();
+        assert!(verify_consistency((old, &root.0), (checkpoint.size(), &checkpoint.hash().0), &ours));
+    }
+}
+
+#[test]
+fn we_verify_their_notes() {
+    let key = SigningKey::from_seed(&[11; 32]).unwrap();
+    let public = key.verifying_key().to_string();
+    let id = public.split('+').nth(1).unwrap();
+    let seed = BASE64.encode([&[1], key.seed()].concat());
+    let signer = StandardSigner::new(&format!("PRIVATE+KEY+{}+{id}+{seed}", key.name())).unwrap();
+    let text = format!("{}\n7\n{}\n", key.name(), BASE64.encode([9; 32]));
+    let mut note = Note::new(text.as_bytes(), &[]).unwrap();
+    note.add_sigs(&[&signer]).unwrap();
+    let signed = SignedCheckpoint::open(&note.to_bytes(), &key.verifying_key()).unwrap();
+    assert_eq!(signed.checkpoint.size, 7);
+}
+
+#[test]
+fn ct_merkle_and_we_verify_each_other() {
+    let (_dir, reader) = log_of(150);
+    let mut tree = MemoryBackedTree::<Sha256, Vec<u8>>::new();
+    let entries: Vec<Vec<u8>> = reader.raw(0..u64::MAX).map(|item| item.unwrap().1).collect();
+    entries.iter().for_each(|entry| tree.push(entry.clone()));
+    let checkpoint = reader.checkpoint().unwrap().checkpoint.clone();
+    assert_eq!(tree.root().as_bytes().as_slice(), checkpoint.root);
+    let root = RootHash::<Sha256>::new(checkpoint.root.into(), checkpoint.size);
+    for (index, entry) in entries.iter().enumerate() {
+        let theirs = tree.prove_inclusion(index);
+        let (hashes, _) = theirs.as_bytes().as_chunks::<32>();
+        assert!(verify_inclusion(&leaf_hash(entry), index as u64, checkpoint.size, hashes, &checkpoint.root));
+        let ours = reader.prove(index as u64).unwrap().hashes.concat();
+        root.verify_inclusion(entry, index as u64, &InclusionProof::try_from_bytes(ours).unwrap()).unwrap();
+    }
+}
+
+fn python(proof: &Path, key: &str) -> (bool, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/verify.py");
+    let output = Command::new("python3").arg(script).arg(proof).arg(key).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn the_verifier_in_python_knows_only_the_specification() {
+    let (dir, reader) = log_of(140);
+    let path = dir.path().join("entry.proof");
+    let public = key().verifying_key().to_string();
+    for index in [0, 137, 280] {
+        let proof = reader.prove(index).unwrap();
+        fs::write(&path, proof.to_string()).unwrap();
+        let (valid, text) = python(&path, &public);
+        assert!(valid, "{text}");
+        assert!(text.contains(&format!("entry {index}")), "{text}");
+        for bent in [
+            proof.to_string().replace(&format!("index {index}"), &format!("index {}", index + 1)),
+            proof.to_string().replace("extra eyJ", "extra eyA"),
+            proof.to_string().replacen("\n281\n", "\n282\n", 1),
+        ] {
+            fs::write(&path, &bent).unwrap();
+            assert!(!python(&path, &public).0, "{bent}");
+        }
+    }
+    let proof = reader.prove(5).unwrap();
+    fs::write(&path, proof.to_string()).unwrap();
+    let other = SigningKey::from_seed(&[4; 32]).unwrap().verifying_key().to_string();
+    assert!(!python(&path, &other).0);
+}
