@@ -13,6 +13,8 @@ pub mod config;
 pub mod document;
 pub mod file;
 pub mod hook;
+pub mod live;
+pub mod mandate;
 pub mod observe;
 pub mod owner;
 pub mod package;

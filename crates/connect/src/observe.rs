@@ -10,6 +10,7 @@ use crate::clients::Machine;
 use crate::config::Config;
 use crate::document::Node;
 use crate::hook::Hook;
+use crate::mandate::Mandate;
 use crate::owner::Owner;
 use crate::package::{self, Program};
 use crate::secret::{self, Found, Salt};
@@ -85,6 +86,27 @@ impl<'a> Observer<'a> {
         let name = owner.key.strip_prefix("user:").unwrap_or(&owner.key).to_owned();
         self.entity(&person, &name, Props::new(), evidence.clone());
         self.relation(&person, RelationKind::Owns, &agent, props([("how", json!(owner.how))]), evidence);
+    }
+
+    /// The mandate that governs the agent.
+    pub fn mandate(&mut self, config: &Config, path: &Path, mandate: &Mandate) {
+        let id = EntityId::new(EntityKind::Mandate, path.display().to_string());
+        let agent = EntityId::new(EntityKind::Agent, config.agent_key());
+        let at = |line| Evidence {
+            source: path.display().to_string(),
+            line: Some(line),
+            connector: CONNECTOR.to_owned(),
+            basis: Basis::Collected,
+        };
+        let fields = match serde_json::to_value(mandate) {
+            Ok(Value::Object(fields)) => fields.into_iter().collect(),
+            _ => Props::new(),
+        };
+        self.entity(&id, &mandate.purpose, fields, at(1));
+        self.relation(&id, RelationKind::Governs, &agent, Props::new(), at(1));
+        let person = EntityId::new(EntityKind::Person, mandate.owner.clone());
+        self.entity(&person, &mandate.owner, Props::new(), at(mandate.owner_line));
+        self.relation(&person, RelationKind::Owns, &agent, props([("how", json!("mandate"))]), at(mandate.owner_line));
     }
 
     fn hook(&mut self, agent: &EntityId, hook: &Hook) {

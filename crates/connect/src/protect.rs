@@ -31,6 +31,9 @@ use edit::Undone;
 /// The header that tells the gateway which agent calls.
 pub const KEY_HEADER: &str = "x-bailiwick-key";
 
+/// The loopback port of the fronted servers, unless another is asked for.
+pub const PORT: u16 = 7682;
+
 /// Claude Code's events that go through the gateway.
 pub const HOOK_EVENTS: &[&str] = &["PreToolUse", "PostToolUse", "UserPromptSubmit"];
 /// How long Claude Code waits for a hook, in seconds; an ask may take a person some minutes.
@@ -144,6 +147,15 @@ pub fn is_shim(command: &str, args: &[String]) -> bool {
 fn shim_length(args: &[String]) -> Option<usize> {
     let dashes = args.iter().position(|arg| arg == "--")?;
     args.iter().take(dashes).any(|arg| arg == "mcp").then_some(dashes + 1)
+}
+
+/// The command behind a shim, or the command itself.
+pub fn original(command: &str, args: &[String]) -> (String, Vec<String>) {
+    let behind = shim_length(args).filter(|_| package::base_name(command) == "bailiwick").and_then(|at| args.get(at..));
+    match behind.and_then(<[String]>::split_first) {
+        Some((program, rest)) => (program.clone(), rest.to_vec()),
+        None => (command.to_owned(), args.to_vec()),
+    }
 }
 
 /// Whether a remote server already goes through the gateway.

@@ -8,10 +8,11 @@ use ignore::WalkBuilder;
 
 use crate::clients::{Candidate, Machine};
 use crate::config::{self, Config, Unread};
+use crate::document::Format;
 use crate::observe::Observer;
 use crate::secret::Salt;
 use crate::server::{Launch, Server};
-use crate::{document::Format, owner};
+use crate::{file, mandate, owner};
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -92,6 +93,10 @@ fn add(options: &ScanOptions, config: Config, scan: &mut Scan) {
     }
     let mut observer = Observer::new(&options.salt, &options.machine, &config.path);
     observer.config(&config);
+    let mandate = mandate::beside(&config.path, &options.machine.home).and_then(|path| read_mandate(&path, scan));
+    if let Some((path, mandate)) = mandate.filter(|(_, mandate)| mandate.governs(config.client)) {
+        observer.mandate(&config, &path, &mandate);
+    }
     for owner in owner::of(&config.path, config.scope, &options.machine.root) {
         observer.owner(&config, &owner);
     }
@@ -104,6 +109,25 @@ fn add(options: &ScanOptions, config: Config, scan: &mut Scan) {
         config: path.clone(),
         server,
     }));
+}
+
+fn read_mandate(path: &Path, scan: &mut Scan) -> Option<(PathBuf, mandate::Mandate)> {
+    let source = path.display().to_string();
+    let unread = |line, reason| Unread { source: source.clone(), line, reason };
+    let faults = match file::read(path) {
+        Err(error) => vec![unread(None, error.to_string())],
+        Ok(text) => match mandate::parse(&text) {
+            Ok(mandate) => return Some((path.to_owned(), mandate)),
+            Err(faults) => faults.into_iter().map(|fault| unread(Some(fault.line), fault.reason)).collect(),
+        },
+    };
+    // A mandate governs several configurations; its faults are told once.
+    for fault in faults {
+        if !scan.unread.contains(&fault) {
+            scan.unread.push(fault);
+        }
+    }
+    None
 }
 
 /// The configurations that the table of clients names, each file once even if two rows or two links

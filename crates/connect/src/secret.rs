@@ -32,6 +32,13 @@ impl std::fmt::Debug for Salt {
     }
 }
 
+/// Thirty-two random bytes, for salts and keys.
+pub fn random() -> Result<[u8; 32], aws_lc_rs::error::Unspecified> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// A secret within a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {

@@ -1,13 +1,308 @@
-//! `bailiwick protect`.
+//! `bailiwick protect`, and what it shares with `unprotect`: how a plan is shown, done and recorded.
 
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use anyhow::Context as _;
+use connect::protect::{self, FilePlan, Gateway, Options, Outcome, Plan, Status, Store, Upstreams, digest};
+use connect::{Machine, Os, secret};
+use ledger::Record;
+use serde_json::{Value, json};
+use similar::{ChangeTag, TextDiff};
 
 use crate::home::Home;
 
 /// Put the gateway between agent clients and their tools.
+///
+/// Rewrites the configurations found on this machine and in this folder so that every MCP server goes
+/// through the gateway, and gives Claude Code the hooks that its built-in tools need. The original bytes
+/// are kept: `bailiwick unprotect` puts them back. Safe to run again.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(
+    after_help = "Exit codes: 0 everything found is protected, 1 something was left as it is, 2 it could not run.
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`protect` is not built yet")
+Examples:
+  bailiwick protect --dry-run        show what would change
+  bailiwick protect                  protect every client found
+  bailiwick protect claude-code cursor"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The loopback port on which the gateway fronts remote servers.
+    #[arg(long, default_value_t = protect::PORT, value_name = "PORT")]
+    port: u16,
+}
+
+/// Flags of `protect` and `unprotect`.
+#[derive(clap::Args)]
+pub(crate) struct Common {
+    /// Only these clients; all that are found if none is named.
+    #[arg(value_name = "CLIENT", value_parser = clap::builder::PossibleValuesParser::new(connect::clients::CLIENTS.iter().map(|client| client.id)))]
+    pub(super) clients: Vec<String>,
+    /// Show the changes and make none.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) format: Format,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let store = Store::new(home.originals());
+    let upstreams_file = home.gateway().join("upstreams.toml");
+    let _lock = if args.common.dry_run {
+        None
+    } else {
+        home.create()?;
+        Some(store.lock().context("cannot lock the originals")?)
+    };
+    let upstreams =
+        Upstreams::read(&upstreams_file).map_err(|error| anyhow::anyhow!("`{}`: {error}", upstreams_file.display()))?;
+    let machine = machine()?;
+    let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
+    let plan = protect::plan(&options, &gateway(args, home)?, upstreams).context("cannot read the originals")?;
+    if !args.common.dry_run {
+        // Before the configurations: a client that starts in between must find its server.
+        protect::write(&upstreams_file, plan.upstreams.text().as_bytes(), Some(0o600))
+            .with_context(|| format!("cannot write `{}`", upstreams_file.display()))?;
+    }
+    finish(&plan, &store, home, ("protect", &args.common))
+}
+
+/// Shows a plan, does it unless it is a dry run, and says how it went.
+pub(super) fn finish(
+    plan: &Plan,
+    store: &Store,
+    home: &Home,
+    (verb, common): (&'static str, &Common),
+) -> anyhow::Result<ExitCode> {
+    let mut failures = Vec::new();
+    let mut done = Vec::new();
+    for file in &plan.files {
+        if common.format == Format::Text {
+            show(file, common.dry_run);
+        }
+        if !common.dry_run {
+            match protect::apply(file, store) {
+                Ok(()) if file.changes() => done.push(file),
+                Ok(()) => {}
+                Err(error) => failures.push(error.to_string()),
+            }
+        }
+    }
+    let unrecorded = record(home, verb, &done);
+    if common.format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&report(plan, &failures, common.dry_run))?);
+    } else {
+        summary(plan, verb, common.dry_run);
+    }
+    failures.iter().for_each(|failure| eprintln!("bailiwick: {failure}"));
+    if let Some(why) = unrecorded {
+        eprintln!("bailiwick: the change is not in the ledger: {why}");
+    }
+    if !failures.is_empty() {
+        return Ok(ExitCode::from(2));
+    }
+    let is_left = |outcome: &Outcome| outcome.status == Status::Left && !is_fine(outcome);
+    let left = plan.files.iter().flat_map(|file| &file.outcomes).any(is_left) || !plan.unread.is_empty();
+    Ok(ExitCode::from(u8::from(left)))
+}
+
+/// Left as it is because nothing needs doing.
+fn is_fine(outcome: &Outcome) -> bool {
+    outcome
+        .because
+        .as_deref()
+        .is_some_and(|because| because.contains("already") || because.contains("part of the client"))
+}
+
+fn show(file: &FilePlan, is_dry: bool) {
+    let style = Style::of_stdout();
+    let client = connect::clients::client(&file.client).map_or(file.client.as_str(), |client| client.name);
+    println!("{}{client}{}  {}", style.bold, style.off, file.path.display());
+    if is_dry && file.changes() {
+        diff(file, &style);
+    }
+    for outcome in &file.outcomes {
+        let (mark, colour) = match outcome.status {
+            Status::Protected | Status::Restored => ("✓", style.green),
+            Status::Left if is_fine(outcome) => ("·", ""),
+            Status::Left => ("!", style.yellow),
+        };
+        let word = match (outcome.status, is_dry, file.changes()) {
+            (Status::Left, _, _) => "left as it is",
+            (_, _, false) => "nothing to do",
+            (Status::Protected, true, _) => "would be protected",
+            (Status::Protected, false, _) => "protected",
+            (Status::Restored, true, _) => "would be restored",
+            (Status::Restored, false, _) => "restored",
+        };
+        let name = if outcome.name.is_empty() { String::new() } else { format!("{}: ", outcome.name) };
+        let because = outcome.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
+        println!("  {colour}{mark}{} {name}{word}{because}", style.off);
+    }
+}
+
+/// The change as a unified diff, secrets masked.
+fn diff(file: &FilePlan, style: &Style) {
+    let (before, after) = file.masked();
+    let diff = TextDiff::from_lines(&before, &after);
+    for hunk in diff.unified_diff().context_radius(2).iter_hunks() {
+        println!("  {}{}{}", style.cyan, hunk.header(), style.off);
+        for change in hunk.iter_changes() {
+            let (sign, colour) = match change.tag() {
+                ChangeTag::Delete => ('-', style.red),
+                ChangeTag::Insert => ('+', style.green),
+                ChangeTag::Equal => (' ', ""),
+            };
+            println!("  {colour}{sign}{}{}", change.value().trim_end_matches(['\r', '\n']), style.off);
+        }
+    }
+}
+
+/// Colours, or nothing where they would be noise.
+struct Style {
+    bold: &'static str,
+    red: &'static str,
+    green: &'static str,
+    yellow: &'static str,
+    cyan: &'static str,
+    off: &'static str,
+}
+
+impl Style {
+    fn of_stdout() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if plain || !std::io::stdout().is_terminal() {
+            return Self { bold: "", red: "", green: "", yellow: "", cyan: "", off: "" };
+        }
+        Self {
+            bold: "\x1b[1m",
+            red: "\x1b[31m",
+            green: "\x1b[32m",
+            yellow: "\x1b[33m",
+            cyan: "\x1b[36m",
+            off: "\x1b[0m",
+        }
+    }
+}
+
+fn summary(plan: &Plan, verb: &str, is_dry: bool) {
+    for unread in &plan.unread {
+        println!("could not be read: {}: {}", unread.source, unread.reason);
+    }
+    let changed = plan.files.iter().filter(|file| file.changes()).count();
+    let files = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
+    match (verb, is_dry, changed) {
+        ("protect", _, 0) if plan.files.is_empty() => {
+            println!("No client configuration was found. `bailiwick scan` says where it looks.")
+        }
+        ("unprotect", _, 0) if plan.files.is_empty() => println!("Nothing is protected."),
+        (_, _, 0) => println!("Nothing to change."),
+        (_, true, _) => println!("{files} would change. Nothing was written."),
+        ("protect", false, _) => {
+            println!("{files} rewritten. Restart the clients; `bailiwick unprotect` puts the original bytes back.")
+        }
+        _ => println!("{files} restored. Restart the clients."),
+    }
+}
+
+fn report(plan: &Plan, failures: &[String], is_dry: bool) -> Value {
+    let file = |file: &FilePlan| {
+        json!({
+            "client": file.client,
+            "scope": file.scope,
+            "path": file.path,
+            "changes": file.changes(),
+            "before": file.before.as_deref().map(digest),
+            "after": file.after.as_deref().map(digest),
+            "outcomes": file.outcomes,
+        })
+    };
+    let unread =
+        |unread: &connect::Unread| json!({ "source": unread.source, "line": unread.line, "reason": unread.reason });
+    json!({
+        "dry_run": is_dry,
+        "files": plan.files.iter().map(file).collect::<Vec<_>>(),
+        "unread": plan.unread.iter().map(unread).collect::<Vec<_>>(),
+        "failures": failures,
+    })
+}
+
+/// Appends what was changed to the ledger; says why not, if it cannot.
+fn record(home: &Home, verb: &str, done: &[&FilePlan]) -> Option<String> {
+    if done.is_empty() {
+        return None;
+    }
+    let append = || -> anyhow::Result<()> {
+        let seed = home.secret("ledger.ed25519", || Ok(ledger::SigningKey::generate()?.seed().to_vec()))?;
+        let key = ledger::SigningKey::from_seed(&seed)?;
+        let (ledger, _) = ledger::Ledger::open(&home.ledger(), key, ledger::Options::default())?;
+        for file in done {
+            let of = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "none".to_owned(), digest);
+            let record = Record::Configuration {
+                path: file.path.display().to_string(),
+                change: verb.to_owned(),
+                before: of(&file.before),
+                after: of(&file.after),
+            };
+            ledger.append(record, jiff::Timestamp::now())?.wait()?;
+        }
+        Ok(())
+    };
+    append().err().map(|error| error.to_string())
+}
+
+/// This machine, as the environment describes it.
+pub(super) fn machine() -> anyhow::Result<Machine> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    Ok(Machine {
+        os: Os::here(),
+        home: absolute("HOME").or_else(|| absolute("USERPROFILE")).context("`$HOME` does not say where you live")?,
+        config: absolute("XDG_CONFIG_HOME").filter(|_| Os::here() == Os::Linux),
+        root: PathBuf::from("/"),
+        current: std::env::current_dir().context("the current folder is gone")?,
+    })
+}
+
+fn gateway(args: &Args, home: &Home) -> anyhow::Result<Gateway> {
+    let program = std::env::current_exe().context("cannot tell where `bailiwick` is")?;
+    // A client starts the shim with an environment of its own: the home is said unless it is where the
+    // shim would look anyway.
+    let usual = std::env::var_os("HOME").map(|user| PathBuf::from(user).join(".local/share/bailiwick"));
+    let home_flag = (usual.as_deref() != Some(home.root())).then(|| home.root().to_owned());
+    Ok(Gateway { program, home: home_flag, port: args.port, keys: keys(home, args.common.dry_run)? })
+}
+
+/// The key of each client, made on first use: `keys/agent-CLIENT.key`, 64 hexadecimal digits.
+fn keys(home: &Home, is_dry: bool) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut keys = BTreeMap::new();
+    for client in connect::clients::CLIENTS {
+        let name = format!("agent-{}.key", client.id);
+        let key = if is_dry && !home.keys().join(&name).exists() {
+            "a key that is made on the first run".to_owned()
+        } else {
+            let make = || Ok(secret::random().map(hex)?.into_bytes());
+            String::from_utf8(home.secret(&name, make)?).with_context(|| format!("`keys/{name}` is not text"))?
+        };
+        keys.insert(client.id.to_owned(), key.trim().to_owned());
+    }
+    Ok(keys)
+}
+
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

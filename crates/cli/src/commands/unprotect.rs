@@ -2,12 +2,38 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use connect::protect::{self, Options, Store};
+
+use super::protect::{Common, finish, machine};
 use crate::home::Home;
 
 /// Take the gateway out again: the exact original configuration.
+///
+/// A file that is as `protect` left it gets its original bytes back. From one that was changed since, only
+/// our edits are taken out, and that is said.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "Exit codes: 0 everything is restored, 1 something was left as it is, 2 it could not run.
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`unprotect` is not built yet")
+Examples:
+  bailiwick unprotect --dry-run      show what would change
+  bailiwick unprotect                restore every client
+  bailiwick unprotect cursor")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let store = Store::new(home.originals());
+    let _lock = if args.common.dry_run {
+        None
+    } else {
+        home.create()?;
+        Some(store.lock().context("cannot lock the originals")?)
+    };
+    let machine = machine()?;
+    let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
+    let plan = protect::plan_undo(&options).context("cannot read the originals")?;
+    finish(&plan, &store, home, ("unprotect", &args.common))
 }

@@ -1,0 +1,338 @@
+//! Mandates: what an agent is meant to do, in `mandate.toml` beside its configuration.
+//! The format is `spec/mandate.md`.
+//!
+//! A mandate grants nothing by itself; it is what actual and observed access are compared with.
+//! A field that is absent says nothing; a list that is there and empty says "none".
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::document::{Document, Format, Malformed, Node, Value};
+
+/// The file's name.
+pub const FILE: &str = "mandate.toml";
+
+/// The effects that `actions` may name, as policies know them.
+pub const ACTIONS: &[&str] = &["read", "write", "delete", "send", "pay", "share", "execute", "publish"];
+
+/// What an agent is meant to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Mandate {
+    /// The clients that it governs; every one beside it if empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<String>,
+    /// Who answers for it: a mail address or `@team`.
+    pub owner: String,
+    /// The line of the owner.
+    #[serde(skip)]
+    pub owner_line: u32,
+    /// What it is for, in a sentence.
+    pub purpose: String,
+    /// Who may set it to work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<Vec<String>>,
+    /// The tools that it needs, `server/tool`, `*` for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<Vec<String>>,
+    /// The effects that it needs, of [`ACTIONS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<String>>,
+    /// The classes of data that it may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<String>>,
+    /// The hosts that it may send to, `*.` for those below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destinations: Option<Vec<String>>,
+    /// How much it may do.
+    #[serde(skip_serializing_if = "Budget::is_empty")]
+    pub budget: Budget,
+}
+
+impl Mandate {
+    /// Whether it is for this client.
+    pub fn governs(&self, client: &str) -> bool {
+        self.agents.is_empty() || self.agents.iter().any(|agent| agent == client)
+    }
+}
+
+/// How much an agent may do in a day. An absent bound is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Budget {
+    /// Calls of tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_day: Option<u64>,
+    /// Calls with an effect other than `read`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes_per_day: Option<u64>,
+    /// Tokens of a model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// Money, in cents of a US dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cents_per_day: Option<u64>,
+}
+
+impl Budget {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+const FIELDS: &[&str] = &["version", "agents", "owner", "purpose", "triggers", "allow", "budget"];
+const ALLOW: &[&str] = &["tools", "actions", "data", "destinations"];
+const BUDGET: &[&str] = &["calls_per_day", "writes_per_day", "tokens_per_day", "cents_per_day"];
+
+/// Parses a mandate; every fault is told, with its line.
+pub fn parse(text: &str) -> Result<Mandate, Vec<Malformed>> {
+    let document = Document::parse(text, Format::Toml).map_err(|malformed| vec![malformed])?;
+    let mut reader = Reader { document: &document, faults: Vec::new() };
+    let mandate = reader.mandate();
+    reader.faults.sort_by_key(|fault| fault.line);
+    if reader.faults.is_empty() { Ok(mandate) } else { Err(reader.faults) }
+}
+
+struct Reader<'d> {
+    document: &'d Document,
+    faults: Vec<Malformed>,
+}
+
+impl<'d> Reader<'d> {
+    fn fault(&mut self, node: Option<&Node>, reason: impl Into<String>) {
+        let line = node.map_or(1, |node| self.document.line(node.span.start));
+        self.faults.push(Malformed { line, reason: reason.into() });
+    }
+
+    fn mandate(&mut self) -> Mandate {
+        let document = self.document;
+        let root = document.root();
+        self.known(root, FIELDS, "");
+        match root.get("version") {
+            Some(Node { value: Value::Number(number), .. }) if number == "1" => {}
+            Some(node) => self.fault(Some(node), "`version` must be 1"),
+            None => self.fault(None, "`version = 1` is missing"),
+        }
+        let mut mandate = Mandate {
+            owner: self.sentence("owner"),
+            purpose: self.sentence("purpose"),
+            agents: self.list(root, "agents").unwrap_or_default(),
+            triggers: self.list(root, "triggers"),
+            ..Mandate::default()
+        };
+        mandate.owner_line = root.get("owner").map_or(1, |node| self.document.line(node.span.start));
+        for client in &mandate.agents {
+            if crate::clients::client(client).is_none() {
+                self.fault(root.get("agents"), format!("`{client}` is no client that we know"));
+            }
+        }
+        if let Some(allow) = self.table("allow", ALLOW) {
+            mandate.tools = self.list(allow, "tools");
+            mandate.actions = self.list(allow, "actions");
+            mandate.data = self.list(allow, "data");
+            mandate.destinations = self.list(allow, "destinations");
+            self.check_allowed(allow, &mandate);
+        }
+        if let Some(budget) = self.table("budget", BUDGET) {
+            mandate.budget = Budget {
+                calls_per_day: self.count(budget, "calls_per_day"),
+                writes_per_day: self.count(budget, "writes_per_day"),
+                tokens_per_day: self.count(budget, "tokens_per_day"),
+                cents_per_day: self.count(budget, "cents_per_day"),
+            };
+        }
+        mandate
+    }
+
+    fn known(&mut self, table: &Node, fields: &[&str], prefix: &str) {
+        for entry in table.entries() {
+            if !fields.contains(&entry.key.as_str()) {
+                let line = self.document.line(entry.key_span.start);
+                let reason = format!("`{prefix}{}` is no field; there are: {}", entry.key, fields.join(", "));
+                self.faults.push(Malformed { line, reason });
+            }
+        }
+    }
+
+    fn table(&mut self, key: &str, fields: &[&str]) -> Option<&'d Node> {
+        let document = self.document;
+        let node = document.root().get(key)?;
+        if !node.is_map() {
+            self.fault(Some(node), format!("`{key}` must be a table"));
+        }
+        self.known(node, fields, &format!("{key}."));
+        Some(node)
+    }
+
+    fn sentence(&mut self, key: &str) -> String {
+        let document = self.document;
+        let node = document.root().get(key);
+        match node.map(|node| (node, node.text())) {
+            Some((_, Some(text))) if !text.trim().is_empty() => return text.trim().to_owned(),
+            Some((node, _)) => self.fault(Some(node), format!("`{key}` must be a text that says something")),
+            None => self.fault(None, format!("`{key}` is missing")),
+        }
+        String::new()
+    }
+
+    fn list(&mut self, table: &Node, key: &str) -> Option<Vec<String>> {
+        let node = table.get(key)?;
+        let items: Option<Vec<String>> = node.items().iter().map(|item| item.text().map(str::to_owned)).collect();
+        let items = items.filter(|items| node.is_list() && items.iter().all(|item| !item.trim().is_empty()));
+        if items.is_none() {
+            self.fault(Some(node), format!("`{key}` must be a list of texts"));
+        }
+        items
+    }
+
+    fn count(&mut self, table: &Node, key: &str) -> Option<u64> {
+        let node = table.get(key)?;
+        let count = match &node.value {
+            Value::Number(number) => number.parse().ok(),
+            _ => None,
+        };
+        if count.is_none() {
+            self.fault(Some(node), format!("`{key}` must be a whole number, 0 or more"));
+        }
+        count
+    }
+
+    fn check_allowed(&mut self, allow: &Node, mandate: &Mandate) {
+        for tool in mandate.tools.iter().flatten() {
+            let parts: Vec<&str> = tool.split('/').collect();
+            if !matches!(parts.as_slice(), [server, name] if !server.is_empty() && !name.is_empty()) {
+                self.fault(allow.get("tools"), format!("`{tool}` must be `server/tool`, with `*` for any"));
+            }
+        }
+        for action in mandate.actions.iter().flatten() {
+            if !ACTIONS.contains(&action.as_str()) {
+                self.fault(allow.get("actions"), format!("`{action}` is no action; there are: {}", ACTIONS.join(", ")));
+            }
+        }
+        for host in mandate.destinations.iter().flatten() {
+            let bare = host.strip_prefix("*.").unwrap_or(host);
+            if host != "*" && (bare.is_empty() || bare.contains(['/', ':', '*', ' ', '@'])) {
+                self.fault(allow.get("destinations"), format!("`{host}` must be a host, or `*.` and a domain"));
+            }
+        }
+    }
+}
+
+/// The mandate that governs the configuration at `path`, if one lies beside it: in its folder, or in the
+/// project's folder above a hidden one. `home` itself is nobody's project.
+pub fn beside(path: &Path, home: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    let is_hidden = folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let above = folder.parent().filter(|above| is_hidden && *above != home);
+    let beside = [Some(folder), above].into_iter().flatten().map(|folder| folder.join(FILE));
+    beside.into_iter().find(|path| path.is_file())
+}
+
+/// What `init` knows when it writes a mandate.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Clients.
+    pub agents: Vec<String>,
+    /// The likely owner.
+    pub owner: Option<String>,
+    /// Servers by name.
+    pub servers: Vec<String>,
+    /// Remote hosts.
+    pub hosts: Vec<String>,
+}
+
+/// A mandate to start from: what was found, narrow, with a word on each field.
+pub fn draft(found: &Found) -> String {
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let list = |items: &[String]| {
+        let lines: String = items.iter().map(|item| format!("  {},\n", quote(item))).collect();
+        if items.is_empty() { "[]".to_owned() } else { format!("[\n{lines}]") }
+    };
+    let owner = found.owner.clone().unwrap_or_else(|| "somebody@example.org".to_owned());
+    let tools: Vec<String> = found.servers.iter().map(|server| format!("{}/*", server.replace('/', "-"))).collect();
+    let mut out =
+        String::from("# What this agent is meant to do. `bailiwick scan` compares it with what it can do and did.\n");
+    let _ = write!(
+        out,
+        "version = 1\n\n\
+         # Which clients beside this file it is for; leave it out for all of them.\nagents = {}\n\n\
+         # Who answers for it: a mail address, or @team.\nowner = {}\n\n\
+         # What it is for, in a sentence.\npurpose = \"Say what this agent is for.\"\n\n\
+         # Who may set it to work.\ntriggers = [{}]\n\n\
+         [allow]\n\
+         # Tools it needs, `server/tool`. These servers were found; strike what it does not need.\ntools = {}\n\n\
+         # Effects it needs, of: {}.\nactions = [\"read\"]\n\n\
+         # Classes of data it may see.\ndata = [\"public\", \"internal\"]\n\n\
+         # Hosts it may send to.\ndestinations = {}\n\n\
+         [budget]\n\
+         # How much it may do in a day. Others: writes_per_day, tokens_per_day, cents_per_day.\ncalls_per_day = 1000\n",
+        list(&found.agents),
+        quote(&owner),
+        quote(&owner),
+        list(&tools),
+        ACTIONS.join(", "),
+        list(&found.hosts),
+    );
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_mandate() {
+        let text = "version = 1\nagents = [\"cursor\"]\nowner = \"a@example.org\"\npurpose = \"x\"\ntriggers = []\n[allow]\ntools = [\"files/*\"]\nactions = [\"read\"]\ndestinations = [\"*.example.org\"]\n[budget]\ncalls_per_day = 7\n";
+        let mandate = parse(text).unwrap();
+        assert_eq!(mandate.owner, "a@example.org");
+        assert_eq!(mandate.owner_line, 3);
+        assert_eq!(mandate.triggers, Some(vec![]));
+        assert_eq!(mandate.tools, Some(vec!["files/*".to_owned()]));
+        assert_eq!(mandate.data, None);
+        assert_eq!(mandate.budget.calls_per_day, Some(7));
+    }
+
+    #[test]
+    fn every_fault_is_told_with_its_line() {
+        let check = |text: &str, expected: &[(u32, &str)]| {
+            let faults = parse(text).unwrap_err();
+            let shown: Vec<_> = faults.iter().map(|fault| (fault.line, fault.reason.as_str())).collect();
+            assert_eq!(shown.len(), expected.len(), "{shown:?}");
+            for ((line, reason), (expected_line, part)) in shown.iter().zip(expected) {
+                assert!(line == expected_line && reason.contains(part), "{shown:?}");
+            }
+        };
+        check("", &[(1, "`version = 1`"), (1, "`owner` is missing"), (1, "`purpose` is missing")]);
+        let head = "version = 1\nowner = \"a\"\npurpose = \"p\"\n";
+        check(&format!("{head}tolls = []\n"), &[(4, "`tolls` is no field")]);
+        check(
+            "version = 2\nowner = 3\npurpose = \" \"\n",
+            &[(1, "must be 1"), (2, "must be a text"), (3, "must be a text")],
+        );
+        check(&format!("{head}agents = [\"x\"]\n"), &[(4, "no client")]);
+        check(
+            &format!(
+                "{head}[allow]\ntools = [\"x\"]\nactions = [\"fly\"]\ndestinations = [\"https://x/\"]\ndata = 1\n"
+            ),
+            &[(5, "`server/tool`"), (6, "`fly`"), (7, "must be a host"), (8, "list of texts")],
+        );
+        check(
+            &format!("{head}[budget]\ncalls_per_day = -1\ncalls = 1\n"),
+            &[(5, "whole number"), (6, "`budget.calls` is no field")],
+        );
+        check("x = \n", &[(1, "")]);
+    }
+
+    #[test]
+    fn the_draft_is_a_mandate() {
+        let found = Found {
+            agents: vec!["cursor".to_owned()],
+            owner: Some("a\"b@example.org".to_owned()),
+            servers: vec!["files".to_owned(), "a/b".to_owned()],
+            hosts: vec!["h.example".to_owned()],
+        };
+        let mandate = parse(&draft(&found)).unwrap();
+        assert_eq!(mandate.tools, Some(vec!["files/*".to_owned(), "a-b/*".to_owned()]));
+        assert!(parse(&draft(&Found::default())).is_ok());
+    }
+}
