@@ -289,8 +289,13 @@ impl Process {
     }
 }
 
-static VARIABLE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"\$\{(?:env:)?([^}:]+)(?::-([^}]*))?\}|\$\{([^}]*)\}").ok());
+/// What a client replaces; other uses of `${…}` are a shell's and stay.
+static VARIABLE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{(?:input|command|config|user_config)[:.][^}]*\}",
+    )
+    .ok()
+});
 
 /// The text with its variables, from the environment and nothing else.
 fn expand(text: &str, environment: &BTreeMap<String, String>, folder: &Path) -> Result<String, Fault> {
@@ -386,7 +391,7 @@ mod tests {
         let check = |text: &str| expand(text, &environment, Path::new("/p")).map_err(|fault| fault.to_string());
         assert_eq!(check("x${A}y${env:A}${B:-2}"), Ok("x1y12".to_owned()));
         assert_eq!(check("${workspaceFolder}/x"), Ok("/p/x".to_owned()));
-        assert_eq!(check("$A"), Ok("$A".to_owned()));
+        assert_eq!(check("$A ${x%%y}"), Ok("$A ${x%%y}".to_owned()));
         assert_eq!(check("${input:k}"), Err("needs `${input:k}`, which only its client knows".to_owned()));
     }
 }

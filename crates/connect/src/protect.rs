@@ -557,7 +557,8 @@ fn hook_command(gateway: &Gateway) -> Option<String> {
 fn protect_hooks(work: &mut Work, gateway: &Gateway) {
     let Some(command) = hook_command(gateway) else { return };
     let servers = edit::plain(work.document.root()).get("mcpServers").cloned();
-    for event in HOOK_EVENTS {
+    // Each goes in front of the ones before.
+    for event in HOOK_EVENTS.iter().rev() {
         let run = json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_S });
         let hook = if *event == "UserPromptSubmit" {
             json!({ "hooks": [run] })

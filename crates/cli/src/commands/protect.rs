@@ -144,7 +144,8 @@ fn show(file: &FilePlan, is_dry: bool) {
         };
         let word = match (outcome.status, is_dry, file.changes()) {
             (Status::Left, _, _) => "left as it is",
-            (_, _, false) => "nothing to do",
+            (Status::Protected, _, false) => "is protected",
+            (Status::Restored, _, false) => "nothing to do",
             (Status::Protected, true, _) => "would be protected",
             (Status::Protected, false, _) => "protected",
             (Status::Restored, true, _) => "would be restored",
@@ -250,7 +251,7 @@ fn record(home: &Home, verb: &str, done: &[&FilePlan]) -> Option<String> {
     let append = || -> anyhow::Result<()> {
         let seed = home.secret("ledger.ed25519", || Ok(ledger::SigningKey::generate()?.seed().to_vec()))?;
         let key = ledger::SigningKey::from_seed(&seed)?;
-        let (ledger, _) = ledger::Ledger::open(&home.ledger(), key, ledger::Options::default())?;
+        let (ledger, _) = ledger::Ledger::open(&home.ledger(), key, ledger::Options::new(jiff::Timestamp::now()))?;
         for file in done {
             let of = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "none".to_owned(), digest);
             let record = Record::Configuration {

@@ -35,5 +35,13 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let machine = machine()?;
     let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
     let plan = protect::plan_undo(&options).context("cannot read the originals")?;
-    finish(&plan, &store, home, ("unprotect", &args.common))
+    let code = finish(&plan, &store, home, ("unprotect", &args.common))?;
+    if !args.common.dry_run && store.manifests()?.is_empty() {
+        // Nothing points at the gateway's remote servers any more, and an address may hold a key.
+        match std::fs::remove_file(home.gateway().join("upstreams.toml")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(code)
 }
