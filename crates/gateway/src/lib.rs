@@ -1,6 +1,38 @@
 //! The doors. Every byte that an agent sends to a tool passes here:
 //! identify → label → decide → record → act → record.
+//!
+//! Start at [`pipeline`], which holds the order of these steps by types; [`call`] reads messages,
+//! `authority` is the one way from a call to a permit, `door` are the ways in, [`upstream`] the way out.
+//! This crate never decides (that is `policy`) and never answers an ask (that is `control`).
 
+mod answer;
+mod ask;
+mod authority;
+pub mod call;
+pub mod catalogue;
+mod disk;
+pub mod door;
+mod facts;
+mod gateway;
+mod hook;
+mod identity;
 pub mod label;
+mod law;
+mod lines;
+pub mod pipeline;
+mod recovery;
 pub mod replay;
+mod session;
+mod sse;
 pub mod tools;
+pub mod upstream;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod tests;
+
+pub use authority::Limits;
+pub use disk::DiskError;
+pub use door::http::Fronts;
+pub use gateway::{Gateway, Options, StartError};
+pub use law::LawError;

@@ -1,13 +1,55 @@
-//! `bailiwick hook`.
+//! `bailiwick hook`: one event of an agent's hook in, one answer out. Whatever fails, the tool is denied.
 
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use gateway::door::hello::{Hello, Reply};
+
+use crate::commands::mcp;
 use crate::home::Home;
+
+/// The largest event that is read, in bytes.
+const EVENT_MAX_BYTES: u64 = 3 * 1024 * 1024;
 
 /// Answer an agent's hook event from standard input.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "Example, in Claude Code's settings: { \"hooks\": { \"PreToolUse\": [ { \"matcher\": \"*\", \"hooks\": \
+                  [ { \"type\": \"command\", \"command\": \"bailiwick hook claude-code\" } ] } ] } }")]
+pub(crate) struct Args {
+    /// Whose hook: `claude-code`.
+    agent: String,
+    /// Where policy asks, wait for an approval in the console instead of letting the agent ask its user.
+    #[arg(long, env = "BAILIWICK_HOOK_WAIT")]
+    wait: bool,
+}
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`hook` is not built yet")
+/// Exit code 2 is how a hook says no, with the reason on standard error.
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    match answer(args, home) {
+        Ok(output) => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(output.as_bytes()).and_then(|()| stdout.write_all(b"\n"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("Bailiwick denied this because it could not decide: {error:#}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn answer(args: &Args, home: &Home) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    io::stdin().lock().take(EVENT_MAX_BYTES + 1).read_to_end(&mut text)?;
+    anyhow::ensure!(text.len() as u64 <= EVENT_MAX_BYTES, "the hook event is too large");
+    let event = serde_json::from_slice(&text).context("the hook event is not JSON")?;
+    let hello = Hello::Hook { agent: args.agent.clone(), event, wait: args.wait };
+    let stream = mcp::greet(home, &hello, false)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    match serde_json::from_str(&line).context("the gateway gave no answer")? {
+        Reply::Done { output } => Ok(output.to_string()),
+        Reply::Failed { error } => anyhow::bail!(error),
+    }
 }

@@ -1,13 +1,230 @@
-//! `bailiwick mcp`.
+//! `bailiwick mcp`: a pipe between an agent and the gateway, which starts the server and owns it.
+//!
+//! If no gateway runs, one is started in the background over the same home and ends when nobody uses it;
+//! so whichever process of the agent comes first may also leave first.
 
-use std::process::ExitCode;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway::door::hello::{ACCEPTED, Hello, Mcp};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::home::Home;
 
+/// How long the gateway may take to be there.
+const START_WAIT: Duration = Duration::from_secs(15);
+/// How long a gateway without `up` stays when nobody uses it.
+const IDLE_MAX: Duration = Duration::from_secs(20);
+
 /// Run an MCP server behind the gateway (named by protected configurations).
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "Example: bailiwick mcp --agent claude-code --server files -- npx -y @modelcontextprotocol/server-filesystem .")]
+pub(crate) struct Args {
+    /// The agent's name, as policies know it.
+    #[arg(long, default_value = "agent", value_name = "NAME")]
+    agent: String,
+    /// The server's name in the agent's configuration.
+    #[arg(long, default_value = "server", value_name = "NAME")]
+    server: String,
+    /// Be the gateway in the background.
+    #[arg(long, hide = true, conflicts_with = "command")]
+    host: bool,
+    /// The server's command.
+    #[arg(last = true, required_unless_present = "host", value_name = "COMMAND")]
+    command: Vec<String>,
+}
 
-pub(crate) fn run(_args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("`mcp` is not built yet")
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    if args.host {
+        return host(home);
+    }
+    let hello = Hello::Mcp(Mcp {
+        agent: args.agent.clone(),
+        server: args.server.clone(),
+        command: args.command.clone(),
+        cwd: std::env::current_dir()?,
+        env: environment(),
+    });
+    let gateway = greet(home, &hello, true)?;
+    relay(gateway)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What of our environment can be written in JSON.
+fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// Connects to the gateway, starts one if none runs, and says hello. Nothing was read from standard input
+/// before the gateway accepted, so trying again loses nothing.
+pub(crate) fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Result<UnixStream> {
+    let mut line = serde_json::to_vec(hello)?;
+    line.push(b'\n');
+    let deadline = Instant::now() + START_WAIT;
+    let mut started: Option<Child> = None;
+    loop {
+        if let Ok(stream) = UnixStream::connect(home.gateway_socket())
+            && say(&stream, &line, with_stderr).is_ok()
+            && accepted(&stream)
+        {
+            return Ok(stream);
+        }
+        anyhow::ensure!(Instant::now() < deadline, "no gateway answers at `{}`{}", home.gateway_socket().display(), last_words(home));
+        let ended = started.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()));
+        if ended {
+            // Another process may hold the ledger and be about to listen, so a host that ended is no failure yet.
+            if started.is_some() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            started = Some(start_host(home)?);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn accepted(mut stream: &UnixStream) -> bool {
+    let mut byte = [0];
+    stream.read_exact(&mut byte).is_ok() && byte == [ACCEPTED]
+}
+
+/// Sends the hello, and with its first bytes our standard error, which the server will write to.
+fn say(mut stream: &UnixStream, line: &[u8], with_stderr: bool) -> io::Result<()> {
+    let stderr = io::stderr();
+    let files = [stderr.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if with_stderr {
+        ancillary.push(SendAncillaryMessage::ScmRights(&files));
+    }
+    let sent = sendmsg(stream, &[IoSlice::new(line)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    stream.write_all(line.get(sent..).unwrap_or_default())
+}
+
+fn relay(gateway: UnixStream) -> anyhow::Result<()> {
+    let mut to_gateway = gateway.try_clone()?;
+    // Not joined: it blocks on standard input, and the process ends when the gateway closes.
+    std::thread::spawn(move || {
+        // That the gateway closed is seen below.
+        drop(io::copy(&mut io::stdin().lock(), &mut to_gateway));
+        drop(to_gateway.shutdown(Shutdown::Write));
+    });
+    let mut from_gateway = gateway;
+    let mut stdout = io::stdout().lock();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = from_gateway.read(&mut buffer)?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(()) };
+        if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn start_host(home: &Home) -> anyhow::Result<Child> {
+    home.create()?;
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(home.gateway().join("host.log"))?;
+    Command::new(std::env::current_exe()?)
+        .arg("--home")
+        .arg(home.root())
+        .args(["mcp", "--host"])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("cannot start a gateway in the background")
+}
+
+fn last_words(home: &Home) -> String {
+    let log = fs::read_to_string(home.gateway().join("host.log")).unwrap_or_default();
+    log.lines().last().map(|line| format!("; the last one said: {line}")).unwrap_or_default()
+}
+
+/// The gateway in the background.
+fn host(home: &Home) -> anyhow::Result<ExitCode> {
+    // Away from the agent's session and process group: its end must not be ours.
+    let _ = rustix::process::setsid();
+    tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let ledger = open_ledger(home)?;
+        let gateway = start(home, ledger.clone()).await?;
+        gateway.listen_unix(home.gateway_socket())?;
+        let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = term.recv() => break,
+                _ = hangup.recv() => {}
+                () = gateway.asked_to_end() => break,
+                () = tokio::time::sleep(Duration::from_millis(500)) => {
+                    if gateway.idle().is_some_and(|idle| idle > IDLE_MAX) {
+                        break;
+                    }
+                }
+            }
+        }
+        gateway.drain().await;
+        drop(fs::remove_file(home.gateway_socket()));
+        ledger.seal()?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Opens the home's ledger for writing.
+pub(crate) fn open_ledger(home: &Home) -> anyhow::Result<ledger::Ledger> {
+    home.create()?;
+    let seed = home.secret("ledger.ed25519", || Ok(ledger::SigningKey::generate()?.seed().to_vec()))?;
+    let key = ledger::SigningKey::from_seed(&seed)?;
+    let options = ledger::Options::new(jiff::Timestamp::now());
+    let (ledger, recovery) = ledger::Ledger::open(&home.ledger(), key, options)
+        .with_context(|| format!("cannot open the ledger in `{}`", home.ledger().display()))?;
+    tracing::info!(?recovery, "opened the ledger");
+    Ok(ledger)
+}
+
+/// Starts a gateway over the home, without doors.
+pub(crate) async fn start(home: &Home, ledger: ledger::Ledger) -> anyhow::Result<gateway::Gateway> {
+    let options = gateway::Options {
+        dir: home.gateway(),
+        home: home.root().to_owned(),
+        policies: read_policies(home)?,
+        limits: gateway::Limits::default(),
+    };
+    let (gateway, diagnostics) = gateway::Gateway::start(options, ledger).await?;
+    for problem in diagnostics {
+        tracing::warn!("{}:{}:{}: {}", problem.file, problem.line, problem.column, problem.message);
+    }
+    Ok(gateway)
+}
+
+/// The operator's policy files, in order of name.
+pub(crate) fn read_policies(home: &Home) -> anyhow::Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(home.policy())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "cedar") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            files.push((name, text));
+        }
+    }
+    files.sort();
+    Ok(files)
 }

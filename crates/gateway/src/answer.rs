@@ -1,0 +1,113 @@
+//! What an agent is told when a call does not pass. Another text goes to the operator's log and the ledger.
+//!
+//! A refused `tools/call` is a tool result with `isError`, because agents read those and act on them; every
+//! other refused request is a JSON-RPC error with [`DENIED`].
+
+use bytes::Bytes;
+use policy::Decision;
+use serde_json::{Value, json};
+
+use crate::authority::Refusal;
+use crate::call::{self, Id, Malformed, Request, Subject};
+
+/// JSON-RPC error code: policy refuses the request.
+pub(crate) const DENIED: i64 = -32_010;
+/// JSON-RPC error code: the gateway is at a bound.
+pub(crate) const BUSY: i64 = -32_011;
+/// JSON-RPC error code: the upstream went away or did not answer.
+pub(crate) const UPSTREAM: i64 = -32_012;
+const PARSE: i64 = -32_700;
+const INVALID_REQUEST: i64 = -32_600;
+const INVALID_PARAMS: i64 = -32_602;
+const METHOD_NOT_FOUND: i64 = -32_601;
+
+/// The answer to a request that is refused.
+pub(crate) fn refusal(request: &Request, subject: &Subject, server: &str, refusal: &Refusal) -> Bytes {
+    let what = match subject {
+        Subject::Tool { name, .. } => format!("`{server}/{name}`"),
+        Subject::Resource { uri } => format!("resource `{uri}` of `{server}`"),
+        Subject::Prompt { name, .. } => format!("prompt `{name}` of `{server}`"),
+    };
+    let text = sentence(&what, refusal);
+    if !matches!(subject, Subject::Tool { .. }) {
+        return error(Some(&request.id), DENIED, &text);
+    }
+    let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
+    if call::is_stateless(request)
+        && let Some(result) = result.as_object_mut()
+    {
+        result.insert("resultType".to_owned(), Value::from("complete"));
+    }
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, request.id))
+}
+
+/// One refusal in words that an agent can act on.
+pub(crate) fn sentence(what: &str, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Denied { intent, decision } => format!(
+            "Bailiwick denied {what}: {} (ledger entry {intent}). Nothing was done. \
+             The same call will be denied again; take another way or tell the user.",
+            because(decision)
+        ),
+        Refusal::Quarantined { intent, tool } => format!(
+            "Bailiwick denied {what}: the tool's definition changed since it was approved (ledger entry {intent}). \
+             Nothing was done. Tell the user; `bailiwick tools approve {}` approves the new definition.",
+            tool.server
+        ),
+        Refusal::Rejected { ask, by } => {
+            format!("Bailiwick denied {what}: {by} was asked and said no (ask {ask}). Nothing was done. Do not retry.")
+        }
+        Refusal::Unanswered { why, decision } => format!(
+            "Bailiwick did not run {what}: a human must approve it ({}), and {why}. Nothing was done. \
+             Tell the user; approvals are given in the console or with `bailiwick approve`.",
+            because(decision)
+        ),
+        Refusal::Unrecorded => format!(
+            "Bailiwick denied {what}: the decision could not be recorded, and nothing is done without a record. \
+             Tell the user that the ledger does not accept entries."
+        ),
+    }
+}
+
+/// The reasons of a decision, for an agent. Policy errors name policies, which is the operator's business.
+pub(crate) fn because(decision: &Decision) -> String {
+    if !decision.errors.is_empty() {
+        return "the policy could not be evaluated".to_owned();
+    }
+    let reasons: Vec<&str> = decision
+        .reasons
+        .iter()
+        .map(|reason| if reason.text.is_empty() { reason.policy.as_str() } else { reason.text.as_str() })
+        .collect();
+    if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") }
+}
+
+/// An answer with a JSON-RPC error.
+pub(crate) fn error(id: Option<&Id>, code: i64, message: &str) -> Bytes {
+    let id = id.map_or("null", Id::json);
+    let error = json!({ "code": code, "message": message });
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
+}
+
+/// The answer to a message that cannot be read.
+pub(crate) fn malformed(id: Option<&Id>, fault: &Malformed) -> Bytes {
+    let code = match fault {
+        Malformed::NotJson(_) => PARSE,
+        Malformed::Parameter(_) => INVALID_PARAMS,
+        _ => INVALID_REQUEST,
+    };
+    error(id, code, &fault.to_string())
+}
+
+/// The answer to a request whose method nobody knows.
+pub(crate) fn unknown_method(request: &Request) -> Bytes {
+    error(Some(&request.id), METHOD_NOT_FOUND, &format!("method `{}` is not known to the gateway", request.method))
+}
+
+/// A notification that a call still waits for approval.
+pub(crate) fn progress(token: &str, seconds: u64, ask: u64) -> Bytes {
+    let message = json!(format!("waiting for a human to approve (ask {ask})"));
+    Bytes::from(format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{seconds},"message":{message}}}}}"#
+    ))
+}

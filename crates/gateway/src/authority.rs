@@ -1,0 +1,376 @@
+//! The one way from a call to a permit, for every door: identify → label → decide → record, and ask where
+//! the decision says so.
+//!
+//! This module never sends anything: it hands out permits and refusals.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use ledger::record::{Asked, Record, Scope, Status};
+use policy::action::Approved;
+use policy::{Action, Decision, ToolFacts, ToolId, Verb};
+use serde_json::{Value, json};
+
+use crate::ask::{self, Answer, Asks, NoAnswer};
+use crate::catalogue::{Catalogue, Known};
+use crate::facts;
+use crate::law::{Force, Law};
+use crate::pipeline::{self, Act, Ending, Journal, Permit, Place, Question, Verdict};
+use crate::session::{Caller, Grant, Sessions};
+
+/// How long things may take and how many there may be.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a call waits for a human.
+    pub ask_wait: Duration,
+    /// How long an upstream may take to answer a call.
+    pub call_wait: Duration,
+    /// How often a waiting caller hears that it still waits.
+    pub progress_every: Duration,
+    /// Calls that one connection may have open at a time.
+    pub calls_max: usize,
+    /// Connections that a door serves at a time.
+    pub connections_max: usize,
+    /// How long a drain waits for open calls.
+    pub drain_wait: Duration,
+    /// How long an upstream process has to end by itself, after its input was closed and again after SIGTERM.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ask_wait: Duration::from_secs(120),
+            call_wait: Duration::from_secs(600),
+            progress_every: Duration::from_secs(5),
+            calls_max: 256,
+            connections_max: 1_024,
+            drain_wait: Duration::from_secs(10),
+            grace: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What all doors share.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    pub(crate) journal: Journal,
+    pub(crate) law: Law,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) sessions: Sessions,
+    pub(crate) asks: Arc<Asks>,
+    pub(crate) limits: Limits,
+    /// Bailiwick's own folder: a call that touches it touches the control itself.
+    pub(crate) home: PathBuf,
+    pub(crate) own_ids: AtomicU64,
+}
+
+/// What a caller wants: the call to send, and what policy needs to know of it.
+#[derive(Debug)]
+pub(crate) struct Errand<C> {
+    pub(crate) call: C,
+    pub(crate) verb: Verb,
+    pub(crate) tool: ToolId,
+    pub(crate) arguments: Value,
+    /// Facts that only this door knows.
+    pub(crate) facts: BTreeMap<String, Value>,
+}
+
+/// A permit, and the tool that it is for.
+#[derive(Debug)]
+pub(crate) struct Admitted<C> {
+    pub(crate) permit: Permit<C>,
+    pub(crate) tool: Arc<ToolFacts>,
+}
+
+/// Why a call does not pass.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// Policy denies it.
+    Denied { intent: u64, decision: Decision },
+    /// The tool's definition changed and waits for approval.
+    Quarantined { intent: u64, tool: ToolId },
+    /// It was asked, and a human said no.
+    Rejected { ask: u64, by: String },
+    /// It was asked, and nobody answered.
+    Unanswered { why: NoAnswer, decision: Decision },
+    /// The ledger cannot hold the decision.
+    Unrecorded,
+}
+
+/// The first verdict on an errand, before any human is asked.
+#[derive(Debug)]
+pub(crate) enum First<C> {
+    Admitted(Admitted<C>),
+    Refused(Refusal),
+    Asks(Box<Asking<C>>),
+}
+
+/// A question with everything that judging it again takes.
+#[derive(Debug)]
+pub(crate) struct Asking<C> {
+    pub(crate) question: Question<C>,
+    pub(crate) tool: Arc<ToolFacts>,
+    force: Arc<Force>,
+}
+
+/// Tells a waiting caller that it still waits.
+pub(crate) trait Patience {
+    /// Called every [`Limits::progress_every`] with the seconds waited so far.
+    fn waits(&mut self, seconds: u64, ask: u64) -> impl Future<Output = ()> + Send;
+}
+
+impl Authority {
+    /// Judges, records, and asks where policy says so: a permit, or why not. If this future is dropped
+    /// while it waits, the ask expires and nothing is sent.
+    pub(crate) async fn admit<C>(
+        &self,
+        caller: &Caller,
+        errand: Errand<C>,
+        patience: impl Patience,
+    ) -> Result<Admitted<C>, Refusal> {
+        match self.first(caller, errand).await {
+            First::Admitted(admitted) => Ok(admitted),
+            First::Refused(refusal) => Err(refusal),
+            First::Asks(asking) => self.ask(caller, *asking, patience).await,
+        }
+    }
+
+    /// Judges and records once; applies what a human already approved.
+    pub(crate) async fn first<C>(&self, caller: &Caller, errand: Errand<C>) -> First<C> {
+        let known = self.catalogue.get(&errand.tool);
+        let quarantined = matches!(known, Known::Quarantined);
+        let tool = match known {
+            Known::Facts(facts) => facts,
+            // Not in the snapshot, so policy denies it; the facts serve only to label the arguments.
+            Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(&errand)),
+        };
+        let force = self.law.force();
+        let (call, action) = self.action(caller, errand, &tool);
+        let id = action.tool.clone();
+        match self.judge(caller, call, action, &force).await {
+            Err(refusal) => First::Refused(refusal),
+            Ok(Verdict::Permit(permit)) => First::Admitted(Admitted { permit, tool }),
+            Ok(Verdict::Deny(denied)) if quarantined => {
+                First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
+            }
+            Ok(Verdict::Deny(denied)) => {
+                First::Refused(Refusal::Denied { intent: denied.intent, decision: denied.decision })
+            }
+            Ok(Verdict::Ask(question)) => {
+                self.already_approved(caller, Asking { question: *question, tool, force }).await
+            }
+        }
+    }
+
+    /// Asks a human, waits, and judges again.
+    pub(crate) async fn ask<C>(
+        &self,
+        caller: &Caller,
+        asking: Asking<C>,
+        mut patience: impl Patience,
+    ) -> Result<Admitted<C>, Refusal> {
+        let decision = asking.question.decision.clone();
+        let unanswered = |why| Refusal::Unanswered { why, decision: decision.clone() };
+        let pending = self.asks.ask(self.asked(&asking), &self.journal).await.map_err(unanswered)?;
+        let ask = pending.ask;
+        let answer = pending.answer();
+        tokio::pin!(answer);
+        let mut seconds = 0;
+        let answer = loop {
+            tokio::select! {
+                answer = &mut answer => break answer.map_err(unanswered)?,
+                () = tokio::time::sleep(self.limits.progress_every) => {
+                    seconds += self.limits.progress_every.as_secs();
+                    patience.waits(seconds, ask).await;
+                }
+            }
+        };
+        if !answer.answered.approved {
+            return Err(Refusal::Rejected { ask, by: answer.answered.by });
+        }
+        self.approved(caller, asking, answer).await
+    }
+
+    /// A human approved: the call is judged again, under the law of now.
+    pub(crate) async fn approved<C>(
+        &self,
+        caller: &Caller,
+        asking: Asking<C>,
+        answer: Answer,
+    ) -> Result<Admitted<C>, Refusal> {
+        let groups = asking.question.groups.clone();
+        if answer.answered.scope == Scope::Session {
+            let scope = ask::scope(&asking.question.action, &asking.tool, &asking.force.policies);
+            let (ask, answer) = (answer.answered.ask, answer.entry);
+            caller.session.grant(Grant { ask, answer, groups: groups.clone(), scope });
+        }
+        let uses = Uses { ask: answer.answered.ask, answer: answer.entry, groups };
+        self.again(caller, asking, uses).await
+    }
+
+    /// The record of what is asked.
+    pub(crate) fn asked<C>(&self, asking: &Asking<C>) -> Asked {
+        let wait = SignedDuration::try_from(self.limits.ask_wait).unwrap_or(SignedDuration::ZERO);
+        Asked {
+            intent: asking.question.intent,
+            binding: self.binding(asking),
+            groups: asking.question.groups.clone(),
+            expires: self.journal.now().checked_add(wait).unwrap_or(jiff::Timestamp::MAX),
+            summary: ask::summary(&asking.question.action),
+        }
+    }
+
+    fn binding<C>(&self, asking: &Asking<C>) -> String {
+        ask::binding(&asking.question.action, &asking.tool.pin, &asking.force.policies)
+    }
+
+    async fn already_approved<C>(&self, caller: &Caller, asking: Asking<C>) -> First<C> {
+        let scope = ask::scope(&asking.question.action, &asking.tool, &asking.force.policies);
+        let groups = asking.question.groups.clone();
+        let granted = caller.session.granted(&groups, &scope);
+        let uses = granted.map(|grant| Uses { ask: grant.ask, answer: grant.answer, groups: groups.clone() });
+        let uses = uses.or_else(|| {
+            let answer = self.asks.take_approved(&self.binding(&asking), self.journal.now())?;
+            Some(Uses { ask: answer.answered.ask, answer: answer.entry, groups })
+        });
+        let Some(uses) = uses else { return First::Asks(Box::new(asking)) };
+        match self.again(caller, asking, uses).await {
+            Ok(admitted) => First::Admitted(admitted),
+            Err(refusal) => First::Refused(refusal),
+        }
+    }
+
+    /// Judges once more, with an approval. What the approval was bound to must still hold.
+    async fn again<C>(&self, caller: &Caller, asking: Asking<C>, uses: Uses) -> Result<Admitted<C>, Refusal> {
+        let force = self.law.force();
+        let mut action = asking.question.action;
+        let pin_holds = matches!(self.catalogue.get(&action.tool), Known::Facts(facts) if facts.pin == asking.tool.pin);
+        if force.policies != asking.force.policies || !(pin_holds || action.verb != Verb::CallTool) {
+            let intent = asking.question.intent;
+            return Err(Refusal::Denied { intent, decision: asking.question.decision });
+        }
+        action.approval = Some(Approved { entry: uses.answer, groups: uses.groups });
+        let place = self.place(caller, &action, Some(uses.ask));
+        let judged = pipeline::judge(asking.question.call, action, place, &force.snapshot, self.journal.now());
+        match judged.record(&self.journal).await.map(pipeline::Recorded::verdict) {
+            Ok(Verdict::Permit(permit)) => Ok(Admitted { permit, tool: asking.tool }),
+            Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
+            // The approval lifts less than is asked now; to ask again and again would be no answer.
+            Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
+            Err(_) => Err(Refusal::Unrecorded),
+        }
+    }
+
+    async fn judge<C>(&self, caller: &Caller, call: C, action: Action, force: &Force) -> Result<Verdict<C>, Refusal> {
+        let place = self.place(caller, &action, None);
+        let judged = pipeline::judge(call, action, place, &force.snapshot, self.journal.now());
+        judged.record(&self.journal).await.map(pipeline::Recorded::verdict).map_err(|error| {
+            tracing::error!(%error, "denied, because the ledger cannot hold the decision");
+            Refusal::Unrecorded
+        })
+    }
+
+    fn place(&self, caller: &Caller, action: &Action, uses: Option<u64>) -> Place {
+        let sequence = caller.session.next(&action.tool.server);
+        Place { session: caller.session.id.clone(), sequence, uses }
+    }
+
+    fn action<C>(&self, caller: &Caller, errand: Errand<C>, tool: &ToolFacts) -> (C, Action) {
+        let labels = caller.session.labels().labels(tool, &errand.arguments);
+        let mut read = errand.facts;
+        facts::of_arguments(tool, &errand.arguments, &self.home, &mut read);
+        let action = Action {
+            principal: caller.principal.clone(),
+            door: caller.door,
+            verb: errand.verb,
+            tool: errand.tool,
+            arguments: errand.arguments,
+            labels,
+            facts: read,
+            approval: None,
+        };
+        (errand.call, action)
+    }
+
+    /// Whether the caller may see a tool. Not an act, so it is not recorded by itself.
+    pub(crate) fn may_see(&self, caller: &Caller, id: &ToolId, force: &Force) -> bool {
+        let Known::Facts(tool) = self.catalogue.get(id) else { return false };
+        let arguments = json!({});
+        let errand = Errand { call: (), verb: Verb::ListTool, tool: id.clone(), arguments, facts: BTreeMap::new() };
+        let ((), action) = self.action(caller, errand, &tool);
+        let decision = policy::decide(&force.snapshot, &action, self.journal.now());
+        // What may be asked for may be seen.
+        decision.errors.is_empty() && decision.effect != policy::Effect::Deny
+    }
+
+    /// A result came back: its values enter the session, and the outcome is recorded.
+    pub(crate) fn conclude(&self, caller: &Caller, tool: &ToolFacts, act: Act, result: &Returned<'_>) {
+        let value = serde_json::from_str::<Value>(result.body);
+        let labels = match &value {
+            Ok(value) => {
+                let mut session = caller.session.labels();
+                session.result(tool, act.intent(), value);
+                Value::Null
+            }
+            Err(_) => Value::Null,
+        };
+        let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
+        let status = if failed { Status::Error } else { Status::Ok };
+        act.end(Ending { status, size_bytes: result.body.len(), labels, payload: None });
+    }
+
+    /// Takes in a page of a server's tools; new ones take effect before this returns.
+    pub(crate) async fn learn(self: &Arc<Self>, server: &str, result: &str) -> Result<(), String> {
+        let (tools, more) = crate::catalogue::read_list(result).map_err(|error| error.to_string())?;
+        let learned = self.catalogue.learn(server, &tools, more).map_err(|error| error.to_string())?;
+        let news = [("pinned", learned.pinned), ("changed", learned.changed)];
+        let mut dirty = false;
+        for (status, pins) in news.into_iter().filter(|(_, pins)| !pins.is_empty()) {
+            dirty = true;
+            if status == "changed" {
+                tracing::warn!(server, tools = ?pins.iter().map(|(name, _)| name).collect::<Vec<_>>(), "tool definitions changed: quarantined until approved");
+            }
+            self.journal.note(Record::Tools { server: server.to_owned(), pins, status: status.to_owned() });
+        }
+        if dirty { self.relearn().await } else { Ok(()) }
+    }
+
+    /// Compiles the law again with the tools of now.
+    pub(crate) async fn relearn(self: &Arc<Self>) -> Result<(), String> {
+        let authority = self.clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            authority.law.extend(|| authority.catalogue.facts(), &authority.journal)
+        });
+        compiled.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// A number for a request of the gateway's own.
+    pub(crate) fn own_id(&self) -> u64 {
+        self.own_ids.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What an upstream answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Returned<'a> {
+    /// The JSON text of the result or error.
+    pub(crate) body: &'a str,
+    /// Whether it is a JSON-RPC error.
+    pub(crate) is_error: bool,
+}
+
+struct Uses {
+    ask: u64,
+    answer: u64,
+    groups: Vec<String>,
+}
+
+fn unknown_tool<C>(errand: &Errand<C>) -> ToolFacts {
+    let definition = json!({ "name": errand.tool.name });
+    crate::tools::infer(&errand.tool.server, &definition, String::new())
+}

@@ -1,0 +1,269 @@
+//! The tools that were seen at each server, and the pins of their definitions.
+//!
+//! Trust on first use: the first complete list of a server is pinned. A definition that changes later, or
+//! a tool that appears later, is quarantined until somebody approves it: it is not shown and calls to it
+//! are denied, because a server that changes what a tool says after it was trusted is an attack
+//! ("rug pull") as often as an upgrade. The pin is over the raw bytes, so nothing is too small to notice.
+//!
+//! The file is private to the user and trusted: who can write it can approve.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::digest;
+use policy::{ToolFacts, ToolId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::call::{self, Malformed};
+use crate::disk;
+
+/// The most tools that are kept of one server.
+const TOOLS_MAX: usize = 2_000;
+/// The most servers that are kept.
+const SERVERS_MAX: usize = 500;
+/// The largest definition that is kept, in bytes.
+const DEFINITION_MAX_BYTES: usize = 256 * 1024;
+
+/// The tools that were seen. Shared by all doors.
+#[derive(Debug)]
+pub struct Catalogue {
+    path: PathBuf,
+    /// Held only for map work and the write of the file, never across an await.
+    servers: Mutex<BTreeMap<String, Server>>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Server {
+    /// Whether a list was seen to its end; until then new tools are pinned, not quarantined.
+    complete: bool,
+    tools: BTreeMap<String, Tool>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Tool {
+    /// The facts of the approved definition; absent while a new tool waits for approval.
+    approved: Option<Arc<ToolFacts>>,
+    /// Pins that were approved, newest last: two agents may run two versions of one server.
+    pins: Vec<String>,
+    /// The definition that waits for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Waiting {
+    pin: String,
+    definition: Box<RawValue>,
+}
+
+/// What the catalogue says of a tool.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Its definition is approved.
+    Facts(Arc<ToolFacts>),
+    /// Its definition changed, or it is new at a known server.
+    Quarantined,
+    /// Never seen.
+    Unknown,
+}
+
+/// One tool of a list.
+#[derive(Debug)]
+pub struct Listed<'a> {
+    /// Its name.
+    pub name: String,
+    /// Its definition as the server wrote it.
+    pub definition: &'a RawValue,
+}
+
+/// What a list changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Tools newly pinned, with their pins.
+    pub pinned: Vec<(String, String)>,
+    /// Tools newly quarantined, with the pins that wait.
+    pub changed: Vec<(String, String)>,
+}
+
+/// The catalogue cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// The file.
+    #[error("tool catalogue: {0}")]
+    Disk(#[from] disk::DiskError),
+    /// No such server.
+    #[error("no server `{0}` was seen yet")]
+    NoServer(String),
+}
+
+/// Reads one page of a `tools/list` result: the tools, and whether more follow.
+pub fn read_list(result: &str) -> Result<(Vec<Listed<'_>>, bool), Malformed> {
+    let [tools, cursor] = call::fields(result, &["tools", "nextCursor"])?;
+    let tools: Vec<&RawValue> = tools
+        .map(|tools| serde_json::from_str(tools.get()))
+        .transpose()
+        .map_err(|error| Malformed::NotJson(error.to_string()))?
+        .unwrap_or_default();
+    let listed = |definition: &'_ RawValue| {
+        let [name] = call::fields(definition.get(), &["name"]).ok()?;
+        serde_json::from_str(name?.get()).ok()
+    };
+    let more = cursor.is_some_and(|cursor| cursor.get() != "null");
+    // A definition whose name cannot be read is left out, which withholds it.
+    Ok((tools.into_iter().filter_map(|raw| Some(Listed { name: listed(raw)?, definition: raw })).collect(), more))
+}
+
+/// The pin of a definition: SHA-256 over its raw bytes, in hex.
+pub fn pin(definition: &RawValue) -> String {
+    hex::encode(digest::digest(&digest::SHA256, definition.get().as_bytes()))
+}
+
+impl Catalogue {
+    /// Reads the catalogue, or begins one.
+    pub fn open(path: PathBuf) -> Result<Self, CatalogueError> {
+        let servers = disk::read_json(&path)?.unwrap_or_default();
+        Ok(Self { path, servers: Mutex::new(servers) })
+    }
+
+    /// What is known of a tool.
+    pub fn get(&self, id: &ToolId) -> Known {
+        let servers = self.lock();
+        match servers.get(&id.server).and_then(|server| server.tools.get(&id.name)) {
+            Some(Tool { waiting: Some(_), .. }) => Known::Quarantined,
+            Some(Tool { approved: Some(facts), .. }) => Known::Facts(facts.clone()),
+            _ => Known::Unknown,
+        }
+    }
+
+    /// The facts of every approved tool, in order.
+    pub fn facts(&self) -> Vec<ToolFacts> {
+        let servers = self.lock();
+        let tools = servers.values().flat_map(|server| server.tools.values());
+        tools.filter(|tool| tool.waiting.is_none()).filter_map(|tool| Some(tool.approved.as_deref()?.clone())).collect()
+    }
+
+    /// Takes in one page of a server's list.
+    pub fn learn(&self, server_name: &str, tools: &[Listed<'_>], more: bool) -> Result<Learned, CatalogueError> {
+        let mut servers = self.lock();
+        if servers.len() >= SERVERS_MAX && !servers.contains_key(server_name) {
+            return Ok(Learned::default());
+        }
+        let server = servers.entry(server_name.to_owned()).or_default();
+        let mut learned = Learned::default();
+        let mut dirty = !more && !server.complete && !tools.is_empty();
+        for tool in tools {
+            dirty |= server.learn(server_name, tool, &mut learned);
+        }
+        server.complete |= !more && !tools.is_empty();
+        if dirty {
+            disk::write_json(&self.path, &*servers)?;
+        }
+        Ok(learned)
+    }
+
+    /// Takes in tools whose facts are built in.
+    pub fn learn_facts(&self, facts: Vec<ToolFacts>) -> Result<bool, CatalogueError> {
+        let mut servers = self.lock();
+        let mut dirty = false;
+        for facts in facts {
+            let server = servers.entry(facts.id.server.clone()).or_default();
+            server.complete = true;
+            let name = facts.id.name.clone();
+            let new = Tool { pins: vec![facts.pin.clone()], approved: Some(Arc::new(facts)), waiting: None };
+            if server.tools.get(&name).is_none_or(|tool| tool.approved != new.approved) {
+                server.tools.insert(name, new);
+                dirty = true;
+            }
+        }
+        if dirty {
+            disk::write_json(&self.path, &*servers)?;
+        }
+        Ok(dirty)
+    }
+
+    /// Approves everything that waits at a server; answers the pins.
+    pub fn approve(&self, server_name: &str) -> Result<Vec<(String, String)>, CatalogueError> {
+        let mut servers = self.lock();
+        let server = servers.get_mut(server_name).ok_or_else(|| CatalogueError::NoServer(server_name.to_owned()))?;
+        let mut approved = Vec::new();
+        for (name, tool) in &mut server.tools {
+            if let Some(waiting) = tool.waiting.take() {
+                approved.push((name.clone(), waiting.pin.clone()));
+                tool.approve(server_name, &waiting);
+            }
+        }
+        if !approved.is_empty() {
+            disk::write_json(&self.path, &*servers)?;
+        }
+        Ok(approved)
+    }
+
+    /// The definitions that wait for approval at a server: name, and the raw definition.
+    pub fn waiting(&self, server: &str) -> Vec<(String, String)> {
+        let servers = self.lock();
+        let tools = servers.get(server).into_iter().flat_map(|server| &server.tools);
+        tools
+            .filter_map(|(name, tool)| Some((name.clone(), tool.waiting.as_ref()?.definition.get().to_owned())))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Server>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Server {
+    /// Whether anything changed.
+    fn learn(&mut self, server: &str, tool: &Listed<'_>, learned: &mut Learned) -> bool {
+        let seen = Waiting { pin: pin(tool.definition), definition: tool.definition.to_owned() };
+        let full = self.tools.len() >= TOOLS_MAX || tool.definition.get().len() > DEFINITION_MAX_BYTES;
+        match self.tools.get_mut(&tool.name) {
+            // At the bound a tool stays unknown, which denies it.
+            None if full => false,
+            None => {
+                let mut new = Tool { approved: None, pins: Vec::new(), waiting: None };
+                let event = (tool.name.clone(), seen.pin.clone());
+                if self.complete {
+                    new.waiting = Some(seen);
+                    learned.changed.push(event);
+                } else {
+                    new.approve(server, &seen);
+                    learned.pinned.push(event);
+                }
+                self.tools.insert(tool.name.clone(), new);
+                true
+            }
+            Some(known) if known.pins.contains(&seen.pin) => {
+                // The approved definition is back, so nothing waits any more.
+                let was_waiting = known.waiting.take().is_some();
+                let other = known.approved.as_ref().is_none_or(|facts| facts.pin != seen.pin);
+                if other {
+                    known.approve(server, &seen);
+                }
+                was_waiting || other
+            }
+            Some(known) if known.waiting.as_ref().is_some_and(|waiting| waiting.pin == seen.pin) => false,
+            Some(known) => {
+                learned.changed.push((tool.name.clone(), seen.pin.clone()));
+                known.waiting = Some(seen);
+                true
+            }
+        }
+    }
+}
+
+impl Tool {
+    fn approve(&mut self, server: &str, seen: &Waiting) {
+        let definition = call::strict_value(seen.definition.get()).unwrap_or(Value::Null);
+        // A definition that two parsers may read differently gets no facts, and so stays unknown.
+        self.approved =
+            definition.is_object().then(|| Arc::new(crate::tools::infer(server, &definition, seen.pin.clone())));
+        self.pins.retain(|pin| *pin != seen.pin);
+        self.pins.push(seen.pin.clone());
+        let excess = self.pins.len().saturating_sub(8);
+        self.pins.drain(..excess);
+    }
+}

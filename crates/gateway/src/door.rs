@@ -1,0 +1,33 @@
+//! The doors: how agents reach the gateway.
+
+pub mod hello;
+pub mod http;
+pub(crate) mod relay;
+pub(crate) mod unix;
+
+use std::collections::BTreeMap;
+
+use policy::{ToolId, Verb};
+use serde_json::{Value, json};
+
+use crate::authority::Errand;
+use crate::call::{Request, Subject};
+
+/// The most pages of a `tools/list` that the gateway reads by itself.
+pub(crate) const PAGES_MAX: usize = 50;
+
+/// What policy needs to know of an MCP request.
+pub(crate) fn errand(
+    server: &str,
+    call: Request,
+    subject: &Subject,
+    facts: BTreeMap<String, Value>,
+) -> Errand<Request> {
+    let (verb, name, arguments) = match subject {
+        Subject::Tool { name, arguments } => (Verb::CallTool, name, arguments.clone()),
+        Subject::Resource { uri } => (Verb::ReadResource, uri, json!({ "uri": uri })),
+        Subject::Prompt { name, arguments } => (Verb::GetPrompt, name, arguments.clone()),
+    };
+    let tool = ToolId { server: server.to_owned(), name: name.clone() };
+    Errand { call, verb, tool, arguments, facts }
+}

@@ -1,0 +1,73 @@
+//! The first line on the gateway's Unix socket: who comes, and what for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The longest hello, in bytes: it carries an environment.
+pub const HELLO_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The byte that the gateway sends when it has taken a hello. Until then nothing was done, and the caller
+/// may try again.
+pub const ACCEPTED: u8 = b'+';
+
+/// The first line on the socket.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "bailiwick", rename_all = "snake_case")]
+pub enum Hello {
+    /// An MCP stdio shim: bytes follow in both directions. Its standard error comes with the line.
+    Mcp(Mcp),
+    /// One event of an agent's hook; one line comes back.
+    Hook {
+        /// Which agent's format, for example `claude-code`.
+        agent: String,
+        /// The event as the agent gave it.
+        event: Value,
+        /// Wait here for a human where policy asks, instead of letting the agent ask.
+        #[serde(default)]
+        wait: bool,
+    },
+    /// Approve the tool definitions that wait at a server; one line comes back.
+    ApproveTools {
+        /// The server.
+        server: String,
+    },
+    /// End, so that another process can have the ledger; one line comes back.
+    Yield {
+        /// Even though sessions are open.
+        force: bool,
+    },
+}
+
+/// What a shim says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mcp {
+    /// The agent's name.
+    pub agent: String,
+    /// The server's name in the agent's configuration.
+    pub server: String,
+    /// The server's command.
+    pub command: Vec<String>,
+    /// The folder to start it in.
+    pub cwd: PathBuf,
+    /// Its environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// The line that comes back, where one does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Reply {
+    /// Done, with what is to be printed.
+    Done {
+        /// For the caller's standard output.
+        output: Value,
+    },
+    /// Not done.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}

@@ -1,0 +1,666 @@
+//! The Streamable HTTP door: `/mcp/NAME` on a loopback address, in front of servers that speak HTTP.
+//!
+//! An agent is known by its key. A page in a browser is not an agent: `Host` and `Origin` must be
+//! loopback, so that a rebound name reaches nothing. Headers that name a method or tool must equal the
+//! body, or they are a way around whoever routes on them.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ledger::record::Status;
+use policy::{Door, Principal, ToolFacts, Verb};
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use crate::answer;
+use crate::authority::{Admitted, Authority, First, Patience, Refusal, Returned};
+use crate::call::{self, Call, Id, Malformed, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::catalogue::Known;
+use crate::door::{self, relay};
+use crate::gateway::Shared;
+use crate::identity;
+use crate::pipeline::{Act, Ending};
+use crate::session::{Caller, Key};
+use crate::sse;
+use crate::upstream::http::{KEY_HEADER, Outbound, Target, Unreachable, pass_headers};
+
+/// How long a client may take to send a body.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+/// How long a connection may be idle or take for a head.
+const HEAD_WAIT: Duration = Duration::from_secs(75);
+/// The largest head, in bytes.
+const HEAD_MAX_BYTES: usize = 64 * 1024;
+/// How many events wait for a slow client before the server waits too.
+const QUEUE: usize = 16;
+/// JSON-RPC error code of the protocol: a header says something else than the body.
+const HEADER_MISMATCH: i64 = -32_020;
+
+const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
+const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
+
+/// What stands behind the door, and who may come through it.
+#[derive(Clone, Default)]
+pub struct Fronts {
+    /// Servers by the name in the path.
+    pub upstreams: BTreeMap<String, Uri>,
+    /// Agents and their keys.
+    pub keys: Vec<(String, String)>,
+}
+
+/// Keys are never shown.
+impl std::fmt::Debug for Fronts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fronts").field("upstreams", &self.upstreams.len()).field("keys", &self.keys.len()).finish()
+    }
+}
+
+/// What the door's connections share.
+#[derive(Debug)]
+pub(crate) struct HttpDoor {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) fronts: std::sync::RwLock<Arc<Fronts>>,
+    pub(crate) outbound: Outbound,
+    pub(crate) user: String,
+}
+
+/// Serves connections until the listener is dropped.
+pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener) {
+    loop {
+        let Some(permit) = door.shared.connection().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let door = door.clone();
+        tokio::spawn(async move {
+            connection(door, stream).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn connection(door: Arc<HttpDoor>, stream: TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let shared = door.shared.clone();
+    let service = hyper::service::service_fn(move |request| {
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(answer_http(&door, request).await) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .max_buf_size(HEAD_MAX_BYTES.max(8 * 1024))
+        .half_close(false);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    tokio::select! {
+        // How a connection ended is of no interest: every act on it has recorded its own end.
+        _ = &mut connection => {}
+        () = shared.closing() => {}
+    }
+}
+
+async fn answer_http(door: &Arc<HttpDoor>, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
+    let Some(_running) = door.shared.enter() else {
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
+    };
+    match route(door, &request) {
+        Err(refused) => *refused,
+        Ok(exchange) => match *request.method() {
+            Method::POST => exchange.post(request).await,
+            Method::GET => exchange.get(&request).await,
+            Method::DELETE => exchange.delete(&request).await,
+            _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
+        },
+    }
+}
+
+/// One request to one server by one agent.
+struct Exchange {
+    door: Arc<HttpDoor>,
+    caller: Caller,
+    server: String,
+    uri: Uri,
+}
+
+fn route(door: &Arc<HttpDoor>, request: &HttpRequest<Incoming>) -> Result<Exchange, Box<HttpResponse<Reply>>> {
+    let refuse = |status, text| Err(Box::new(plain(status, text)));
+    let headers = request.headers();
+    if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_authority) {
+        return refuse(StatusCode::FORBIDDEN, "the Host header is not this machine");
+    }
+    let origins: Vec<_> = headers.get_all(ORIGIN).iter().collect();
+    if !origins.iter().all(|origin| origin.to_str().is_ok_and(is_loopback_origin)) {
+        return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
+    }
+    let fronts = door.fronts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let key = headers.get(KEY_HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
+    let Some(agent) = agent_of(&fronts.keys, key) else {
+        return refuse(StatusCode::UNAUTHORIZED, "the x-bailiwick-key header names no agent");
+    };
+    let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
+    let Some(uri) = fronts.upstreams.get(name) else {
+        return refuse(StatusCode::NOT_FOUND, "no such server");
+    };
+    let caller = caller(door, agent, headers);
+    Ok(Exchange { door: door.clone(), caller, server: name.to_owned(), uri: uri.clone() })
+}
+
+/// The agent whose key this is. Every key is compared, and each in constant time.
+fn agent_of<'a>(keys: &'a [(String, String)], key: &[u8]) -> Option<&'a str> {
+    let mut found = None;
+    for (agent, known) in keys {
+        if !known.is_empty() && bool::from(known.as_bytes().ct_eq(key)) {
+            found = Some(agent.as_str());
+        }
+    }
+    found
+}
+
+/// All HTTP requests of an agent are one session: what one server told it, it can tell another.
+fn caller(door: &HttpDoor, agent: &str, _headers: &HeaderMap) -> Caller {
+    let key = Key::Named { agent: agent.to_owned(), name: "http".to_owned() };
+    let session = door.shared.authority.sessions.join(&[key], || door.shared.fresh_session());
+    let principal = Principal {
+        agent: agent.to_owned(),
+        user: door.user.clone(),
+        session: session.id.clone(),
+        delegation: Vec::new(),
+        evidence: BTreeMap::from([("key".to_owned(), Value::from("x-bailiwick-key"))]),
+    };
+    Caller { door: Door::McpHttp, principal, session }
+}
+
+fn is_loopback_authority(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
+}
+
+fn is_loopback_origin(origin: &str) -> bool {
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(is_loopback_authority)
+}
+
+impl Exchange {
+    fn authority(&self) -> &Arc<Authority> {
+        &self.door.shared.authority
+    }
+
+    fn target(&self, headers: &HeaderMap) -> Target {
+        Target { uri: self.uri.clone(), headers: pass_headers(headers), wait: self.authority().limits.call_wait }
+    }
+
+    async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.listen(self.target(request.headers())).await;
+        self.relay(answer, Expect::nothing()).await
+    }
+
+    async fn delete(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.leave(self.target(request.headers())).await;
+        self.relay(answer, Expect::nothing()).await
+    }
+
+    async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let (head, body) = request.into_parts();
+        if !is_type(&head.headers, "application/json") {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+        }
+        let body = match tokio::time::timeout(BODY_WAIT, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+            }
+            Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body broke off"),
+            Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        };
+        let request = match Message::read(body) {
+            Ok(Message::Request(request)) => request,
+            Ok(Message::Notification(note)) => return self.aside(&head.headers, note.raw().clone()).await,
+            Ok(Message::Response(response)) => return self.aside(&head.headers, response.raw().clone()).await,
+            Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(None, &fault)),
+        };
+        if request.id.is_own() {
+            return json(
+                StatusCode::BAD_REQUEST,
+                answer::error(Some(&request.id), -32_600, "the id is reserved for the gateway"),
+            );
+        }
+        let call = match Call::sort(request.clone()) {
+            Ok(Some(call)) => call,
+            Ok(None) => return json(StatusCode::OK, answer::unknown_method(&request)),
+            Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&request.id), &fault)),
+        };
+        if let Some(mismatch) = header_mismatch(&head.headers, &request, &call) {
+            let line = answer::error(Some(&request.id), HEADER_MISMATCH, mismatch);
+            return json(StatusCode::BAD_REQUEST, line);
+        }
+        match call {
+            Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
+            Call::ListTools(request) => {
+                let expect = Expect { id: Some(request.id.clone()), end: End::List };
+                let answer =
+                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
+                self.relay(answer, expect).await
+            }
+            Call::Plumbing(request) => {
+                let expect = Expect { id: Some(request.id.clone()), end: End::Pass };
+                let answer =
+                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
+                self.relay(answer, expect).await
+            }
+        }
+    }
+
+    async fn aside(self, headers: &HeaderMap, raw: Bytes) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.pass(&Plumbing::aside(raw), self.target(headers)).await;
+        self.relay(answer, Expect::nothing()).await
+    }
+
+    async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
+        let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
+        if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Known::Unknown) {
+            self.list_by_itself(&headers).await;
+        }
+        match self.authority().first(&self.caller, errand).await {
+            First::Admitted(admitted) => self.act(&headers, admitted, &request.id).await,
+            First::Refused(refusal) => self.refused(&request, &subject, &refusal),
+            First::Asks(asking) if accepts_events(&headers) => {
+                let (events, reply) = mpsc::channel(QUEUE);
+                // The stream begins before the answer is known: a client that hears progress waits longer.
+                tokio::spawn(async move {
+                    let patience = Progress { token: call::progress_token(&request), events: events.clone() };
+                    let work = async {
+                        match self.authority().ask(&self.caller, *asking, patience).await {
+                            Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                            Err(refusal) => self.refused(&request, &subject, &refusal),
+                        }
+                    };
+                    tokio::select! {
+                        reply = work => into_events(reply, &events, &request.id).await,
+                        () = events.closed() => {}
+                    }
+                });
+                stream(StatusCode::OK, HeaderMap::new(), reply)
+            }
+            First::Asks(asking) => {
+                let patience = Progress { token: None, events: mpsc::channel(1).0 };
+                match self.authority().ask(&self.caller, *asking, patience).await {
+                    Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                    Err(refusal) => self.refused(&request, &subject, &refusal),
+                }
+            }
+        }
+    }
+
+    fn refused(&self, request: &Request, subject: &Subject, refusal: &Refusal) -> HttpResponse<Reply> {
+        json(StatusCode::OK, answer::refusal(request, subject, &self.server, refusal))
+    }
+
+    async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, id: &Id) -> HttpResponse<Reply> {
+        let (act, answer) = self.door.outbound.send(admitted.permit, self.target(headers)).await;
+        match &answer {
+            Err(Unreachable::TimedOut) => act.end(Ending::without_result(Status::TimedOut)),
+            Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),
+            Ok(_) => {
+                let expect = Expect { id: Some(id.clone()), end: End::Act(act, admitted.tool) };
+                return self.relay(answer, expect).await;
+            }
+        }
+        self.relay(answer, Expect { id: Some(id.clone()), end: End::Pass }).await
+    }
+
+    /// Lists the server's tools with the headers of the call, because it calls one that nobody has listed.
+    async fn list_by_itself(&self, headers: &HeaderMap) {
+        let mut headers = headers.clone();
+        headers.remove(NAME_HEADER);
+        if headers.contains_key(METHOD_HEADER) {
+            headers.insert(METHOD_HEADER, HeaderValue::from_static("tools/list"));
+        }
+        let mut params = serde_json::json!({});
+        for _ in 0..door::PAGES_MAX {
+            let Ok(request) = Request::own(self.authority().own_id(), "tools/list", &params) else { return };
+            let plumbing = Plumbing::aside(request.raw().clone());
+            let answer = tokio::time::timeout(Duration::from_secs(30), async {
+                let answer = self.door.outbound.pass(&plumbing, self.target(&headers)).await.ok()?;
+                only_answer(answer, &request.id).await
+            });
+            let Ok(Some(response)) = answer.await else { return };
+            if response.is_error {
+                return;
+            }
+            if let Err(error) = self.authority().learn(&self.server, response.body()).await {
+                return tracing::warn!(server = self.server, error, "the server's tools were not taken in");
+            }
+            let cursor = call::fields(response.body(), &["nextCursor"]).ok().and_then(|[cursor]| cursor);
+            let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
+                return;
+            };
+            params = serde_json::json!({ "cursor": cursor });
+        }
+    }
+
+    /// Passes the server's answer on, looking at every message in it.
+    async fn relay(
+        &self,
+        answer: Result<HttpResponse<Incoming>, Unreachable>,
+        mut expect: Expect,
+    ) -> HttpResponse<Reply> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, &error.to_string());
+                return json(StatusCode::BAD_GATEWAY, line);
+            }
+        };
+        let (head, mut body) = answer.into_parts();
+        let headers = pass_headers(&head.headers);
+        if is_type(&head.headers, "text/event-stream") {
+            let (events, reply) = mpsc::channel(QUEUE);
+            let screen = Screen {
+                authority: self.authority().clone(),
+                caller: self.caller.clone(),
+                server: self.server.clone(),
+            };
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = screen.events(&mut body, &events, &mut expect) => {}
+                    // The client left: the act is dropped, and says so in the ledger.
+                    () = events.closed() => {}
+                }
+            });
+            return stream(head.status, headers, reply);
+        }
+        let wait = self.authority().limits.call_wait;
+        let bytes = match tokio::time::timeout(wait, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
+            Ok(Ok(bytes)) => bytes.to_bytes(),
+            Ok(Err(_)) => {
+                expect.ends(Status::Unknown);
+                let line = answer::error(
+                    expect.id.as_ref(),
+                    answer::UPSTREAM,
+                    "the server's answer broke off or is too large",
+                );
+                return json(StatusCode::BAD_GATEWAY, line);
+            }
+            Err(_) => {
+                expect.ends(Status::TimedOut);
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server did not answer in time");
+                return json(StatusCode::GATEWAY_TIMEOUT, line);
+            }
+        };
+        if bytes.is_empty() || !is_type(&head.headers, "application/json") {
+            // No message: an HTTP error, or the 202 of a notification.
+            expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
+            return whole(head.status, headers, bytes);
+        }
+        let screen =
+            Screen { authority: self.authority().clone(), caller: self.caller.clone(), server: self.server.clone() };
+        match screen.message(bytes, &mut expect).await {
+            Some(bytes) => whole(head.status, headers, bytes),
+            None => {
+                expect.ends(Status::Error);
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server answered something else");
+                json(StatusCode::BAD_GATEWAY, line)
+            }
+        }
+    }
+}
+
+/// Which answer is expected, and what is to be done with it.
+#[derive(Debug)]
+struct Expect {
+    id: Option<Id>,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    /// It passes.
+    Pass,
+    /// It is a list of tools.
+    List,
+    /// It ends an act.
+    Act(Act, Arc<ToolFacts>),
+}
+
+impl Expect {
+    fn nothing() -> Self {
+        Self { id: None, end: End::Pass }
+    }
+
+    /// There will be no result.
+    fn ends(&mut self, status: Status) {
+        if let End::Act(act, _) = std::mem::replace(&mut self.end, End::Pass) {
+            act.end(Ending::without_result(status));
+        }
+    }
+}
+
+/// Looks at the messages of a server.
+struct Screen {
+    authority: Arc<Authority>,
+    caller: Caller,
+    server: String,
+}
+
+impl Screen {
+    /// What of a message goes on to the client.
+    async fn message(&self, bytes: Bytes, expect: &mut Expect) -> Option<Bytes> {
+        let response = match Message::read(bytes.clone()) {
+            Ok(Message::Response(response)) => response,
+            Ok(_) => return Some(bytes),
+            // The error of a server that could not read our message has no id.
+            Err(Malformed::NotRpc(_)) if expect.id.is_some() && matches!(expect.end, End::Pass) => return Some(bytes),
+            Err(fault) => {
+                tracing::warn!(server = self.server, %fault, "dropped a message of the server");
+                return None;
+            }
+        };
+        if expect.id.as_ref() != Some(&response.id) {
+            tracing::warn!(server = self.server, id = %response.id, "dropped an answer to a request that nobody made");
+            return None;
+        }
+        match std::mem::replace(&mut expect.end, End::Pass) {
+            End::Act(act, tool) => {
+                let returned = Returned { body: response.body(), is_error: response.is_error };
+                self.authority.conclude(&self.caller, &tool, act, &returned);
+                Some(bytes)
+            }
+            End::List if !response.is_error => {
+                if let Err(error) = self.authority.learn(&self.server, response.body()).await {
+                    tracing::warn!(server = self.server, error, "the server's tools were not taken in");
+                }
+                Some(relay::filter(&self.authority, &self.caller, &self.server, &response))
+            }
+            End::List | End::Pass => Some(bytes),
+        }
+    }
+
+    async fn events(&self, body: &mut Incoming, to: &mpsc::Sender<Bytes>, expect: &mut Expect) {
+        let mut events = sse::Events::default();
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(bytes) = frame.data_ref() else { continue };
+            if events.push(bytes).is_err() {
+                tracing::warn!(server = self.server, "closed a stream whose event is too large");
+                return expect.ends(Status::Unknown);
+            }
+            while let Some(event) = events.next() {
+                let Some(event) = self.event(event, expect).await else { continue };
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+        }
+        // The stream ended without the answer.
+        expect.ends(Status::Unknown);
+    }
+
+    async fn event(&self, event: Bytes, expect: &mut Expect) -> Option<Bytes> {
+        let Some(data) = sse::data(&event) else { return Some(event) };
+        let passed = self.message(data.clone(), expect).await?;
+        Some(if passed == data { event } else { sse::with_data(&event, &passed) })
+    }
+}
+
+/// The one answer in a server's reply, for requests of the gateway's own.
+async fn only_answer(answer: HttpResponse<Incoming>, id: &Id) -> Option<Response> {
+    let is_stream = is_type(answer.headers(), "text/event-stream");
+    let fits = |bytes: Bytes| match Message::read(bytes) {
+        Ok(Message::Response(response)) if response.id == *id => Some(response),
+        _ => None,
+    };
+    let mut body = Limited::new(answer.into_body(), SIZE_MAX_BYTES);
+    if !is_stream {
+        return fits(body.collect().await.ok()?.to_bytes());
+    }
+    let mut events = sse::Events::default();
+    while let Some(Ok(frame)) = body.frame().await {
+        events.push(frame.data_ref()?).ok()?;
+        while let Some(event) = events.next() {
+            if let Some(response) = sse::data(&event).and_then(fits) {
+                return Some(response);
+            }
+        }
+    }
+    None
+}
+
+fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Call) -> Option<&'static str> {
+    let says = |name: &HeaderName, value: Option<&str>| {
+        let mut all = headers.get_all(name).iter();
+        all.all(|header| value.is_some_and(|value| header.as_bytes() == value.as_bytes()))
+    };
+    let name = match call {
+        Call::Judged { subject: Subject::Tool { name, .. } | Subject::Prompt { name, .. }, .. } => Some(name.as_str()),
+        Call::Judged { subject: Subject::Resource { uri }, .. } => Some(uri.as_str()),
+        Call::ListTools(_) | Call::Plumbing(_) => None,
+    };
+    if !says(&METHOD_HEADER, Some(&request.method)) {
+        return Some("the Mcp-Method header is not the body's method");
+    }
+    if name.is_some() && !says(&NAME_HEADER, name) {
+        return Some("the Mcp-Name header is not the body's name");
+    }
+    None
+}
+
+fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+}
+
+fn accepts_events(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/event-stream")))
+}
+
+/// Turns a reply into events of a stream that has begun.
+async fn into_events(reply: HttpResponse<Reply>, to: &mpsc::Sender<Bytes>, id: &Id) {
+    match reply.into_body() {
+        Reply::Stream(mut events) => {
+            while let Some(event) = events.recv().await {
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Reply::Whole(Some(bytes)) if Message::read(bytes.clone()).is_ok() => {
+            let one_line: Vec<u8> =
+                bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+            let _ = to.send(sse::event(&one_line)).await;
+        }
+        Reply::Whole(_) => {
+            let line = answer::error(Some(id), answer::UPSTREAM, "the server answered with no message");
+            let _ = to.send(sse::event(&line)).await;
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Whole(Option<Bytes>),
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(events) => events.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+fn whole(status: StatusCode, headers: HeaderMap, bytes: Bytes) -> HttpResponse<Reply> {
+    let mut response = HttpResponse::new(Reply::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn stream(status: StatusCode, mut headers: HeaderMap, events: mpsc::Receiver<Bytes>) -> HttpResponse<Reply> {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut response = HttpResponse::new(Reply::Stream(events));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn json(status: StatusCode, bytes: Bytes) -> HttpResponse<Reply> {
+    whole(status, HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]), bytes)
+}
+
+fn plain(status: StatusCode, text: &'static str) -> HttpResponse<Reply> {
+    whole(status, HeaderMap::new(), Bytes::from_static(text.as_bytes()))
+}
+
+/// Progress events for a client that asked for them.
+struct Progress {
+    token: Option<String>,
+    events: mpsc::Sender<Bytes>,
+}
+
+impl Patience for Progress {
+    async fn waits(&mut self, seconds: u64, ask: u64) {
+        if let Some(token) = &self.token {
+            let _ = self.events.send(sse::event(&answer::progress(token, seconds, ask))).await;
+        }
+    }
+}
+
+/// The user that the gateway runs as: over HTTP the kernel does not say who calls.
+pub(crate) fn user() -> String {
+    identity::user_name(rustix::process::getuid().as_raw())
+}

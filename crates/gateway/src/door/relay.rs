@@ -1,0 +1,473 @@
+//! One MCP conversation over two streams of lines: a client on one side, a server on the other.
+//!
+//! Requests are judged side by side; one that waits for a human holds up no other. What policy has no say
+//! in keeps its order. A response that nobody asked for is dropped and said in the log, never passed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ledger::record::{Record, Status};
+use policy::{ToolId, Verb};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::answer;
+use crate::authority::{Admitted, Authority, Patience, Returned};
+use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, Subject};
+use crate::catalogue::{self, Known};
+use crate::door;
+use crate::lines::{Line, Lines};
+use crate::pipeline::Ending;
+use crate::session::Caller;
+use crate::upstream::link::{Gone, Link, pump};
+
+/// The most requests of a server that may wait for the client.
+const REVERSE_MAX: usize = 256;
+
+/// One conversation.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    authority: Arc<Authority>,
+    caller: Caller,
+    server: String,
+    /// Facts that hold for the whole conversation.
+    facts: BTreeMap<String, Value>,
+    link: Link,
+    client: mpsc::Sender<Bytes>,
+    /// The client's requests that are not answered yet. Held only for map work.
+    open: Mutex<HashMap<Id, Slot>>,
+    /// The server's requests that the client has not answered yet.
+    reverse: Mutex<HashMap<Id, ()>>,
+    /// Held while the gateway lists the server's tools by itself, so that it does so once.
+    listed: tokio::sync::Mutex<bool>,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+struct Slot {
+    cancel: Arc<Notify>,
+    /// Where the server's answer goes; absent as long as nothing was sent.
+    answer: Option<oneshot::Sender<Response>>,
+}
+
+/// The four ends of a conversation.
+#[derive(Debug)]
+pub(crate) struct Ends<R, W, S, T> {
+    pub(crate) from_client: R,
+    pub(crate) to_client: W,
+    pub(crate) from_server: S,
+    pub(crate) to_server: T,
+}
+
+/// Whose conversation it is.
+#[derive(Debug)]
+pub(crate) struct Parties {
+    pub(crate) caller: Caller,
+    pub(crate) server: String,
+    pub(crate) facts: BTreeMap<String, Value>,
+}
+
+/// Runs a conversation until either side closes.
+pub(crate) async fn run<R, W, S, T>(authority: Arc<Authority>, parties: Parties, ends: Ends<R, W, S, T>)
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + Unpin + Send,
+    T: AsyncWrite + Unpin + Send + 'static,
+{
+    let (link, to_server) = Link::new();
+    let (client, to_client) = mpsc::channel(crate::upstream::link::QUEUE);
+    let grace = authority.limits.grace;
+    let relay = Arc::new(Relay {
+        authority,
+        caller: parties.caller,
+        server: parties.server,
+        facts: parties.facts,
+        link,
+        client,
+        open: Mutex::default(),
+        reverse: Mutex::default(),
+        listed: tokio::sync::Mutex::default(),
+    });
+    let server_writer = tokio::spawn(pump(to_server, ends.to_server));
+    let mut client_writer = tokio::spawn(pump(to_client, ends.to_client));
+    let mut calls = JoinSet::new();
+    {
+        let from_server = relay.read_server(Lines::new(ends.from_server));
+        tokio::pin!(from_server);
+        tokio::select! {
+            () = relay.read_client(Lines::new(ends.from_client), &mut calls) => {
+                // The client will say no more, but may still read what it asked for.
+                let finish = async { while calls.join_next().await.is_some() {} };
+                tokio::select! {
+                    _ = tokio::time::timeout(grace, finish) => {}
+                    () = &mut from_server => {}
+                    _ = &mut client_writer => {}
+                }
+            }
+            () = &mut from_server => {}
+        }
+    }
+    // The server is gone or the client is: what waits for an answer gets none. Each open act records its end.
+    relay.hold_open().clear();
+    drop(tokio::time::timeout(Duration::from_millis(200), async { while calls.join_next().await.is_some() {} }).await);
+    calls.shutdown().await;
+    drop(relay);
+    server_writer.abort();
+    drop(tokio::time::timeout(grace, client_writer).await);
+}
+
+impl Relay {
+    async fn read_client<R: AsyncRead + Unpin>(self: &Arc<Self>, mut lines: Lines<R>, calls: &mut JoinSet<()>) {
+        while let Some(line) = lines.next().await {
+            while calls.try_join_next().is_some() {}
+            let passed = match read(line) {
+                Ok(Message::Request(request)) => self.request(request, calls).await,
+                Ok(Message::Notification(notification)) => self.notification(notification).await,
+                Ok(Message::Response(response)) => self.client_answers(response).await,
+                Err(fault) => self.tell(answer::malformed(None, &fault)).await,
+            };
+            if passed.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn read_server<R: AsyncRead + Unpin>(&self, mut lines: Lines<R>) {
+        while let Some(line) = lines.next().await {
+            let passed = match read(line) {
+                Ok(Message::Response(response)) => self.server_answers(response).await,
+                Ok(Message::Notification(notification)) => self.tell(notification.raw().clone()).await,
+                Ok(Message::Request(request)) => self.server_asks(request).await,
+                Err(fault) => {
+                    tracing::warn!(server = self.server, %fault, "dropped a message of the server");
+                    Ok(())
+                }
+            };
+            if passed.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn tell(&self, line: Bytes) -> Result<(), Gone> {
+        self.client.send(line).await.map_err(|_| Gone)
+    }
+
+    async fn request(self: &Arc<Self>, request: Request, calls: &mut JoinSet<()>) -> Result<(), Gone> {
+        let id = request.id.clone();
+        if id.is_own() {
+            return self.tell(answer::error(Some(&id), -32_600, "the id is reserved for the gateway")).await;
+        }
+        let cancel = Arc::new(Notify::new());
+        if let Err((code, fault)) = self.reserve(&id, &cancel) {
+            return self.tell(answer::error(Some(&id), code, fault)).await;
+        }
+        let call = match Call::sort(request.clone()) {
+            Ok(Some(call)) => call,
+            Ok(None) => return self.refuse(&id, answer::unknown_method(&request)).await,
+            Err(fault) => return self.refuse(&id, answer::malformed(Some(&id), &fault)).await,
+        };
+        if let Call::Plumbing(request) = call {
+            // In order, and so not in a task: `initialized` must not overtake `initialize`.
+            return self.forward(request, calls).await;
+        }
+        let relay = self.clone();
+        calls.spawn(async move {
+            let work = async {
+                match call {
+                    Call::Judged { request, subject } => relay.judged(request, subject).await,
+                    Call::ListTools(request) => relay.list_tools(request).await,
+                    Call::Plumbing(_) => None,
+                }
+            };
+            let line = tokio::select! {
+                biased;
+                () = cancel.notified() => None,
+                line = work => line,
+            };
+            relay.hold_open().remove(&id);
+            if let Some(line) = line {
+                // That the client reads no more ends the conversation elsewhere.
+                let _ = relay.tell(line).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes up a request's id until it is answered.
+    fn reserve(&self, id: &Id, cancel: &Arc<Notify>) -> Result<(), (i64, &'static str)> {
+        let mut open = self.hold_open();
+        if open.contains_key(id) {
+            return Err((-32_600, "the id is in use by a request that is not answered yet"));
+        }
+        if open.len() >= self.authority.limits.calls_max {
+            return Err((answer::BUSY, "too many requests are open at a time"));
+        }
+        open.insert(id.clone(), Slot { cancel: cancel.clone(), answer: None });
+        Ok(())
+    }
+
+    async fn refuse(&self, id: &Id, line: Bytes) -> Result<(), Gone> {
+        self.hold_open().remove(id);
+        self.tell(line).await
+    }
+
+    /// Passes a request, and later its answer.
+    async fn forward(self: &Arc<Self>, request: Request, calls: &mut JoinSet<()>) -> Result<(), Gone> {
+        let Some(answer) = self.expect(&request.id) else { return Ok(()) };
+        self.link.pass(&Plumbing::aside(request.raw().clone())).await?;
+        let relay = self.clone();
+        calls.spawn(async move {
+            let line = match answer.await {
+                Ok(response) => response.raw().clone(),
+                Err(_) => answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered"),
+            };
+            relay.hold_open().remove(&request.id);
+            let _ = relay.tell(line).await;
+        });
+        Ok(())
+    }
+
+    /// From now on an answer of the server to this id is expected. `None` if the request was cancelled.
+    fn expect(&self, id: &Id) -> Option<oneshot::Receiver<Response>> {
+        let (tell, answer) = oneshot::channel();
+        self.hold_open().get_mut(id)?.answer = Some(tell);
+        Some(answer)
+    }
+
+    async fn judged(&self, request: Request, subject: Subject) -> Option<Bytes> {
+        let errand = door::errand(&self.server, request.clone(), &subject, self.facts.clone());
+        if errand.verb == Verb::CallTool && matches!(self.authority.catalogue.get(&errand.tool), Known::Unknown) {
+            self.list_by_itself().await;
+        }
+        let patience = Progress { token: call::progress_token(&request), client: self.client.clone() };
+        let Admitted { permit, tool } = match self.authority.admit(&self.caller, errand, patience).await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Some(answer::refusal(&request, &subject, &self.server, &refusal)),
+        };
+        let answer = self.expect(&request.id)?;
+        let (act, sent) = self.link.send(permit).await;
+        let ended = match sent {
+            Ok(()) => tokio::time::timeout(self.authority.limits.call_wait, answer).await.map(Result::ok),
+            Err(Gone) => Ok(None),
+        };
+        match ended {
+            Ok(Some(response)) => {
+                let returned = Returned { body: response.body(), is_error: response.is_error };
+                self.authority.conclude(&self.caller, &tool, act, &returned);
+                Some(response.raw().clone())
+            }
+            Ok(None) => {
+                act.end(Ending::without_result(Status::Unknown));
+                Some(answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered"))
+            }
+            Err(_) => {
+                act.end(Ending::without_result(Status::TimedOut));
+                self.tell_cancelled(&request.id).await;
+                Some(answer::error(Some(&request.id), answer::UPSTREAM, "the server did not answer in time"))
+            }
+        }
+    }
+
+    /// Tells the server that nobody waits any more.
+    async fn tell_cancelled(&self, id: &Id) {
+        let line = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"timed out"}}}}"#
+        );
+        let _ = self.link.pass(&Plumbing::aside(Bytes::from(line))).await;
+    }
+
+    async fn list_tools(&self, request: Request) -> Option<Bytes> {
+        let answer = self.expect(&request.id)?;
+        self.link.pass(&Plumbing::aside(request.raw().clone())).await.ok()?;
+        let Ok(response) = answer.await else {
+            return Some(answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered"));
+        };
+        if response.is_error {
+            return Some(response.raw().clone());
+        }
+        if let Err(error) = self.authority.learn(&self.server, response.body()).await {
+            tracing::warn!(server = self.server, error, "the server's tools were not taken in");
+        }
+        Some(filter(&self.authority, &self.caller, &self.server, &response))
+    }
+
+    /// Lists the server's tools, because a client calls one that nobody has listed.
+    async fn list_by_itself(&self) {
+        let mut listed = self.listed.lock().await;
+        if std::mem::replace(&mut *listed, true) {
+            return;
+        }
+        let mut params = json!({});
+        for _ in 0..door::PAGES_MAX {
+            let Some(result) = self.own_request("tools/list", &params).await else { return };
+            if let Err(error) = self.authority.learn(&self.server, result.body()).await {
+                return tracing::warn!(server = self.server, error, "the server's tools were not taken in");
+            }
+            let cursor = call::fields(result.body(), &["nextCursor"]).ok().and_then(|[cursor]| cursor);
+            let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
+                return;
+            };
+            params = json!({ "cursor": cursor });
+        }
+    }
+
+    async fn own_request(&self, method: &str, params: &Value) -> Option<Response> {
+        let request = Request::own(self.authority.own_id(), method, params).ok()?;
+        let slot = Slot { cancel: Arc::default(), answer: None };
+        self.hold_open().insert(request.id.clone(), slot);
+        let answer = self.expect(&request.id)?;
+        self.link.pass(&Plumbing::aside(request.raw().clone())).await.ok()?;
+        let answer = tokio::time::timeout(Duration::from_secs(30), answer).await;
+        self.hold_open().remove(&request.id);
+        answer.ok()?.ok().filter(|response| !response.is_error)
+    }
+
+    async fn notification(&self, notification: Notification) -> Result<(), Gone> {
+        if !notification.method.starts_with("notifications/") {
+            tracing::warn!(method = notification.method, "dropped a notification of an unknown kind");
+            return Ok(());
+        }
+        let Some(id) = call::cancelled(&notification) else {
+            return self.link.pass(&Plumbing::aside(notification.raw().clone())).await;
+        };
+        let Some(slot) = self.hold_open().remove(&id) else { return Ok(()) };
+        slot.cancel.notify_one();
+        // Nothing was sent yet, so there is nothing for the server to cancel.
+        if slot.answer.is_none() {
+            return Ok(());
+        }
+        self.link.pass(&Plumbing::aside(notification.raw().clone())).await
+    }
+
+    async fn client_answers(&self, response: Response) -> Result<(), Gone> {
+        if self.hold_reverse().remove(&response.id).is_none() {
+            tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
+            return Ok(());
+        }
+        self.link.pass(&Plumbing::aside(response.raw().clone())).await
+    }
+
+    async fn server_answers(&self, response: Response) -> Result<(), Gone> {
+        let expected = self.hold_open().get_mut(&response.id).and_then(|slot| slot.answer.take());
+        match expected {
+            // The receiver is gone when the call was cancelled meanwhile.
+            Some(tell) => drop(tell.send(response)),
+            None => {
+                tracing::warn!(server = self.server, id = %response.id, "dropped an answer to a request that nobody made")
+            }
+        }
+        Ok(())
+    }
+
+    async fn server_asks(&self, request: Request) -> Result<(), Gone> {
+        let fault = {
+            let mut reverse = self.hold_reverse();
+            if reverse.len() >= REVERSE_MAX {
+                Some("too many requests wait for the client")
+            } else if reverse.insert(request.id.clone(), ()).is_some() {
+                Some("the id is in use by a request that is not answered yet")
+            } else {
+                None
+            }
+        };
+        match fault {
+            Some(fault) => {
+                let line = answer::error(Some(&request.id), answer::BUSY, fault);
+                self.link.pass(&Plumbing::aside(line)).await
+            }
+            None => self.tell(request.raw().clone()).await,
+        }
+    }
+
+    fn hold_open(&self) -> MutexGuard<'_, HashMap<Id, Slot>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold_reverse(&self) -> MutexGuard<'_, HashMap<Id, ()>> {
+        self.reverse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(line: Line) -> Result<Message, call::Malformed> {
+    match line {
+        Line::Whole(line) => Message::read(line),
+        Line::TooLong => Err(call::Malformed::TooLarge { size: call::SIZE_MAX_BYTES + 1 }),
+    }
+}
+
+/// A `tools/list` answer without what the caller may not see, which is recorded. If everything may be
+/// seen, the answer's own bytes.
+pub(crate) fn filter(authority: &Authority, caller: &Caller, server: &str, response: &Response) -> Bytes {
+    let Some((body, withheld)) = filtered(authority, caller, server, response.body()) else {
+        return answer::error(Some(&response.id), answer::UPSTREAM, "the server's list of tools cannot be read");
+    };
+    for (because, names) in withheld {
+        if caller.session.withholds(&format!("{server} {because}"), &names) {
+            authority.journal.note(Record::Withheld {
+                session: caller.session.id.clone(),
+                server: server.to_owned(),
+                names,
+                because: because.to_owned(),
+            });
+        }
+    }
+    body.map_or_else(|| response.raw().clone(), |body| response.with_body(&body))
+}
+
+type Withheld = [(&'static str, Vec<String>); 2];
+
+fn filtered(authority: &Authority, caller: &Caller, server: &str, body: &str) -> Option<(Option<String>, Withheld)> {
+    let [tools] = call::fields(body, &["tools"]).ok()?;
+    let Some(tools) = tools else { return Some((None, Withheld::default())) };
+    let definitions: Vec<&serde_json::value::RawValue> = serde_json::from_str(tools.get()).ok()?;
+    let force = authority.law.force();
+    let (mut kept, mut denied, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+    for definition in &definitions {
+        let name =
+            call::fields(definition.get(), &["name"]).ok().and_then(|[name]| serde_json::from_str(name?.get()).ok());
+        let Some(name): Option<String> = name else {
+            denied.push("(no name)".to_owned());
+            continue;
+        };
+        let id = ToolId { server: server.to_owned(), name };
+        match authority.catalogue.get(&id) {
+            // The definition that is shown must be the one that was approved.
+            Known::Facts(facts) if facts.pin == catalogue::pin(definition) => {
+                if authority.may_see(caller, &id, &force) {
+                    kept.push(definition.get());
+                } else {
+                    denied.push(id.name);
+                }
+            }
+            Known::Quarantined | Known::Facts(_) => changed.push(id.name),
+            Known::Unknown => denied.push(id.name),
+        }
+    }
+    let whole = kept.len() == definitions.len();
+    let span = call::span_in(body, tools);
+    let rebuilt = (!whole).then(|| {
+        let (before, after) = (body.get(..span.start).unwrap_or_default(), body.get(span.end..).unwrap_or_default());
+        format!("{before}[{}]{after}", kept.join(","))
+    });
+    Some((rebuilt, [("policy", denied), ("definition changed", changed)]))
+}
+
+/// Progress notifications for a client that asked for them.
+struct Progress {
+    token: Option<String>,
+    client: mpsc::Sender<Bytes>,
+}
+
+impl Patience for Progress {
+    async fn waits(&mut self, seconds: u64, ask: u64) {
+        if let Some(token) = &self.token {
+            drop(self.client.send(answer::progress(token, seconds, ask)).await);
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The gateway: its doors over one ledger, one law, one catalogue of tools.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use ledger::Ledger;
+use ledger::record::Record;
+use policy::Diagnostic;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::ask::Asks;
+use crate::authority::{Authority, Limits};
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::door::hello::Reply;
+use crate::door::http::{self, Fronts, HttpDoor};
+use crate::door::unix;
+use crate::hook::claude_code::Hooks;
+use crate::identity::Programs;
+use crate::law::{Law, LawError};
+use crate::pipeline::{Clock, Journal};
+use crate::session::Sessions;
+use crate::upstream::http::Outbound;
+
+/// What a gateway is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its own folder: tool catalogue, pins, session state.
+    pub dir: PathBuf,
+    /// Bailiwick's home, which agents should not touch.
+    pub home: PathBuf,
+    /// The policy files: name and text.
+    pub policies: Vec<(String, String)>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// A gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    /// Not even the law that denies everything compiles.
+    #[error(transparent)]
+    Law(#[from] LawError),
+    /// A socket or file.
+    #[error("`{what}`: {error}")]
+    Io {
+        /// Which.
+        what: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// A running gateway. Clones are the same gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// What the doors share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) programs: Programs,
+    connections: Arc<Semaphore>,
+    running: AtomicUsize,
+    /// Whether new work is still taken.
+    open: AtomicBool,
+    idle_since: Mutex<Instant>,
+    closing: watch::Sender<bool>,
+    asked_to_end: Notify,
+    sessions_named: AtomicU64,
+    started: String,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The HTTP door, once it is open.
+    http: Mutex<Option<Arc<HttpDoor>>>,
+    /// Built-in tools that were allowed or asked and have not reported back.
+    pub(crate) hooks: Hooks,
+}
+
+/// A piece of work that a drain waits for.
+pub(crate) struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Gateway {
+    /// Starts without any door. Policies that are refused are said, and then everything is denied.
+    /// Must be called within a tokio runtime.
+    pub async fn start(options: Options, ledger: Ledger) -> Result<(Self, Vec<Diagnostic>), StartError> {
+        let journal = Journal::new(ledger, Clock::System);
+        let now = journal.now();
+        let catalogue = Catalogue::open(options.dir.join("tools.json"))?;
+        let authority = Arc::new(Authority {
+            law: Law::none()?,
+            catalogue,
+            sessions: Sessions::default(),
+            asks: Arc::default(),
+            home: options.home,
+            own_ids: AtomicU64::new(1),
+            journal,
+            limits: options.limits,
+        });
+        let shared = Arc::new(Shared {
+            programs: Programs::default(),
+            connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
+            running: AtomicUsize::new(0),
+            open: AtomicBool::new(true),
+            idle_since: Mutex::new(Instant::now()),
+            closing: watch::Sender::new(false),
+            asked_to_end: Notify::new(),
+            sessions_named: AtomicU64::new(1),
+            started: format!("{:x}", now.as_millisecond()),
+            tasks: Mutex::default(),
+            http: Mutex::default(),
+            hooks: Hooks::default(),
+            authority,
+        });
+        let gateway = Self { shared };
+        gateway.recover();
+        let diagnostics = match gateway.reload_policy(options.policies).await {
+            Ok(diagnostics) | Err(LawError::Refused(diagnostics)) => diagnostics,
+            Err(error) => return Err(error.into()),
+        };
+        let asks: Arc<Asks> = gateway.shared.authority.asks.clone();
+        gateway.keep(tokio::spawn(asks.clone().follow(gateway.shared.authority.journal.clone())));
+        let shared = gateway.shared.clone();
+        gateway.keep(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                shared.authority.asks.expire(&shared.authority.journal);
+                shared.hooks.expire();
+            }
+        }));
+        Ok((gateway, diagnostics))
+    }
+
+    /// New policy files take effect, or are refused and the old ones stay.
+    pub async fn reload_policy(&self, files: Vec<(String, String)>) -> Result<Vec<Diagnostic>, LawError> {
+        let authority = self.shared.authority.clone();
+        let compiled = tokio::task::spawn_blocking(move || {
+            authority.law.enact(files, authority.catalogue.facts(), &authority.journal)
+        });
+        compiled.await.map_err(|error| LawError::Unrecorded(error.to_string()))?
+    }
+
+    /// Opens the door for shims and hooks.
+    pub fn listen_unix(&self, path: PathBuf) -> Result<(), StartError> {
+        let listener = unix::bind(&path).map_err(|error| StartError::Io { what: path.display().to_string(), error })?;
+        let shared = self.shared.clone();
+        self.keep(tokio::spawn(async move {
+            loop {
+                let Some(permit) = shared.connection().await else { return };
+                match listener.accept().await {
+                    Ok((stream, _)) => {
+                        let shared = shared.clone();
+                        tokio::spawn(async move {
+                            unix::serve(shared, stream).await;
+                            drop(permit);
+                        });
+                    }
+                    // Out of files, most likely: to try again at once would only burn the processor.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        }));
+        Ok(())
+    }
+
+    /// Opens the Streamable HTTP door; answers the address that it got. Only loopback addresses are taken.
+    pub async fn listen_http(&self, address: SocketAddr, fronts: Fronts) -> Result<SocketAddr, StartError> {
+        let failed = |error| StartError::Io { what: address.to_string(), error };
+        if !address.ip().is_loopback() {
+            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a loopback address")));
+        }
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let door = Arc::new(HttpDoor {
+            shared: self.shared.clone(),
+            fronts: RwLock::new(Arc::new(fronts)),
+            outbound: Outbound::new(),
+            user: http::user(),
+        });
+        *self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(door.clone());
+        self.keep(tokio::spawn(http::serve(door, listener)));
+        Ok(bound)
+    }
+
+    /// Other servers and keys for the Streamable HTTP door.
+    pub fn reload_fronts(&self, fronts: Fronts) {
+        if let Some(door) = &*self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) {
+            *door.fronts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fronts);
+        }
+    }
+
+    /// Resolves when another process asks for the ledger.
+    pub async fn asked_to_end(&self) {
+        self.shared.asked_to_end.notified().await;
+    }
+
+    /// How long nobody has used the gateway; `None` while somebody does.
+    pub fn idle(&self) -> Option<Duration> {
+        let idle = self.shared.running.load(Ordering::Acquire) == 0 && self.shared.hooks.len() == 0;
+        idle.then(|| self.shared.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+    }
+
+    /// Takes no more work, gives open calls [`Limits::drain_wait`] to end, ends what is left, and waits
+    /// until every outcome is in the ledger. The ledger is sealed by whoever opened it.
+    pub async fn drain(&self) {
+        let shared = &self.shared;
+        shared.open.store(false, Ordering::Release);
+        let deadline = Instant::now() + shared.authority.limits.drain_wait;
+        while shared.authority.journal.open() > shared.hooks.len() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shared.closing.send_replace(true);
+        shared.hooks.forget();
+        let deadline = Instant::now() + shared.authority.limits.grace * 4;
+        while (shared.running.load(Ordering::Acquire) > 0 || shared.authority.journal.open() > 0)
+            && Instant::now() < deadline
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for task in shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+        shared.http.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ended = Record::Log { event: "drained".to_owned(), details: serde_json::Map::new() };
+        if let Err(error) = shared.authority.journal.append(ended).await {
+            tracing::error!(%error, "the ledger did not take the last record");
+        }
+    }
+
+    /// Approves the tool definitions that wait at a server; answers their names and raw definitions.
+    pub async fn approve_tools(&self, server: &str) -> Result<Vec<(String, String)>, String> {
+        self.shared.approve(server).await
+    }
+
+    #[cfg(test)]
+    pub(crate) fn authority(&self) -> Arc<Authority> {
+        self.shared.authority.clone()
+    }
+
+    fn keep(&self, task: JoinHandle<()>) {
+        self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    /// Settles what an earlier process left open.
+    fn recover(&self) {
+        crate::recovery::settle(&self.shared.authority);
+    }
+}
+
+impl Shared {
+    /// Waits for a free place for one more connection; `None` when there will be none.
+    pub(crate) async fn connection(&self) -> Option<OwnedSemaphorePermit> {
+        self.connections.clone().acquire_owned().await.ok()
+    }
+
+    /// Begins a piece of work that a drain waits for; `None` if no more is taken.
+    pub(crate) fn enter(&self) -> Option<Running<'_>> {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let running = Running(self);
+        self.open.load(Ordering::Acquire).then_some(running)
+    }
+
+    /// Resolves when what still runs must end.
+    pub(crate) async fn closing(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender lives as long as `self`.
+        drop(closing.wait_for(|closing| *closing).await);
+    }
+
+    /// A name for a session that has none.
+    pub(crate) fn fresh_session(&self) -> String {
+        format!("s{}-{}", self.started, self.sessions_named.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) async fn approve(&self, server: &str) -> Result<Vec<(String, String)>, String> {
+        let waiting = self.authority.catalogue.waiting(server);
+        let pins = self.authority.catalogue.approve(server).map_err(|error| error.to_string())?;
+        if !pins.is_empty() {
+            let record = Record::Tools { server: server.to_owned(), pins, status: "approved".to_owned() };
+            self.authority.journal.note(record);
+            self.authority.relearn().await?;
+        }
+        Ok(waiting)
+    }
+
+    pub(crate) fn give_way(&self, force: bool) -> Reply {
+        // Without the connection that asks.
+        let running = self.running.load(Ordering::Acquire).saturating_sub(1);
+        if running > 0 && !force {
+            return Reply::Failed { error: format!("{running} sessions are open") };
+        }
+        self.asked_to_end.notify_one();
+        Reply::Done { output: serde_json::json!({ "sessions": running }) }
+    }
+}

@@ -1,0 +1,113 @@
+//! The law in force: the operator's policies compiled with the tools that were seen.
+//!
+//! A new snapshot is stored in the ledger before the first decision is made under it, so that every
+//! decision can be recomputed. What does not compile never replaces what does; if nothing ever compiled,
+//! the snapshot of no policies is in force, and it denies everything.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use aws_lc_rs::digest;
+use ledger::record::Record;
+use policy::{Diagnostic, Snapshot, Source, ToolFacts};
+
+use crate::pipeline::Journal;
+
+/// The law in force. Shared by all doors.
+#[derive(Debug)]
+pub(crate) struct Law {
+    /// The policy files. Held across a compilation, so that two never overlap and the later one wins.
+    policies: Mutex<Vec<(String, String)>>,
+    /// What decisions are made under. Held only to clone or swap the pointer.
+    force: RwLock<Arc<Force>>,
+}
+
+/// A snapshot, and the digest of its policy files without the tools.
+#[derive(Debug)]
+pub(crate) struct Force {
+    /// The snapshot.
+    pub(crate) snapshot: Snapshot,
+    /// SHA-256 of the policy files, in hex: what an approval is bound to. The snapshot's own id changes
+    /// whenever any server shows a new tool, which must not void what a human said about another.
+    pub(crate) policies: String,
+}
+
+/// No snapshot could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LawError {
+    /// The policies are refused.
+    #[error("the policies are refused: {}", first(.0))]
+    Refused(Vec<Diagnostic>),
+    /// The ledger refused the snapshot.
+    #[error("the snapshot could not be recorded: {0}")]
+    Unrecorded(String),
+}
+
+fn first(diagnostics: &[Diagnostic]) -> String {
+    let worst = diagnostics.iter().find(|diagnostic| diagnostic.error).or(diagnostics.first());
+    worst.map_or_else(
+        || "no reason given".to_owned(),
+        |worst| format!("{}:{}:{}: {}", worst.file, worst.line, worst.column, worst.message),
+    )
+}
+
+impl Law {
+    /// No law yet: everything is denied.
+    pub(crate) fn none() -> Result<Self, LawError> {
+        let force = compile(Vec::new(), Vec::new())?.0;
+        Ok(Self { policies: Mutex::default(), force: RwLock::new(Arc::new(force)) })
+    }
+
+    /// The law in force.
+    pub(crate) fn force(&self) -> Arc<Force> {
+        self.force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// New policy files take effect; answers what the compiler warns of. Blocks.
+    pub(crate) fn enact(
+        &self,
+        policies: Vec<(String, String)>,
+        tools: Vec<ToolFacts>,
+        journal: &Journal,
+    ) -> Result<Vec<Diagnostic>, LawError> {
+        let mut held = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        let warnings = self.swap(policies.clone(), tools, journal, "policies")?;
+        *held = policies;
+        Ok(warnings)
+    }
+
+    /// New tools take effect under the same policy files. Blocks.
+    pub(crate) fn extend(&self, tools: impl FnOnce() -> Vec<ToolFacts>, journal: &Journal) -> Result<(), LawError> {
+        let held = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read under the lock: the last to extend sees the tools of all before it.
+        self.swap(held.clone(), tools(), journal, "tools").map(|_| ())
+    }
+
+    fn swap(
+        &self,
+        policies: Vec<(String, String)>,
+        tools: Vec<ToolFacts>,
+        journal: &Journal,
+        by: &str,
+    ) -> Result<Vec<Diagnostic>, LawError> {
+        let source = Source { policies: policies.clone(), tools: tools.clone() };
+        let (force, warnings) = compile(policies, tools)?;
+        let unrecorded = |error: &dyn std::fmt::Display| LawError::Unrecorded(error.to_string());
+        let bytes = serde_json_canonicalizer::to_vec(&source).map_err(|error| unrecorded(&error))?;
+        journal.ledger().put_object(&bytes).map_err(|error| unrecorded(&error))?;
+        let snapshot = force.snapshot.id().0.clone();
+        // Order: source, then entry, then force. A crash between them leaves a source nobody names.
+        journal
+            .ledger()
+            .append(Record::Snapshot { snapshot, by: by.to_owned() }, journal.now())
+            .map_err(|error| unrecorded(&error))?;
+        *self.force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(force);
+        Ok(warnings)
+    }
+}
+
+fn compile(policies: Vec<(String, String)>, tools: Vec<ToolFacts>) -> Result<(Force, Vec<Diagnostic>), LawError> {
+    let text = serde_json::to_vec(&policies).map_err(|error| LawError::Unrecorded(error.to_string()))?;
+    let digest = hex::encode(digest::digest(&digest::SHA256, &text));
+    let (snapshot, warnings) = Snapshot::compile(Source { policies, tools }).map_err(LawError::Refused)?;
+    Ok((Force { snapshot, policies: digest }, warnings))
+}

@@ -1,0 +1,325 @@
+//! The order of steps, held by types: a [`Permit`] exists only for a call that was judged and whose
+//! judgement the ledger holds durably, and only a [`Permit`] opens an upstream.
+//!
+//! ```text
+//! Action --judge--> Judged --record--> Recorded --verdict--> Permit --spend--> Act --end--> Outcome
+//!                                                       \--> Denied
+//!                                                       \--> Question --ask--> Action (again)
+//! ```
+//!
+//! Each arrow consumes its input and each type has private fields and no other constructor, so a skipped,
+//! repeated or reordered step does not compile (`tests/compile_fail.rs`). The call itself travels inside:
+//! what is sent is what was judged.
+//!
+//! This module never opens a connection and never decides; it calls [`policy::decide`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use ledger::record::{Intent, Outcome, Payload, Record, Status};
+use ledger::{AppendError, Ledger, Receipt};
+use policy::{Action, Decision, Effect, Snapshot};
+use serde_json::Value;
+
+/// Where the time comes from. The only clock of the crate.
+#[derive(Clone, Debug, Default)]
+pub enum Clock {
+    /// The machine's.
+    #[default]
+    System,
+    /// Stands still; for tests.
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Fixed(time) => *time,
+        }
+    }
+}
+
+/// The ledger as the pipeline uses it: with a clock, and a count of the acts that still owe an outcome.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    ledger: Ledger,
+    clock: Clock,
+    open: Arc<AtomicUsize>,
+}
+
+impl Journal {
+    /// A journal over a ledger.
+    pub fn new(ledger: Ledger, clock: Clock) -> Self {
+        Self { ledger, clock, open: Arc::default() }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How many acts still owe an outcome.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Appends a record and waits until it is durable.
+    pub async fn append(&self, record: Record) -> Result<Receipt, AppendError> {
+        self.ledger.append(record, self.now())?.await
+    }
+
+    /// Appends a record without waiting: for what already happened. A refusal is said in the log, for
+    /// there is nobody left to refuse.
+    pub fn note(&self, record: Record) -> Option<u64> {
+        match self.ledger.append(record, self.now()) {
+            Ok(append) => Some(append.index()),
+            Err(error) => {
+                tracing::error!(%error, "the ledger refused a record of something that happened");
+                None
+            }
+        }
+    }
+}
+
+/// The call's place in its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The session.
+    pub session: String,
+    /// The call's number within its session and server, from 1.
+    pub sequence: u64,
+    /// The ask whose approval this uses up.
+    pub uses: Option<u64>,
+}
+
+/// A call that was judged, and nothing else yet.
+#[derive(Debug)]
+#[must_use]
+pub struct Judged<C> {
+    call: C,
+    action: Action,
+    decision: Decision,
+    place: Place,
+    now: Timestamp,
+}
+
+/// Judges. Pure.
+pub fn judge<C>(call: C, action: Action, place: Place, snapshot: &Snapshot, now: Timestamp) -> Judged<C> {
+    let decision = policy::decide(snapshot, &action, now);
+    Judged { call, action, decision, place, now }
+}
+
+/// The ledger could not hold the judgement, so the call is denied.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrecorded {
+    /// The ledger refused.
+    #[error("the decision could not be recorded: {0}")]
+    Append(#[from] AppendError),
+    /// The action is not JSON.
+    #[error("the decision could not be written: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl<C> Judged<C> {
+    /// Appends the intent and waits until it is durable. A denial is recorded like a permit.
+    pub async fn record(self, journal: &Journal) -> Result<Recorded<C>, Unrecorded> {
+        let intent = Intent {
+            action: serde_json::to_value(&self.action)?,
+            decision: serde_json::to_value(&self.decision)?,
+            snapshot: self.decision.snapshot.0.clone(),
+            now: self.now,
+            session: self.place.session,
+            sequence: self.place.sequence,
+            uses: self.place.uses,
+        };
+        let append = journal.ledger.append(Record::Intent(intent), journal.now())?;
+        // The debt begins here and not at the permit: if this future is dropped while it waits, the ledger
+        // still gets the intent, and so must get its outcome.
+        let act = permits(&self.decision).then(|| Act::begin(append.index(), journal.clone()));
+        match append.await {
+            Ok(receipt) => {
+                let (call, action, decision) = (self.call, self.action, self.decision);
+                Ok(Recorded { call, action, decision, receipt, act })
+            }
+            Err(error) => {
+                act.into_iter().for_each(Act::forgive);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// INVARIANT: an error is a denial even if the effect says otherwise.
+fn permits(decision: &Decision) -> bool {
+    decision.errors.is_empty() && decision.effect == Effect::Permit
+}
+
+/// A call whose judgement the ledger holds durably.
+#[derive(Debug)]
+#[must_use]
+pub struct Recorded<C> {
+    call: C,
+    action: Action,
+    decision: Decision,
+    receipt: Receipt,
+    act: Option<Act>,
+}
+
+/// What the recorded judgement leads to.
+#[derive(Debug)]
+#[must_use]
+pub enum Verdict<C> {
+    /// Go ahead.
+    Permit(Permit<C>),
+    /// Never.
+    Deny(Denied),
+    /// Only if a human approves.
+    Ask(Box<Question<C>>),
+}
+
+impl<C> Recorded<C> {
+    /// Opens the envelope.
+    pub fn verdict(self) -> Verdict<C> {
+        let intent = self.receipt.index();
+        match (self.act, self.decision.effect.clone()) {
+            (Some(act), Effect::Permit) => Verdict::Permit(Permit { call: self.call, _receipt: self.receipt, act }),
+            (_, Effect::Ask { groups }) if self.decision.errors.is_empty() => {
+                let (call, action, decision) = (self.call, self.action, self.decision);
+                Verdict::Ask(Box::new(Question { call, action, decision, groups, intent }))
+            }
+            _ => Verdict::Deny(Denied { intent, decision: self.decision }),
+        }
+    }
+}
+
+/// A recorded denial.
+#[derive(Clone, Debug)]
+pub struct Denied {
+    /// The intent's entry.
+    pub intent: u64,
+    /// Why.
+    pub decision: Decision,
+}
+
+/// A recorded judgement that waits for a human.
+#[derive(Debug)]
+pub struct Question<C> {
+    /// The call, to be judged again.
+    pub call: C,
+    /// What was judged.
+    pub action: Action,
+    /// Why.
+    pub decision: Decision,
+    /// The groups to approve.
+    pub groups: Vec<String>,
+    /// The intent's entry.
+    pub intent: u64,
+}
+
+/// The only key that opens an upstream. Not `Clone`, made only by [`Recorded::verdict`].
+#[derive(Debug)]
+#[must_use]
+pub struct Permit<C> {
+    call: C,
+    _receipt: Receipt,
+    act: Act,
+}
+
+impl<C> Permit<C> {
+    /// The intent's entry.
+    pub fn intent(&self) -> u64 {
+        self.act.intent
+    }
+
+    /// Spends the permit: the call, to be sent now, and the act that owes an outcome.
+    pub(crate) fn spend(mut self) -> (C, Act) {
+        self.act.started = Instant::now();
+        (self.call, self.act)
+    }
+}
+
+/// Something that is being done upstream. Whatever happens to it, one outcome is recorded: by
+/// [`Act::end`], or, if it is dropped (the caller cancelled, the connection died), as cancelled.
+#[derive(Debug)]
+pub struct Act {
+    intent: u64,
+    started: Instant,
+    journal: Journal,
+    ended: bool,
+}
+
+/// How an act ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// How.
+    pub status: Status,
+    /// Size of the result in bytes.
+    pub size_bytes: usize,
+    /// Labels of the result.
+    pub labels: Value,
+    /// The result, if it is kept.
+    pub payload: Option<Payload>,
+}
+
+impl Ending {
+    /// An end without a result.
+    pub fn without_result(status: Status) -> Self {
+        Self { status, size_bytes: 0, labels: Value::Null, payload: None }
+    }
+}
+
+impl Act {
+    fn begin(intent: u64, journal: Journal) -> Self {
+        journal.open.fetch_add(1, Ordering::AcqRel);
+        Self { intent, started: Instant::now(), journal, ended: false }
+    }
+
+    /// The intent never reached the ledger, so nothing is owed.
+    fn forgive(mut self) {
+        self.ended = true;
+        self.journal.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The intent's entry.
+    pub fn intent(&self) -> u64 {
+        self.intent
+    }
+
+    /// Records the outcome. It is not waited for: the act is done, and a crash now reads as unknown.
+    pub fn end(mut self, ending: Ending) {
+        self.write(ending);
+    }
+
+    fn write(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.journal.note(Record::Outcome(Outcome {
+            intent: self.intent,
+            status: ending.status,
+            payload: ending.payload,
+            labels: ending.labels,
+            duration_us,
+            size_bytes: u64::try_from(ending.size_bytes).unwrap_or(u64::MAX),
+        }));
+        self.journal.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// STYLE.md warns of access records written in a destructor. This is not the path: it is the net under
+/// it, for the exits that no code of ours takes, such as a task that is aborted.
+impl Drop for Act {
+    fn drop(&mut self) {
+        self.write(Ending::without_result(Status::Cancelled));
+    }
+}

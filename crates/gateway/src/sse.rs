@@ -1,0 +1,115 @@
+//! Server-sent events, as far as MCP uses them: whole events out of a stream of bytes.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::call::SIZE_MAX_BYTES;
+
+/// Cuts a stream of bytes into events.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    held: BytesMut,
+    seen: usize,
+}
+
+/// An event is longer than any message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event is too large")]
+pub(crate) struct TooLarge;
+
+impl Events {
+    /// More bytes came.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), TooLarge> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() > SIZE_MAX_BYTES + 64 * 1024 { Err(TooLarge) } else { Ok(()) }
+    }
+
+    /// The next whole event with the empty line that ends it.
+    pub(crate) fn next(&mut self) -> Option<Bytes> {
+        let from = self.seen.saturating_sub(3);
+        let end = self.held.get(from..)?.windows(2).enumerate().find_map(|(at, pair)| {
+            let at = from + at;
+            match pair {
+                b"\n\n" | b"\r\r" => Some(at + 2),
+                b"\n\r" if self.held.get(at + 2) == Some(&b'\n') => Some(at + 3),
+                _ => None,
+            }
+        });
+        match end {
+            Some(end) => {
+                self.seen = 0;
+                Some(self.held.split_to(end).freeze())
+            }
+            None => {
+                self.seen = self.held.len();
+                None
+            }
+        }
+    }
+}
+
+/// The data of an event; `None` if it has none (a comment, a retry).
+pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
+    let mut data: Option<Vec<u8>> = None;
+    for line in lines(event) {
+        let Some(rest) = line.strip_prefix(b"data:") else { continue };
+        let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        match &mut data {
+            Some(data) => {
+                data.push(b'\n');
+                data.extend_from_slice(rest);
+            }
+            None => data = Some(rest.to_vec()),
+        }
+    }
+    data.filter(|data| !data.is_empty()).map(Bytes::from)
+}
+
+/// The event with other data.
+pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(event.len());
+    for line in lines(event).filter(|line| !line.is_empty() && !line.starts_with(b"data:")) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+    Bytes::from(out)
+}
+
+/// An event of our own.
+pub(crate) fn event(data: &[u8]) -> Bytes {
+    with_data(b"event: message\n", data)
+}
+
+fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
+    event.split(|byte| matches!(byte, b'\n' | b'\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_whole_however_they_are_cut() {
+        let text = b"id: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\n: ping\n\ndata:x\n\n";
+        for cut in 0..text.len() {
+            let mut events = Events::default();
+            let mut found = Vec::new();
+            for part in [&text[..cut], &text[cut..]] {
+                events.push(part).unwrap();
+                found.extend(std::iter::from_fn(|| events.next()));
+            }
+            let data: Vec<_> = found.iter().map(|event| data(event)).collect();
+            assert_eq!(data, [Some(Bytes::from("{\"a\":\n1}")), None, Some(Bytes::from("x"))], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn replaced_data_keeps_the_events_id() {
+        assert_eq!(with_data(b"id: 7\ndata: a\ndata: b\n\n", b"{}"), Bytes::from("id: 7\ndata: {}\n\n"));
+    }
+}

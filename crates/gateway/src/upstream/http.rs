@@ -1,0 +1,163 @@
+//! A server that speaks Streamable HTTP. A request goes out only against a permit, or if it is plumbing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use hyper::{Method, Response, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use crate::call::{Plumbing, Request};
+use crate::pipeline::{Act, Permit};
+
+/// The header by which an agent is known. It never goes upstream.
+pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
+
+/// Connections to servers, kept and used again.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// The server could not be reached, or did not answer in time.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// No connection, or it broke.
+    #[error("the server cannot be reached: {0}")]
+    Broken(String),
+    /// No answer in time.
+    #[error("the server did not answer in time")]
+    TimedOut,
+}
+
+/// Where a request goes and with which headers.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The server.
+    pub uri: Uri,
+    /// The caller's headers, already cleaned by [`pass_headers`].
+    pub headers: HeaderMap,
+    /// How long the head of the answer may take.
+    pub wait: Duration,
+}
+
+impl Outbound {
+    /// Connections over TLS with the machine's own roots, or plain where the address says so.
+    pub fn new() -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        // A machine without roots reaches no TLS server, which is the safe end.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(10)));
+        #[expect(clippy::expect_used, reason = "the provider supports the default versions")]
+        let tls = tls.expect("protocol versions").with_root_certificates(roots).with_no_client_auth();
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(256)
+            .build(connector);
+        Self { client }
+    }
+
+    /// Spends a permit: the call goes to the server. The act owes an outcome whatever comes back.
+    pub async fn send(
+        &self,
+        permit: Permit<Request>,
+        target: Target,
+    ) -> (Act, Result<Response<Incoming>, Unreachable>) {
+        let (request, act) = permit.spend();
+        let answer = self.exchange(Method::POST, target, request.raw().clone()).await;
+        (act, answer)
+    }
+
+    /// Passes a message that policy has no say in.
+    pub async fn pass(&self, plumbing: &Plumbing, target: Target) -> Result<Response<Incoming>, Unreachable> {
+        self.exchange(Method::POST, target, plumbing.raw().clone()).await
+    }
+
+    /// Opens the server's own stream of messages.
+    pub async fn listen(&self, target: Target) -> Result<Response<Incoming>, Unreachable> {
+        self.exchange(Method::GET, target, Bytes::new()).await
+    }
+
+    /// Ends the session.
+    pub async fn leave(&self, target: Target) -> Result<Response<Incoming>, Unreachable> {
+        self.exchange(Method::DELETE, target, Bytes::new()).await
+    }
+
+    async fn exchange(&self, method: Method, target: Target, body: Bytes) -> Result<Response<Incoming>, Unreachable> {
+        let mut request = hyper::Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target.uri;
+        *request.headers_mut() = target.headers;
+        match tokio::time::timeout(target.wait, self.client.request(request)).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(Unreachable::Broken(root_cause(&error))),
+            Err(_) => Err(Unreachable::TimedOut),
+        }
+    }
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The headers that pass through a proxy: not those of one connection, not the body's length (it is set
+/// anew), not what is between the agent and us.
+pub fn pass_headers(headers: &HeaderMap) -> HeaderMap {
+    let keep_alive = HeaderName::from_static("keep-alive");
+    let stays = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        HOST,
+        ORIGIN,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        COOKIE,
+        KEY_HEADER,
+        keep_alive,
+    ];
+    // What `Connection` names is of one connection too.
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
+        .collect();
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let proxy = name.as_str().starts_with("proxy-") || name == "accept-encoding";
+        if !stays.contains(name) && !proxy && !named.iter().any(|named| named == name.as_str()) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
