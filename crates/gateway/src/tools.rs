@@ -2,4 +2,4 @@
 
 mod infer;
 
-pub use infer::infer;
+pub use infer::{Annotation, annotate, infer};

@@ -1,21 +1,394 @@
 //! What a tool does and which of its arguments matter, from its definition alone.
+//!
+//! The verb of the name decides, then the description, then the MCP annotations; annotations are the server's
+//! own claim, so they may make a tool more dangerous but never hide a verb that says otherwise. What nothing
+//! is known about writes and executes. Never looks at values, only at the definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{EffectKind, ToolFacts, ToolId};
+use policy::{EffectKind, Role, ToolFacts, ToolId};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::label::words::{effects_of, split_name};
+
+/// How deep schemas are read for roles.
+const DEPTH_MAX: usize = 5;
+/// How many roles one tool may have.
+const ROLES_MAX: usize = 256;
+
+const PAYMENT_NOUNS: &[&str] = &["payment", "money", "transaction", "fund", "invoice", "bill", "payout", "transfer"];
+const PEOPLE_NOUNS: &[&str] =
+    &["user", "member", "participant", "attendee", "collaborator", "guest", "reviewer", "permission", "role", "access"];
+const WEB_NOUNS: &[&str] = &["webpage", "website", "web", "url", "page", "http", "internet", "site", "browser"];
 
 /// Facts from a tool's MCP definition (`name`, `description`, `inputSchema`, `annotations`).
 /// `pin` is the digest of the raw bytes, which the caller has.
 pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
     let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
+    let description = definition.get("description").and_then(Value::as_str).unwrap_or_default();
+    let schema = definition.get("inputSchema").cloned().unwrap_or(Value::Null);
+    let hints = definition.get("annotations").map(Hints::read).unwrap_or_default();
+    let effects = hints.apply(effects(name, description));
+    let roles = Roles::new(&schema, &effects).read();
+    let open_world = hints.open_world.unwrap_or_else(|| opens(name, &effects, &roles));
     ToolFacts {
         id: ToolId { server: server.to_owned(), name: name.to_owned() },
-        input_schema: definition.get("inputSchema").cloned().unwrap_or(Value::Null),
-        effects: BTreeSet::from([EffectKind::Write, EffectKind::Execute]),
-        reversible: false,
-        open_world: true,
-        roles: BTreeMap::new(),
+        reversible: hints.destructive != Some(true)
+            && effects.iter().all(|effect| matches!(effect, EffectKind::Read | EffectKind::Write | EffectKind::Share)),
+        open_world,
+        input_schema: schema,
+        effects,
+        roles,
         pin,
+    }
+}
+
+/// A correction of what was inferred: at most three lines a tool in an annotation file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Annotation {
+    /// What the tool does, in place of what was inferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<BTreeSet<EffectKind>>,
+    /// Whether it reaches beyond its own data, in place of what was inferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_world: Option<bool>,
+    /// Roles of arguments, over those that were inferred.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<String, Role>,
+}
+
+/// Corrects facts by an annotation.
+pub fn annotate(facts: &mut ToolFacts, annotation: &Annotation) {
+    if let Some(effects) = &annotation.effects {
+        facts.effects = effects.clone();
+    }
+    if let Some(open_world) = annotation.open_world {
+        facts.open_world = open_world;
+    }
+    facts.roles.extend(annotation.roles.iter().map(|(pointer, role)| (pointer.clone(), *role)));
+}
+
+/// The MCP annotations that say something about effects.
+#[derive(Default)]
+struct Hints {
+    read_only: Option<bool>,
+    destructive: Option<bool>,
+    open_world: Option<bool>,
+}
+
+impl Hints {
+    fn read(annotations: &Value) -> Self {
+        let hint = |name: &str| annotations.get(name).and_then(Value::as_bool);
+        Hints {
+            read_only: hint("readOnlyHint"),
+            destructive: hint("destructiveHint"),
+            open_world: hint("openWorldHint"),
+        }
+    }
+
+    /// A server may not call a tool read-only whose name says that it sends, pays or deletes.
+    fn apply(&self, mut effects: BTreeSet<EffectKind>) -> BTreeSet<EffectKind> {
+        let unknown = effects.is_empty();
+        match self.read_only {
+            Some(true)
+                if unknown || effects.iter().all(|effect| matches!(effect, EffectKind::Read | EffectKind::Write)) =>
+            {
+                BTreeSet::from([EffectKind::Read])
+            }
+            Some(false) if effects == BTreeSet::from([EffectKind::Read]) => {
+                BTreeSet::from([EffectKind::Read, EffectKind::Write])
+            }
+            _ if unknown => BTreeSet::from([EffectKind::Write, EffectKind::Execute]),
+            _ => {
+                if self.destructive == Some(true) && !effects.contains(&EffectKind::Read) {
+                    effects.insert(EffectKind::Delete);
+                }
+                effects
+            }
+        }
+    }
+}
+
+/// The effects that name and description speak of; empty if neither does.
+fn effects(name: &str, description: &str) -> BTreeSet<EffectKind> {
+    let words = split_name(name);
+    let named = words.iter().position(|word| !effects_of(word).is_empty());
+    if let Some(at) = named {
+        let verb = words.get(at).map(String::as_str).unwrap_or_default();
+        return refine(verb, &words);
+    }
+    let words: Vec<String> = description.split_whitespace().take(6).flat_map(split_name).collect();
+    words.iter().find(|word| !effects_of(word).is_empty()).map(|verb| refine(verb, &words)).unwrap_or_default()
+}
+
+/// One verb means different things beside different nouns: sending money pays, adding a user shares.
+fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
+    let has = |nouns: &[&str]| words.iter().any(|word| nouns.contains(&word.trim_end_matches('s')));
+    let mut effects: BTreeSet<EffectKind> = effects_of(verb).into_iter().collect();
+    if effects.contains(&EffectKind::Read) {
+        return BTreeSet::from([EffectKind::Read]);
+    }
+    if effects.contains(&EffectKind::Delete) {
+        return BTreeSet::from([EffectKind::Delete]);
+    }
+    if has(PAYMENT_NOUNS) {
+        return BTreeSet::from([EffectKind::Pay]);
+    }
+    // `add`, `give` and `invite` share only where people are concerned; `post` publishes only to the web.
+    if !has(PEOPLE_NOUNS) && effects.len() > 1 {
+        effects.remove(&EffectKind::Share);
+    }
+    if has(WEB_NOUNS) && effects.contains(&EffectKind::Publish) {
+        return BTreeSet::from([EffectKind::Publish]);
+    }
+    if effects.contains(&EffectKind::Send) && effects.contains(&EffectKind::Publish) {
+        effects.remove(&EffectKind::Publish);
+    }
+    if effects.contains(&EffectKind::Write) && effects.contains(&EffectKind::Send) {
+        let files = has(&["file", "document", "note", "memory", "row", "record", "cell", "code", "event"]);
+        effects.remove(if files { &EffectKind::Send } else { &EffectKind::Write });
+    }
+    if effects.contains(&EffectKind::Write) {
+        effects.remove(&EffectKind::Publish);
+        effects.remove(&EffectKind::Execute);
+    }
+    effects
+}
+
+/// Whether a tool reaches beyond its own data.
+fn opens(name: &str, effects: &BTreeSet<EffectKind>, roles: &BTreeMap<String, Role>) -> bool {
+    let outward =
+        effects.iter().any(|effect| !matches!(effect, EffectKind::Read | EffectKind::Write | EffectKind::Delete));
+    let web = split_name(name).iter().any(|word| WEB_NOUNS.contains(&word.as_str()));
+    outward || web || roles.values().any(|role| matches!(role, Role::Destination | Role::Recipient))
+}
+
+/// Reads roles off a schema.
+struct Roles<'a> {
+    schema: &'a Value,
+    effects: &'a BTreeSet<EffectKind>,
+    found: BTreeMap<String, Role>,
+}
+
+impl<'a> Roles<'a> {
+    fn new(schema: &'a Value, effects: &'a BTreeSet<EffectKind>) -> Self {
+        Roles { schema, effects, found: BTreeMap::new() }
+    }
+
+    fn read(mut self) -> BTreeMap<String, Role> {
+        self.object(self.schema, "", 0);
+        self.found
+    }
+
+    fn object(&mut self, schema: &'a Value, pointer: &str, depth: usize) {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+        for (name, property) in properties {
+            let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+            self.property(name, property, &pointer, depth);
+        }
+    }
+
+    fn property(&mut self, name: &str, property: &'a Value, pointer: &str, depth: usize) {
+        if depth >= DEPTH_MAX || self.found.len() >= ROLES_MAX {
+            return;
+        }
+        let property = self.resolve(property);
+        let items = property.get("items").map(|items| self.resolve(items));
+        if property.get("properties").is_some() {
+            return self.object(property, pointer, depth + 1);
+        }
+        match items {
+            Some(items) if items.get("properties").is_some() => self.object(items, &format!("{pointer}/*"), depth + 1),
+            Some(items) => {
+                let role = self.role(name, items);
+                self.found.insert(format!("{pointer}/*"), role);
+                self.found.insert(pointer.to_owned(), role);
+            }
+            None => {
+                let role = self.role(name, property);
+                self.found.insert(pointer.to_owned(), role);
+            }
+        }
+    }
+
+    /// Follows a local `$ref`, and takes the first alternative that is not null.
+    fn resolve(&self, property: &'a Value) -> &'a Value {
+        let target = property
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|path| path.strip_prefix('#'))
+            .and_then(|path| self.schema.pointer(path));
+        let property = target.unwrap_or(property);
+        let alternatives = property.get("anyOf").or_else(|| property.get("oneOf")).and_then(Value::as_array);
+        alternatives
+            .and_then(|all| all.iter().find(|one| one.get("type").and_then(Value::as_str) != Some("null")))
+            .unwrap_or(property)
+    }
+
+    fn role(&self, name: &str, property: &Value) -> Role {
+        match property.get("format").and_then(Value::as_str) {
+            Some("email") => return Role::Recipient,
+            Some("uri" | "url" | "hostname") => return Role::Destination,
+            _ => {}
+        }
+        let words: Vec<String> = split_name(name);
+        let is = |list: &[&str]| {
+            words.iter().any(|word| {
+                list.contains(&word.as_str()) || word.strip_suffix('s').is_some_and(|one| list.contains(&one))
+            })
+        };
+        let last_is = |list: &[&str]| words.last().is_some_and(|word| list.contains(&word.as_str()));
+        let does = |effects: &[EffectKind]| effects.iter().any(|effect| self.effects.contains(effect));
+        let outward = does(&[EffectKind::Send, EffectKind::Share, EffectKind::Pay, EffectKind::Publish]);
+        let table: [(bool, Role); 16] = [
+            (
+                is(&[
+                    "url", "uri", "link", "href", "host", "hostname", "endpoint", "webhook", "callback", "domain",
+                    "website",
+                ]),
+                Role::Destination,
+            ),
+            (
+                is(&["command", "cmd", "script", "shell", "program", "code"]) && does(&[EffectKind::Execute]),
+                Role::Command,
+            ),
+            (is(&["iban", "payee", "wallet"]), Role::Recipient),
+            (
+                is(&[
+                    "recipient",
+                    "to",
+                    "cc",
+                    "bcc",
+                    "participant",
+                    "attendee",
+                    "invitee",
+                    "assignee",
+                    "collaborator",
+                    "guest",
+                    "addressee",
+                    "receiver",
+                ]),
+                Role::Recipient,
+            ),
+            (last_is(&["id", "ids", "key", "uuid", "guid"]), Role::Target),
+            (
+                is(&["email", "mail", "phone", "address", "contact", "member", "user", "username", "handle", "person"])
+                    && outward,
+                Role::Recipient,
+            ),
+            (
+                is(&["channel", "bucket", "room", "chat", "remote", "audience"])
+                    && (outward || does(&[EffectKind::Write])),
+                Role::Destination,
+            ),
+            (
+                is(&[
+                    "password",
+                    "passwd",
+                    "secret",
+                    "token",
+                    "permission",
+                    "role",
+                    "access",
+                    "scope",
+                    "visibility",
+                    "public",
+                    "privacy",
+                    "acl",
+                    "policy",
+                    "privilege",
+                ]),
+                Role::Permission,
+            ),
+            (is(&["account", "card"]), Role::Account),
+            (is(&["path", "file", "filename", "filepath", "dir", "directory", "folder", "cwd"]), Role::Path),
+            (is(&["query", "search", "filter", "keyword", "q", "sql", "pattern", "question"]), Role::Query),
+            (is(&["amount", "price", "total", "sum", "cost", "budget"]), Role::Amount),
+            (
+                is(&[
+                    "body",
+                    "content",
+                    "contents",
+                    "text",
+                    "message",
+                    "subject",
+                    "title",
+                    "description",
+                    "note",
+                    "comment",
+                    "data",
+                    "summary",
+                    "caption",
+                    "attachment",
+                    "html",
+                    "markdown",
+                    "reason",
+                    "prompt",
+                ]),
+                Role::Content,
+            ),
+            (is(&["command", "cmd", "script", "shell", "args", "arguments"]), Role::Command),
+            (
+                is(&[
+                    "user",
+                    "username",
+                    "member",
+                    "channel",
+                    "event",
+                    "order",
+                    "ticket",
+                    "issue",
+                    "repo",
+                    "repository",
+                    "project",
+                    "table",
+                    "branch",
+                ]),
+                Role::Target,
+            ),
+            (last_is(&["name", "number"]) && does(&[EffectKind::Delete]), Role::Target),
+        ];
+        table.iter().find(|(matches, _)| *matches).map_or(Role::Other, |(_, role)| *role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn facts(definition: Value) -> ToolFacts {
+        infer("demo", &definition, String::new())
+    }
+
+    #[test]
+    fn nothing_known_writes_and_executes() {
+        let facts = facts(json!({"name": "frobnicate"}));
+        assert_eq!(facts.effects, BTreeSet::from([EffectKind::Write, EffectKind::Execute]));
+    }
+
+    #[test]
+    fn a_read_only_claim_does_not_hide_a_verb() {
+        let facts = facts(json!({"name": "delete_row", "annotations": {"readOnlyHint": true}}));
+        assert!(facts.effects.contains(&EffectKind::Delete));
+    }
+
+    #[test]
+    fn sending_money_pays() {
+        let facts = facts(
+            json!({"name": "send_payment", "inputSchema": {"properties": {"iban": {"type": "string"}, "amount": {"type": "number"}}}}),
+        );
+        assert_eq!(facts.effects, BTreeSet::from([EffectKind::Pay]));
+        assert_eq!(facts.roles.get("/iban"), Some(&Role::Recipient));
+    }
+
+    #[test]
+    fn roles_of_items_are_found_through_references() {
+        let facts = facts(
+            json!({"name": "notify", "inputSchema": {"properties": {"to": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$defs": {"a": {"type": "string", "format": "email"}}}}),
+        );
+        assert_eq!(facts.roles.get("/to/*"), Some(&Role::Recipient));
     }
 }

@@ -1,0 +1,379 @@
+//! The values that can be recognised again: addresses, links, identifiers, numbers, words, each normalised so
+//! that case, white space, encodings and look-alike letters do not hide it.
+//!
+//! Pure functions of text. Never says whether a value is good or bad.
+
+use base64::Engine as _;
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The longest value that is kept; what is longer is prose and is taken apart instead.
+pub(crate) const VALUE_MAX_BYTES: usize = 256;
+
+/// What kind of value an atom is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Word,
+    Number,
+    /// Letters and digits together, or long digits: account numbers, keys, dates.
+    Identifier,
+    Mail,
+    /// A link without scheme, `www.` and trailing slash.
+    Link,
+    Path,
+}
+
+/// One recognisable value, normalised.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Atom {
+    pub(crate) kind: Kind,
+    pub(crate) text: String,
+}
+
+impl Atom {
+    fn new(kind: Kind, text: &str) -> Self {
+        Atom { kind, text: text.to_owned() }
+    }
+
+    /// Whether two of these in one place are alternatives between which somebody chose.
+    pub(crate) fn is_distinctive(&self) -> bool {
+        match self.kind {
+            Kind::Mail | Kind::Link => true,
+            Kind::Identifier => self.text.len() >= 8 && !looks_like_date(&self.text),
+            Kind::Word | Kind::Number | Kind::Path => false,
+        }
+    }
+}
+
+/// Lower case, NFKC, look-alikes as the ASCII letters they imitate, invisible characters removed, white space
+/// collapsed. Stops an address that only looks like a trusted one from matching nothing, or the other way round.
+pub(crate) fn normal(text: &str) -> String {
+    let folded: String = if text.is_ascii() { text.to_ascii_lowercase() } else { fold(text) };
+    let mut out = String::with_capacity(folded.len());
+    for word in folded.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
+fn fold(text: &str) -> String {
+    let visible = text.nfkc().filter(|c| !is_invisible(*c));
+    let mut out = String::new();
+    for character in visible {
+        if character.is_ascii() || is_letter_of_its_own(character) {
+            out.extend(character.to_lowercase());
+        } else {
+            out.extend(unicode_security::skeleton(character.encode_utf8(&mut [0; 4])).flat_map(char::to_lowercase));
+        }
+    }
+    out
+}
+
+/// Accented Latin letters are themselves, not imitations.
+fn is_letter_of_its_own(character: char) -> bool {
+    ('\u{c0}'..='\u{24f}').contains(&character)
+}
+
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Only letters and digits, as account numbers are compared.
+pub(crate) fn squeezed(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The values of a text, at most `max`, without repetition, in order of appearance.
+pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
+    let plain = text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ");
+    let mut found = Found { atoms: Vec::new(), seen: std::collections::HashSet::new(), max };
+    let mut group = String::new();
+    let mut grouped = 0;
+    for token in plain.split(is_separator) {
+        let token = trim(token);
+        if token.is_empty() || token.len() > 4 * VALUE_MAX_BYTES {
+            continue;
+        }
+        found.token(token);
+        // An account number printed in groups is one value.
+        if token.len() <= 4 && token.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()) {
+            group.push_str(token);
+            grouped += 1;
+        } else {
+            found.group(&group, grouped);
+            group.clear();
+            grouped = 0;
+        }
+    }
+    found.group(&group, grouped);
+    found.atoms
+}
+
+struct Found {
+    atoms: Vec<Atom>,
+    seen: std::collections::HashSet<Atom>,
+    max: usize,
+}
+
+impl Found {
+    fn push(&mut self, atom: Atom) {
+        if self.atoms.len() < self.max
+            && !atom.text.is_empty()
+            && atom.text.len() <= VALUE_MAX_BYTES
+            && self.seen.insert(atom.clone())
+        {
+            self.atoms.push(atom);
+        }
+    }
+
+    fn group(&mut self, group: &str, parts: usize) {
+        if parts >= 3 && group.len() >= 8 && group.chars().any(|c| c.is_ascii_digit()) {
+            self.push(Atom::new(Kind::Identifier, &group.to_ascii_lowercase()));
+        }
+    }
+
+    fn token(&mut self, token: &str) {
+        if let Some(mail) = mail(token) {
+            let domain = mail.split_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
+            self.push(Atom::new(Kind::Mail, &mail));
+            self.push(Atom::new(Kind::Word, &domain));
+            return;
+        }
+        if let Some(link) = link(token) {
+            self.push(Atom::new(Kind::Link, &link.full));
+            self.push(Atom::new(Kind::Word, &link.host));
+            for part in &link.parts {
+                self.push(Atom::new(Kind::Word, part));
+            }
+            return;
+        }
+        let text = normal(token);
+        self.push(Atom::new(kind(&text), &number(&text).unwrap_or_else(|| text.clone())));
+        // `owner/name` and `key=value` are one value and several.
+        if text.contains(|c: char| matches!(c, '/' | '=' | ':' | '\\')) {
+            for part in text.split(|c: char| matches!(c, '/' | '=' | ':' | '\\')).filter(|part| !part.is_empty()) {
+                self.push(Atom::new(kind(part), &number(part).unwrap_or_else(|| part.to_owned())));
+            }
+        }
+        if text.ends_with("'s") {
+            self.push(Atom::new(Kind::Word, text.trim_end_matches("'s")));
+        }
+    }
+}
+
+fn is_separator(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            '"' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | ',' | ';' | '`' | '*' | '“' | '”' | '‘'
+        )
+}
+
+fn trim(token: &str) -> &str {
+    token.trim_matches(|c: char| matches!(c, '.' | ':' | '!' | '?' | '\'' | '’' | '_' | '#' | '…' | '-') || c == '\\')
+}
+
+/// The kind of a normalised token that is neither link nor address.
+fn kind(text: &str) -> Kind {
+    if number(text).is_some() {
+        return Kind::Number;
+    }
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    if digits > 0
+        && text.len() >= 6
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+    {
+        return Kind::Identifier;
+    }
+    if text.contains('/') || text.contains('\\') { Kind::Path } else { Kind::Word }
+}
+
+fn looks_like_date(text: &str) -> bool {
+    text.len() <= 10 && text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '/' | '.'))
+}
+
+/// A decimal number in one form: `1,200.50` and `$1200.5` are the same.
+pub(crate) fn number(text: &str) -> Option<String> {
+    let digits = text.trim_start_matches(['$', '€', '£', '+']).trim_end_matches(['%', '$', '€', '£']).replace(',', "");
+    let ok = !digits.is_empty()
+        && digits.len() <= 18
+        && digits.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
+    let ok = ok && digits.chars().any(|c| c.is_ascii_digit()) && digits.matches('.').count() <= 1;
+    if !ok {
+        return None;
+    }
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
+}
+
+/// A mail address in normal form.
+pub(crate) fn mail(token: &str) -> Option<String> {
+    let token = token.strip_prefix("mailto:").unwrap_or(token);
+    let text = normal(token);
+    let (local, domain) = text.split_once('@')?;
+    let local_ok =
+        !local.is_empty() && local.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '\''));
+    let domain_ok = domain.contains('.') && domain.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
+    (local_ok && domain_ok).then(|| text.clone())
+}
+
+/// A link in normal form, and its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Host and path and query, without scheme, user, `www.`, trailing slash.
+    pub(crate) full: String,
+    /// The host without `www.`.
+    pub(crate) host: String,
+    /// Segments of the path and values of the query, percent-decoded.
+    pub(crate) parts: Vec<String>,
+}
+
+const FILE_SUFFIXES: &[&str] = &[
+    "txt", "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "csv", "tsv", "md", "rst", "py", "rs", "js", "ts",
+    "tsx", "jsx", "go", "java", "rb", "sh", "json", "jsonl", "html", "htm", "css", "png", "jpg", "jpeg", "gif", "svg",
+    "zip", "tar", "gz", "yaml", "yml", "toml", "xml", "log", "lock", "sql", "db", "mp3", "mp4", "ini", "cfg", "conf",
+    "env", "bak", "exe", "ps", "odt", "ics", "eml", "tex", "ipynb",
+];
+
+/// Reads a token as a link: with a scheme, with `www.`, or as a bare host.
+pub(crate) fn link(token: &str) -> Option<Link> {
+    let (scheme, rest) = token.split_once("://").map_or((None, token), |(scheme, rest)| (Some(scheme), rest));
+    if scheme.is_some_and(|scheme| scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
+    {
+        return None;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at_checked(end)?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (authority, cut) = before_glued_sentence(authority);
+    let tail = if cut { "" } else { tail };
+    let host = normal(authority.split(':').next().unwrap_or_default());
+    let marked = scheme.is_some() || host.starts_with("www.");
+    let host = host.strip_prefix("www.").unwrap_or(&host).trim_matches('.').to_owned();
+    if !is_host(&host, marked) {
+        return None;
+    }
+    let tail = tail.trim_end_matches(['/', '.', '!', '?', ':', '\'']);
+    let parts = tail
+        .split(['/', '?', '&', '=', '#'])
+        .filter(|part| !part.is_empty())
+        .map(|part| normal(&percent_decoded(part)))
+        .collect();
+    Some(Link { full: normal(&format!("{host}{}", percent_decoded(tail))), host, parts })
+}
+
+/// `example.com.They` is a host and the next sentence.
+fn before_glued_sentence(authority: &str) -> (&str, bool) {
+    let mut at = 0;
+    let mut lower_seen = false;
+    for label in authority.split('.') {
+        if lower_seen && label.starts_with(|c: char| c.is_ascii_uppercase()) {
+            return (authority.get(..at.max(1) - 1).unwrap_or(authority), true);
+        }
+        lower_seen |= label.chars().any(|c| c.is_ascii_lowercase());
+        at += label.len() + 1;
+    }
+    (authority, false)
+}
+
+fn is_host(host: &str, marked: bool) -> bool {
+    let labels: Vec<&str> = host.split('.').collect();
+    let labels_ok = labels
+        .iter()
+        .all(|label| !label.is_empty() && label.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_')));
+    if !labels_ok {
+        return false;
+    }
+    if marked {
+        return true;
+    }
+    let last = labels.last().copied().unwrap_or_default();
+    labels.len() >= 2
+        && (2..=18).contains(&last.len())
+        && last.chars().all(|c| c.is_ascii_alphabetic())
+        && !FILE_SUFFIXES.contains(&last)
+        && labels.iter().all(|label| label.len() > 1)
+}
+
+/// Undoes percent encoding.
+pub(crate) fn percent_decoded(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let decoded = (first == b'%')
+            .then(|| tail.get(..2))
+            .flatten()
+            .and_then(|two| std::str::from_utf8(two).ok())
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
+        bytes.push(decoded.unwrap_or(first));
+        rest = if decoded.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Other readings of a value: what it says once its encoding is undone. At most a handful.
+pub(crate) fn decoded(text: &str) -> Vec<String> {
+    let mut readings = Vec::new();
+    if text.contains('%') {
+        readings.push(percent_decoded(text));
+    }
+    let trimmed = text.trim();
+    if trimmed.len() >= 12 && trimmed.len() <= 4 * 1024 && !trimmed.contains(' ') {
+        let standard = base64::engine::general_purpose::STANDARD_NO_PAD.decode(trimmed.trim_end_matches('='));
+        let url_safe = || base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(trimmed.trim_end_matches('='));
+        let bytes = standard.or_else(|_| url_safe()).ok().or_else(|| hex::decode(trimmed).ok());
+        readings.extend(
+            bytes
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .filter(|text| text.chars().all(|c| !c.is_control() || c.is_whitespace())),
+        );
+    }
+    readings.retain(|reading| reading != text);
+    readings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn look_alikes_and_invisible_letters_do_not_hide() {
+        assert_eq!(normal("p\u{430}yroll@ex\u{200b}ample.org"), "payroll@example.org");
+    }
+
+    #[test]
+    fn a_link_is_one_value_in_many_spellings() {
+        for spelling in ["https://www.example.org/a%20b/", "example.org/a b", "HTTP://user@Example.org:80/a%20b"] {
+            let first = spelling.split(' ').next().unwrap_or_default();
+            assert!(
+                link(spelling).or_else(|| link(first)).is_some_and(|link| link.host == "example.org"),
+                "{spelling}"
+            );
+        }
+        assert_eq!(link("notes.txt"), None);
+        assert_eq!(link("shop.example.Then").map(|link| link.host), Some("shop.example".to_owned()));
+    }
+
+    #[test]
+    fn an_account_printed_in_groups_is_one_value() {
+        let found = atoms("to XX12 3456 7890 1234 today", 100);
+        assert!(found.iter().any(|atom| atom.text == "xx12345678901234"), "{found:?}");
+    }
+
+    #[test]
+    fn numbers_have_one_form() {
+        assert_eq!(number("1,200.50"), number("$1200.5"));
+        assert_eq!(number("1.2.3"), None);
+    }
+
+    #[test]
+    fn encodings_are_undone() {
+        assert_eq!(decoded("bWVldEBleGFtcGxlLm9yZw=="), ["meet@example.org"]);
+    }
+}

@@ -1,0 +1,91 @@
+//! One sentence for each argument that speaks against a call. For operators and approvers only.
+
+use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::index::Index;
+
+/// How much of a value is shown.
+const SHOWN_MAX_CHARS: usize = 60;
+
+/// Why one argument (or the call as a whole) speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The argument as a JSON pointer; empty for the call as a whole.
+    pub pointer: String,
+    /// The entry that its value came from, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    /// The sentence.
+    pub text: String,
+}
+
+pub(crate) fn why(index: &Index, tool: &ToolFacts, arguments: &Value, labels: &policy::Labels) -> Vec<Why> {
+    let _ = index;
+    let mut sentences: Vec<Why> = labels
+        .arguments
+        .iter()
+        .filter(|argument| {
+            argument.choice == Choice::Untrusted && argument.role != Role::Content && argument.role != Role::Other
+        })
+        .map(|argument| untrusted(arguments, argument))
+        .collect();
+    if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
+        sentences.push(unasked(tool, labels));
+    }
+    sentences
+}
+
+fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
+    let value = arguments.pointer(&argument.pointer).map(shown).unwrap_or_default();
+    let origin = argument.label.origins.first();
+    let place = origin.map_or_else(
+        || "an unknown place".to_owned(),
+        |origin| {
+            let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+            let field = origin.field.as_ref().map(|field| format!(", field `{field}`")).unwrap_or_default();
+            format!("{entry}{}{field}", origin.source)
+        },
+    );
+    let what = if argument.role == Role::Link { "carries a link that" } else { "is a value that" };
+    Why {
+        pointer: argument.pointer.clone(),
+        entry: origin.and_then(|origin| origin.entry),
+        text: format!(
+            "argument `{}` (`{value}`) {what} stands only in text somebody else wrote ({place}); it would pass if the user named it or a person approves it",
+            argument.pointer.trim_start_matches('/')
+        ),
+    }
+}
+
+fn unasked(tool: &ToolFacts, labels: &policy::Labels) -> Why {
+    let origin = labels
+        .arguments
+        .iter()
+        .filter(|argument| argument.choice == Choice::Untrusted)
+        .find_map(|argument| argument.label.origins.first());
+    let entry = origin.and_then(|origin| origin.entry);
+    let place = entry.map(|entry| format!(" and its arguments match entry {entry}")).unwrap_or_default();
+    Why {
+        pointer: String::new(),
+        entry,
+        text: format!(
+            "nothing the user said asks for `{}`{place}; it would pass if the user asked for it or a person approves it",
+            tool.id
+        ),
+    }
+}
+
+/// A value for people: one line, short, nothing that a terminal would obey.
+fn shown(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let clean: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '`') { ' ' } else { c }
+        })
+        .take(SHOWN_MAX_CHARS)
+        .collect();
+    if text.chars().count() > SHOWN_MAX_CHARS { format!("{clean}…") } else { clean }
+}

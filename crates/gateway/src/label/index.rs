@@ -1,0 +1,299 @@
+//! The session's memory: which value was seen in which fields. Incremental, bounded, flat in cost.
+//!
+//! A value keeps at most a few sightings: as a value of its own in a record (the latest), and in prose (the
+//! first and the latest few). So neither the cost of a lookup nor the size of an answer grows with the session.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use policy::{Confidentiality, DataClass, Integrity, Origin, SessionLabels, ToolFacts};
+use serde::{Deserialize, Serialize};
+
+use super::atoms::{self, Atom, Kind};
+use super::read::Leaf;
+use super::source::Judged;
+use super::{FIELDS_MAX, VALUES_MAX, request::User};
+
+/// How many sightings in prose a value keeps.
+const PROSE_SIGHTINGS: usize = 4;
+/// How many places are remembered.
+const PLACES_MAX: usize = 50_000;
+/// How many arguments of a call name its place.
+const PLACE_NAMES_MAX: usize = 8;
+
+/// Where fields stand: one call and its result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The entry that recorded it.
+    pub(crate) entry: u64,
+    /// `server/tool`.
+    pub(crate) source: Arc<str>,
+    /// The strings that the call was made with: a file's name, a page's address, a folder.
+    pub(crate) names: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn new(tool: &ToolFacts, entry: u64, mut names: Vec<String>) -> Self {
+        names.retain(|name| (2..=atoms::VALUE_MAX_BYTES).contains(&name.len()));
+        names.truncate(PLACE_NAMES_MAX);
+        Place { entry, source: tool.id.to_string().into(), names }
+    }
+}
+
+/// One field of a result, without its text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Field {
+    pub(crate) place: u64,
+    pub(crate) pointer: String,
+    pub(crate) prose: bool,
+    pub(crate) integrity: Integrity,
+    pub(crate) confidentiality: Confidentiality,
+    pub(crate) classes: BTreeSet<DataClass>,
+    /// Whether the user's words name another value of the same record.
+    pub(crate) pointed: bool,
+    /// How many different addresses, links and long identifiers stand in it.
+    pub(crate) mails: u16,
+    pub(crate) links: u16,
+    pub(crate) identifiers: u16,
+    /// How many different words and values stand in it.
+    pub(crate) size: u32,
+}
+
+impl Field {
+    pub(crate) fn new(place: u64, leaf: &Leaf, judged: Judged, pointed: bool) -> Self {
+        Field {
+            place,
+            pointer: leaf.pointer.clone(),
+            prose: judged.prose,
+            integrity: judged.integrity,
+            confidentiality: judged.confidentiality,
+            classes: judged.classes,
+            pointed,
+            mails: 0,
+            links: 0,
+            identifiers: 0,
+            size: 0,
+        }
+    }
+
+    /// How many values of one kind compete in it.
+    pub(crate) fn rivals(&self, kind: Kind) -> u16 {
+        match kind {
+            Kind::Mail => self.mails,
+            Kind::Link => self.links,
+            Kind::Identifier => self.identifiers,
+            Kind::Word | Kind::Number | Kind::Path => u16::MAX,
+        }
+    }
+
+    fn count(&mut self, atoms: &[Atom]) {
+        let of = |kind: Kind| {
+            u16::try_from(atoms.iter().filter(|atom| atom.kind == kind && atom.is_distinctive()).count())
+                .unwrap_or(u16::MAX)
+        };
+        self.mails = of(Kind::Mail);
+        self.links = of(Kind::Link);
+        self.identifiers = of(Kind::Identifier);
+        self.size = u32::try_from(atoms.len()).unwrap_or(u32::MAX);
+    }
+}
+
+/// Where a value was seen. Numbers of fields count from the start of the session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Sightings {
+    /// The latest field that holds exactly this value, in a record.
+    pub(crate) value: Option<u64>,
+    /// The first and the latest fields of prose in which it stands.
+    pub(crate) prose: Vec<u64>,
+    /// Whether the agent itself has used it in a call that was let through.
+    pub(crate) used: bool,
+    /// The worst integrity of the fields it was seen in, kept when their details are dropped.
+    pub(crate) worst: Option<Integrity>,
+}
+
+/// All values of a session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Index {
+    values: HashMap<String, Sightings>,
+    fields: VecDeque<Field>,
+    /// The number of the first field still held.
+    fields_from: u64,
+    places: VecDeque<Place>,
+    places_from: u64,
+    /// Whether something could not be remembered.
+    overflowed: bool,
+    seen: Option<SessionLabels>,
+}
+
+impl Index {
+    pub(crate) fn overflow(&mut self) {
+        self.overflowed = true;
+    }
+
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Remembers a place and answers its number.
+    pub(crate) fn place(&mut self, place: Place) -> u64 {
+        self.places.push_back(place);
+        if self.places.len() > PLACES_MAX {
+            self.places.pop_front();
+            self.places_from += 1;
+        }
+        self.places_from + self.places.len() as u64 - 1
+    }
+
+    /// The place that a call made, or a new one for a result whose call was not heard of.
+    pub(crate) fn place_of(&mut self, tool: &ToolFacts, entry: u64) -> u64 {
+        let recent = self.places.iter().enumerate().rev().take(64);
+        let found = recent.filter(|(_, place)| place.entry == entry).map(|(at, _)| at as u64).next();
+        match found {
+            Some(at) => self.places_from + at,
+            None => self.place(Place::new(tool, entry, Vec::new())),
+        }
+    }
+
+    pub(crate) fn at_place(&self, number: u64) -> Option<&Place> {
+        self.places.get(usize::try_from(number.checked_sub(self.places_from)?).ok()?)
+    }
+
+    pub(crate) fn field(&self, number: u64) -> Option<&Field> {
+        self.fields.get(usize::try_from(number.checked_sub(self.fields_from)?).ok()?)
+    }
+
+    /// The agent used a value in a call.
+    pub(crate) fn mark_used(&mut self, value: &str) {
+        for key in keys(value) {
+            self.remember(key, |sightings| sightings.used = true);
+        }
+    }
+
+    /// Adds one field with its text.
+    pub(crate) fn add(&mut self, mut field: Field, text: &str, max: usize) {
+        let atoms = atoms::atoms(text, max);
+        if atoms.len() >= max {
+            self.overflowed = true;
+        }
+        field.count(&atoms);
+        self.widen(&field);
+        let number = self.fields_from + self.fields.len() as u64;
+        let (prose, integrity) = (field.prose, field.integrity);
+        self.fields.push_back(field);
+        if self.fields.len() > FIELDS_MAX {
+            self.fields.pop_front();
+            self.fields_from += 1;
+        }
+        if prose {
+            for atom in atoms {
+                self.remember(atom.text, |sightings| sightings.saw_in_prose(number, integrity));
+            }
+        } else {
+            for key in keys(text) {
+                self.remember(key, |sightings| sightings.saw_as_value(number, integrity));
+            }
+        }
+    }
+
+    fn remember(&mut self, key: String, change: impl FnOnce(&mut Sightings)) {
+        if let Some(sightings) = self.values.get_mut(&key) {
+            return change(sightings);
+        }
+        if self.values.len() >= VALUES_MAX {
+            self.overflowed = true;
+            return;
+        }
+        let mut sightings = Sightings::default();
+        change(&mut sightings);
+        self.values.insert(key, sightings);
+    }
+
+    fn widen(&mut self, field: &Field) {
+        let seen = self.seen.get_or_insert(SessionLabels {
+            integrity: Integrity::Trusted,
+            confidentiality: Confidentiality::Public,
+            classes: BTreeSet::new(),
+        });
+        seen.integrity = seen.integrity.max(field.integrity);
+        seen.confidentiality = seen.confidentiality.max(field.confidentiality);
+        seen.classes.extend(field.classes.iter().copied());
+    }
+
+    /// What has entered so far.
+    pub(crate) fn session(&self) -> SessionLabels {
+        self.seen.clone().unwrap_or(SessionLabels {
+            integrity: Integrity::Trusted,
+            confidentiality: Confidentiality::Public,
+            classes: BTreeSet::new(),
+        })
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Sightings> {
+        self.values.get(key)
+    }
+
+    /// Where a field stands, for people and for the record.
+    pub(crate) fn origin(&self, number: u64) -> Option<Origin> {
+        let field = self.field(number)?;
+        let place = self.at_place(field.place);
+        Some(Origin {
+            entry: place.map(|place| place.entry),
+            source: place.map_or_else(|| "an earlier result".to_owned(), |place| place.source.to_string()),
+            field: (!field.pointer.is_empty()).then(|| field.pointer.clone()),
+        })
+    }
+
+    /// Whether the user's words point at where a field stands: at its record, or at the call that fetched it.
+    pub(crate) fn is_pointed_at(&self, field: &Field, user: &User) -> bool {
+        field.pointed || self.at_place(field.place).is_some_and(|place| place.names.iter().any(|name| user.names(name)))
+    }
+}
+
+impl Sightings {
+    fn saw_in_prose(&mut self, field: u64, integrity: Integrity) {
+        self.worst = self.worst.max(Some(integrity));
+        if self.prose.last() == Some(&field) {
+            return;
+        }
+        if self.prose.len() >= PROSE_SIGHTINGS {
+            self.prose.remove(1);
+        }
+        self.prose.push(field);
+    }
+
+    fn saw_as_value(&mut self, field: u64, integrity: Integrity) {
+        // A value that the agent took from prose and wrote somewhere comes back in a field of its own: that
+        // must not launder it. See `memory` in docs/labels.md.
+        if self.used && self.value.is_none() && !self.prose.is_empty() {
+            return;
+        }
+        self.worst = self.worst.max(Some(integrity));
+        self.value = Some(field);
+    }
+}
+
+/// The keys under which a whole value is known.
+pub(crate) fn keys(text: &str) -> Vec<String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > atoms::VALUE_MAX_BYTES {
+        return Vec::new();
+    }
+    let normal = atoms::normal(text);
+    let mut keys = vec![];
+    if let Some(mail) = atoms::mail(text) {
+        keys.push(mail);
+    } else if let Some(link) = atoms::link(text) {
+        keys.push(link.full);
+    } else if let Some(number) = atoms::number(&normal) {
+        keys.push(number);
+    } else if text.chars().any(|c| c.is_ascii_digit()) && text.contains([' ', '-']) {
+        let squeezed = atoms::squeezed(&normal);
+        if squeezed.len() >= 8 {
+            keys.push(squeezed);
+        }
+    }
+    if !keys.contains(&normal) {
+        keys.push(normal);
+    }
+    keys
+}

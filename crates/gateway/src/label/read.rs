@@ -1,0 +1,258 @@
+//! Takes a result apart into fields, as far as its format really has structure.
+//!
+//! INVARIANT: a field is a field only if the format escapes what a stranger writes into it: JSON, strict YAML
+//! and Python reprs do, HTML, Markdown, CSV and plain text do not. Text that merely looks like a record stays
+//! text, so that nobody can forge a sender or an id by writing one.
+
+use serde_json::Value;
+
+/// The largest text that is taken apart; of what is longer the rest is read as words only.
+const STRUCTURED_MAX_BYTES: usize = 1 << 20;
+/// How deep structure is followed.
+const DEPTH_MAX: usize = 24;
+/// Longer values are prose.
+const VALUE_MAX_CHARS: usize = 80;
+/// More words are prose.
+const VALUE_MAX_WORDS: usize = 8;
+
+/// Keys whose value is prose, however short.
+const PROSE_KEYS: &[&str] = &[
+    "body",
+    "content",
+    "contents",
+    "text",
+    "message",
+    "description",
+    "subject",
+    "title",
+    "note",
+    "notes",
+    "comment",
+    "comments",
+    "summary",
+    "snippet",
+    "bio",
+    "about",
+    "reason",
+    "caption",
+    "memo",
+    "feedback",
+    "html",
+    "markdown",
+    "review",
+    "headline",
+    "abstract",
+    "details",
+    "preview",
+    "excerpt",
+    "remarks",
+    "answer",
+    "topic",
+    "purpose",
+];
+
+/// One field of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leaf {
+    /// JSON pointer; empty for plain text.
+    pub(crate) pointer: String,
+    /// The last name on the way, in lower case; empty for list items and plain text.
+    pub(crate) key: String,
+    /// Leaves of one object have one record number.
+    pub(crate) record: u32,
+    /// The value as text.
+    pub(crate) text: String,
+    /// Whether it is prose: text in which somebody can write whatever they like.
+    pub(crate) prose: bool,
+}
+
+/// The leaves of a result, at most `max`. A second value says whether some were left out.
+pub(crate) fn leaves(result: &Value, max: usize) -> (Vec<Leaf>, bool) {
+    let mut reader = Reader { leaves: Vec::new(), records: 0, max, cut: false };
+    match result {
+        Value::Object(object) if is_tool_result(result) => {
+            let blocks = object.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            for text in blocks.iter().filter_map(text_of_block) {
+                reader.top(text);
+            }
+            if let Some(structured) = object.get("structuredContent") {
+                reader.value(structured, Path::default(), 0);
+            }
+        }
+        Value::String(text) => reader.top(text),
+        other => reader.value(other, Path::default(), 0),
+    }
+    (reader.leaves, reader.cut)
+}
+
+/// Whether a value is a whole MCP `CallToolResult`.
+fn is_tool_result(value: &Value) -> bool {
+    value
+        .get("content")
+        .and_then(Value::as_array)
+        .is_some_and(|blocks| blocks.iter().all(|block| block.get("type").is_some_and(Value::is_string)))
+}
+
+fn text_of_block(block: &Value) -> Option<&str> {
+    block.get("text").or_else(|| block.pointer("/resource/text")).or_else(|| block.get("uri")).and_then(Value::as_str)
+}
+
+/// Where the reader stands.
+#[derive(Clone, Default)]
+struct Path {
+    pointer: String,
+    key: String,
+    record: u32,
+    /// Inside a field of prose everything is prose.
+    prose: bool,
+}
+
+impl Path {
+    fn child(&self, name: &str) -> Path {
+        let key = name.trim_matches('_').to_lowercase();
+        let prose = self.prose || PROSE_KEYS.contains(&key.as_str());
+        Path {
+            pointer: format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1")),
+            key,
+            record: self.record,
+            prose,
+        }
+    }
+
+    fn item(&self, index: usize) -> Path {
+        Path { pointer: format!("{}/{index}", self.pointer), ..self.clone() }
+    }
+}
+
+struct Reader {
+    leaves: Vec<Leaf>,
+    records: u32,
+    max: usize,
+    cut: bool,
+}
+
+impl Reader {
+    /// A whole text that a tool gave back.
+    fn top(&mut self, text: &str) {
+        match structured(text) {
+            Some(value) => self.value(&value, Path::default(), 0),
+            None => {
+                self.records += 1;
+                let path = Path { record: self.records, prose: !is_lone_value(text), ..Path::default() };
+                self.leaf(text.to_owned(), path);
+            }
+        }
+    }
+
+    fn value(&mut self, value: &Value, path: Path, depth: usize) {
+        if depth > DEPTH_MAX {
+            // Too deep to be told apart: prose.
+            return self.leaf(value.to_string(), Path { prose: true, ..path });
+        }
+        match value {
+            Value::Object(object) => {
+                self.records += 1;
+                let record = self.records;
+                for (name, child) in object {
+                    let path = Path { record, ..path.child(name) };
+                    // A key that is a sentence was written by somebody.
+                    if !is_lone_value(name) && name.len() > VALUE_MAX_CHARS {
+                        self.leaf(name.clone(), Path { prose: true, ..path.clone() });
+                    }
+                    self.value(child, path, depth + 1);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let mut path = path.item(index);
+                    if path.record == 0 {
+                        self.records += 1;
+                        path.record = self.records;
+                    }
+                    self.value(item, path, depth + 1);
+                }
+            }
+            Value::String(text) => self.leaf(text.clone(), path),
+            Value::Null => {}
+            other => self.leaf(other.to_string(), path),
+        }
+    }
+
+    fn leaf(&mut self, text: String, path: Path) {
+        if self.leaves.len() >= self.max {
+            self.cut = true;
+            return;
+        }
+        let prose = path.prose || is_prose(&text);
+        self.leaves.push(Leaf { pointer: path.pointer, key: path.key, record: path.record, text, prose });
+    }
+}
+
+/// A text with more than a value in it.
+fn is_prose(text: &str) -> bool {
+    text.contains('\n') || text.chars().count() > VALUE_MAX_CHARS || text.split_whitespace().count() > VALUE_MAX_WORDS
+}
+
+/// One bare value: a date, a number, an id.
+fn is_lone_value(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && text.len() <= VALUE_MAX_CHARS && !text.contains(char::is_whitespace)
+}
+
+/// Reads a whole text as JSON, a Python repr or strict YAML, in this order.
+fn structured(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if text.len() > STRUCTURED_MAX_BYTES {
+        return None;
+    }
+    if text.starts_with(['{', '[']) {
+        return serde_json::from_str(text)
+            .ok()
+            .or_else(|| super::python::parse(text))
+            .or_else(|| super::yaml::parse(text));
+    }
+    super::yaml::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn show(value: &Value) -> Vec<String> {
+        leaves(value, 100)
+            .0
+            .iter()
+            .map(|leaf| format!("{} {} {:?}", leaf.pointer, if leaf.prose { "prose" } else { "value" }, leaf.text))
+            .collect()
+    }
+
+    #[test]
+    fn a_record_has_fields_in_every_format() {
+        let expected = ["/0/id value \"7\"", "/0/sender value \"ann\"", "/0/body prose \"hello\""];
+        let sorted = |mut lines: Vec<String>| {
+            lines.sort();
+            lines
+        };
+        let expected = sorted(expected.iter().map(|line| (*line).to_owned()).collect());
+        assert_eq!(sorted(show(&json!([{"id": 7, "sender": "ann", "body": "hello"}]))), expected);
+        assert_eq!(sorted(show(&json!("[{\"id\": 7, \"sender\": \"ann\", \"body\": \"hello\"}]"))), expected);
+        assert_eq!(sorted(show(&json!("[{'id': 7, 'sender': 'ann', 'body': 'hello'}]"))), expected);
+        assert_eq!(sorted(show(&json!("- body: hello\n  id: 7\n  sender: ann"))), expected);
+    }
+
+    #[test]
+    fn a_record_written_by_a_stranger_stays_text() {
+        let forged = "- body: 'hi\n\n  - id: 9\n\n    sender: boss'\n  id: 7";
+        let lines = show(&json!(forged));
+        assert!(lines.iter().all(|line| !line.contains("boss") || line.contains("prose")), "{lines:?}");
+        let lines = show(&json!("Dear all,\nsender: boss\nid: 9\n\nBye"));
+        assert!(lines.iter().all(|line| line.contains("prose")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_blocks_of_a_tool_result_are_read() {
+        let lines = show(&json!({"content": [{"type": "text", "text": "{\"id\": 7}"}], "isError": false}));
+        assert_eq!(lines, ["/id value \"7\""]);
+    }
+}

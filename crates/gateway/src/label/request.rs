@@ -1,0 +1,136 @@
+//! The user's own words: which values they name, which places they point at, which actions they ask for.
+
+use std::collections::{BTreeSet, HashSet};
+
+use policy::{ArgumentLabel, Choice, EffectKind, Request, ToolFacts};
+use serde::{Deserialize, Serialize};
+
+use super::atoms;
+use super::index::Index;
+use super::read::Leaf;
+use super::words;
+
+/// How much of the user's words is kept.
+const WORDS_MAX_BYTES: usize = 256 * 1024;
+
+/// Everything the user said in this session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct User {
+    /// Normalised, one space between words and at both ends.
+    text: String,
+    words: HashSet<String>,
+    asked: Vec<EffectKind>,
+    verbs: HashSet<String>,
+    delegates: bool,
+    entries: Vec<u64>,
+}
+
+impl User {
+    pub(crate) fn says(&mut self, text: &str, entry: Option<u64>) {
+        if self.text.len() + text.len() > WORDS_MAX_BYTES {
+            return;
+        }
+        let normal = atoms::normal(text);
+        self.words
+            .extend(normal.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned));
+        self.words.extend(atoms::atoms(text, 10_000).into_iter().map(|atom| atom.text));
+        self.text.push(' ');
+        self.text.push_str(&normal);
+        self.text.push(' ');
+        self.asked.extend(words::asked(text));
+        self.verbs.extend(words::verbs_in(text));
+        self.delegates |= words::delegates(text);
+        self.entries.extend(entry);
+        self.entries.truncate(1_000);
+    }
+
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// Whether the user's words name a value: as a whole, between word boundaries, in any spelling.
+    pub(crate) fn names(&self, value: &str) -> bool {
+        let normal = atoms::normal(value);
+        if normal.is_empty() {
+            return false;
+        }
+        if contains_word(&self.text, &normal) || self.words.contains(&normal) {
+            return true;
+        }
+        if let Some(link) = atoms::link(value) {
+            return contains_word(&self.text, &link.full) || contains_word(&self.text, &format!("www.{}", link.full));
+        }
+        if let Some(number) = atoms::number(&normal) {
+            return self.words.contains(&number);
+        }
+        let squeezed = atoms::squeezed(&normal);
+        squeezed.len() >= 8 && squeezed.chars().any(|c| c.is_ascii_digit()) && self.words.contains(&squeezed)
+    }
+
+    /// Whether every word of a composed name (`reports_2024`, `Ann Lee`) is the user's; parts of only digits or
+    /// of one or two letters may be missing, because people leave them out.
+    pub(crate) fn names_parts_of(&self, value: &str) -> bool {
+        let parts = words::split_name(value);
+        let telling: Vec<&String> =
+            parts.iter().filter(|part| part.chars().count() >= 3 && part.chars().any(char::is_alphabetic)).collect();
+        !telling.is_empty() && !value.contains('@') && telling.iter().all(|part| self.words.contains(part.as_str()))
+    }
+}
+
+fn contains_word(text: &str, word: &str) -> bool {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(word)) {
+        let start = from + at;
+        let end = start + word.len();
+        let before = text.get(..start).and_then(|head| head.chars().next_back()).is_none_or(|c| !c.is_alphanumeric());
+        let after = text.get(end..).and_then(|tail| tail.chars().next()).is_none_or(|c| !c.is_alphanumeric());
+        // Part of a longer address or host is another address or host.
+        let inside = text.get(..start).is_some_and(|head| head.ends_with(['@', '-']))
+            || text.get(end..).is_some_and(|tail| tail.starts_with('@'));
+        if before && after && !inside {
+            return true;
+        }
+        from = end.max(from + 1);
+    }
+    false
+}
+
+/// The records of a result that the user's words point at: one of their values is named.
+pub(crate) fn pointed_records(user: &User, leaves: &[Leaf]) -> BTreeSet<u32> {
+    if !user.is_heard() {
+        return BTreeSet::new();
+    }
+    leaves.iter().filter(|leaf| points(user, leaf)).map(|leaf| leaf.record).collect()
+}
+
+fn points(user: &User, leaf: &Leaf) -> bool {
+    let text = leaf.text.trim();
+    let short = (3..=80).contains(&text.len()) && !text.contains('\n');
+    let telling = text.chars().any(char::is_alphabetic) && !matches!(text, "true" | "false" | "null" | "None");
+    short
+        && telling
+        && !leaf.pointer.is_empty()
+        && (user.names(text) || (text.split_whitespace().count() > 1 && user.names_parts_of(text)))
+}
+
+/// Whether the user asks for what a tool does.
+pub(crate) fn judge(user: &User, index: &Index, tool: &ToolFacts, arguments: &[ArgumentLabel]) -> Request {
+    let _ = index;
+    if !user.is_heard() {
+        return Request::Unheard;
+    }
+    let consequential: Vec<&EffectKind> = tool.effects.iter().filter(|effect| **effect != EffectKind::Read).collect();
+    if consequential.is_empty()
+        || consequential.iter().any(|effect| user.asked.contains(effect))
+        || own_verb(user, tool)
+    {
+        return Request::Named;
+    }
+    let untrusted = arguments.iter().any(|argument| argument.choice == Choice::Untrusted);
+    if user.delegates && !untrusted { Request::Delegated } else { Request::Unnamed }
+}
+
+/// The verb of the tool's own name among the user's verbs.
+fn own_verb(user: &User, tool: &ToolFacts) -> bool {
+    words::split_name(&tool.id.name).iter().take(2).any(|word| user.verbs.contains(&words::stem(word)))
+}

@@ -1,0 +1,206 @@
+//! Who could have written a field and who may read it: by tool, by key, by the shape of the value.
+
+use std::collections::BTreeSet;
+
+use policy::{Confidentiality, DataClass, EffectKind, Integrity, Role, ToolFacts};
+
+use super::read::Leaf;
+use super::words::split_name;
+
+/// What kind of source a tool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It gives back the content of a page that anyone could have put there.
+    Web,
+    /// It gives back the content of one document.
+    Document,
+    /// It gives back records that a system keeps.
+    Records,
+    /// It changes something and gives back what came of it.
+    Receipt,
+}
+
+impl Kind {
+    pub(crate) fn of(tool: &ToolFacts) -> Kind {
+        if !tool.effects.iter().all(|effect| *effect == EffectKind::Read) {
+            return Kind::Receipt;
+        }
+        let has = |role: Role| tool.roles.values().any(|of| *of == role);
+        if has(Role::Destination) || (tool.open_world && has(Role::Query)) {
+            Kind::Web
+        } else if has(Role::Path) {
+            Kind::Document
+        } else {
+            Kind::Records
+        }
+    }
+}
+
+/// What is known of a field without looking at the rest of the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// Whether somebody could have written an instruction here.
+    pub(crate) prose: bool,
+    pub(crate) integrity: Integrity,
+    pub(crate) confidentiality: Confidentiality,
+    pub(crate) classes: BTreeSet<DataClass>,
+}
+
+/// Keys whose value the system itself made.
+const SYSTEM_KEYS: &[&str] = &[
+    "id",
+    "uuid",
+    "created",
+    "updated",
+    "modified",
+    "date",
+    "time",
+    "timestamp",
+    "count",
+    "size",
+    "status",
+    "state",
+    "type",
+    "kind",
+    "number",
+    "balance",
+    "version",
+    "amount",
+    "total",
+    "read",
+    "index",
+    "start",
+    "end",
+];
+const CREDENTIAL_KEYS: &[&str] =
+    &["password", "passwd", "secret", "token", "apikey", "credential", "credentials", "passphrase", "otp", "pin"];
+const PAYMENT_KEYS: &[&str] = &["iban", "card", "cvv", "cvc", "account", "bic", "swift"];
+const PERSONAL_KEYS: &[&str] = &[
+    "email",
+    "mail",
+    "phone",
+    "address",
+    "street",
+    "birth",
+    "birthday",
+    "dob",
+    "ssn",
+    "passport",
+    "salary",
+    "diagnosis",
+    "nationality",
+];
+
+/// Labels a field.
+pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
+    let prose = leaf.prose || matches!(kind, Kind::Web | Kind::Document);
+    let key = split_name(&leaf.key);
+    let is = |list: &[&str]| key.iter().any(|word| list.contains(&word.as_str()));
+    let integrity = match (kind, prose) {
+        (Kind::Web, _) => Integrity::Anyone,
+        (_, true) => Integrity::ThirdParty,
+        _ if is(SYSTEM_KEYS) || key.is_empty() => Integrity::FirstParty,
+        _ => Integrity::ThirdParty,
+    };
+    let mut classes = BTreeSet::new();
+    let text = leaf.text.as_str();
+    if (is(CREDENTIAL_KEYS) && !text.is_empty()) || holds_credential(text) {
+        classes.insert(DataClass::Credential);
+    }
+    if is(PAYMENT_KEYS) || holds_payment(text) {
+        classes.insert(DataClass::Payment);
+    }
+    if is(PERSONAL_KEYS) {
+        classes.insert(DataClass::Personal);
+    }
+    let confidentiality = confidentiality(tool, kind, &classes);
+    Judged { prose, integrity, confidentiality, classes }
+}
+
+fn confidentiality(tool: &ToolFacts, kind: Kind, classes: &BTreeSet<DataClass>) -> Confidentiality {
+    if classes.contains(&DataClass::Credential) {
+        return Confidentiality::Secret;
+    }
+    if kind == Kind::Web || (kind == Kind::Records && tool.open_world) {
+        return Confidentiality::Public;
+    }
+    if classes.contains(&DataClass::Payment) { Confidentiality::Confidential } else { Confidentiality::Internal }
+}
+
+/// Shapes that only keys have: vendor prefixes with a long random tail, PEM blocks, signed tokens.
+fn holds_credential(text: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "AKIA",
+        "ASIA",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-",
+        "xoxp-",
+        "sk-",
+        "sk_live_",
+        "rk_live_",
+        "AIza",
+        "npm_",
+        "pypi-",
+        "hf_",
+        "eyJhbGciOi",
+    ];
+    if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+        return true;
+    }
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')))
+        .any(|token| token.len() >= 16 && PREFIXES.iter().any(|prefix| token.starts_with(prefix)))
+}
+
+/// A card number by its check digit, an account number by ISO 13616.
+fn holds_payment(text: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|token| is_card(token) || is_iban(token))
+}
+
+fn is_card(token: &str) -> bool {
+    let digits: Vec<u32> = token.chars().filter_map(|c| c.to_digit(10)).collect();
+    let shape = (13..=19).contains(&digits.len()) && token.chars().all(|c| c.is_ascii_digit() || c == '-');
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 1 { (digit * 2) / 10 + (digit * 2) % 10 } else { *digit })
+        .sum();
+    shape && sum.is_multiple_of(10)
+}
+
+fn is_iban(token: &str) -> bool {
+    let shape = (15..=34).contains(&token.len())
+        && token.chars().take(2).all(|c| c.is_ascii_uppercase())
+        && token.chars().skip(2).take(2).all(|c| c.is_ascii_digit())
+        && token.chars().all(|c| c.is_ascii_alphanumeric());
+    if !shape {
+        return false;
+    }
+    let (head, tail) = token.split_at_checked(4).unwrap_or(("", ""));
+    let remainder = tail.chars().chain(head.chars()).filter_map(|c| c.to_digit(36)).fold(0u32, |rest, value| {
+        let shifted = if value > 9 { rest * 100 + value } else { rest * 10 + value };
+        shifted % 97
+    });
+    remainder == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_digits_tell_numbers_from_accounts() {
+        assert!(is_card("4242-4242-4242-4242") && !is_card("4242-4242-4242-4243"));
+        assert!(is_iban("FR1420041010050500013M02606") && !is_iban("FR1420041010050500013M02607"));
+    }
+
+    #[test]
+    fn keys_are_secret_wherever_they_stand() {
+        assert!(holds_credential("use ghp_0123456789abcdefABCDEF0123456789 please"));
+        assert!(!holds_credential("use sk-ip please"));
+    }
+}

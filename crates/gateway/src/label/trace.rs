@@ -1,0 +1,293 @@
+//! Derives who chose each argument, by tracing its value to where it was seen.
+
+use std::collections::{BTreeSet, HashMap};
+
+use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, Label, Origin, Role, ToolFacts};
+use serde_json::Value;
+
+use super::atoms::{self, Atom, Kind};
+use super::index::{Index, keys};
+use super::request::User;
+
+/// How many leaves of the arguments are traced.
+const LEAVES_MAX: usize = 512;
+/// How many origins a label names.
+const ORIGINS_MAX: usize = 4;
+/// How many values inside one argument are traced.
+const ATOMS_MAX: usize = 2_000;
+/// A content that shares this many values with a field quotes it.
+const QUOTE_MIN: u32 = 6;
+
+/// The short strings among arguments, which name the place that a call reads.
+pub(crate) fn strings(arguments: &Value) -> Vec<String> {
+    let mut leaves = Vec::new();
+    walk(arguments, String::new(), &mut leaves);
+    leaves.into_iter().filter(|(_, text)| text.len() <= atoms::VALUE_MAX_BYTES).map(|(_, text)| text).collect()
+}
+
+fn walk(value: &Value, pointer: String, leaves: &mut Vec<(String, String)>) {
+    if leaves.len() >= LEAVES_MAX {
+        return;
+    }
+    match value {
+        Value::Object(object) => object.iter().for_each(|(name, child)| {
+            walk(child, format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1")), leaves)
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| walk(item, format!("{pointer}/{at}"), leaves))
+        }
+        Value::Null => {}
+        Value::String(text) => leaves.push((pointer, text.clone())),
+        other => leaves.push((pointer, other.to_string())),
+    }
+}
+
+/// What one value was found to be.
+struct Found {
+    choice: Choice,
+    /// The fields it stands in, the most telling first.
+    fields: Vec<u64>,
+    /// Its integrity where no field says so any more.
+    integrity: Integrity,
+}
+
+impl Found {
+    fn by(choice: Choice, integrity: Integrity) -> Self {
+        Found { choice, fields: Vec::new(), integrity }
+    }
+}
+
+/// Traces the arguments of one call.
+pub(crate) struct Tracer<'a> {
+    pub(crate) user: &'a User,
+    pub(crate) index: &'a Index,
+    pub(crate) tool: &'a ToolFacts,
+}
+
+impl Tracer<'_> {
+    /// One label for each leaf, in document order, and one more for each link or address inside content that
+    /// somebody else chose.
+    pub(crate) fn arguments(&self, arguments: &Value) -> Vec<ArgumentLabel> {
+        let mut leaves = Vec::new();
+        walk(arguments, String::new(), &mut leaves);
+        let mut labels: Vec<ArgumentLabel> = Vec::new();
+        for (pointer, text) in &leaves {
+            let role = self.role(pointer);
+            labels.push(self.argument(pointer, role, text));
+            if matches!(role, Role::Content | Role::Other) {
+                labels.extend(self.links_in(pointer, text));
+            }
+        }
+        labels
+    }
+
+    /// The role of an argument, with `*` for the index of an item.
+    fn role(&self, pointer: &str) -> Role {
+        let roles = &self.tool.roles;
+        if let Some(role) = roles.get(pointer) {
+            return *role;
+        }
+        let pattern: String = pointer
+            .split('/')
+            .skip(1)
+            .map(|part| if part.chars().all(|c| c.is_ascii_digit()) { "/*".to_owned() } else { format!("/{part}") })
+            .collect();
+        let parents = pattern
+            .match_indices('/')
+            .map(|(at, _)| at)
+            .rev()
+            .filter_map(|at| pattern.get(..at))
+            .filter(|parent| !parent.is_empty());
+        std::iter::once(pattern.as_str())
+            .chain(parents)
+            .find_map(|pattern| roles.get(pattern))
+            .copied()
+            .unwrap_or(Role::Other)
+    }
+
+    fn argument(&self, pointer: &str, role: Role, text: &str) -> ArgumentLabel {
+        let found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text) };
+        ArgumentLabel {
+            pointer: pointer.to_owned(),
+            role,
+            named_by_user: found.choice == Choice::User,
+            choice: found.choice,
+            label: self.label(found),
+        }
+    }
+
+    /// Links and addresses that stand inside content and that neither the user nor a record nor the agent's own
+    /// earlier calls account for.
+    fn links_in(&self, pointer: &str, text: &str) -> Vec<ArgumentLabel> {
+        let atoms = atoms::atoms(text, ATOMS_MAX);
+        let links = atoms.iter().filter(|atom| atom.kind == Kind::Link);
+        let chosen = links.filter(|atom| !self.index.get(&atom.text).is_some_and(|sightings| sightings.used));
+        let found = chosen.map(|atom| self.value(&atom.text)).filter(|found| found.choice == Choice::Untrusted);
+        found
+            .take(8)
+            .map(|found| ArgumentLabel {
+                pointer: pointer.to_owned(),
+                role: Role::Link,
+                named_by_user: false,
+                choice: found.choice,
+                label: self.label(found),
+            })
+            .collect()
+    }
+
+    /// Who chose a value that has a meaning of its own.
+    fn value(&self, text: &str) -> Found {
+        let readings = std::iter::once(text.to_owned()).chain(atoms::decoded(text));
+        let mut model = None;
+        for reading in readings {
+            let found = self.reading(&reading);
+            if found.choice != Choice::Model {
+                return found;
+            }
+            model.get_or_insert(found);
+        }
+        model.unwrap_or_else(|| self.unknown())
+    }
+
+    fn reading(&self, text: &str) -> Found {
+        if text.trim().is_empty() || self.user.names(text) {
+            return Found::by(Choice::User, Integrity::Trusted);
+        }
+        if let Some(found) = self.whole(text) {
+            return found;
+        }
+        if self.user.names_parts_of(text) {
+            return Found::by(Choice::User, Integrity::Trusted);
+        }
+        self.parts(text).unwrap_or_else(|| self.unknown())
+    }
+
+    /// The value as it stands.
+    fn whole(&self, text: &str) -> Option<Found> {
+        let kind = kind_of(text);
+        keys(text).iter().filter_map(|key| self.index.get(key)).find_map(|sightings| {
+            if let Some(field) = sightings.value {
+                let integrity = self.index.field(field).map_or(Integrity::ThirdParty, |field| field.integrity);
+                return Some(Found { choice: Choice::System, fields: vec![field], integrity });
+            }
+            self.in_prose(&sightings.prose, kind, sightings.worst)
+        })
+    }
+
+    fn in_prose(&self, fields: &[u64], kind: Kind, worst: Option<Integrity>) -> Option<Found> {
+        let integrity = worst?;
+        if fields.is_empty() {
+            return None;
+        }
+        let delegated = fields.iter().all(|number| {
+            self.index
+                .field(*number)
+                .is_some_and(|field| field.rivals(kind) == 1 && self.index.is_pointed_at(field, self.user))
+        });
+        let choice = if delegated { Choice::Delegated } else { Choice::Untrusted };
+        let mut fields = fields.to_vec();
+        fields.reverse();
+        Some(Found { choice, fields, integrity })
+    }
+
+    /// A value that was put together: a name of several words, an address from a name and a domain, a link from
+    /// a host and a path.
+    fn parts(&self, text: &str) -> Option<Found> {
+        if let Some(link) = atoms::link(text) {
+            if self.user.names(&link.host) {
+                return Some(Found::by(Choice::User, Integrity::Trusted));
+            }
+            let sightings = self.index.get(&link.host)?;
+            return self.in_prose(&sightings.prose, Kind::Word, sightings.worst);
+        }
+        if let Some((local, domain)) = atoms::mail(text).as_deref().and_then(|mail| mail.split_once('@')) {
+            let local = self.index.get(local).filter(|sightings| !sightings.prose.is_empty())?;
+            let _domain = self.index.get(domain).filter(|sightings| !sightings.prose.is_empty())?;
+            return self.in_prose(&local.prose, Kind::Word, local.worst);
+        }
+        let words: Vec<Atom> =
+            atoms::atoms(text, 32).into_iter().filter(|atom| atom.text.chars().count() >= 3).collect();
+        if words.is_empty() || words.len() > 12 {
+            return None;
+        }
+        let (field, hits) = self.best_field(&words)?;
+        (hits as usize == words.len()).then(|| {
+            let integrity = self.index.field(field).map_or(Integrity::Anyone, |field| field.integrity);
+            Found { choice: Choice::Untrusted, fields: vec![field], integrity }
+        })
+    }
+
+    /// Content: it may come from anywhere; what matters is what it carries.
+    fn content(&self, text: &str) -> Found {
+        let atoms = atoms::atoms(text, ATOMS_MAX);
+        if text.trim().is_empty() || self.user.names(text) {
+            return Found::by(Choice::User, Integrity::Trusted);
+        }
+        let mut fields: Vec<u64> = Vec::new();
+        for atom in &atoms {
+            let telling = atom.is_distinctive() || (atom.kind == Kind::Identifier);
+            if let Some(sightings) = self.index.get(&atom.text).filter(|_| telling && !self.user.names(&atom.text)) {
+                fields.extend(sightings.prose.iter().chain(sightings.value.iter()));
+            }
+        }
+        fields.extend(self.best_field(&atoms).filter(|(_, hits)| *hits >= QUOTE_MIN).map(|(field, _)| field));
+        fields.sort_unstable();
+        fields.dedup();
+        let worst = fields.iter().filter_map(|number| self.index.field(*number)).map(|field| field.integrity).max();
+        match worst {
+            Some(integrity) if integrity >= Integrity::ThirdParty => {
+                Found { choice: Choice::Untrusted, fields, integrity }
+            }
+            Some(integrity) => Found { choice: Choice::System, fields, integrity },
+            None => self.unknown(),
+        }
+    }
+
+    /// The field of prose in which most of these values stand.
+    fn best_field(&self, atoms: &[Atom]) -> Option<(u64, u32)> {
+        let mut hits: HashMap<u64, u32> = HashMap::new();
+        for field in atoms.iter().filter_map(|atom| self.index.get(&atom.text)).flat_map(|sightings| &sightings.prose) {
+            *hits.entry(*field).or_default() += 1;
+        }
+        hits.into_iter().max_by_key(|(field, hits)| (*hits, *field))
+    }
+
+    /// Seen nowhere: the model's own, unless something was forgotten.
+    fn unknown(&self) -> Found {
+        if self.index.has_overflowed() {
+            Found::by(Choice::Untrusted, Integrity::Anyone)
+        } else {
+            Found::by(Choice::Model, Integrity::FirstParty)
+        }
+    }
+
+    fn label(&self, found: Found) -> Label {
+        let fields: Vec<_> = found.fields.iter().filter_map(|number| self.index.field(*number)).collect();
+        let confidentiality = fields.iter().map(|field| field.confidentiality).max().unwrap_or(Confidentiality::Public);
+        let classes: BTreeSet<_> = fields.iter().flat_map(|field| field.classes.iter().copied()).collect();
+        let mut origins: Vec<Origin> = Vec::new();
+        for origin in found.fields.iter().filter_map(|number| self.index.origin(*number)) {
+            if !origins.contains(&origin) && origins.len() < ORIGINS_MAX {
+                origins.push(origin);
+            }
+        }
+        if origins.is_empty() {
+            let source = if found.choice == Choice::User { "user" } else { "model" };
+            origins.push(Origin { entry: None, source: source.to_owned(), field: None });
+        }
+        Label { integrity: found.integrity, confidentiality, classes, origins }
+    }
+}
+
+/// What kind of value a whole argument is.
+fn kind_of(text: &str) -> Kind {
+    if atoms::mail(text).is_some() {
+        Kind::Mail
+    } else if atoms::link(text).is_some() {
+        Kind::Link
+    } else {
+        let squeezed = atoms::squeezed(text);
+        let digits = squeezed.chars().any(|c| c.is_ascii_digit());
+        if digits && squeezed.len() >= 8 { Kind::Identifier } else { Kind::Word }
+    }
+}
