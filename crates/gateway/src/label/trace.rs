@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, Label, Origin, Role, ToolFacts};
+use policy::{ArgumentLabel, Choice, Confidentiality, EffectKind, Integrity, Label, Origin, Role, ToolFacts};
 use serde_json::Value;
 
 use super::atoms::{self, Atom, Kind};
@@ -78,7 +78,24 @@ impl Tracer<'_> {
                 labels.extend(self.links_in(pointer, text));
             }
         }
+        self.withdraw_delegation(&mut labels);
         labels
+    }
+
+    /// A delegated value may complete a call whose object the user named ("invite X, her address is on her page");
+    /// it may not be the object itself, because whoever writes the place would then choose it. A read may follow
+    /// what a known party wrote where the user pointed, not what anyone wrote.
+    fn withdraw_delegation(&self, labels: &mut [ArgumentLabel]) {
+        let reads = self.tool.effects.iter().all(|effect| *effect == EffectKind::Read);
+        let chooses = |role: Role| matches!(role, Role::Recipient | Role::Destination | Role::Target | Role::Account | Role::Path);
+        let object_named = labels.iter().any(|label| label.choice == Choice::User && chooses(label.role));
+        let pays = self.tool.effects.contains(&EffectKind::Pay);
+        for label in labels.iter_mut().filter(|label| label.choice == Choice::Delegated) {
+            let allowed = if reads { label.label.integrity <= Integrity::ThirdParty } else { object_named && !pays };
+            if !allowed {
+                label.choice = Choice::Untrusted;
+            }
+        }
     }
 
     /// The role of an argument, with `*` for the index of an item.
