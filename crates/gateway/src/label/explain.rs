@@ -23,18 +23,28 @@ pub struct Why {
 
 pub(crate) fn why(index: &Index, tool: &ToolFacts, arguments: &Value, labels: &policy::Labels) -> Vec<Why> {
     let _ = index;
-    let mut sentences: Vec<Why> = labels
-        .arguments
-        .iter()
-        .filter(|argument| {
-            argument.choice == Choice::Untrusted && argument.role != Role::Content && argument.role != Role::Other
-        })
-        .map(|argument| untrusted(arguments, argument))
-        .collect();
+    let mut against: Vec<&ArgumentLabel> =
+        labels.arguments.iter().filter(|argument| speaks_against(tool, argument)).collect();
+    // What a call is aimed at comes before what it carries along.
+    against.sort_by_key(|argument| argument.role == Role::Link);
+    let mut sentences: Vec<Why> = against.into_iter().map(|argument| untrusted(arguments, argument)).collect();
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
         sentences.push(unasked(tool, labels));
     }
     sentences
+}
+
+/// The same roles that `flow.cedar` asks about.
+fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
+    let reads = tool.effects.iter().all(|effect| *effect == EffectKind::Read);
+    let matters = match argument.role {
+        Role::Destination => true,
+        Role::Recipient | Role::Account | Role::Path | Role::Command | Role::Permission | Role::Target | Role::Link => {
+            !reads
+        }
+        Role::Query | Role::Amount | Role::Content | Role::Other => false,
+    };
+    matters && argument.choice == Choice::Untrusted
 }
 
 fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {

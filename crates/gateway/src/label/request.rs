@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use policy::{ArgumentLabel, Choice, EffectKind, Request, ToolFacts};
+use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
 use serde::{Deserialize, Serialize};
 
 use super::atoms;
@@ -126,7 +126,9 @@ pub(crate) fn judge(user: &User, index: &Index, tool: &ToolFacts, arguments: &[A
     {
         return Request::Named;
     }
-    let untrusted = arguments.iter().any(|argument| argument.choice == Choice::Untrusted);
+    let untrusted = arguments
+        .iter()
+        .any(|argument| argument.choice == Choice::Untrusted && !matches!(argument.role, Role::Content | Role::Other));
     if user.delegates && !untrusted { Request::Delegated } else { Request::Unnamed }
 }
 

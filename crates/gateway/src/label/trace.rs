@@ -87,7 +87,9 @@ impl Tracer<'_> {
     /// what a known party wrote where the user pointed, not what anyone wrote.
     fn withdraw_delegation(&self, labels: &mut [ArgumentLabel]) {
         let reads = self.tool.effects.iter().all(|effect| *effect == EffectKind::Read);
-        let chooses = |role: Role| matches!(role, Role::Recipient | Role::Destination | Role::Target | Role::Account | Role::Path);
+        let chooses = |role: Role| {
+            matches!(role, Role::Recipient | Role::Destination | Role::Target | Role::Account | Role::Path)
+        };
         let object_named = labels.iter().any(|label| label.choice == Choice::User && chooses(label.role));
         let pays = self.tool.effects.contains(&EffectKind::Pay);
         for label in labels.iter_mut().filter(|label| label.choice == Choice::Delegated) {
