@@ -152,8 +152,8 @@ impl Found {
         let text = normal(token);
         self.push(Atom::new(kind(&text), &number(&text).unwrap_or_else(|| text.clone())));
         // `owner/name` and `key=value` are one value and several.
-        if text.contains(|c: char| matches!(c, '/' | '=' | ':' | '\\')) {
-            for part in text.split(|c: char| matches!(c, '/' | '=' | ':' | '\\')).filter(|part| !part.is_empty()) {
+        if text.contains(['/', '=', ':', '\\']) {
+            for part in text.split(['/', '=', ':', '\\']).filter(|part| !part.is_empty()) {
                 self.push(Atom::new(kind(part), &number(part).unwrap_or_else(|| part.to_owned())));
             }
         }
