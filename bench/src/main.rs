@@ -4,6 +4,7 @@
 //! Every figure is printed beside what it is compared with in the same run, with errors counted and results checked.
 
 mod disk;
+mod flow;
 
 use clap::{Parser, Subcommand};
 
@@ -17,10 +18,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Bench {
     Disk(disk::Args),
+    Flow(flow::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Disk(args) => disk::run(&args),
+        Bench::Flow(args) => flow::run(&args),
     }
 }

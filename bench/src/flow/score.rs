@@ -42,7 +42,14 @@ pub(crate) fn figure(name: &str, samples: impl IntoIterator<Item = Sample>) -> F
         .collect();
     ratios.sort_by(f64::total_cmp);
     let at = |index: usize| ratios.get(index).copied().unwrap_or_default();
-    Figure { name: name.to_owned(), sum: total.0, n: total.1, value: ratio(total), low: at(RESAMPLES / 40), high: at(RESAMPLES - 1 - RESAMPLES / 40) }
+    Figure {
+        name: name.to_owned(),
+        sum: total.0,
+        n: total.1,
+        value: ratio(total),
+        low: at(RESAMPLES / 40),
+        high: at(RESAMPLES - 1 - RESAMPLES / 40),
+    }
 }
 
 /// xorshift64: the same intervals on every machine.

@@ -106,14 +106,17 @@ fn letters(text: &str) -> String {
     text.replace("\\n", " ").replace("\\t", " ").chars().filter(|c| c.is_ascii_alphanumeric()).collect()
 }
 
-/// Reads `traces.jsonl` or `traces.jsonl.zst` (by the `zstd` program).
+/// Reads `traces.jsonl` or `traces.jsonl.zst`.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
-    let bytes = if path.extension().is_some_and(|suffix| suffix == "zst") {
-        let output = std::process::Command::new("zstd").args(["-dcq"]).arg(path).output().context("run `zstd`")?;
-        anyhow::ensure!(output.status.success(), "`zstd` could not read `{}`", path.display());
-        output.stdout
-    } else {
-        std::fs::read(path).with_context(|| format!("read `{}`", path.display()))?
-    };
-    bytes.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+    bytes(path)?.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+}
+
+/// The bytes of a file, unpacked by the `zstd` program if its name says so.
+pub(crate) fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    if path.extension().is_none_or(|suffix| suffix != "zst") {
+        return std::fs::read(path).with_context(|| format!("read `{}`", path.display()));
+    }
+    let output = std::process::Command::new("zstd").args(["-dcq"]).arg(path).output().context("run `zstd`")?;
+    anyhow::ensure!(output.status.success(), "`zstd` could not read `{}`", path.display());
+    Ok(output.stdout)
 }

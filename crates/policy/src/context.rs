@@ -91,8 +91,13 @@ pub(crate) fn context(
 fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
     // What nobody labelled is untrusted.
     let choice = |leaf: &Leaf<'_>| leaf.label.map_or(Choice::Untrusted, |label| label.choice);
+    let links =
+        |by: Choice| labels.arguments.iter().filter(move |label| label.role == Role::Link && label.choice == by);
     let chosen = |by: Choice| {
-        texts(leaves.iter().filter(|leaf| choice(leaf) == by).map(|leaf| role(leaf.role)).collect::<BTreeSet<_>>())
+        let roles = leaves.iter().filter(|leaf| choice(leaf) == by).map(|leaf| leaf.role);
+        // A link inside content has a label of its own beside the content's.
+        let roles = roles.chain(links(by).map(|label| label.role));
+        texts(roles.map(role).collect::<BTreeSet<_>>())
     };
     let known = || leaves.iter().filter_map(|leaf| leaf.label.map(|label| &label.label));
     let confidentiality = known().map(|label| label.confidentiality as i64).max().unwrap_or(0);

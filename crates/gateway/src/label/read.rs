@@ -155,9 +155,9 @@ impl Reader {
                 let record = self.records;
                 for (name, child) in object {
                     let path = Path { record, ..path.child(name) };
-                    // A key that is a sentence was written by somebody.
-                    if !is_lone_value(name) && name.len() > VALUE_MAX_CHARS {
-                        self.leaf(name.clone(), Path { prose: true, ..path.clone() });
+                    // Some systems use ids as names; a name that is a sentence was written by somebody.
+                    if name.chars().any(|c| c.is_ascii_digit()) || !is_lone_value(name) {
+                        self.leaf(name.clone(), path.clone());
                     }
                     self.value(child, path, depth + 1);
                 }

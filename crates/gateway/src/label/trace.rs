@@ -125,7 +125,16 @@ impl Tracer<'_> {
     }
 
     fn argument(&self, pointer: &str, role: Role, text: &str) -> ArgumentLabel {
-        let found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text) };
+        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text) };
+        // What a working copy says about its own files and commands is the work itself; only a page that anyone
+        // can write is not. Dangerous paths and commands have rules of their own.
+        let local = matches!(role, Role::Path | Role::Command) && found.integrity <= Integrity::ThirdParty;
+        if local && found.choice == Choice::Untrusted {
+            found.choice = Choice::System;
+        }
+        if role == Role::Destination {
+            self.add_parts(text, &mut found);
+        }
         ArgumentLabel {
             pointer: pointer.to_owned(),
             role,
@@ -133,6 +142,21 @@ impl Tracer<'_> {
             choice: found.choice,
             label: self.label(found),
         }
+    }
+
+    /// The path and the query of an address carry data to its owner, whoever named the host.
+    fn add_parts(&self, text: &str, found: &mut Found) {
+        let parts = atoms::link(text).map(|link| link.parts).unwrap_or_default();
+        let seen = parts.iter().filter(|part| part.len() >= 6).filter_map(|part| self.index.get(part));
+        let confidential = |number: &u64| {
+            self.index.field(*number).is_some_and(|field| field.confidentiality >= Confidentiality::Confidential)
+        };
+        let fields: Vec<u64> = seen
+            .flat_map(|sightings| sightings.value.iter().chain(&sightings.prose))
+            .copied()
+            .filter(confidential)
+            .collect();
+        found.fields.extend(fields);
     }
 
     /// Links and addresses that stand inside content and that neither the user nor a record nor the agent's own

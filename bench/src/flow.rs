@@ -1,0 +1,198 @@
+//! Information flow on recorded attacks: `cargo xtask bench flow --traces DIR`.
+//!
+//! DIR holds `traces.jsonl.zst` (or `traces.jsonl`) and `catalog.json`. Each recorded call goes through the
+//! gateway's labels and `policy::decide` under the shipped packs, as a live call would; scores are those that
+//! the data's README defines. Never names a value of the data; `--lint` holds that for the whole repository.
+
+mod benign;
+mod lint;
+mod replay;
+mod score;
+mod table;
+mod traces;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use gateway::tools::{Annotation, annotate, infer};
+use policy::{Action, Door, Effect, Labels, Principal, Snapshot, Source, ToolFacts, Verb};
+use serde_json::Value;
+
+use replay::Verdict;
+use table::Scored;
+
+/// How often injected text gets what it wants, and how often people are asked for nothing.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Folder with `traces.jsonl.zst` and `catalog.json`.
+    #[arg(long)]
+    traces: Option<PathBuf>,
+    /// A file of chat transcripts without attacks (JSON or `.zst`): every Ask or Deny is a false one.
+    #[arg(long)]
+    benign: Option<PathBuf>,
+    /// Annotations of tools (TOML): with them it is track B.
+    #[arg(long)]
+    annotations: Option<PathBuf>,
+    /// Only these suites.
+    #[arg(long, value_delimiter = ',')]
+    suites: Vec<String>,
+    /// Only pipelines whose name holds one of these.
+    #[arg(long, value_delimiter = ',')]
+    pipelines: Vec<String>,
+    /// Write all figures as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// List what still succeeds and what is asked for nothing.
+    #[arg(long)]
+    cases: bool,
+    /// Check that nothing under this folder names a value of the data.
+    #[arg(long)]
+    lint: Option<PathBuf>,
+}
+
+type Suites = BTreeMap<String, BTreeMap<String, ToolFacts>>;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(dir) = &args.traces {
+        let catalog: Value =
+            serde_json::from_slice(&std::fs::read(dir.join("catalog.json")).context("read `catalog.json`")?)?;
+        if let Some(root) = &args.lint {
+            return lint::lint(&catalog, root);
+        }
+        recorded(args, dir, &catalog)?;
+    }
+    if let Some(path) = &args.benign {
+        benign::run(path, args.cases)?;
+    }
+    anyhow::ensure!(args.traces.is_some() || args.benign.is_some(), "give `--traces DIR` or `--benign FILE`");
+    Ok(())
+}
+
+fn recorded(args: &Args, dir: &Path, catalog: &Value) -> anyhow::Result<()> {
+    let tools = suites(catalog, args.annotations.as_deref())?;
+    let policy = Policy::of(tools.values().flat_map(BTreeMap::values).cloned())?;
+    let packed = dir.join("traces.jsonl.zst");
+    let mut runs = traces::read(&if packed.exists() { packed } else { dir.join("traces.jsonl") })?;
+    runs.retain(|run| args.suites.is_empty() || args.suites.contains(&run.suite));
+    runs.retain(|run| args.pipelines.is_empty() || args.pipelines.iter().any(|name| run.pipeline.contains(name)));
+    let scored = table::score(runs.iter(), &tools, &|facts, arguments, labels| policy.judge(facts, arguments, labels))?;
+    let mut tables = BTreeMap::new();
+    for (title, part) in parts(&scored) {
+        let table = table::table(&part);
+        table::print(&title, &table);
+        tables.insert(title, table);
+    }
+    if args.cases {
+        cases(&scored);
+    }
+    if let Some(path) = &args.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&tables)?)?;
+    }
+    Ok(())
+}
+
+/// All runs, then by suite, then by attack.
+fn parts<'a, 'b>(scored: &'b [Scored<'a>]) -> Vec<(String, Vec<&'b Scored<'a>>)> {
+    let suites: BTreeSet<&str> = scored.iter().map(|scored| scored.run.suite.as_str()).collect();
+    let attacks: BTreeSet<&str> = scored.iter().filter_map(|scored| scored.run.attack.as_deref()).collect();
+    let mut parts = vec![("all".to_owned(), scored.iter().collect::<Vec<_>>())];
+    parts.extend(
+        suites.into_iter().map(|suite| {
+            (format!("suite {suite}"), scored.iter().filter(|scored| scored.run.suite == suite).collect())
+        }),
+    );
+    parts.extend(attacks.into_iter().map(|attack| {
+        (
+            format!("attack {attack}"),
+            scored.iter().filter(|scored| scored.run.attack.as_deref() == Some(attack)).collect(),
+        )
+    }));
+    parts
+}
+
+fn cases(scored: &[Scored<'_>]) {
+    println!("\nstill succeed:");
+    for scored in scored.iter().filter(|scored| scored.right.attack_succeeds(scored.run)) {
+        println!("  {}", scored.run.id);
+    }
+    println!("\nasked or denied in benign runs:");
+    for scored in scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Benign) {
+        for call in scored.right.interventions() {
+            println!("  {} {}: {}", scored.run.id, call.tool, call.why.join("; "));
+        }
+    }
+}
+
+fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
+    let annotations: BTreeMap<String, Annotation> = match annotations {
+        Some(path) => toml_edit::de::from_str(&std::fs::read_to_string(path)?)?,
+        None => BTreeMap::new(),
+    };
+    let suites = catalog.as_object().context("`catalog.json` is not an object")?;
+    let facts = |suite: &str, definition: &Value| {
+        let mut facts = infer(suite, definition, String::new());
+        if let Some(annotation) = annotations.get(&facts.id.to_string()) {
+            annotate(&mut facts, annotation);
+        }
+        (facts.id.name.clone(), facts)
+    };
+    Ok(suites
+        .iter()
+        .map(|(suite, about)| {
+            (
+                suite.clone(),
+                about
+                    .get("tools")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .map(|definition| facts(suite, definition))
+                    .collect(),
+            )
+        })
+        .collect())
+}
+
+/// The shipped packs over some tools.
+struct Policy {
+    snapshot: Snapshot,
+    now: jiff::Timestamp,
+}
+
+impl Policy {
+    fn of(tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
+        let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.collect() })
+            .map_err(|errors| anyhow::anyhow!("the shipped packs do not compile: {errors:?}"))?;
+        Ok(Policy { snapshot, now: jiff::Timestamp::UNIX_EPOCH })
+    }
+
+    fn judge(&self, facts: &ToolFacts, arguments: &Value, labels: &Labels) -> anyhow::Result<Verdict> {
+        let principal = Principal {
+            agent: "bench".to_owned(),
+            user: "user".to_owned(),
+            session: "session".to_owned(),
+            delegation: Vec::new(),
+            evidence: BTreeMap::new(),
+        };
+        let action = Action {
+            principal,
+            door: Door::McpStdio,
+            verb: Verb::CallTool,
+            tool: facts.id.clone(),
+            arguments: arguments.clone(),
+            labels: labels.clone(),
+            facts: BTreeMap::new(),
+            approval: None,
+        };
+        let decision = policy::decide(&self.snapshot, &action, self.now);
+        Ok(match decision.effect {
+            Effect::Permit => Verdict::Permit,
+            Effect::Ask { groups } => Verdict::Ask(groups),
+            Effect::Deny => Verdict::Deny(
+                decision.errors.into_iter().chain(decision.reasons.into_iter().map(|reason| reason.policy)).collect(),
+            ),
+        })
+    }
+}
