@@ -5,6 +5,7 @@
 
 mod disk;
 mod flow;
+mod gateway;
 
 use clap::{Parser, Subcommand};
 
@@ -19,11 +20,13 @@ struct Cli {
 enum Bench {
     Disk(disk::Args),
     Flow(flow::Args),
+    Gateway(gateway::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
         Bench::Disk(args) => disk::run(&args),
         Bench::Flow(args) => flow::run(&args),
+        Bench::Gateway(args) => gateway::run(&args),
     }
 }

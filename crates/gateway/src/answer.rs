@@ -54,6 +54,12 @@ pub(crate) fn sentence(what: &str, refusal: &Refusal) -> String {
              Nothing was done. Tell the user; `bailiwick tools approve {}` approves the new definition.",
             tool.server
         ),
+        Refusal::Unknown { intent, tool } => format!(
+            "Bailiwick denied {what}: it has not seen such a tool at `{}`, and what is not known is not run \
+             (ledger entry {intent}). Nothing was done. List the tools; if the server is not behind Bailiwick yet, \
+             tell the user to run `bailiwick protect`.",
+            tool.server
+        ),
         Refusal::Rejected { ask, by } => {
             format!("Bailiwick denied {what}: {by} was asked and said no (ask {ask}). Nothing was done. Do not retry.")
         }

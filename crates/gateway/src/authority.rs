@@ -94,6 +94,8 @@ pub(crate) enum Refusal {
     Denied { intent: u64, decision: Decision },
     /// The tool's definition changed and waits for approval.
     Quarantined { intent: u64, tool: ToolId },
+    /// Nobody has seen such a tool.
+    Unknown { intent: u64, tool: ToolId },
     /// It was asked, and a human said no.
     Rejected { ask: u64, by: String },
     /// It was asked, and nobody answered.
@@ -143,7 +145,8 @@ impl Authority {
     /// Judges and records once; applies what a human already approved.
     pub(crate) async fn first<C>(&self, caller: &Caller, errand: Errand<C>) -> First<C> {
         let known = self.catalogue.get(&errand.tool);
-        let quarantined = matches!(known, Known::Quarantined);
+        let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
+        let unknown = unknown && errand.verb == Verb::CallTool;
         let tool = match known {
             Known::Facts(facts) => facts,
             // Not in the snapshot, so policy denies it; the facts serve only to label the arguments.
@@ -157,6 +160,9 @@ impl Authority {
             Ok(Verdict::Permit(permit)) => First::Admitted(Admitted { permit, tool }),
             Ok(Verdict::Deny(denied)) if quarantined => {
                 First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
+            }
+            Ok(Verdict::Deny(denied)) if unknown => {
+                First::Refused(Refusal::Unknown { intent: denied.intent, tool: id })
             }
             Ok(Verdict::Deny(denied)) => {
                 First::Refused(Refusal::Denied { intent: denied.intent, decision: denied.decision })
