@@ -151,13 +151,13 @@ impl Drop for Process {
 
 impl Process {
     fn start(server: &FoundServer, stdio: &Stdio, options: &LiveOptions<'_>) -> Result<Self, Fault> {
-        let clear: Vec<String> = stdio.args.iter().map(|arg| arg.value.clone()).collect();
-        let (program, args) = protect::original(&stdio.command.value, &clear);
+        let behind = protect::behind_shim(stdio);
+        let Stdio { command: program, args, .. } = behind.as_ref().unwrap_or(stdio);
         let folder = server.config.parent().unwrap_or(Path::new("/"));
         let expand = |text: &str| expand(text, options.environment, folder);
-        let mut command = Command::new(expand(&program)?);
-        for arg in &args {
-            command.arg(expand(arg)?);
+        let mut command = Command::new(expand(&program.value)?);
+        for arg in args {
+            command.arg(expand(&arg.value)?);
         }
         command.env_clear();
         for name in ["PATH", "HOME"] {

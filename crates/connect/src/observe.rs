@@ -13,6 +13,8 @@ use crate::hook::Hook;
 use crate::mandate::Mandate;
 use crate::owner::Owner;
 use crate::package::{self, Program};
+use crate::protect::{self, Upstreams};
+use crate::scan::ScanOptions;
 use crate::secret::{self, Found, Salt};
 use crate::server::{Launch, Located, Remote, Server, Setting, Stdio};
 
@@ -23,14 +25,16 @@ pub const CONNECTOR: &str = "clients";
 pub struct Observer<'a> {
     salt: &'a Salt,
     machine: &'a Machine,
+    upstreams: &'a Upstreams,
     source: String,
     out: Vec<Observation>,
 }
 
 impl<'a> Observer<'a> {
     /// For facts of the file `source`.
-    pub fn new(salt: &'a Salt, machine: &'a Machine, source: &Path) -> Self {
-        Self { salt, machine, source: source.display().to_string(), out: Vec::new() }
+    pub fn new(options: &'a ScanOptions, source: &Path) -> Self {
+        let ScanOptions { machine, salt, upstreams, .. } = options;
+        Self { salt, machine, upstreams, source: source.display().to_string(), out: Vec::new() }
     }
 
     /// What was observed.
@@ -136,8 +140,17 @@ impl<'a> Observer<'a> {
         let evidence = self.evidence(server.line, Basis::Collected);
         self.relation(agent, RelationKind::Uses, &id, Props::new(), evidence.clone());
         match &server.launch {
-            Launch::Stdio(stdio) => self.stdio(config, server, &id, stdio, &mut props),
-            Launch::Remote(remote) => self.remote(server, &id, remote, &mut props),
+            Launch::Stdio(stdio) => {
+                let behind = protect::behind_shim(stdio);
+                props.insert("protected".to_owned(), json!(behind.is_some()));
+                self.stdio(config, server, &id, behind.as_ref().unwrap_or(stdio), &mut props);
+            }
+            Launch::Remote(remote) => {
+                let fronted = protect::is_fronted(server);
+                props.insert("protected".to_owned(), json!(fronted));
+                let behind = fronted.then(|| self.behind_front(remote)).flatten();
+                self.remote(&id, behind.as_ref().unwrap_or(remote), &mut props);
+            }
             Launch::Internal => {
                 props.insert("transport".to_owned(), json!("internal"));
             }
@@ -169,7 +182,6 @@ impl<'a> Observer<'a> {
             ("env".to_owned(), json!(stdio.env.iter().map(|setting| &setting.name).collect::<Vec<_>>())),
             ("pinned".to_owned(), json!(program.pin.is_pinned())),
             ("pin_kind".to_owned(), json!(program.pin.as_str())),
-            ("protected".to_owned(), json!(crate::protect::is_shim(&stdio.command.value, &clear))),
         ]);
         self.package(id, &program, stdio.command.line, Props::new());
         let line_of = |value: &str| {
@@ -188,11 +200,11 @@ impl<'a> Observer<'a> {
         }
     }
 
-    fn remote(&mut self, server: &Server, id: &EntityId, remote: &Remote, props: &mut Props) {
+    fn remote(&mut self, id: &EntityId, remote: &Remote, props: &mut Props) {
         let found = secret::find(&remote.url.value);
         let url = secret::redact(&remote.url.value, &found);
         self.secrets(id, "url", "", &remote.url, &found);
-        for header in &remote.headers {
+        for header in remote.headers.iter().filter(|header| header.name != protect::KEY_HEADER) {
             self.setting(id, "header", header);
         }
         let transport = match remote.transport {
@@ -205,7 +217,6 @@ impl<'a> Observer<'a> {
             ("url".to_owned(), json!(url)),
             ("auth".to_owned(), json!(remote.auth)),
             ("headers".to_owned(), json!(names)),
-            ("protected".to_owned(), json!(crate::protect::is_fronted(server))),
         ]);
         self.connects(id, &url, remote.url.line, Basis::Collected);
     }
@@ -219,6 +230,13 @@ impl<'a> Observer<'a> {
         let Some(file) = program.file.clone() else { return program };
         let absolute = resolve(&file, &self.machine.home, &base).unwrap_or_else(|| tidy(&base.join(&file)));
         program.located(&absolute)
+    }
+
+    /// The remote server behind an address of the gateway, if we know it.
+    fn behind_front(&self, remote: &Remote) -> Option<Remote> {
+        let name = remote.url.value.rsplit('/').next()?;
+        let url = self.upstreams.url(name)?.to_owned();
+        Some(Remote { url: Located { value: url, line: remote.url.line }, ..remote.clone() })
     }
 
     fn package(&mut self, from: &EntityId, program: &Program, line: u32, relation: Props) {

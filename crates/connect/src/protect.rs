@@ -149,13 +149,14 @@ fn shim_length(args: &[String]) -> Option<usize> {
     args.iter().take(dashes).any(|arg| arg == "mcp").then_some(dashes + 1)
 }
 
-/// The command behind a shim, or the command itself.
-pub fn original(command: &str, args: &[String]) -> (String, Vec<String>) {
-    let behind = shim_length(args).filter(|_| package::base_name(command) == "bailiwick").and_then(|at| args.get(at..));
-    match behind.and_then(<[String]>::split_first) {
-        Some((program, rest)) => (program.clone(), rest.to_vec()),
-        None => (command.to_owned(), args.to_vec()),
+/// The server behind a shim, if it is one.
+pub fn behind_shim(stdio: &Stdio) -> Option<Stdio> {
+    let clear: Vec<String> = stdio.args.iter().map(|arg| arg.value.clone()).collect();
+    if package::base_name(&stdio.command.value) != "bailiwick" {
+        return None;
     }
+    let (command, args) = stdio.args.get(shim_length(&clear)?..)?.split_first()?;
+    Some(Stdio { command: command.clone(), args: args.to_vec(), ..stdio.clone() })
 }
 
 /// Whether a remote server already goes through the gateway.

@@ -10,12 +10,13 @@ use crate::clients::{Candidate, Machine};
 use crate::config::{self, Config, Unread};
 use crate::document::Format;
 use crate::observe::Observer;
+use crate::protect::Upstreams;
 use crate::secret::Salt;
 use crate::server::{Launch, Server};
 use crate::{file, mandate, owner};
 
 /// What to look at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ScanOptions {
     /// The machine; its clients are looked for unless `paths` are given.
     pub machine: Machine,
@@ -23,6 +24,8 @@ pub struct ScanOptions {
     pub paths: Vec<PathBuf>,
     /// The key of credential digests.
     pub salt: Salt,
+    /// What stands behind servers that go through the gateway.
+    pub upstreams: Upstreams,
 }
 
 /// What was seen.
@@ -91,7 +94,7 @@ fn add(options: &ScanOptions, config: Config, scan: &mut Scan) {
     if !config.is_agent {
         return;
     }
-    let mut observer = Observer::new(&options.salt, &options.machine, &config.path);
+    let mut observer = Observer::new(options, &config.path);
     observer.config(&config);
     let mandate = mandate::beside(&config.path, &options.machine.home).and_then(|path| read_mandate(&path, scan));
     if let Some((path, mandate)) = mandate.filter(|(_, mandate)| mandate.governs(config.client)) {

@@ -353,7 +353,9 @@ fn read_remote(document: &Document, node: &Node, fields: &Node, kind: &str) -> R
         .any(|key| node.get(key).is_some_and(|node| node.bool() != Some(false) && node.value != Value::Null));
     let auth = from_environment
         || oauth
-        || headers.iter().any(|header| crate::secret::names_a_secret(&header.name))
+        || headers
+            .iter()
+            .any(|header| header.name != crate::protect::KEY_HEADER && crate::secret::names_a_secret(&header.name))
         || crate::secret::find(&url.value).iter().any(|found| !found.rule.is_empty());
     let transport = if is_sse { Transport::Sse } else { Transport::Http };
     Ok(Some(Remote { url, url_key, transport, headers, auth }))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use connect::live::{Live, LiveOptions, ask};
+use connect::protect::Upstreams;
 use connect::{Machine, Os, Salt, ScanOptions, scan};
 use graph::{EntityKind, Fact};
 use serde_json::{Value, json};
@@ -24,7 +25,8 @@ async fn check(folder: &Path, servers: Value, time_limit: Duration) -> Live {
         root: folder.to_owned(),
         current: folder.to_owned(),
     };
-    let found = scan(&ScanOptions { machine, paths: vec![config], salt: Salt::new(b"x") });
+    let found =
+        scan(&ScanOptions { machine, paths: vec![config], salt: Salt::new(b"x"), upstreams: Upstreams::default() });
     let environment: BTreeMap<String, String> =
         ["PATH", "HOME"].into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?))).collect();
     ask(&found.servers, &LiveOptions { time_limit, environment: &environment }).await

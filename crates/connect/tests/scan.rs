@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use connect::clients::CLIENTS;
 use connect::document::Format;
+use connect::protect::Upstreams;
 use connect::{Machine, Os, Salt, Scan, ScanOptions, Scope, scan};
 use graph::{EntityKind, Fact, RelationKind};
 
@@ -32,7 +33,7 @@ fn put(path: &Path, text: &str) {
 }
 
 fn look(machine: &Machine, paths: Vec<PathBuf>) -> Scan {
-    scan(&ScanOptions { machine: machine.clone(), paths, salt: Salt::new(b"salt") })
+    scan(&ScanOptions { machine: machine.clone(), paths, salt: Salt::new(b"salt"), upstreams: Upstreams::default() })
 }
 
 /// `kind key name` of every entity, with the temporary folder cut off.
@@ -244,4 +245,35 @@ fn a_scan_is_the_same_twice() {
         r#"{"mcpServers": {"a": {"command": "npx", "args": ["x", "~", "/"]}}}"#,
     );
     assert_eq!(look(&machine, vec![]).observations, look(&machine, vec![]).observations);
+}
+
+#[test]
+fn behind_the_gateway_a_server_is_still_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path(), Os::Linux);
+    put(
+        &machine.home.join(".cursor/mcp.json"),
+        r#"{"mcpServers": {
+          "files": {"command": "/opt/bailiwick", "args": ["mcp", "--agent", "cursor", "--server", "files", "--", "npx", "-y", "fs", "/"]},
+          "docs": {"url": "http://127.0.0.1:7682/mcp/docs", "headers": {"x-bailiwick-key": "0123456789abcdef0123456789abcdef"}}
+        }}"#,
+    );
+    let mut upstreams = Upstreams::default();
+    upstreams.name_for("docs", "https://docs.example/mcp");
+    let scan = scan(&ScanOptions { machine, paths: vec![], salt: Salt::new(b"salt"), upstreams });
+    let found = entities(&scan, folder.path());
+    for expected in ["endpoint:https://docs.example docs.example", "package:pkg:npm/fs fs", "path:/ /"] {
+        assert!(found.contains(expected), "{expected} is not in {found:#?}");
+    }
+    assert!(!found.iter().any(|entity| entity.starts_with("credential")), "{found:#?}");
+    for observation in &scan.observations {
+        match &observation.fact {
+            Fact::Entity { id, name, props } if id.kind == EntityKind::Server => {
+                assert_eq!(props["protected"], true);
+                assert!(props.get("auth").is_none_or(|auth| auth == false), "{name}");
+                assert!(props.get("command").is_none_or(|command| command == "npx"), "{name}");
+            }
+            _ => {}
+        }
+    }
 }

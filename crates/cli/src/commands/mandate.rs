@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use connect::mandate::{self, Found};
+use connect::protect::Upstreams;
 use connect::{Salt, Scan, ScanOptions};
 use graph::{EntityKind, Fact, RelationKind};
 use serde_json::{Value, json};
@@ -90,7 +91,7 @@ fn init(folder: &Path, to_stdout: bool, force: bool) -> anyhow::Result<ExitCode>
 fn scan(folder: &Path) -> anyhow::Result<Scan> {
     let folder = folder.canonicalize().with_context(|| format!("cannot read `{}`", folder.display()))?;
     let salt = Salt::new(&connect::secret::random()?);
-    Ok(connect::scan(&ScanOptions { machine: machine()?, paths: vec![folder], salt }))
+    Ok(connect::scan(&ScanOptions { machine: machine()?, paths: vec![folder], salt, upstreams: Upstreams::default() }))
 }
 
 fn found(scan: &Scan) -> Found {

@@ -155,6 +155,9 @@ fn show(file: &FilePlan, is_dry: bool) {
         let because = outcome.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
         println!("  {colour}{mark}{} {name}{word}{because}", style.off);
     }
+    if file.scope == connect::Scope::Project && file.changes() {
+        println!("  · this file belongs to a project: do not commit the change");
+    }
 }
 
 /// The change as a unified diff, secrets masked.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use connect::live::LiveOptions;
+use connect::protect::Upstreams;
 use connect::{Machine, Os, Salt, ScanOptions};
 use graph::{Looked, Report, Severity, Unread, export, rules};
 
@@ -124,9 +126,12 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
         machine: machine(&here)?,
         paths: request.paths.clone(),
         salt: Salt::new(&home.secret("scan.salt", salt)?),
+        upstreams: upstreams(home)?,
     };
-    let scan = connect::scan(&options);
-    anyhow::ensure!(!request.live, "`--live` is not built yet");
+    let mut scan = connect::scan(&options);
+    if request.live {
+        ask(&mut scan)?;
+    }
     let chosen = rules::RULES.iter().filter(|rule| {
         let named = |ids: &[String]| ids.iter().any(|id| id == rule.id);
         (request.only.is_empty() || named(&request.only)) && !named(&request.skip)
@@ -141,6 +146,28 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     });
     let looked = scan.looked.into_iter().map(|looked| Looked { source: looked.source, found: looked.found });
     Ok(report.with_sources(unread.collect(), looked.collect()))
+}
+
+/// What stands behind the gateway's addresses.
+fn upstreams(home: &Home) -> anyhow::Result<Upstreams> {
+    let path = home.gateway().join("upstreams.toml");
+    Upstreams::read(&path).map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
+}
+
+/// How long a server may take to start and to tell what it offers; a package may have to be fetched.
+const LIVE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Starts the servers found and adds what they say.
+fn ask(scan: &mut connect::Scan) -> anyhow::Result<()> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let options = LiveOptions { time_limit: LIVE_LIMIT, environment: &environment };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let live = runtime.block_on(connect::live::ask(&scan.servers, &options));
+    scan.observations.extend(live.observations);
+    scan.unread.extend(live.unread);
+    Ok(())
 }
 
 /// The machine that this process runs on.

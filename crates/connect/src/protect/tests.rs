@@ -388,3 +388,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn blocks_that_a_client_wrote_anew_lose_our_edits_too() {
+    // What a serialiser makes of our edits: Goose in blocks, Codex with other quotes and line breaks.
+    for (name, original, rewrite) in [
+        (
+            "home/.config/goose/config.yaml",
+            "extensions:\n  a:\n    cmd: npx\n    args: [p]\n  b:\n    cmd: x\n  c:\n    uri: https://h.example/mcp\n",
+            "extensions:\n  a:\n    args:\n    - mcp\n    - --agent\n    - goose\n    - --server\n    - a\n    - --\n    - npx\n    - p\n    cmd: /opt/b/bailiwick\n  b:\n    args:\n    - mcp\n    - --agent\n    - goose\n    - --server\n    - b\n    - --\n    - x\n    cmd: /opt/b/bailiwick\n  c:\n    headers:\n      x-bailiwick-key: key-of-goose\n    uri: http://127.0.0.1:4100/mcp/c\nMODE: auto\n",
+        ),
+        (
+            "home/.codex/config.toml",
+            "[mcp_servers.a]\ncommand = \"npx\"\nargs = [\"p\"]\n[mcp_servers.b]\ncommand = \"x\"\n[mcp_servers.c]\nurl = \"https://h.example/mcp\"\n",
+            "MODE = 'auto'\n[mcp_servers.a]\nargs = [\n    'mcp', '--agent', 'codex', '--server', 'a', '--',\n    'npx',\n    'p',\n]\ncommand = '/opt/b/bailiwick'\n[mcp_servers.b]\nargs = ['mcp', '--agent', 'codex', '--server', 'b', '--', 'x']\ncommand = '/opt/b/bailiwick'\n[mcp_servers.c]\nurl = 'http://127.0.0.1:4100/mcp/c'\n[mcp_servers.c.http_headers]\nx-bailiwick-key = 'key-of-codex'\n",
+        ),
+    ] {
+        let world = World::new();
+        let path = world.put(name, original);
+        world.protect();
+        let format = Format::of(name).unwrap();
+        let meaning = |text: &str| edit::plain(Document::parse(text, format).unwrap().root());
+        let mut expected = meaning(&fs::read_to_string(&path).unwrap());
+        expected["MODE"] = json!("auto");
+        assert_eq!(meaning(rewrite), expected, "{name}: the test's text is not what we wrote");
+        fs::write(&path, rewrite).unwrap();
+
+        let undone = world.unprotect();
+        let restored = fs::read_to_string(&path).unwrap();
+        let mut expected = meaning(original);
+        expected["MODE"] = json!("auto");
+        assert_eq!(meaning(&restored), expected, "{name}: {restored}");
+        assert!(undone.files[0].outcomes.iter().all(|outcome| outcome.status == Status::Restored), "{restored}");
+    }
+}
