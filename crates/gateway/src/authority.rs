@@ -157,7 +157,7 @@ impl Authority {
         let id = action.tool.clone();
         match self.judge(caller, call, action, &force).await {
             Err(refusal) => First::Refused(refusal),
-            Ok(Verdict::Permit(permit)) => First::Admitted(Admitted { permit, tool }),
+            Ok(Verdict::Permit(permit)) => First::Admitted(admitted(caller, permit, tool)),
             Ok(Verdict::Deny(denied)) if quarantined => {
                 First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
             }
@@ -264,7 +264,7 @@ impl Authority {
         let place = self.place(caller, &action, Some(uses.ask));
         let judged = pipeline::judge(asking.question.call, action, place, &force.snapshot, self.journal.now());
         match judged.record(&self.journal).await.map(pipeline::Recorded::verdict) {
-            Ok(Verdict::Permit(permit)) => Ok(Admitted { permit, tool: asking.tool }),
+            Ok(Verdict::Permit(permit)) => Ok(admitted(caller, permit, asking.tool)),
             Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
             // The approval lifts less than is asked now; to ask again and again would be no answer.
             Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
@@ -319,8 +319,7 @@ impl Authority {
         let value = serde_json::from_str::<Value>(result.body);
         let labels = match &value {
             Ok(value) => {
-                let mut session = caller.session.labels();
-                session.result(tool, act.intent(), value);
+                caller.session.change().result(tool, act.intent(), value);
                 Value::Null
             }
             Err(_) => Value::Null,
@@ -374,6 +373,12 @@ struct Uses {
     ask: u64,
     answer: u64,
     groups: Vec<String>,
+}
+
+/// From now on the session knows that this was called, and with what.
+fn admitted<C>(caller: &Caller, permit: Permit<C>, tool: Arc<ToolFacts>) -> Admitted<C> {
+    caller.session.change().called(&tool, permit.intent(), &permit.action().arguments);
+    Admitted { permit, tool }
 }
 
 fn unknown_tool<C>(errand: &Errand<C>) -> ToolFacts {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -59,6 +59,11 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, D
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), DiskError> {
     let bytes = serde_json::to_vec(value).map_err(|error| DiskError::Json { path: path.to_owned(), error })?;
     write(path, &bytes).map_err(|error| DiskError::Io { path: path.to_owned(), error })
+}
+
+/// Makes a folder for private files.
+pub(crate) fn make_private(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::ask::Asks;
 use crate::authority::{Authority, Limits};
 use crate::catalogue::{Catalogue, CatalogueError};
+use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor};
 use crate::door::unix;
@@ -103,10 +104,13 @@ impl Gateway {
         let journal = Journal::new(ledger, Clock::System);
         let now = journal.now();
         let catalogue = Catalogue::open(options.dir.join("tools.json"))?;
+        let sessions = options.dir.join("sessions");
+        disk::make_private(&sessions)
+            .map_err(|error| StartError::Io { what: sessions.display().to_string(), error })?;
         let authority = Arc::new(Authority {
             law: Law::none()?,
             catalogue,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(sessions),
             asks: Arc::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
@@ -144,6 +148,7 @@ impl Gateway {
                 shared.hooks.expire();
             }
         }));
+        gateway.keep(tokio::spawn(save_sessions(gateway.shared.authority.clone())));
         Ok((gateway, diagnostics))
     }
 
@@ -237,6 +242,7 @@ impl Gateway {
             task.abort();
         }
         shared.http.lock().unwrap_or_else(PoisonError::into_inner).take();
+        shared.authority.sessions.save();
         let ended = Record::Log { event: "drained".to_owned(), details: serde_json::Map::new() };
         if let Err(error) = shared.authority.journal.append(ended).await {
             tracing::error!(%error, "the ledger did not take the last record");
@@ -260,6 +266,19 @@ impl Gateway {
     /// Settles what an earlier process left open.
     fn recover(&self) {
         crate::recovery::settle(&self.shared.authority);
+    }
+}
+
+/// Saves sessions as they change. A large one takes a while, so the pause grows with it: at most two parts
+/// in a hundred of one processor.
+async fn save_sessions(authority: Arc<Authority>) {
+    loop {
+        let began = Instant::now();
+        let saves = authority.clone();
+        if tokio::task::spawn_blocking(move || saves.sessions.save()).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1).max(began.elapsed() * 50)).await;
     }
 }
 

@@ -191,7 +191,9 @@ impl<C> Recorded<C> {
     pub fn verdict(self) -> Verdict<C> {
         let intent = self.receipt.index();
         match (self.act, self.decision.effect.clone()) {
-            (Some(act), Effect::Permit) => Verdict::Permit(Permit { call: self.call, _receipt: self.receipt, act }),
+            (Some(act), Effect::Permit) => {
+                Verdict::Permit(Permit { call: self.call, action: Box::new(self.action), _receipt: self.receipt, act })
+            }
             (_, Effect::Ask { groups }) if self.decision.errors.is_empty() => {
                 let (call, action, decision) = (self.call, self.action, self.decision);
                 Verdict::Ask(Box::new(Question { call, action, decision, groups, intent }))
@@ -230,6 +232,7 @@ pub struct Question<C> {
 #[must_use]
 pub struct Permit<C> {
     call: C,
+    action: Box<Action>,
     _receipt: Receipt,
     act: Act,
 }
@@ -238,6 +241,11 @@ impl<C> Permit<C> {
     /// The intent's entry.
     pub fn intent(&self) -> u64 {
         self.act.intent
+    }
+
+    /// What was judged.
+    pub fn action(&self) -> &Action {
+        &self.action
     }
 
     /// Spends the permit: the call, to be sent now, and the act that owes an outcome.

@@ -5,20 +5,25 @@
 //! hooks are all its children.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest;
 use policy::{Door, Principal};
+use serde::{Deserialize, Serialize};
 
-use crate::label;
+use crate::{disk, label};
 
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
+/// The most sessions that are kept on disk.
+const FILES_MAX: usize = 256;
 /// The most approvals for the rest of a session.
 const GRANTS_MAX: usize = 64;
 
 /// What names a session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Key {
     /// The agent's process, with its start time, because process ids are used again.
     Process {
@@ -51,6 +56,8 @@ pub(crate) struct Session {
     /// Servers whose calls pass another door of this session.
     protected: Mutex<BTreeSet<String>>,
     used: AtomicU64,
+    /// Whether there is something to save.
+    changed: AtomicBool,
 }
 
 /// A human's answer that covers more than one call.
@@ -67,20 +74,27 @@ pub(crate) struct Grant {
 }
 
 impl Session {
-    fn new(id: String) -> Self {
+    fn new(id: String, labels: label::Session) -> Self {
         Self {
             id,
-            labels: Mutex::default(),
+            labels: Mutex::new(labels),
             sequences: Mutex::default(),
             grants: Mutex::default(),
             withheld: Mutex::default(),
             protected: Mutex::default(),
             used: AtomicU64::new(0),
+            changed: AtomicBool::new(false),
         }
     }
 
     /// What was seen.
     pub(crate) fn labels(&self) -> MutexGuard<'_, label::Session> {
+        hold(&self.labels)
+    }
+
+    /// What was seen, to be added to: it is saved soon.
+    pub(crate) fn change(&self) -> MutexGuard<'_, label::Session> {
+        self.changed.store(true, Ordering::Release);
         hold(&self.labels)
     }
 
@@ -142,22 +156,40 @@ pub(crate) struct Caller {
     pub(crate) session: Arc<Session>,
 }
 
-/// All sessions.
-#[derive(Debug, Default)]
+/// All sessions. What they have seen is kept on disk, so that a restart forgets nothing that speaks against
+/// a later call.
+#[derive(Debug)]
 pub(crate) struct Sessions {
+    /// Private files, one a key.
+    dir: PathBuf,
     known: Mutex<HashMap<Key, Arc<Session>>>,
     clock: AtomicU64,
 }
 
+/// A session on disk.
+#[derive(Serialize, Deserialize)]
+struct Saved<L> {
+    id: String,
+    labels: L,
+}
+
 impl Sessions {
-    /// The session of the first key that is known, else a new one named `id`; all keys name it from now on.
+    /// Sessions that are kept in a folder.
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, known: Mutex::default(), clock: AtomicU64::new(1) }
+    }
+
+    /// The session of the first key that is known, else a new one; all keys name it from now on.
     pub(crate) fn join(&self, keys: &[Key], id: impl FnOnce() -> String) -> Arc<Session> {
         let mut known = hold(&self.known);
         let session = keys.iter().find_map(|key| known.get(key).cloned());
-        let session = session.unwrap_or_else(|| Arc::new(Session::new(id())));
+        let session = session.or_else(|| keys.iter().find_map(|key| self.load(key)));
+        let session = session.unwrap_or_else(|| Arc::new(Session::new(id(), label::Session::default())));
         session.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         for key in keys {
-            known.entry(key.clone()).or_insert_with(|| session.clone());
+            if !known.contains_key(key) {
+                known.insert(key.clone(), session.clone());
+            }
         }
         while known.len() > SESSIONS_MAX {
             let oldest = known.iter().min_by_key(|(_, session)| session.used.load(Ordering::Relaxed));
@@ -166,8 +198,88 @@ impl Sessions {
         }
         session
     }
+
+    /// Writes what changed. Blocks.
+    pub(crate) fn save(&self) {
+        let known: Vec<_> = hold(&self.known).iter().map(|(key, session)| (key.clone(), session.clone())).collect();
+        let changed: Vec<_> =
+            known.into_iter().filter(|(_, session)| session.changed.load(Ordering::Acquire)).collect();
+        let any = !changed.is_empty();
+        for (_, session) in &changed {
+            session.changed.store(false, Ordering::Release);
+        }
+        for (key, session) in changed {
+            // A copy, so that no call waits for the disk.
+            let saved = Saved { id: session.id.clone(), labels: session.labels().clone() };
+            if let Err(error) = disk::write_json(&self.file(&key), &saved) {
+                tracing::error!(%error, "what a session has seen could not be saved");
+            }
+        }
+        if any {
+            self.forget_old();
+        }
+    }
+
+    /// A session that an earlier process saved.
+    fn load(&self, key: &Key) -> Option<Arc<Session>> {
+        match disk::read_json::<Saved<label::Session>>(&self.file(key)) {
+            Ok(saved) => saved.map(|saved| Arc::new(Session::new(saved.id, saved.labels))),
+            Err(error) => {
+                tracing::warn!(%error, "a saved session cannot be read, and begins anew");
+                None
+            }
+        }
+    }
+
+    fn file(&self, key: &Key) -> PathBuf {
+        let text = serde_json::to_vec(key).unwrap_or_default();
+        let name = hex::encode(digest::digest(&digest::SHA256, &text));
+        self.dir.join(format!("{name}.json"))
+    }
+
+    /// Keeps the newest files only.
+    fn forget_old(&self) {
+        let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let mut dated: Vec<_> =
+            files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path()))).collect();
+        dated.sort();
+        let excess = dated.len().saturating_sub(FILES_MAX);
+        for (_, path) in dated.into_iter().take(excess) {
+            // Gone already is as good.
+            drop(std::fs::remove_file(path));
+        }
+    }
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_session_survives_a_restart_and_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let process = Key::Process { agent: "a".to_owned(), pid: 7, started: 9 };
+        let named = Key::Named { agent: "a".to_owned(), name: "x".to_owned() };
+        let sessions = Sessions::new(dir.path().to_owned());
+        let session = sessions.join(&[process.clone(), named.clone()], || "s1".to_owned());
+        session.change().user_says("send it to ann@example.com", None);
+        sessions.save();
+        for key in [process, named] {
+            let again = Sessions::new(dir.path().to_owned()).join(&[key], || "s2".to_owned());
+            assert_eq!(again.id, "s1");
+            let labels = serde_json::to_value(&*again.labels()).unwrap();
+            assert_eq!(labels, serde_json::to_value(&*session.labels()).unwrap());
+        }
+        let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
+        assert!(std::fs::read_dir(dir.path()).unwrap().all(|file| mode(file.unwrap()) == 0o600));
+        let other = Key::Process { agent: "a".to_owned(), pid: 7, started: 10 };
+        assert_eq!(sessions.join(&[other], || "s3".to_owned()).id, "s3", "a process id that is used again");
+    }
 }

@@ -243,7 +243,7 @@ fn prompt(authority: &Authority, caller: &Caller, event: &Event) -> Result<Value
     let payload =
         authority.journal.ledger().put_payload(&session, event.prompt.as_bytes()).map_err(|error| error.to_string())?;
     let entry = authority.journal.note(Record::Prompt { session, payload });
-    caller.session.labels().user_says(&event.prompt, entry);
+    caller.session.change().user_says(&event.prompt, entry);
     Ok(json!({}))
 }
 
