@@ -152,6 +152,11 @@ impl Asks {
         }
     }
 
+    /// How many asks somebody waits for here.
+    pub(crate) fn awaited(&self) -> usize {
+        self.lock().values().filter(|open| matches!(open.state, State::Awaited(_))).count()
+    }
+
     /// Follows the ledger for answers until it is closed.
     pub(crate) async fn follow(self: Arc<Self>, journal: Journal) {
         let mut stored = journal.ledger().subscribe();

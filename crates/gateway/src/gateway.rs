@@ -233,7 +233,9 @@ impl Gateway {
         shared.closing.send_replace(true);
         shared.hooks.forget();
         let deadline = Instant::now() + shared.authority.limits.grace * 4;
-        while (shared.running.load(Ordering::Acquire) > 0 || shared.authority.journal.open() > 0)
+        while (shared.running.load(Ordering::Acquire) > 0
+            || shared.authority.journal.open() > 0
+            || shared.authority.asks.awaited() > 0)
             && Instant::now() < deadline
         {
             tokio::time::sleep(Duration::from_millis(5)).await;

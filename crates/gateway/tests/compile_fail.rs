@@ -24,7 +24,7 @@ const CASES: &[Case] = &[
     Case {
         name: "a permit is not made by hand",
         code: "E0451",
-        wrong: "pub fn f(call: Request, act: Act, receipt: ledger::Receipt) -> Permit<Request> { Permit { call, act, _receipt: receipt } }",
+        wrong: "pub fn f(call: Request, action: Box<policy::Action>, act: Act, receipt: ledger::Receipt) -> Permit<Request> { Permit { call, action, act, _receipt: receipt } }",
         right: "pub fn f(recorded: Recorded<Request>) -> Verdict<Request> { recorded.verdict() }",
     },
     Case {
@@ -106,7 +106,7 @@ fn compile(deps: &Path, scratch: &Path, body: &str) -> Result<(), Vec<String>> {
     let mut command = Command::new(option_env!("RUSTC").unwrap_or("rustc"));
     command.args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"]);
     command.arg("-L").arg(format!("dependency={}", deps.display())).arg("--out-dir").arg(scratch);
-    for name in ["gateway", "ledger"] {
+    for name in ["gateway", "ledger", "policy"] {
         command.arg("--extern").arg(format!("{name}={}", newest(deps, name).display()));
     }
     let output = command.arg(&source).output().unwrap();

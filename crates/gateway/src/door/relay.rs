@@ -118,7 +118,10 @@ where
     calls.shutdown().await;
     drop(relay);
     server_writer.abort();
-    drop(tokio::time::timeout(grace, client_writer).await);
+    if !client_writer.is_finished() {
+        drop(tokio::time::timeout(grace, &mut client_writer).await);
+        client_writer.abort();
+    }
 }
 
 impl Relay {
