@@ -11,6 +11,7 @@ pub(crate) mod paths;
 pub(crate) mod policy;
 pub(crate) mod protect;
 pub(crate) mod scan;
+pub(crate) mod tools;
 pub(crate) mod unprotect;
 pub(crate) mod up;
 pub(crate) mod whatif;

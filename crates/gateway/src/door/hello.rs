@@ -34,6 +34,11 @@ pub enum Hello {
         /// The server.
         server: String,
     },
+    /// Show the tool definitions that wait at a server; one line comes back.
+    WaitingTools {
+        /// The server.
+        server: String,
+    },
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.

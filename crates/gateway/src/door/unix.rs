@@ -67,9 +67,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let reply = match hello {
         Hello::Mcp(hello) => return mcp(&shared, stream, opening, Peer { pid, uid: peer.uid() }, hello).await,
         Hello::ApproveTools { server } => match shared.approve(&server).await {
-            Ok(approved) => Reply::Done { output: serde_json::json!({ "approved": approved }) },
+            Ok(approved) => Reply::Done { output: serde_json::json!({ "tools": approved }) },
             Err(error) => Reply::Failed { error },
         },
+        Hello::WaitingTools { server } => {
+            Reply::Done { output: serde_json::json!({ "tools": shared.authority.catalogue.waiting(&server) }) }
+        }
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook { agent, event, wait } => {
             let from = Peer { pid, uid: peer.uid() };

@@ -1,0 +1,61 @@
+//! `bailiwick tools`: definitions of tools that changed since they were approved.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use gateway::door::hello::{Hello, Reply};
+
+use crate::commands::mcp;
+use crate::home::Home;
+
+/// Show and approve definitions of tools that changed.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(clap::Subcommand)]
+enum Task {
+    /// Show the definitions that wait for approval at a server.
+    Waiting {
+        /// The server's name.
+        server: String,
+    },
+    /// Approve the definitions that wait at a server; it prints what it approves.
+    Approve {
+        /// The server's name.
+        server: String,
+    },
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let (hello, title) = match &args.task {
+        Task::Waiting { server } => (Hello::WaitingTools { server: server.clone() }, "waits for approval"),
+        Task::Approve { server } => (Hello::ApproveTools { server: server.clone() }, "approved"),
+    };
+    let mut line = String::new();
+    BufReader::new(mcp::greet(home, &hello, false)?).read_line(&mut line)?;
+    let output = match serde_json::from_str(&line).context("the gateway gave no answer")? {
+        Reply::Done { output } => output,
+        Reply::Failed { error } => anyhow::bail!(error),
+    };
+    let tools: Vec<(String, String)> = serde_json::from_value(output.get("tools").cloned().unwrap_or_default())?;
+    let mut stdout = io::stdout().lock();
+    if tools.is_empty() {
+        writeln!(stdout, "nothing waits")?;
+    }
+    for (name, definition) in tools {
+        writeln!(stdout, "{name}: {title}\n{}\n", shown(&definition))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A definition as a person reads it. What could repaint the terminal or hide in it is escaped.
+fn shown(definition: &str) -> String {
+    let value: serde_json::Value = serde_json::from_str(definition).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&value).unwrap_or_default();
+    let plain = |char: char| char == '\n' || (!char.is_control() && (char.is_ascii() || char.is_alphanumeric()));
+    text.chars().map(|char| if plain(char) { char.to_string() } else { char.escape_unicode().to_string() }).collect()
+}
