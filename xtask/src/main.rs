@@ -1,7 +1,9 @@
 //! The gate and the errands: `cargo xtask up|test|ci|tidy|bench`.
 
 mod bench;
+mod check_truth;
 mod console;
+mod differential;
 mod run;
 mod test;
 mod tidy;
@@ -27,6 +29,8 @@ enum Task {
     /// The house rules that the compiler does not know.
     Tidy,
     Bench(bench::Args),
+    CheckTruth(check_truth::Args),
+    Differential(differential::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,5 +40,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => test::ci(),
         Task::Tidy => tidy::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::CheckTruth(args) => check_truth::run(&args),
+        Task::Differential(args) => differential::run(&args),
     }
 }

@@ -21,6 +21,8 @@ pub mod pattern;
 pub mod policy;
 pub mod query;
 pub mod report;
+#[cfg(test)]
+mod tests;
 pub mod truth;
 
 pub use arn::Arn;

@@ -4,7 +4,9 @@
 //! step is certain only if each is; what hangs on a condition or on a resource that no inventory
 //! lists is possible, and says so.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::arn::Arn;
 use super::condition::{Condition, Context, Value};
@@ -63,8 +65,8 @@ pub struct Edge {
     pub kind: &'static Kind,
     /// Whether the step is certain.
     pub truth: Truth,
-    /// All of them must hold.
-    pub grounds: Vec<Ground>,
+    /// All of them must hold. Shared: one need is a ground of many steps.
+    pub grounds: Vec<Arc<Ground>>,
     /// The resource that it goes through.
     pub through: Option<String>,
     /// Inventories without which the step stays possible.
@@ -203,13 +205,15 @@ struct Deriver<'a> {
     estate: &'a Estate,
     evaluator: Evaluator<'a>,
     trusted: HashMap<&'static str, Vec<(usize, Truth, StatementId)>>,
+    /// Whether each principal would be administrator if its policies allowed everything.
+    unlimited: Vec<OnceCell<Truth>>,
     found: Found,
 }
 
 /// What a principal is able to do for a list of needs.
 struct Able {
     truth: Truth,
-    grounds: Vec<Ground>,
+    grounds: Vec<Arc<Ground>>,
     resource: String,
 }
 
@@ -231,7 +235,8 @@ impl<'a> Deriver<'a> {
             });
             trusted.insert(service, roles.collect());
         }
-        Self { estate, evaluator, trusted, found: Found::default() }
+        let unlimited = vec![OnceCell::new(); estate.principals.len()];
+        Self { estate, evaluator, trusted, unlimited, found: Found::default() }
     }
 
     fn run(mut self, principals: &[usize]) -> Found {
@@ -290,7 +295,7 @@ impl<'a> Deriver<'a> {
 
     /// Whether a principal, with policies added, may do everything: tried on actions of the services
     /// that matter most, each on a resource that nobody named.
-    fn administers(&self, index: usize, added: &[PolicyId]) -> (Truth, Vec<Ground>) {
+    fn administers(&self, index: usize, added: &[PolicyId]) -> (Truth, Vec<Arc<Ground>>) {
         const TRIED: [(&str, &str); 8] = [
             ("iam:AttachRolePolicy", "arn:aws:iam::{account}:role/tried"),
             ("iam:CreateUser", "arn:aws:iam::{account}:user/tried"),
@@ -323,7 +328,7 @@ impl<'a> Deriver<'a> {
             truth: total,
             open: open.into_iter().collect(),
         };
-        (total, vec![ground])
+        (total, vec![Arc::new(ground)])
     }
 
     fn account(&self, index: usize) -> &'a str {
@@ -363,7 +368,7 @@ impl<'a> Deriver<'a> {
                 let open = if truth == Truth::Unknown { conditions(statement) } else { Vec::new() };
                 let claim = format!("the trust policy of {} lets it in", role.short());
                 let ground = Ground { claim, statements: vec![id], truth, open };
-                let mut edge = edge(index, target, kind, truth, vec![ground]);
+                let mut edge = edge(index, target, kind, truth, vec![Arc::new(ground)]);
                 if principal.kind == PrincipalKind::Outside && principal.account() != role.account() {
                     edge.assuming.push(format!("account {} lets it assume the role", principal.account()));
                 }
@@ -527,16 +532,21 @@ impl<'a> Deriver<'a> {
         target.whose.is_some() || self.estate.managed.contains_key(target.arn)
     }
 
+    fn unlimited(&self, of: usize) -> Truth {
+        let ask = || self.administers(of, &[self.estate.allow_all]).0;
+        self.unlimited.get(of).map_or(Truth::No, |known| *known.get_or_init(ask))
+    }
+
     /// What the rewritten principal would be allowed: everything, or what another version allows.
     fn gain(&self, of: usize, target: &Target<'_>) -> (Truth, Option<String>) {
         if target.rewrite != Rewrite::OtherVersion {
-            return (self.administers(of, &[self.estate.allow_all]).0, None);
+            return (self.unlimited(of), None);
         }
         let others = self.estate.managed.get(target.arn).map(|managed| managed.others.as_slice()).unwrap_or_default();
         let best = Truth::any(others.iter().map(|other| self.administers(of, &[*other]).0));
         if best == Truth::No {
             return (
-                Truth::Unknown.and(self.administers(of, &[self.estate.allow_all]).0),
+                Truth::Unknown.and(self.unlimited(of)),
                 Some(format!(
                     "a version of {} that allows more exists when it is used; the files show none now",
                     target.arn
@@ -553,6 +563,9 @@ impl<'a> Deriver<'a> {
         }
         let Some(able) = self.able(index, new.needs, &[]) else { return };
         let missing = new.existing.filter(|existing| !self.exists(existing)).and_then(kinds::workload);
+        if missing.is_some_and(|missing| self.estate.listed.contains(missing.id)) {
+            return;
+        }
         for service in new.services {
             for (role, trusts, trust) in self.trusted.get(service).cloned().unwrap_or_default() {
                 let Some(target) = self.estate.principals.get(role) else { continue };
@@ -578,15 +591,11 @@ impl<'a> Deriver<'a> {
         }
     }
 
-    fn trust_ground(&self, role: &Principal, service: &str, truth: Truth, statement: StatementId) -> Ground {
+    fn trust_ground(&self, role: &Principal, service: &str, truth: Truth, statement: StatementId) -> Arc<Ground> {
         let open =
             self.estate.statement(statement).filter(|_| truth == Truth::Unknown).map(conditions).unwrap_or_default();
-        Ground {
-            claim: format!("the trust policy of {} lets {service} assume it", role.short()),
-            statements: vec![statement],
-            truth,
-            open,
-        }
+        let claim = format!("the trust policy of {} lets {service} assume it", role.short());
+        Arc::new(Ground { claim, statements: vec![statement], truth, open })
     }
 
     fn exists(&self, workload: &str) -> bool {
@@ -649,12 +658,8 @@ impl<'a> Deriver<'a> {
         self.push(edge);
     }
 
-    /// Whether some statement of the principal allows the action on something: a cheap first test.
     fn may_try(&self, index: usize, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        let policies = self.evaluator.identity(index);
-        let allows = |statement: &Statement| statement.effect == Effect::Allow && statement.has_action(&action);
-        policies.iter().any(|policy| self.estate.statements(*policy).any(|(_, statement)| allows(statement)))
+        self.evaluator.may_try(index, action)
     }
 
     /// Whether the principal can do all needs; those on the workload on the same one of `workloads`.
@@ -715,13 +720,14 @@ impl<'a> Deriver<'a> {
         candidates
     }
 
-    fn grounds(&self, claim: &str, answer: &Answer) -> Vec<Ground> {
+    fn grounds(&self, claim: &str, answer: &Answer) -> Vec<Arc<Ground>> {
         let of = |layer: Layer| -> Vec<StatementId> {
             answer.allows.iter().filter(|cite| cite.layer == layer).map(|cite| cite.statement).collect()
         };
         let open = self.open(answer);
-        let ground =
-            |statements| Ground { claim: claim.to_owned(), statements, truth: answer.verdict, open: open.clone() };
+        let ground = |statements| {
+            Arc::new(Ground { claim: claim.to_owned(), statements, truth: answer.verdict, open: open.clone() })
+        };
         let (identity, resource) = (of(Layer::Identity), of(Layer::Resource));
         if answer.by_resource {
             return vec![ground(resource)];
@@ -729,7 +735,7 @@ impl<'a> Deriver<'a> {
         let mut grounds = vec![ground(identity)];
         if !resource.is_empty() && claim.starts_with("sts:") {
             let claim = "the trust policy lets the account decide".to_owned();
-            grounds.push(Ground { claim, statements: resource, truth: answer.verdict, open: Vec::new() });
+            grounds.push(Arc::new(Ground { claim, statements: resource, truth: answer.verdict, open: Vec::new() }));
         }
         grounds
     }
@@ -794,7 +800,7 @@ fn names_outsider(named: &Named, statement: &Statement, principal: &Principal) -
     }
 }
 
-fn edge(from: usize, to: usize, kind: &'static Kind, truth: Truth, grounds: Vec<Ground>) -> Edge {
+fn edge(from: usize, to: usize, kind: &'static Kind, truth: Truth, grounds: Vec<Arc<Ground>>) -> Edge {
     Edge { from, also: None, to, kind, truth, grounds, through: None, missing: Vec::new(), assuming: Vec::new() }
 }
 

@@ -58,6 +58,11 @@ impl Context {
         self.keys.insert(key.to_ascii_lowercase(), value);
     }
 
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// Adds or replaces all keys of another context.
     pub fn extend(&mut self, other: &Self) {
         self.keys.extend(other.keys.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -291,7 +296,9 @@ fn between(order: Order, earliest: i64, latest: i64, limit: i64) -> Truth {
 /// `ArnEquals` and `ArnLike` are the same: each of the six parts is matched for itself.
 fn arn_like(wanted: &str, value: &str, pattern: &Pattern, context: &Context) -> Truth {
     let (Some(want), Some(have)) = (Arn::parse(wanted), Arn::parse(value)) else {
-        return pattern.matches(value, context);
+        // The documentation speaks of six parts only; what fewer match is not certain, `*` apart.
+        let whole = pattern.matches(value, context);
+        return if pattern.is_any() { whole } else { whole.and(Truth::Unknown) };
     };
     let parts = [
         (want.partition, have.partition),
@@ -399,7 +406,8 @@ mod tests {
             ("IpAddress", vec!["0.0.0.0/0"], Value::one("1.2.3.4"), Yes),
             ("IpAddress", vec!["2001:db8::/32"], Value::one("2001:db8::1"), Yes),
             ("ArnLike", vec!["arn:aws:iam::*:role/x"], Value::one("arn:aws:iam::1:role/x"), Yes),
-            ("ArnLike", vec!["arn:aws:*:role/x"], Value::one("arn:aws:iam::1:role/x"), No),
+            ("ArnLike", vec!["arn:aws:*:role/x"], Value::one("arn:aws:iam::1:role/x"), Unknown),
+            ("ArnLike", vec!["arn:aws:iam::2:role/*"], Value::one("arn:aws:iam::1:role/x"), No),
             ("Null", vec!["true"], Value::Absent, Yes),
             ("Null", vec!["false"], Value::one("x"), Yes),
             ("ForAllValues:StringEquals", vec!["a", "b", "c"], many(), Yes),

@@ -249,6 +249,8 @@ impl Estate {
                     principal.short() == name || Arn::parse(&principal.arn).is_some_and(|arn| arn.name() == name)
                 })
             })
+            // A user joined to a group for the sake of a path has the user's own ARN, and comes later.
+            .filter(|index| self.principals.get(*index).is_none_or(|one| self.index_of(&one.arn) == Some(*index)))
             .collect();
         match hits.as_slice() {
             [index] => Ok(*index),

@@ -7,6 +7,10 @@
 //!
 //! Never returns a bare yes or no: an [`Answer`] lists what allowed, what denied and what is open.
 
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::arn::Arn;
 use super::condition::{Context, Value};
 use super::estate::{Boundary, Estate, PolicyId, Principal, PrincipalKind, StatementId};
@@ -117,7 +121,12 @@ pub struct Evaluator<'a> {
     pub estate: &'a Estate,
     contexts: Vec<Context>,
     policies: Vec<Vec<PolicyId>>,
+    /// For each action asked so far, the statements of each policy that speak of it.
+    by_action: RefCell<HashMap<String, Rc<ActionIndex>>>,
 }
+
+/// The statements that speak of one action, by policy, filled when first asked.
+struct ActionIndex(Vec<OnceCell<Vec<StatementId>>>);
 
 /// How a resource policy names a principal.
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,6 +149,7 @@ struct Tally {
 struct Matching<'e> {
     principal: &'e Principal,
     action: String,
+    index: Rc<ActionIndex>,
     resource: &'e str,
     context: &'e Context,
 }
@@ -149,12 +159,24 @@ impl<'a> Evaluator<'a> {
     pub fn new(estate: &'a Estate) -> Self {
         let contexts = estate.principals.iter().map(|principal| principal_context(estate, principal)).collect();
         let policies = estate.principals.iter().map(|principal| identity_policies(estate, principal)).collect();
-        Self { estate, contexts, policies }
+        Self { estate, contexts, policies, by_action: RefCell::default() }
     }
 
     /// The principal's own policies and those of its groups.
     pub fn identity(&self, principal: usize) -> &[PolicyId] {
         self.policies.get(principal).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether some policy of the principal allows the action on something: a cheap first test.
+    pub fn may_try(&self, principal: usize, action: &str) -> bool {
+        let action = action.to_ascii_lowercase();
+        let index = self.index(&action);
+        let Some(who) = self.estate.principals.get(principal) else { return false };
+        let matching = Matching { principal: who, action, index, resource: "*", context: &Context::default() };
+        let policies = self.identity(principal).iter();
+        let mut statements =
+            policies.flat_map(|policy| self.speaking(*policy, &matching)).filter_map(|id| self.estate.statement(*id));
+        statements.any(|statement| statement.effect == Effect::Allow)
     }
 
     /// The condition keys that follow from who the principal is.
@@ -164,16 +186,39 @@ impl<'a> Evaluator<'a> {
 
     /// Judges one request.
     pub fn decide(&self, request: &Request<'_>) -> Answer {
-        let Some(principal) = self.estate.principals.get(request.principal) else { return Answer::default() };
-        let mut context = self.context(request.principal);
-        context.extend(request.context);
-        let matching = Matching {
-            principal,
-            action: request.action.to_ascii_lowercase(),
-            resource: request.resource,
-            context: &context,
+        let own = self.contexts.get(request.principal);
+        let (Some(principal), Some(own)) = (self.estate.principals.get(request.principal), own) else {
+            return Answer::default();
         };
-        self.judge(&matching, request)
+        let joined = (!request.context.is_empty()).then(|| {
+            let mut context = own.clone();
+            context.extend(request.context);
+            context
+        });
+        let action = request.action.to_ascii_lowercase();
+        let index = self.index(&action);
+        let context = joined.as_ref().unwrap_or(own);
+        self.judge(&Matching { principal, action, index, resource: request.resource, context }, request)
+    }
+
+    fn index(&self, action: &str) -> Rc<ActionIndex> {
+        if let Some(index) = self.by_action.borrow().get(action) {
+            return index.clone();
+        }
+        let index = Rc::new(ActionIndex(vec![OnceCell::new(); self.estate.policies.len()]));
+        self.by_action.borrow_mut().insert(action.to_owned(), index.clone());
+        index
+    }
+
+    /// The statements of a policy that speak of the request's action.
+    fn speaking<'m>(&self, policy: PolicyId, matching: &'m Matching<'_>) -> &'m [StatementId] {
+        let slot = usize::try_from(policy.0).ok().and_then(|at| matching.index.0.get(at));
+        let fill = || {
+            let statements =
+                self.estate.statements(policy).filter(|(_, statement)| statement.has_action(&matching.action));
+            statements.map(|(id, _)| id).collect()
+        };
+        slot.map(|slot| slot.get_or_init(fill).as_slice()).unwrap_or_default()
     }
 
     fn judge(&self, matching: &Matching<'_>, request: &Request<'_>) -> Answer {
@@ -268,12 +313,13 @@ impl<'a> Evaluator<'a> {
     fn tally(&self, policies: &[PolicyId], layer: Layer, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
         let mut tally = Tally::default();
         for policy in policies {
-            for (id, statement) in self.estate.statements(*policy) {
+            for id in self.speaking(*policy, matching) {
+                let Some(statement) = self.estate.statement(*id) else { continue };
                 let truth = matching.applies(statement);
                 if truth == Truth::No {
                     continue;
                 }
-                let cite = Cite { statement: id, layer, truth };
+                let cite = Cite { statement: *id, layer, truth };
                 match statement.effect {
                     Effect::Allow => {
                         tally.allow = tally.allow.or(truth);
@@ -303,7 +349,8 @@ impl<'a> Evaluator<'a> {
         };
         let mut naming = Naming::default();
         let mut deny = Truth::No;
-        for (id, statement) in self.estate.statements(policy) {
+        for id in self.speaking(policy, matching).iter().copied() {
+            let Some(statement) = self.estate.statement(id) else { continue };
             let Some(principals) = &statement.principals else { continue };
             let applies = matching.applies(statement);
             if applies == Truth::No {
@@ -348,11 +395,13 @@ impl<'a> Evaluator<'a> {
             .with("aws:SourceAccount", Value::one(principal.account()))
             .with("aws:PrincipalIsAWSService", Value::one("true"))
             .with("sts:ExternalId", Value::Absent);
-        let matching =
-            Matching { principal, action: "sts:assumerole".into(), resource: &principal.arn, context: &context };
+        let action = "sts:assumerole".to_owned();
+        let index = self.index(&action);
+        let matching = Matching { principal, action, index, resource: &principal.arn, context: &context };
         let names = |named: &Named| matches!(named, Named::Service(name) if same_service(name, service));
         let (mut best, mut denied) = ((Truth::No, None), Truth::No);
-        for (id, statement) in self.estate.statements(trust) {
+        for id in self.speaking(trust, &matching).iter().copied() {
+            let Some(statement) = self.estate.statement(id) else { continue };
             let named = match &statement.principals {
                 Some(Principals::Of(list)) => list
                     .iter()
@@ -372,11 +421,8 @@ impl<'a> Evaluator<'a> {
 }
 
 impl Matching<'_> {
-    /// Whether a statement's action, resource and conditions cover the request.
+    /// Whether the resource and conditions of a statement that speaks of the action cover the request.
     fn applies(&self, statement: &Statement) -> Truth {
-        if !statement.has_action(&self.action) {
-            return Truth::No;
-        }
         let resource = statement.has_resource(self.resource, self.context);
         if resource == Truth::No { Truth::No } else { resource.and(statement.conditions_hold(self.context)) }
     }

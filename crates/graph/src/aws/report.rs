@@ -329,7 +329,7 @@ fn step_json(derived: &Derived, goal: &Goal, edge: &Edge) -> Json {
         "title": edge.kind.title,
         "catalogue": edge.kind.catalogue,
         "truth": edge.truth,
-        "grounds": edge.grounds.iter().map(ground).collect::<Vec<_>>(),
+        "grounds": edge.grounds.iter().map(|one| ground(one)).collect::<Vec<_>>(),
         "through": edge.through,
         "missing": edge.missing.iter().map(|one| json!({"inventory": one.noun, "listed_by": one.listing})).collect::<Vec<_>>(),
         "assuming": edge.assuming,

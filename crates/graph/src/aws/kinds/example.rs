@@ -64,6 +64,8 @@ impl Kind {
                 if let Some(existing) = existing.and_then(workload) {
                     lines.push(fixed(&format!("workload {} {}", existing.id, instance(existing.arn))));
                 }
+                // The inventories are whole, so nothing else is possible.
+                lines.extend(super::WORKLOADS.iter().map(|kind| fixed(&format!("listed {}", kind.id))));
                 lines
             }
             Shape::ExistingWorkload { workload: kind, needs, .. } => {
@@ -74,8 +76,7 @@ impl Kind {
                 lines.extend([fixed("  allow * on *"), fixed("user attacker")]);
                 lines.extend(needs.iter().map(allow));
                 lines.push(required(&format!("workload {} {} as role/target", kind.id, instance(kind.arn))));
-                // The inventory is whole, so nothing is merely possible.
-                lines.push(fixed(&format!("listed {}", kind.id)));
+                lines.extend(super::WORKLOADS.iter().map(|kind| fixed(&format!("listed {}", kind.id))));
                 lines
             }
         }

@@ -1,0 +1,407 @@
+//! Judges labelled accounts: what of the truth is found, possible, missed or wrong, and why.
+//!
+//! `cargo xtask check-truth DIR` runs it. It reads two forms of truth: `NAME.truth.json` beside
+//! `NAME.json` lists principals with what is expected of each; `truth.json` lists scenarios, each with
+//! its account file, its principals in order and its target. Other accounts in the folder are only
+//! timed. Nothing here knows a name of any data.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use connect::aws::Loaded;
+use graph::aws::attack::{Derived, derive};
+use graph::aws::evaluate::{Evaluator, Request};
+use graph::aws::paths::{self, Goal, Paths};
+use graph::aws::pattern::glob;
+use graph::aws::policy::Choice;
+use graph::aws::{Arn, Context, PrincipalKind, Truth, query, report};
+use serde_json::Value as Json;
+
+fn main() -> ExitCode {
+    let Some(folder) = std::env::args().nth(1) else {
+        eprintln!("check_truth: a folder of labelled accounts, please");
+        return ExitCode::from(2);
+    };
+    let mut total = Score::default();
+    for folder in folders(Path::new(&folder)) {
+        total.add(&check(&folder));
+    }
+    println!("all: {total}");
+    if total.missed + total.wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Default)]
+struct Score {
+    found: usize,
+    possible: usize,
+    missed: usize,
+    silent: usize,
+    wrong: usize,
+}
+
+impl Score {
+    fn add(&mut self, other: &Self) {
+        self.found += other.found;
+        self.possible += other.possible;
+        self.missed += other.missed;
+        self.silent += other.silent;
+        self.wrong += other.wrong;
+    }
+}
+
+impl std::fmt::Display for Score {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { found, possible, missed, silent, wrong } = self;
+        write!(f, "{found} found, {possible} possible, {missed} missed; {silent} rightly silent, {wrong} wrong")
+    }
+}
+
+/// The folder and those directly below it.
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = entries(root).into_iter().filter(|path| path.is_dir()).collect();
+    folders.insert(0, root.to_owned());
+    folders
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    paths
+}
+
+fn check(folder: &Path) -> Score {
+    let mut total = Score::default();
+    let scenarios = read(&folder.join("truth.json"));
+    for file in entries(folder) {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if !name.ends_with(".json") || name.ends_with("truth.json") {
+            continue;
+        }
+        let labels = read(&file.with_extension("truth.json"));
+        let scenario = scenarios.iter().find(|scenario| text(scenario, "gaad") == name);
+        let case = Case::new(&file);
+        if !labels.is_empty() {
+            let score = case.check_labels(&labels);
+            println!("{name}: {score}; {} ms", case.took.as_millis());
+            total.add(&score);
+        } else if let Some(scenario) = scenario {
+            total.add(&case.check_scenario(&name, scenario));
+        } else {
+            case.print_unlabelled(&name);
+        }
+    }
+    total
+}
+
+fn read(path: &Path) -> Vec<Json> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str::<Vec<Json>>(&text).unwrap_or_default()
+}
+
+fn text<'j>(json: &'j Json, key: &str) -> &'j str {
+    json.get(key).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// One account with everything that reaches administrator.
+struct Case {
+    derived: Derived,
+    found: Paths,
+    took: Duration,
+    unread: usize,
+}
+
+impl Case {
+    fn new(file: &Path) -> Self {
+        let started = Instant::now();
+        let Loaded { estate, unread, .. } = connect::aws::load(&[file.to_owned()], now());
+        let derived = derive(estate);
+        let found = paths::find(&derived, &Goal::Administrator, None);
+        Self { derived, found, took: started.elapsed(), unread: unread.len() }
+    }
+
+    fn print_unlabelled(&self, name: &str) {
+        println!(
+            "{name}: no truth; {} principals, {} steps, {} administrators, {} paths to administrator, {} not readable; {} ms",
+            self.derived.estate.principals.len(),
+            self.derived.edges.len(),
+            self.derived.administrators.len(),
+            self.found.paths.len(),
+            self.unread,
+            self.took.as_millis(),
+        );
+    }
+
+    /// Whether a principal is or gets administrator, and how or why not.
+    fn administers(&self, arn: &str) -> (Truth, String) {
+        let Some(index) = self.derived.estate.index_of(arn) else { return (Truth::No, "not in the file".into()) };
+        if self.derived.administrators.contains(&index) {
+            return (Truth::Yes, "is administrator".into());
+        }
+        match self.found.paths.iter().find(|path| path.from == index) {
+            Some(path) => (path.truth, self.steps(&self.found, &path.steps, &Goal::Administrator)),
+            None => (Truth::No, self.grants(index)),
+        }
+    }
+
+    fn steps(&self, found: &Paths, steps: &[usize], goal: &Goal) -> String {
+        let edges = steps.iter().filter_map(|step| found.edges.get(*step));
+        let step = |edge: &graph::aws::attack::Edge| {
+            let missing: Vec<&str> = edge.missing.iter().map(|missing| missing.noun).collect();
+            let missing =
+                if missing.is_empty() { String::new() } else { format!(" [no inventory of {}]", missing.join(", ")) };
+            let open: Vec<&String> = edge.grounds.iter().flat_map(|ground| &ground.open).collect();
+            let open = if open.is_empty() { String::new() } else { format!(" [open: {open:?}]") };
+            let assuming = if edge.truth == Truth::Unknown && missing.is_empty() {
+                format!(" {:?}", edge.assuming)
+            } else {
+                String::new()
+            };
+            format!("{} -> {}{missing}{open}{assuming}", edge.kind.id, report::name(&self.derived, goal, edge.to))
+        };
+        edges.map(step).collect::<Vec<_>>().join("; ")
+    }
+
+    fn grants(&self, index: usize) -> String {
+        let grants = query::what_can(&self.derived.estate, index);
+        let text = report::grants(&self.derived.estate, &grants);
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).take(3).collect();
+        format!("nothing leads on from: {}", lines.join(" | "))
+    }
+
+    fn check_labels(&self, labels: &[Json]) -> Score {
+        let mut score = Score::default();
+        let mut scenarios: BTreeMap<&str, Truth> = BTreeMap::new();
+        for label in labels {
+            let (arn, expected) = (text(label, "arn"), text(label, "expect"));
+            let (truth, why) = self.administers(arn);
+            let verdict = match (expected, truth) {
+                ("none", Truth::No) => {
+                    score.silent += 1;
+                    continue;
+                }
+                ("none", _) => {
+                    score.wrong += 1;
+                    "wrong"
+                }
+                (_, Truth::Yes) => {
+                    score.found += 1;
+                    "found"
+                }
+                (_, Truth::Unknown) => {
+                    score.possible += 1;
+                    "possible"
+                }
+                (_, Truth::No) => {
+                    score.missed += 1;
+                    "missed"
+                }
+            };
+            if expected == "escalates" {
+                let best = scenarios.entry(text(label, "scenario")).or_insert(Truth::No);
+                *best = truth.or(*best);
+            }
+            println!("  {verdict:<8} {arn}: {why}");
+        }
+        let count = |wanted: Truth| scenarios.values().filter(|truth| **truth == wanted).count();
+        let (yes, unknown) = (count(Truth::Yes), count(Truth::Unknown));
+        println!(
+            "  scenarios (one of the labelled principals): {yes} found, {unknown} possible, of {}",
+            scenarios.len()
+        );
+        score
+    }
+
+    fn check_scenario(&self, name: &str, scenario: &Json) -> Score {
+        let listed: Vec<&str> = scenario
+            .get("principals")
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+            .collect();
+        let (truth, why) = match text(scenario, "target") {
+            _ if listed.is_empty() => self.exposed_administrator(),
+            "to-bucket" => self.reaches_bucket(&listed),
+            _ => self.escalates(&listed),
+        };
+        let mut score = Score::default();
+        let verdict = match truth {
+            Truth::Yes => {
+                score.found = 1;
+                "found"
+            }
+            Truth::Unknown => {
+                score.possible = 1;
+                "possible"
+            }
+            Truth::No => {
+                score.missed = 1;
+                "missed"
+            }
+        };
+        println!("  {verdict:<8} {name}: {why}");
+        for path in self.found.paths.iter().filter(|path| path.truth == Truth::Yes) {
+            let Some(principal) = self.derived.estate.principals.get(path.from) else { continue };
+            if !listed.iter().any(|wanted| matches(wanted, &principal.arn)) {
+                // Names of labels drift from those of files; a principal is wrong only beside its own start.
+                let start_is_here = listed.first().is_some_and(|first| {
+                    self.derived.estate.principals.iter().any(|principal| matches(first, &principal.arn))
+                });
+                score.wrong += usize::from(start_is_here);
+                let word = if start_is_here { "wrong" } else { "beside" };
+                println!(
+                    "    {word}: {} {}",
+                    principal.short(),
+                    self.steps(&self.found, &path.steps, &Goal::Administrator)
+                );
+            } else if text(scenario, "target") == "to-bucket" {
+                println!(
+                    "    beyond the label: {} also becomes administrator: {}",
+                    principal.short(),
+                    self.steps(&self.found, &path.steps, &Goal::Administrator)
+                );
+            }
+        }
+        score
+    }
+
+    /// Who starts: the first listed principal that the file has; all of them when it has none.
+    fn start(&self, listed: &[&str]) -> (Vec<usize>, bool) {
+        let principals = || self.derived.estate.principals.iter().enumerate();
+        for wanted in listed {
+            let hits: Vec<usize> = principals()
+                .filter(|(index, principal)| {
+                    principal.kind != PrincipalKind::Group
+                        && !self.derived.joined.contains_key(index)
+                        && matches(wanted, &principal.arn)
+                })
+                .map(|(index, _)| index)
+                .collect();
+            if !hits.is_empty() {
+                return (hits, true);
+            }
+        }
+        (
+            principals()
+                .filter(|(_, principal)| principal.kind == PrincipalKind::User)
+                .map(|(index, _)| index)
+                .collect(),
+            false,
+        )
+    }
+
+    fn escalates(&self, listed: &[&str]) -> (Truth, String) {
+        let (starts, here) = self.start(listed);
+        let best = starts
+            .iter()
+            .filter_map(|start| self.derived.estate.principals.get(*start))
+            .map(|one| self.administers(&one.arn));
+        let (truth, why) = best.max_by_key(|(truth, _)| *truth).unwrap_or((Truth::No, "no start in the file".into()));
+        let note = if here { "" } else { " (the labelled start is not in the file; any user counts)" };
+        (truth, format!("{why}{note}"))
+    }
+
+    fn reaches_bucket(&self, listed: &[&str]) -> (Truth, String) {
+        let (starts, here) = self.start(listed);
+        let note = if here { "" } else { " (the labelled start is not in the file; any user counts)" };
+        let mut best = (Truth::No, String::from("the start reaches no bucket"));
+        for bucket in self.buckets(listed) {
+            let goal = Goal::Resource { action: "s3:GetObject".into(), arn: format!("{bucket}/tried") };
+            for start in &starts {
+                let found = paths::find(&self.derived, &goal, Some(*start));
+                let (truth, why) = match found.paths.first() {
+                    Some(path) => (path.truth, self.steps(&found, &path.steps, &goal)),
+                    None => self.by_bucket_policy(*start, &bucket),
+                };
+                if truth > best.0 || best.0 == Truth::No {
+                    best = (truth, format!("{why}{note}"));
+                }
+            }
+        }
+        best
+    }
+
+    /// A principal within reach whose access hangs only on a bucket policy that no file holds.
+    fn by_bucket_policy(&self, start: usize, bucket: &str) -> (Truth, String) {
+        let evaluator = Evaluator::new(&self.derived.estate);
+        let context = Context::default();
+        let object = format!("{bucket}/tried");
+        let reached = (0..self.derived.estate.principals.len()).filter(|index| {
+            *index != start && !paths::find(&self.derived, &Goal::Principal(*index), Some(start)).paths.is_empty()
+        });
+        for index in reached {
+            let answer = evaluator.decide(&Request::new(index, "s3:GetObject", &object, &context));
+            if answer.could_be() == Truth::Unknown {
+                let name = self.derived.estate.principals.get(index).map_or("", |principal| principal.short());
+                return (
+                    Truth::Unknown,
+                    format!("reaches {name}; [no inventory of bucket policies: {}]", answer.gaps.join("; ")),
+                );
+            }
+        }
+        (Truth::No, self.grants(start))
+    }
+
+    /// The labelled buckets under the names that the file's policies give them; else all of the file's.
+    fn buckets(&self, listed: &[&str]) -> Vec<String> {
+        let policies = self.derived.estate.policies.iter();
+        let statements = policies.flat_map(|policy| &policy.document.statements);
+        let resources = statements.filter_map(|statement| match &statement.resources {
+            Some(Choice::Of(patterns)) => Some(patterns),
+            _ => None,
+        });
+        let mut named: Vec<String> =
+            resources.flatten().map(|one| one.as_str().split('/').next().unwrap_or_default().to_owned()).collect();
+        named.retain(|name| name.starts_with("arn:aws:s3:::") && !name.ends_with('*'));
+        named.sort();
+        named.dedup();
+        let labelled: Vec<&&str> = listed.iter().filter(|one| one.starts_with("arn:aws:s3:::")).take(1).collect();
+        let hits: Vec<String> = named
+            .iter()
+            .filter(|name| labelled.iter().any(|one| glob(&format!("{}*", open(one)), name)))
+            .cloned()
+            .collect();
+        if !hits.is_empty() {
+            return hits;
+        }
+        if labelled.is_empty() { named } else { labelled.iter().map(|one| open(one).replace('*', "x")).collect() }
+    }
+
+    /// A misconfiguration without a start: a role that instances hold and that is administrator.
+    fn exposed_administrator(&self) -> (Truth, String) {
+        let administrators =
+            self.derived.administrators.iter().filter_map(|index| self.derived.estate.principals.get(*index));
+        match administrators.into_iter().find(|role| !role.instance_profiles.is_empty()) {
+            Some(role) => (
+                Truth::Yes,
+                format!("{} is administrator and has an instance profile (no start is labelled)", role.short()),
+            ),
+            None => (Truth::No, "no administrator has an instance profile".into()),
+        }
+    }
+}
+
+/// A labelled name in which `{…}` stands for anything, against an ARN.
+fn matches(label: &str, arn: &str) -> bool {
+    Arn::parse(label).is_some() && glob(&open(label), arn)
+}
+
+fn open(label: &str) -> String {
+    let mut text = String::new();
+    let mut rest = label;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        text.push('*');
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    text
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}

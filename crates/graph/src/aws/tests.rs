@@ -1,0 +1,240 @@
+//! The evaluation logic, the kinds and the paths, on small accounts of our own.
+
+use super::attack::{Derived, derive};
+use super::fixture::Fixture;
+use super::kinds;
+use super::paths::{Goal, Paths, find};
+use super::truth::Truth;
+
+fn check(text: &str) {
+    Fixture::parse(text).check();
+}
+
+fn paths(text: &str) -> (Derived, Paths) {
+    let derived = derive(Fixture::parse(text).estate);
+    let found = find(&derived, &Goal::Administrator, None);
+    (derived, found)
+}
+
+fn reaches(text: &str, who: &str) -> Truth {
+    let (derived, found) = paths(text);
+    let who = derived.estate.find(who).unwrap();
+    if derived.administrators.contains(&who) {
+        return Truth::Yes;
+    }
+    found.paths.iter().find(|path| path.from == who).map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn identity_policies() {
+    check(
+        "group team
+           allow s3:Get* on arn:aws:s3:::b/*
+         user alice
+           in team
+           deny s3:GetObject on arn:aws:s3:::b/secret/*
+         user bob
+           allow except iam:* on *
+         user carol
+           allow s3:* on except arn:aws:s3:::b/*
+         user dave
+           allow s3:GetObject on arn:aws:s3:::b/${aws:username}/*
+         user erin
+           allow s3:GetObject on *
+           if IpAddress aws:SourceIp 10.0.0.0/8
+         ? alice s3:GetObject arn:aws:s3:::b/x = yes
+         ? alice S3:GETOBJECT arn:aws:s3:::b/x = yes
+         ? alice s3:GetObject arn:aws:s3:::b/secret/x = no
+         ? alice s3:PutObject arn:aws:s3:::b/x = no
+         ? bob s3:GetObject arn:aws:s3:::b/x = yes
+         ? bob iam:CreateUser user/x = no
+         ? carol s3:GetObject arn:aws:s3:::b/x = no
+         ? carol s3:GetObject arn:aws:s3:::c/x = yes
+         ? erin s3:GetObject arn:aws:s3:::b/x = unknown"
+            .replace("         ", "")
+            .as_str(),
+    );
+}
+
+#[test]
+fn boundaries_and_scps_only_limit() {
+    check(
+        "policy limit
+  allow s3:* on *
+user alice
+  boundary limit
+  allow * on *
+user bob
+  boundary limit
+scp 111122223333
+  allow * on *
+scp 111122223333
+  allow s3:Get* on *
+? alice s3:GetObject arn:aws:s3:::b/x = yes
+? alice s3:PutObject arn:aws:s3:::b/x = no
+? alice ec2:RunInstances * = no
+? bob s3:GetObject arn:aws:s3:::b/x = no",
+    );
+}
+
+#[test]
+fn resource_policies() {
+    check(
+        "policy limit
+  allow ec2:* on *
+role reader
+  trusts 111122223333
+  boundary limit
+user alice
+  boundary limit
+user bob
+resource arn:aws:s3:::b
+  allow s3:GetObject on arn:aws:s3:::b/* to user/alice
+  allow s3:GetObject on arn:aws:s3:::b/* to role/reader
+  allow s3:PutObject on arn:aws:s3:::b/* to 111122223333
+  deny s3:GetObject on arn:aws:s3:::b/no/* to anyone
+? user/alice s3:GetObject arn:aws:s3:::b/x = yes
+? role/reader s3:GetObject arn:aws:s3:::b/x = no
+? user/bob s3:GetObject arn:aws:s3:::b/x = no
+? user/bob s3:PutObject arn:aws:s3:::b/x = no
+? user/alice s3:GetObject arn:aws:s3:::b/no/x = no",
+    );
+}
+
+#[test]
+fn trust_policies() {
+    check(
+        "role named
+  trusts user/alice
+role delegated
+  trusts 111122223333
+role elsewhere
+  trusts 444455556666
+user alice
+user bob
+  allow sts:AssumeRole on role/delegated role/named role/elsewhere
+? user/alice sts:AssumeRole role/named = yes
+? user/alice sts:AssumeRole role/delegated = no
+? user/bob sts:AssumeRole role/delegated = yes
+? user/bob sts:AssumeRole role/named = no
+? user/bob sts:AssumeRole role/elsewhere = no",
+    );
+}
+
+#[test]
+fn every_kind_fires_on_its_example_and_is_silent_without_any_one_requirement() {
+    for kind in kinds::all() {
+        let expected = if kind.partial.is_some() { Truth::Unknown } else { Truth::Yes };
+        let (derived, _) = paths(&kind.example());
+        let fired: Vec<_> = derived.edges.iter().filter(|edge| edge.kind.id == kind.id).collect();
+        assert!(fired.iter().any(|edge| edge.truth == expected), "{}: {fired:?}\n{}", kind.id, kind.example());
+        assert_ne!(reaches(&kind.example(), "user/attacker"), Truth::No, "{}", kind.id);
+        for (lacks, text) in kind.counter_examples() {
+            let (_, found) = paths(&text);
+            let steps = found.paths.iter().flat_map(|path| &path.steps).map(|step| found.edges[*step].kind.id);
+            assert!(!steps.into_iter().any(|id| id == kind.id), "{} without `{lacks}`\n{text}", kind.id);
+        }
+    }
+}
+
+#[test]
+fn ids_are_unique_and_each_kind_has_a_reference() {
+    let mut ids = std::collections::BTreeSet::new();
+    for kind in kinds::all() {
+        assert!(ids.insert(kind.id), "{} twice", kind.id);
+        assert!(!kind.references.is_empty(), "{}", kind.id);
+    }
+}
+
+#[test]
+fn a_missing_inventory_makes_a_path_possible_and_names_it() {
+    let text = "role target
+  trusts lambda.amazonaws.com
+  allow * on *
+user alice
+  allow lambda:UpdateFunctionCode lambda:InvokeFunction on *";
+    let (_, found) = paths(text);
+    assert_eq!(found.paths.len(), 1);
+    assert_eq!(found.paths[0].truth, Truth::Unknown);
+    assert_eq!(found.edges[found.paths[0].steps[0]].missing[0].id, "lambda-function");
+    // A whole inventory without functions ends the path.
+    assert!(paths(&format!("{text}\nlisted lambda-function")).1.paths.is_empty());
+}
+
+#[test]
+fn a_rewrite_counts_only_with_access_to_what_was_rewritten() {
+    let text = "role target
+  trusts role/ladder
+role ladder
+  trusts 111122223333
+  allow sts:AssumeRole on role/target
+user alice
+  allow iam:PutRolePolicy on role/target
+  allow sts:AssumeRole on role/ladder";
+    assert_eq!(reaches(text, "user/alice"), Truth::Yes);
+    assert_eq!(
+        reaches(
+            &text.replace("allow sts:AssumeRole on role/ladder", "allow sts:AssumeRole on role/other"),
+            "user/alice"
+        ),
+        Truth::No
+    );
+}
+
+#[test]
+fn denies_and_boundaries_survive_self_escalation() {
+    let text = "user alice
+  allow iam:PutUserPolicy on user/alice";
+    assert_eq!(reaches(text, "user/alice"), Truth::Yes);
+    assert_eq!(reaches(&format!("{text}\n  deny s3:* on *"), "user/alice"), Truth::No);
+    let bounded = format!("policy limit\n  allow iam:* on *\n{text}\n  boundary limit");
+    assert_eq!(reaches(&bounded, "user/alice"), Truth::No);
+}
+
+#[test]
+fn joining_a_group_keeps_the_users_own_denies() {
+    let text = "group admins
+  allow * on *
+user alice
+  allow iam:AddUserToGroup on group/admins";
+    assert_eq!(reaches(text, "user/alice"), Truth::Yes);
+    assert_eq!(reaches(&format!("{text}\n  deny dynamodb:* on *"), "user/alice"), Truth::No);
+}
+
+#[test]
+fn outsiders_named_by_trust_policies_are_starts() {
+    let text = "role deploy
+  trusts arn:aws:iam::111122223333:oidc-provider/ci.example
+  allow * on *
+role open
+  trusts anyone
+  allow * on *";
+    let (derived, found) = paths(text);
+    let names: Vec<&str> = found.paths.iter().map(|path| derived.estate.principals[path.from].arn.as_str()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn the_grant_that_most_paths_share_is_named_and_removing_it_ends_them() {
+    let text = "role target
+  trusts lambda.amazonaws.com
+  allow * on *
+group team
+  allow iam:PassRole lambda:CreateFunction lambda:InvokeFunction on *
+user a
+  in team
+user b
+  in team
+user c
+  in team
+user d
+  allow iam:PutUserPolicy on user/d";
+    let (derived, found) = paths(text);
+    assert_eq!(found.paths.len(), 4);
+    assert_eq!(found.chokes[0].ends, 3);
+    let mut without = derived.estate.clone();
+    let cut = found.chokes[0].statement;
+    without.policies[cut.policy.0 as usize].document.statements.remove(cut.statement as usize);
+    assert_eq!(find(&derive(without), &Goal::Administrator, None).paths.len(), 1);
+    assert_eq!(found.cut.len(), 2);
+}
