@@ -8,6 +8,8 @@ mod details;
 mod inventory;
 mod organisation;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

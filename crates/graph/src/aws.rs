@@ -16,6 +16,7 @@ pub mod evaluate;
 #[cfg(test)]
 mod fixture;
 pub mod kinds;
+pub mod observe;
 pub mod paths;
 pub mod pattern;
 pub mod policy;

@@ -1,0 +1,118 @@
+//! Exports, inventories, organisation files and plans of our own, whole and broken.
+
+use graph::aws::attack::derive;
+use graph::aws::paths::{Goal, find};
+use graph::aws::{Truth, decide};
+
+use super::{Loaded, add};
+
+const DETAILS: &str = r#"{
+  "UserDetailList": [
+    {"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserId": "AIDAANN", "GroupList": ["team"],
+     "UserPolicyList": [
+       {"PolicyName": "inline", "PolicyDocument":
+         "%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22s3%3AGetObject%22%2C%22Resource%22%3A%22%2A%22%7D%7D"}
+     ]}
+  ],
+  "GroupDetailList": [
+    {"GroupName": "team", "Arn": "arn:aws:iam::111122223333:group/team",
+     "AttachedManagedPolicies": [{"PolicyName": "deploy", "PolicyArn": "arn:aws:iam::111122223333:policy/deploy"}]}
+  ],
+  "RoleDetailList": [
+    {"RoleName": "runner", "Arn": "arn:aws:iam::111122223333:role/runner",
+     "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]},
+     "AttachedManagedPolicies": [{"PolicyName": "AdministratorAccess", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}
+  ],
+  "Policies": [
+    {"PolicyName": "deploy", "Arn": "arn:aws:iam::111122223333:policy/deploy", "DefaultVersionId": "v1", "PolicyVersionList": [
+      {"VersionId": "v1", "IsDefaultVersion": true, "Document": {"Statement": [
+        {"Effect": "Allow",
+         "Action": ["lambda:UpdateFunctionCode", "lambda:InvokeFunction"],
+         "Resource": "*"}
+      ]}}]}
+  ]
+}"#;
+
+const FUNCTIONS: &str = r#"{"Functions": [{"FunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f", "Role": "arn:aws:iam::111122223333:role/runner"}]}"#;
+
+fn loaded(texts: &[&str]) -> Loaded {
+    let mut loaded = Loaded::default();
+    for text in texts {
+        add(&mut loaded, "account.json", text);
+    }
+    loaded.estate.link();
+    loaded
+}
+
+fn to_administrator(loaded: Loaded, who: &str) -> Truth {
+    let derived = derive(loaded.estate);
+    let who = derived.estate.find(who).unwrap();
+    find(&derived, &Goal::Administrator, Some(who)).paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn an_export_is_read_with_encoded_policies_and_lines() {
+    let loaded = loaded(&[DETAILS]);
+    assert_eq!(loaded.unread, []);
+    let ann = loaded.estate.find("ann").unwrap();
+    assert_eq!(decide(&loaded.estate, ann, "s3:GetObject", "arn:aws:s3:::b/x").verdict, Truth::Yes);
+    let answer =
+        decide(&loaded.estate, ann, "lambda:InvokeFunction", "arn:aws:lambda:eu-west-1:111122223333:function:f");
+    assert_eq!(loaded.estate.statement(answer.allows[0].statement).unwrap().line, Some(21));
+}
+
+#[test]
+fn an_inventory_turns_a_possible_path_into_a_certain_one() {
+    assert_eq!(to_administrator(loaded(&[DETAILS]), "ann"), Truth::Unknown);
+    assert_eq!(to_administrator(loaded(&[DETAILS, FUNCTIONS]), "ann"), Truth::Yes);
+    assert_eq!(to_administrator(loaded(&[DETAILS, r#"{"Functions": []}"#]), "ann"), Truth::No);
+}
+
+#[test]
+fn an_organisation_limits_its_accounts() {
+    let organisation = r#"{"ServiceControlPolicies": {"111122223333": [[
+        {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "lambda:Update*", "Resource": "*"}]}]]}}"#;
+    assert_eq!(to_administrator(loaded(&[DETAILS, FUNCTIONS, organisation]), "ann"), Truth::No);
+}
+
+#[test]
+fn what_is_broken_is_said_with_its_line_and_the_rest_is_read() {
+    let broken =
+        DETAILS.replace("\"Effect\": \"Allow\",\n         \"Action\"", "\"Effect\": \"Perhaps\",\n         \"Action\"");
+    let loaded = loaded(&[&broken, "{\"UserDetailList\": [", "[1, 2]"]);
+    let reasons: Vec<String> = loaded.unread.iter().map(|one| format!("{:?} {}", one.line, one.reason)).collect();
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert!(reasons[0].contains("statement 0 has no `Effect`"), "{reasons:?}");
+    let ann = loaded.estate.find("ann").unwrap();
+    assert_eq!(decide(&loaded.estate, ann, "s3:GetObject", "arn:aws:s3:::b/x").verdict, Truth::Yes);
+    assert!(!decide(&loaded.estate, loaded.estate.find("team").unwrap(), "s3:GetObject", "*").gaps.is_empty());
+}
+
+/// Every ARN of what the plan makes is unknown in it: the attachments show only in the configuration.
+const PLAN: &str = r#"{
+  "planned_values": {"root_module": {"resources": [
+    {"mode": "managed", "type": "aws_iam_role", "name": "runner", "values": {"name": "runner-role",
+      "assume_role_policy": "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"lambda.amazonaws.com\"},\"Action\":\"sts:AssumeRole\"}}"}},
+    {"mode": "managed", "type": "aws_iam_role_policy_attachment", "name": "all", "values": {"role": "runner-role", "policy_arn": "arn:aws:iam::aws:policy/AdministratorAccess"}},
+    {"mode": "managed", "type": "aws_iam_user", "name": "ann", "values": {"name": "ann"}},
+    {"mode": "managed", "type": "aws_iam_policy", "name": "deploy", "values": {"name": "deploy",
+      "policy": "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":[\"lambda:UpdateFunctionCode\",\"lambda:InvokeFunction\"],\"Resource\":\"*\"}}"}},
+    {"mode": "managed", "type": "aws_iam_user_policy_attachment", "name": "deploy", "values": {"user": "ann"}},
+    {"mode": "managed", "type": "aws_lambda_function", "name": "bot", "values": {"function_name": "bot"}}
+  ]}},
+  "configuration": {"root_module": {"resources": [
+    {"type": "aws_iam_user_policy_attachment", "name": "deploy", "expressions": {"policy_arn": {"references": ["aws_iam_policy.deploy.arn", "aws_iam_policy.deploy"]}}},
+    {"type": "aws_lambda_function", "name": "bot", "expressions": {"role": {"references": ["aws_iam_role.runner.arn", "aws_iam_role.runner"]}}}
+  ]}}
+}"#;
+
+#[test]
+fn a_plan_is_followed_through_the_references_of_its_configuration() {
+    let planned = loaded(&[PLAN]);
+    assert_eq!(planned.unread, []);
+    assert_eq!(to_administrator(planned, "ann"), Truth::Yes);
+    let detached = PLAN.replace("aws_iam_policy.deploy", "aws_iam_policy.other");
+    let planned = loaded(&[&detached]);
+    assert_eq!(planned.unread.len(), 1, "{:?}", planned.unread);
+    assert_eq!(to_administrator(planned, "ann"), Truth::No);
+}
