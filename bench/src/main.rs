@@ -6,6 +6,7 @@
 mod disk;
 mod flow;
 mod gateway;
+mod ledger;
 
 use clap::{Parser, Subcommand};
 
@@ -21,6 +22,7 @@ enum Bench {
     Disk(disk::Args),
     Flow(flow::Args),
     Gateway(gateway::Args),
+    Ledger(ledger::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -28,5 +30,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Disk(args) => disk::run(&args),
         Bench::Flow(args) => flow::run(&args),
         Bench::Gateway(args) => gateway::run(&args),
+        Bench::Ledger(args) => ledger::run(&args),
     }
 }

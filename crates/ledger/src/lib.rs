@@ -23,6 +23,7 @@ mod storage;
 mod tile;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 
 pub use log::{Append, AppendError, Ledger, OpenError, Options, Receipt, Recovery};
 pub use note::{SigningKey, VerifyingKey};

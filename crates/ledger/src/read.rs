@@ -304,15 +304,20 @@ impl Reader {
             drop(view);
             let chunk = sealed_chunk(self.storage.as_ref(), index, sealed);
             // A partial bundle goes when a larger one is sealed.
-            return if matches!(chunk, Err(ReadError::Damaged(_))) && self.refresh()? > len {
-                sealed_chunk(self.storage.as_ref(), index, self.view().sealed())
-            } else {
-                chunk
+            return match chunk {
+                Err(ReadError::Damaged(_)) if self.moved_on(sealed)? => self.chunk(index),
+                chunk => chunk,
             };
         }
         let from = view.tail.get((index - sealed) as usize..).unwrap_or_default();
         let chunk = from.iter().take(TILE_WIDTH as usize).cloned().collect::<Vec<_>>();
         if chunk.is_empty() { Err(ReadError::Absent { index, len }) } else { Ok(chunk) }
+    }
+
+    /// Looks again; whether there is another checkpoint than that of this size.
+    fn moved_on(&self, sealed: u64) -> Result<bool, ReadError> {
+        self.refresh()?;
+        Ok(self.view().sealed() != sealed)
     }
 
     /// An entry's bytes.
@@ -351,7 +356,10 @@ impl Reader {
         let checkpoint = self.checkpoint().filter(|signed| index < signed.checkpoint.size);
         let checkpoint = checkpoint.ok_or(ReadError::Unsealed { index, len })?.as_ref().clone();
         let size = checkpoint.checkpoint.size;
-        let hashes = tree::inclusion_proof(index, size, &mut |at| node(self.storage.as_ref(), at, size))?;
+        let hashes = match tree::inclusion_proof(index, size, &mut |at| node(self.storage.as_ref(), at, size)) {
+            Err(ReadError::Damaged(_)) if self.moved_on(size)? => return self.prove(index),
+            hashes => hashes?,
+        };
         Ok(Proof { index, entry: self.bytes(index)?, hashes, checkpoint })
     }
 

@@ -121,6 +121,7 @@ pub(crate) fn verify_storage(
         semantics: Semantics::new(options.complete, live),
         known: HashSet::from([CHECKPOINT.to_owned(), OPEN.to_owned(), lock::LOCK.to_owned()]),
         live,
+        note: None,
     };
     let checkpoint = verifier.checkpoint(key, options)?;
     let sealed = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint.size);
@@ -143,6 +144,8 @@ struct Verifier<'a> {
     /// Files of the tree that belong there.
     known: HashSet<String>,
     live: bool,
+    /// The checkpoint's file as it was at first.
+    note: Option<Vec<u8>>,
 }
 
 /// A tile as the entries say it is, and as its file says.
@@ -177,6 +180,7 @@ impl Verifier<'_> {
             }
             return Ok(None);
         };
+        self.note = Some(bytes.clone());
         if let Err(error) = SignedCheckpoint::open(&bytes, key) {
             self.report.fault(CHECKPOINT, error.to_string());
         }
@@ -229,14 +233,15 @@ impl Verifier<'_> {
     /// The leaf hashes of a bundle; entries go on to the semantic checks.
     fn bundle(&mut self, index: u64, width: u64) -> Result<Vec<Hash>, ReadError> {
         let path = tile::bundle(index, width);
-        let bytes = self.storage.read(&path)?;
+        let (bytes, grown) = self.read_tile(&path)?;
         self.known.insert(path.clone());
         let Some(bytes) = bytes else {
             self.report.fault(path, "it is missing");
             return Ok(vec![Hash::default(); width as usize]);
         };
         let mut leaves = Vec::with_capacity(width as usize);
-        for (place, entry) in tile::entries(&bytes).enumerate() {
+        let most = if grown { width as usize } else { usize::MAX };
+        for (place, entry) in tile::entries(&bytes).take(most).enumerate() {
             let number = index * TILE_WIDTH + place as u64;
             let Some(entry) = entry else {
                 self.report.fault(path.as_str(), "it ends within an entry").entry = Some(number);
@@ -254,9 +259,28 @@ impl Verifier<'_> {
         Ok(leaves)
     }
 
+    /// A tile or bundle. In a live log a partial one may have grown since we read the checkpoint; a larger
+    /// one has the same beginning, and the second value says that it is one.
+    fn read_tile(&self, path: &str) -> io::Result<(Option<Vec<u8>>, bool)> {
+        let found = self.storage.read(path)?;
+        let Some((whole, width)) = path.rsplit_once(".p/").filter(|_| self.live && found.is_none()) else {
+            return Ok((found, false));
+        };
+        let wider = |name: &String| name.parse::<u64>().ok() > width.parse().ok();
+        if let Some(name) = self.storage.list(&format!("{whole}.p"))?.into_iter().find(wider)
+            && let Some(bytes) = self.storage.read(&format!("{whole}.p/{name}"))?
+        {
+            return Ok((Some(bytes), true));
+        }
+        Ok((self.storage.read(whole)?, true))
+    }
+
     fn row(&mut self, level: u8, index: u64, made: Vec<Hash>) -> Result<Row, ReadError> {
         let path = tile::hash_tile(level, index, made.len() as u64);
-        let bytes = self.storage.read(&path)?;
+        let (mut bytes, grown) = self.read_tile(&path)?;
+        if let Some(bytes) = bytes.as_mut().filter(|_| grown) {
+            bytes.truncate(made.len() * 32);
+        }
         let read = bytes.as_deref().and_then(tile::split_hashes);
         if read.as_ref().is_none_or(|read| read.len() != made.len()) {
             self.report.fault(path.as_str(), if bytes.is_some() { "it has a wrong length" } else { "it is missing" });
@@ -285,7 +309,7 @@ impl Verifier<'_> {
     /// The hash that a tile's file of the level above has for this one.
     fn stored(&self, level: u8, index: u64, size: u64) -> Result<Option<Hash>, ReadError> {
         let width = TILE_WIDTH.min(level_size(size, level).saturating_sub(index / TILE_WIDTH * TILE_WIDTH));
-        let bytes = self.storage.read(&tile::hash_tile(level, index / TILE_WIDTH, width))?;
+        let (bytes, _) = self.read_tile(&tile::hash_tile(level, index / TILE_WIDTH, width))?;
         let hashes = bytes.as_deref().and_then(tile::split_hashes);
         Ok(hashes.and_then(|hashes| hashes.get((index % TILE_WIDTH) as usize).copied()))
     }
@@ -340,7 +364,7 @@ impl Verifier<'_> {
 
     /// The journal: entries behind the checkpoint, and the payloads that are still there.
     fn journal(&mut self, sealed: u64, unsealed_log: bool) -> Result<Vec<(String, u64, Vec<u8>)>, ReadError> {
-        let (mut next, mut durable, mut bodies) = (sealed, 0, Vec::new());
+        let (mut next, mut durable, mut bodies, mut gaps) = (sealed, 0, Vec::new(), Vec::new());
         let names = self.storage.list(JOURNAL)?;
         for name in &names {
             let path = format!("{JOURNAL}/{name}");
@@ -362,16 +386,20 @@ impl Verifier<'_> {
                         next += 1;
                     }
                     Kind::Entry if found.head.index > next && !unsealed_log => {
-                        let fault = self.report.fault(path.as_str(), format!("entry {next} is missing before it"));
-                        fault.entry = Some(found.head.index);
+                        gaps.push((path.clone(), found.head.index, format!("entry {next} is missing before it")));
                     }
                     Kind::Entry => {}
                 }
             }
         }
         if durable > next {
-            let text = format!("{durable} entries were durable, {next} are there");
-            self.report.fault(JOURNAL, text).entry = Some(next);
+            gaps.push((JOURNAL.to_owned(), next, format!("{durable} entries were durable, {next} are there")));
+        }
+        // A live log may have sealed entries and removed their segments since we read its checkpoint.
+        if !self.live || self.storage.read(CHECKPOINT)? == self.note {
+            for (file, entry, text) in gaps {
+                self.report.fault(file, text).entry = Some(entry);
+            }
         }
         self.report.entries = next;
         Ok(bodies)

@@ -211,3 +211,40 @@ fn a_proof_holds_for_its_entry_alone() {
         }
     }
 }
+
+#[test]
+fn a_reader_follows_a_log_whose_partial_tiles_are_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let first = call(&ledger, 1);
+    ledger.seal().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    for sequence in 2..200 {
+        call(&ledger, sequence);
+        if sequence % 20 == 0 {
+            ledger.seal().unwrap();
+            assert_eq!(reader.read(first).unwrap().index, first);
+            reader.prove(first).unwrap().verify(&key().verifying_key()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_log_is_verified_while_others_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    call(&ledger, 1);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for sequence in 2..400 {
+                call(&ledger, sequence);
+                if sequence % 10 == 0 {
+                    ledger.seal().unwrap();
+                }
+            }
+        });
+        while !writer.is_finished() {
+            assert_eq!(faults(&check(dir.path())), "");
+        }
+    });
+}

@@ -1,0 +1,225 @@
+//! The ledger beside the physical limit of the same run: a raw group commit with the same pattern of writes
+//! and syncs, and SHA-256 of the same bytes.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ::ledger::record::{Intent, Outcome, Status};
+use ::ledger::{Ledger, Options, Reader, Record, SigningKey, verify};
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde_json::json;
+
+/// Appends with durable acknowledgement, verification and opening, beside the raw disk and SHA-256.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Seconds for each measurement.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Rounds; medians are reported.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Calls in the log that is verified and opened; each is two entries.
+    #[arg(long, default_value_t = 200_000)]
+    calls: u64,
+    /// Where to measure; a temporary folder is made there.
+    #[arg(long, default_value = ".")]
+    dir: std::path::PathBuf,
+}
+
+/// What one measurement of appends gave.
+struct Appends {
+    rate: f64,
+    p50_us: f64,
+    p99_us: f64,
+    cpu_us: f64,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(&args.dir)?;
+    let time = Duration::from_secs_f64(args.seconds);
+    let size = ::ledger::canonical::to_vec(&json!({"v": 1, "record": intent(1)}))?.len();
+    println!("an intent of {size} bytes; medians of {} rounds of {} s", args.rounds, args.seconds);
+    println!("callers |  appends/s    p50 µs    p99 µs  CPU µs | raw group commit/s | ratio");
+    for callers in [1, 32, 256] {
+        let (mut ours, mut raw) = (Vec::new(), Vec::new());
+        for round in 0..args.rounds {
+            raw.push(raw_commits(&folder.path().join("raw"), callers, size, time)?);
+            ours.push(appends(&folder.path().join(format!("log-{callers}-{round}")), callers, time)?);
+        }
+        let raw = median(raw);
+        let pick = |what: fn(&Appends) -> f64| median(ours.iter().map(what).collect());
+        let rate = pick(|one| one.rate);
+        println!(
+            "{callers:>7} | {rate:>10.0} {:>9.0} {:>9.0} {:>7.1} | {raw:>18.0} | {:>4.0} %",
+            pick(|one| one.p50_us),
+            pick(|one| one.p99_us),
+            pick(|one| one.cpu_us),
+            100.0 * rate / raw
+        );
+    }
+    whole_log(&folder.path().join("whole"), args)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn intent(sequence: u64) -> Record {
+    Record::Intent(Intent {
+        action: json!({
+            "principal": {"agent": "claude-code", "user": "user:alice", "session": "0b51a6ce", "evidence": {"uid": 1000, "program": "/usr/bin/claude"}},
+            "door": "mcp_stdio", "verb": "call_tool",
+            "tool": {"server": "filesystem", "name": "write_file"},
+            "arguments": {"path": "/home/alice/project/notes.md", "content": "a line of text that an agent writes\n".repeat(4)},
+            "labels": {"path": {"integrity": 3, "confidentiality": 1, "origins": [17, 42]}, "content": {"integrity": 1, "confidentiality": 1, "origins": [44]}},
+        }),
+        decision: json!({"effect": {"effect": "permit"}, "reasons": [{"policy": "base.write", "text": "Writes in the project are allowed."}], "snapshot": "9d1f"}),
+        snapshot: "9d1f63a2b5c84d70".repeat(4),
+        now: Timestamp::UNIX_EPOCH,
+        session: "0b51a6ce".to_owned(),
+        sequence,
+        uses: None,
+    })
+}
+
+fn outcome(intent: u64) -> Record {
+    let (payload, labels) = (None, json!({"integrity": 1, "confidentiality": 1}));
+    Record::Outcome(Outcome { intent, status: Status::Ok, payload, labels, duration_us: 1234, size_bytes: 321 })
+}
+
+fn open(dir: &Path) -> anyhow::Result<Ledger> {
+    Ok(Ledger::open(dir, SigningKey::from_seed(&[1; 32])?, Options::new(Timestamp::UNIX_EPOCH))?.0)
+}
+
+/// So many entries of this size per sync, overwriting zero-filled space as a segment does: entries per second.
+fn raw_commits(path: &Path, callers: usize, size: usize, time: Duration) -> anyhow::Result<f64> {
+    let space = 8 << 20;
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    file.write_all_at(&vec![0; space], 0)?;
+    file.sync_all()?;
+    let group = vec![7; (size + 64).next_multiple_of(8) * callers];
+    let (start, mut entries, mut offset) = (Instant::now(), 0, 0);
+    while start.elapsed() < time {
+        if offset + group.len() > space {
+            offset = 0;
+        }
+        file.write_all_at(&group, offset as u64)?;
+        file.sync_data()?;
+        offset += group.len();
+        entries += callers;
+    }
+    Ok(entries as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Callers that each append the next intent when the last is durable.
+fn appends(dir: &Path, callers: usize, time: Duration) -> anyhow::Result<Appends> {
+    let ledger = open(dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    let (cpu, start) = (cpu_time()?, Instant::now());
+    let tasks: Vec<_> = (0..callers)
+        .map(|_| {
+            let ledger = ledger.clone();
+            runtime.spawn(async move {
+                let mut latencies = Vec::new();
+                while start.elapsed() < time {
+                    let before = Instant::now();
+                    ledger.append(intent(latencies.len() as u64), Timestamp::UNIX_EPOCH)?.await?;
+                    latencies.push(before.elapsed().as_secs_f64() * 1e6);
+                }
+                anyhow::Ok(latencies)
+            })
+        })
+        .collect();
+    let mut latencies = Vec::new();
+    for task in tasks {
+        latencies.extend(runtime.block_on(task)??);
+    }
+    let (elapsed, cpu) = (start.elapsed(), cpu_time()? - cpu);
+    anyhow::ensure!(ledger.len() == latencies.len() as u64 + 1, "an acknowledged entry is missing");
+    latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+    let count = latencies.len() as f64;
+    Ok(Appends {
+        rate: count / elapsed.as_secs_f64(),
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+        cpu_us: cpu.as_secs_f64() * 1e6 / count,
+    })
+}
+
+/// CPU time of this process, all threads.
+fn cpu_time() -> anyhow::Result<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+}
+
+/// Writes a log as a gateway does, then verifies and opens it.
+fn whole_log(dir: &Path, args: &Args) -> anyhow::Result<()> {
+    let ledger = open(dir)?;
+    let start = Instant::now();
+    let mut last = None;
+    for sequence in 1..=args.calls {
+        // No caller waits here; at the bound, wait for the last one.
+        let append = loop {
+            match ledger.append(intent(sequence), Timestamp::UNIX_EPOCH) {
+                Err(::ledger::AppendError::Full { .. }) => _ = last.take().map(::ledger::Append::wait),
+                other => break other?,
+            }
+        };
+        loop {
+            match ledger.append(outcome(append.index()), Timestamp::UNIX_EPOCH) {
+                Err(::ledger::AppendError::Full { .. }) => std::thread::yield_now(),
+                other => {
+                    other?;
+                    break;
+                }
+            }
+        }
+        last = Some(append);
+    }
+    ledger.seal()?;
+    let written = start.elapsed().as_secs_f64();
+    let entries = ledger.len();
+    drop(ledger);
+    println!("{entries} entries written by one caller that never waits, and sealed: {:.0}/s", entries as f64 / written);
+
+    let (ledger, opened) = timed(|| open(dir))?;
+    drop(ledger);
+    println!("opened in {:.0} ms", opened * 1e3);
+
+    let reader = Reader::open(dir)?;
+    let mut all = Vec::new();
+    let (_, read) = timed(|| {
+        for item in reader.raw(0..u64::MAX) {
+            all.push(item?.1);
+        }
+        anyhow::Ok(())
+    })?;
+    let (_, hashed) = timed(|| {
+        all.iter().for_each(|entry| _ = std::hint::black_box(::ledger::tree::leaf_hash(entry)));
+        anyhow::Ok(())
+    })?;
+    let key = SigningKey::from_seed(&[1; 32])?.verifying_key();
+    let (report, verified) =
+        timed(|| Ok(verify::verify(dir, &key, &verify::Options { complete: true, ..verify::Options::default() })?))?;
+    anyhow::ensure!(report.faults.is_empty(), "{:?}", report.faults.first().context("a fault"));
+    let rate = |seconds: f64| all.len() as f64 / seconds;
+    println!(
+        "read {:.0}/s, SHA-256 of the same bytes {:.0}/s, everything verified {:.0}/s: {:.0} % of SHA-256, on one core",
+        rate(read),
+        rate(hashed),
+        rate(verified),
+        100.0 * hashed / verified
+    );
+    Ok(())
+}
+
+fn timed<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, f64)> {
+    let start = Instant::now();
+    let value = work()?;
+    Ok((value, start.elapsed().as_secs_f64()))
+}

@@ -1,0 +1,102 @@
+//! With one witness, neither the whole log can be replaced nor two people be shown two logs.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+
+mod common;
+
+use std::path::Path;
+
+use common::*;
+use ledger::note::SignedCheckpoint;
+use ledger::verify::{Options, verify};
+use ledger::witness::{Refusal, Request, Witness};
+use ledger::{Ledger, Reader, SigningKey};
+
+fn witness(dir: &Path) -> Witness {
+    let key = SigningKey::from_seed(&[21; 32]).unwrap().named("witness.example/w1").unwrap();
+    Witness::open(dir, key, vec![key_of_log()]).unwrap()
+}
+
+fn key_of_log() -> ledger::VerifyingKey {
+    key().verifying_key()
+}
+
+/// What a log sends to a witness that saw `old` entries of it; as text, as it goes over the wire.
+fn request(dir: &Path, old: u64) -> Request {
+    let reader = Reader::open(dir).unwrap();
+    let checkpoint = SignedCheckpoint::clone(&reader.checkpoint().unwrap());
+    let request = Request { old, proof: reader.prove_consistency(old).unwrap(), checkpoint };
+    let parsed = Request::parse(&request.to_string()).unwrap();
+    assert_eq!(parsed, request);
+    parsed
+}
+
+fn extend(dir: &Path, calls: u64) -> u64 {
+    let (ledger, _) = Ledger::open(dir, key(), options()).unwrap();
+    (0..calls).for_each(|sequence| _ = call(&ledger, sequence + 1));
+    ledger.seal().unwrap().checkpoint.size
+}
+
+#[test]
+fn a_log_that_grows_is_cosigned() {
+    let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let witness = witness(home.path());
+    let mut old = 0;
+    for calls in [3, 1, 200, 0] {
+        let size = extend(log.path(), calls);
+        let mut request = request(log.path(), old);
+        let cosignature = witness.add_checkpoint(&request, 1_800_000_000).unwrap();
+        request.checkpoint.signatures.push(cosignature);
+        std::fs::write(log.path().join("checkpoint"), request.checkpoint.to_string()).unwrap();
+        let options = Options { witnesses: vec![witness.key()], ..Options::default() };
+        let report = verify(log.path(), &key_of_log(), &options).unwrap();
+        assert_eq!(report.faults, []);
+        assert_eq!(report.cosigned, [("witness.example/w1".to_owned(), 1_800_000_000)]);
+        old = size;
+    }
+}
+
+#[test]
+fn a_replaced_log_is_not_cosigned() {
+    let (log, other, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let old = extend(log.path(), 5);
+    witness(home.path()).add_checkpoint(&request(log.path(), 0), 1).unwrap();
+    // The operator has the key, and writes a longer history from the start. The witness was restarted.
+    let (ledger, _) = open(other.path());
+    append(&ledger, intent("deny", 77));
+    drop(ledger);
+    extend(other.path(), 9);
+    let witness = witness(home.path());
+    assert_eq!(witness.add_checkpoint(&request(other.path(), old), 2), Err(Refusal::Inconsistent));
+    assert_eq!(witness.add_checkpoint(&request(other.path(), 0), 2), Err(Refusal::Conflict(old)));
+    // Whoever asks for the witness's signature sees that the new history has none.
+    let options = Options { witnesses: vec![witness.key()], ..Options::default() };
+    assert_eq!(verify(other.path(), &key_of_log(), &options).unwrap().faults.len(), 1);
+}
+
+#[test]
+fn two_logs_of_one_size_are_not_both_cosigned() {
+    let (log, other, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let witness = witness(home.path());
+    let (ledger, _) = open(log.path());
+    append(&ledger, intent("deny", 1));
+    drop(ledger);
+    let (ledger, _) = open(other.path());
+    append(&ledger, intent("deny", 2));
+    drop(ledger);
+    witness.add_checkpoint(&request(log.path(), 0), 1).unwrap();
+    let size = Reader::open(other.path()).unwrap().len();
+    assert_eq!(witness.add_checkpoint(&request(other.path(), size), 1), Err(Refusal::Conflict(size)));
+}
+
+#[test]
+fn a_stranger_gets_no_cosignature() {
+    let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stranger = SigningKey::from_seed(&[99; 32]).unwrap();
+    drop(Ledger::open(log.path(), stranger, options()).unwrap());
+    let witness = witness(home.path());
+    assert_eq!(witness.add_checkpoint(&request(log.path(), 0), 1), Err(Refusal::UnknownLog));
+    let impostor = SigningKey::from_seed(&[99; 32]).unwrap().named(key().name()).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    drop(Ledger::open(other.path(), impostor, options()).unwrap());
+    assert_eq!(witness.add_checkpoint(&request(other.path(), 0), 1), Err(Refusal::Unsigned));
+}
