@@ -40,7 +40,7 @@ struct Appends {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(&args.dir)?;
     let time = Duration::from_secs_f64(args.seconds);
-    let size = ::ledger::canonical::to_vec(&json!({"v": 1, "record": intent(1)}))?.len();
+    let size = ::ledger::canonical::to_vec(&json!({"v": 1, "record": intent("deny", 1)}))?.len();
     println!("an intent of {size} bytes; medians of {} rounds of {} s", args.rounds, args.seconds);
     println!("callers |  appends/s    p50 µs    p99 µs  CPU µs | raw group commit/s | ratio");
     for callers in [1, 32, 256] {
@@ -68,7 +68,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn intent(sequence: u64) -> Record {
+/// As a gateway writes it; a denied one needs no outcome.
+fn intent(effect: &str, sequence: u64) -> Record {
     Record::Intent(Intent {
         action: json!({
             "principal": {"agent": "claude-code", "user": "user:alice", "session": "0b51a6ce", "evidence": {"uid": 1000, "program": "/usr/bin/claude"}},
@@ -77,7 +78,7 @@ fn intent(sequence: u64) -> Record {
             "arguments": {"path": "/home/alice/project/notes.md", "content": "a line of text that an agent writes\n".repeat(4)},
             "labels": {"path": {"integrity": 3, "confidentiality": 1, "origins": [17, 42]}, "content": {"integrity": 1, "confidentiality": 1, "origins": [44]}},
         }),
-        decision: json!({"effect": {"effect": "permit"}, "reasons": [{"policy": "base.write", "text": "Writes in the project are allowed."}], "snapshot": "9d1f"}),
+        decision: json!({"effect": {"effect": effect}, "reasons": [{"policy": "base.write", "text": "Writes in the project are allowed."}], "snapshot": "9d1f"}),
         snapshot: "9d1f63a2b5c84d70".repeat(4),
         now: Timestamp::UNIX_EPOCH,
         session: "0b51a6ce".to_owned(),
@@ -127,7 +128,7 @@ fn appends(dir: &Path, callers: usize, time: Duration) -> anyhow::Result<Appends
                 let mut latencies = Vec::new();
                 while start.elapsed() < time {
                     let before = Instant::now();
-                    ledger.append(intent(latencies.len() as u64), Timestamp::UNIX_EPOCH)?.await?;
+                    ledger.append(intent("deny", latencies.len() as u64), Timestamp::UNIX_EPOCH)?.await?;
                     latencies.push(before.elapsed().as_secs_f64() * 1e6);
                 }
                 anyhow::Ok(latencies)
@@ -165,7 +166,7 @@ fn whole_log(dir: &Path, args: &Args) -> anyhow::Result<()> {
     for sequence in 1..=args.calls {
         // No caller waits here; at the bound, wait for the last one.
         let append = loop {
-            match ledger.append(intent(sequence), Timestamp::UNIX_EPOCH) {
+            match ledger.append(intent("permit", sequence), Timestamp::UNIX_EPOCH) {
                 Err(::ledger::AppendError::Full { .. }) => _ = last.take().map(::ledger::Append::wait),
                 other => break other?,
             }

@@ -324,13 +324,14 @@ fn verify_proof(
         }
         (Ok(proof), Format::Text) => {
             let checkpoint = &proof.checkpoint.checkpoint;
+            let cosigned = match witnesses.len() {
+                0 => String::new(),
+                count => format!(", cosigned by the {count} witnesses asked for"),
+            };
+            let (index, size) = (proof.index, checkpoint.size);
             print_line(&format!(
-                "valid: entry {} is in the log `{}` of {} entries, cosigned by {} of {} witnesses",
-                proof.index,
-                checkpoint.origin,
-                checkpoint.size,
-                witnesses.len(),
-                witnesses.len()
+                "valid: entry {index} is in the log `{}` of {size} entries{cosigned}",
+                checkpoint.origin
             ))?;
             print_line(&printable(&String::from_utf8_lossy(&proof.entry)))
         }
@@ -396,7 +397,8 @@ fn erase(dir: &Path, home: &Home, subject: &str, yes: bool) -> anyhow::Result<Ex
 fn stats(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result<ExitCode> {
     let entries = reader.len();
     let files = sizes(dir)?;
-    let total: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+    // The journal is room for what comes next, most of it empty.
+    let total: u64 = files.iter().filter(|(name, _)| name != "journal").map(|(_, bytes)| bytes).sum();
     let per_entry = total.checked_div(entries).unwrap_or(0);
     let span = match entries {
         0 => 0.0,
@@ -416,7 +418,7 @@ fn stats(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result<ExitCode
     }
     let mut rows = vec![
         ("entries".to_owned(), format!("{entries} ({sealed} signed)")),
-        ("bytes".to_owned(), format!("{total} ({per_entry} per entry)")),
+        ("bytes".to_owned(), format!("{total} ({per_entry} per entry), without the journal")),
     ];
     if span >= 1.0 {
         let daily = total as f64 / span / 1e6;
