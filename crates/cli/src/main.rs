@@ -1,8 +1,8 @@
 //! `bailiwick`: flags → library call → text or JSON. No logic lives here; one file per command.
 
 mod commands;
-#[allow(dead_code, reason = "used by the commands as they arrive")]
 mod home;
+mod start;
 
 use std::process::ExitCode;
 

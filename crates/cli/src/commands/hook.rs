@@ -14,8 +14,10 @@ const EVENT_MAX_BYTES: u64 = 3 * 1024 * 1024;
 
 /// Answer an agent's hook event from standard input.
 #[derive(clap::Args)]
-#[command(after_help = "Example, in Claude Code's settings: { \"hooks\": { \"PreToolUse\": [ { \"matcher\": \"*\", \"hooks\": \
-                  [ { \"type\": \"command\", \"command\": \"bailiwick hook claude-code\" } ] } ] } }")]
+#[command(
+    after_help = "Example, in Claude Code's settings: { \"hooks\": { \"PreToolUse\": [ { \"matcher\": \"*\", \"hooks\": \
+                  [ { \"type\": \"command\", \"command\": \"bailiwick hook claude-code\" } ] } ] } }"
+)]
 pub(crate) struct Args {
     /// Whose hook: `claude-code`.
     agent: String,

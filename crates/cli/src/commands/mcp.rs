@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, IoSlice, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IoSlice, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -14,10 +14,11 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use gateway::door::hello::{ACCEPTED, Hello, Mcp};
+use gateway::door::hello::{ACCEPTED, Hello, Mcp, Reply};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::home::Home;
+use crate::start;
 
 /// How long the gateway may take to be there.
 const START_WAIT: Duration = Duration::from_secs(15);
@@ -26,7 +27,9 @@ const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Run an MCP server behind the gateway (named by protected configurations).
 #[derive(clap::Args)]
-#[command(after_help = "Example: bailiwick mcp --agent claude-code --server files -- npx -y @modelcontextprotocol/server-filesystem .")]
+#[command(
+    after_help = "Example: bailiwick mcp --agent claude-code --server files -- npx -y @modelcontextprotocol/server-filesystem ."
+)]
 pub(crate) struct Args {
     /// The agent's name, as policies know it.
     #[arg(long, default_value = "agent", value_name = "NAME")]
@@ -80,7 +83,12 @@ pub(crate) fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Re
         {
             return Ok(stream);
         }
-        anyhow::ensure!(Instant::now() < deadline, "no gateway answers at `{}`{}", home.gateway_socket().display(), last_words(home));
+        anyhow::ensure!(
+            Instant::now() < deadline,
+            "no gateway answers at `{}`{}",
+            home.gateway_socket().display(),
+            last_words(home)
+        );
         let ended = started.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()));
         if ended {
             // Another process may hold the ledger and be about to listen, so a host that ended is no failure yet.
@@ -91,6 +99,18 @@ pub(crate) fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Re
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Says one thing to a gateway that runs, and hears its answer; `None` if none runs.
+pub(crate) fn ask(home: &Home, hello: &Hello) -> anyhow::Result<Option<Reply>> {
+    let Ok(stream) = UnixStream::connect(home.gateway_socket()) else { return Ok(None) };
+    let mut line = serde_json::to_vec(hello)?;
+    line.push(b'\n');
+    say(&stream, &line, false)?;
+    anyhow::ensure!(accepted(&stream), "the gateway at `{}` takes nothing more", home.gateway_socket().display());
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    serde_json::from_str(&answer).map(Some).context("the gateway gave no answer")
 }
 
 fn accepted(mut stream: &UnixStream) -> bool {
@@ -158,27 +178,27 @@ fn last_words(home: &Home) -> String {
 
 /// The gateway in the background.
 fn host(home: &Home) -> anyhow::Result<ExitCode> {
+    home.create()?;
     // Away from the agent's session and process group: its end must not be ours.
     let _ = rustix::process::setsid();
     tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let ledger = open_ledger(home)?;
-        let gateway = start(home, ledger.clone()).await?;
-        gateway.listen_unix(home.gateway_socket())?;
+        let (ledger, recovery) = match start::ledger(home)? {
+            start::Opened::Ours(ledger, _, recovery) => (ledger, recovery),
+            start::Opened::Held(holder) => anyhow::bail!("the ledger is in use by {holder}"),
+        };
+        tracing::info!(?recovery, "opened the ledger");
+        let gateway = start::gateway(home, ledger.clone()).await?;
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = hangup.recv() => {}
-                () = gateway.asked_to_end() => break,
-                () = tokio::time::sleep(Duration::from_millis(500)) => {
-                    if gateway.idle().is_some_and(|idle| idle > IDLE_MAX) {
-                        break;
-                    }
-                }
-            }
+        tokio::select! {
+            _ = term.recv() => {}
+            // The terminal that started us may close.
+            () = async { while hangup.recv().await.is_some() {} } => {}
+            () = gateway.asked_to_end() => {}
+            () = start::watch(home, &gateway) => {}
+            () = unused(&gateway) => {}
         }
         gateway.drain().await;
         drop(fs::remove_file(home.gateway_socket()));
@@ -187,44 +207,9 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Opens the home's ledger for writing.
-pub(crate) fn open_ledger(home: &Home) -> anyhow::Result<ledger::Ledger> {
-    home.create()?;
-    let seed = home.secret("ledger.ed25519", || Ok(ledger::SigningKey::generate()?.seed().to_vec()))?;
-    let key = ledger::SigningKey::from_seed(&seed)?;
-    let options = ledger::Options::new(jiff::Timestamp::now());
-    let (ledger, recovery) = ledger::Ledger::open(&home.ledger(), key, options)
-        .with_context(|| format!("cannot open the ledger in `{}`", home.ledger().display()))?;
-    tracing::info!(?recovery, "opened the ledger");
-    Ok(ledger)
-}
-
-/// Starts a gateway over the home, without doors.
-pub(crate) async fn start(home: &Home, ledger: ledger::Ledger) -> anyhow::Result<gateway::Gateway> {
-    let options = gateway::Options {
-        dir: home.gateway(),
-        home: home.root().to_owned(),
-        policies: read_policies(home)?,
-        limits: gateway::Limits::default(),
-    };
-    let (gateway, diagnostics) = gateway::Gateway::start(options, ledger).await?;
-    for problem in diagnostics {
-        tracing::warn!("{}:{}:{}: {}", problem.file, problem.line, problem.column, problem.message);
+/// Resolves when nobody has used the gateway for a while.
+async fn unused(gateway: &gateway::Gateway) {
+    while gateway.idle().is_none_or(|idle| idle <= IDLE_MAX) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    Ok(gateway)
-}
-
-/// The operator's policy files, in order of name.
-pub(crate) fn read_policies(home: &Home) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(home.policy())? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cedar") {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            files.push((name, text));
-        }
-    }
-    files.sort();
-    Ok(files)
 }

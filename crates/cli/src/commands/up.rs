@@ -5,22 +5,27 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use control::client::{self, ClientError};
 use control::{Control, ListenError, Listening, Options, Store, StoredScan};
+use gateway::door::hello::{Hello, Reply};
 use graph::Severity;
 use graph::export::Report;
 use jiff::Timestamp;
-use ledger::{Ledger, OpenError, Record, Recovery, SigningKey};
+use ledger::{Ledger, Record, Recovery, SigningKey};
 use serde_json::{Map, Value};
 
 use crate::home::Home;
+use crate::start::{self, Opened};
 
 /// Where the console listens unless told.
 const CONSOLE_PORT: u16 = 7681;
 /// How many ports after a taken one are tried.
 const PORTS_TRIED: u16 = 20;
+/// How long a gateway in the background may take to give its place.
+const RELIEF_WAIT: Duration = Duration::from_secs(20);
 /// How many findings are named; the console has them all.
 const NAMED: usize = 3;
 
@@ -45,16 +50,25 @@ pub(crate) struct Args {
     /// Open the console in the browser.
     #[arg(long)]
     open: bool,
+    /// The port on which the gateway fronts remote MCP servers, as `protect` wrote it.
+    #[arg(long, value_name = "PORT", default_value_t = connect::protect::PORT)]
+    gateway_port: u16,
+    /// Take the place of a gateway in the background even if sessions are open on it.
+    #[arg(long)]
+    take_over: bool,
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     home.create()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (ledger, key, recovery) = match open_ledger(home)? {
+    let opened = match start::ledger(home)? {
+        Opened::Held(holder) if !runtime.block_on(has_control(home)) => relieve(args, home, &holder)?,
+        opened => opened,
+    };
+    let (ledger, key, recovery) = match opened {
         Opened::Ours(ledger, key, recovery) => (ledger, key, recovery),
         Opened::Held(holder) => return runtime.block_on(already_up(args, home, &holder)),
     };
-    default_policies(home)?;
     let report = if args.no_scan {
         None
     } else {
@@ -71,42 +85,32 @@ struct Started {
     report: Option<Report>,
 }
 
-enum Opened {
-    Ours(Ledger, SigningKey, Recovery),
-    Held(String),
-}
-
-fn open_ledger(home: &Home) -> anyhow::Result<Opened> {
-    let seed = home.secret("ledger.ed25519", || Ok(SigningKey::generate()?.seed().to_vec()))?;
-    let key = SigningKey::from_seed(&seed).context("`keys/ledger.ed25519` is no signing key")?;
-    match Ledger::open(&home.ledger(), key.clone(), ledger::Options::new(Timestamp::now())) {
-        Ok((ledger, recovery)) => Ok(Opened::Ours(ledger, key, recovery)),
-        Err(OpenError::Locked { holder, .. }) => Ok(Opened::Held(holder)),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The shipped policies, as files to edit; only where there is none yet. One that was deleted on purpose
-/// stays deleted, one that was edited stays edited.
-pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
-    let folder = home.policy();
-    let any = fs::read_dir(&folder)?
-        .filter_map(Result::ok)
-        .any(|entry| entry.path().extension().is_some_and(|extension| extension == "cedar"));
-    if any {
-        return Ok(());
-    }
-    for (name, text) in policy::packs() {
-        let path = folder.join(name);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
-    }
-    Ok(())
-}
-
 #[derive(serde::Deserialize)]
 struct NewLink {
     link: String,
+}
+
+/// Whether the process that holds the home is an `up`.
+async fn has_control(home: &Home) -> bool {
+    client::get::<Value>(&home.control_socket(), "/api/session").await.is_ok()
+}
+
+/// A gateway in the background, which a shim or hook started, gives its place to `up`.
+fn relieve(args: &Args, home: &Home, holder: &str) -> anyhow::Result<Opened> {
+    match super::mcp::ask(home, &Hello::Yield { force: args.take_over })? {
+        Some(Reply::Failed { error }) => {
+            anyhow::bail!("a gateway in the background ({holder}) is in use: {error}; `--take-over` ends them")
+        }
+        Some(Reply::Done { .. }) | None => {}
+    }
+    let deadline = Instant::now() + RELIEF_WAIT;
+    loop {
+        let opened = start::ledger(home)?;
+        if matches!(opened, Opened::Ours(..)) || Instant::now() > deadline {
+            return Ok(opened);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Another process holds the home: if it is an `up`, it gives a link; else we say who it is.
@@ -146,14 +150,27 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let mut end = Signals::new()?;
     let socket = control.listen_unix(&home.control_socket())?;
     let console = listen(&control, args.port).await?;
+    let gateway = start::gateway(home, ledger.clone()).await?;
+    let fronted = start::http_door(home, &gateway, args.gateway_port).await.with_context(|| {
+        format!(
+            "cannot front remote servers on port {}; choose another `--gateway-port` here and for `protect`",
+            args.gateway_port
+        )
+    })?;
     let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
-    say(&summary(home, &control, &recovery, report.as_ref(), &link))?;
+    say(&summary(home, &control, &recovery, report.as_ref(), (&link, fronted)))?;
     if args.open {
         open_browser(home, &link)?;
     }
-    end.wait().await;
+    tokio::select! {
+        () = end.wait() => {}
+        () = gateway.asked_to_end() => {}
+        () = start::watch(home, &gateway) => {}
+    }
     say("\nEnding: open calls may finish, then the ledger is sealed. Again to leave at once.\n")?;
     let orderly = async {
+        // The console stays until the gateway has ended: an open ask may still be answered.
+        gateway.drain().await;
         control.close();
         console.ended().await;
         socket.ended().await;
@@ -162,7 +179,9 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
         () = orderly => {}
         () = end.wait() => {}
     }
-    drop(fs::remove_file(home.root().join("run/open.html")));
+    for stale in [home.root().join("run/open.html"), home.gateway_socket()] {
+        drop(fs::remove_file(stale));
+    }
     let sealed = tokio::task::spawn_blocking(move || ledger.seal()).await??;
     say(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
     Ok(ExitCode::SUCCESS)
@@ -223,7 +242,13 @@ fn counts(report: &Report) -> Map<String, Value> {
 
 const SEVERITIES: [Severity; 5] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info];
 
-fn summary(home: &Home, control: &Control, recovery: &Recovery, report: Option<&Report>, link: &str) -> String {
+fn summary(
+    home: &Home,
+    control: &Control,
+    recovery: &Recovery,
+    report: Option<&Report>,
+    (link, fronted): (&str, u16),
+) -> String {
     let mut text = format!("Bailiwick {} in {}\n\n", env!("CARGO_PKG_VERSION"), home.root().display());
     text += &format!("Found      {}\n", found(control));
     text += &worrying(control);
@@ -231,6 +256,7 @@ fn summary(home: &Home, control: &Control, recovery: &Recovery, report: Option<&
         text += &format!("Unread     {}; `bailiwick scan` says which and why\n", plural(unread, "source"));
     }
     text += &format!("Ledger     {}\n", recovered(recovery));
+    text += &format!("Gateway    on, for protected clients; remote servers on 127.0.0.1:{fronted}\n");
     text += &format!("\nConsole    {link}\n           works once, within ten minutes\n");
     text += "Next       bailiwick protect --dry-run   what changes when calls go through Bailiwick\n";
     text += "\nCtrl-C ends it.\n";

@@ -1,0 +1,175 @@
+//! What `up` and the gateway in the background share: opening the ledger, the default policies, the gateway with
+//! its doors, and keeping both in step with the files that the operator edits.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use gateway::{Fronts, Gateway, Limits};
+use ledger::{Ledger, OpenError, Recovery, SigningKey};
+
+use crate::commands::policy::read_policies;
+use crate::home::Home;
+
+/// How often the operator's files are looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// The ledger, if this process got it.
+pub(crate) enum Opened {
+    Ours(Ledger, SigningKey, Recovery),
+    /// Another process holds it.
+    Held(String),
+}
+
+/// Opens the home's ledger for writing.
+pub(crate) fn ledger(home: &Home) -> anyhow::Result<Opened> {
+    let seed = home.secret("ledger.ed25519", || Ok(SigningKey::generate()?.seed().to_vec()))?;
+    let key = SigningKey::from_seed(&seed).context("`keys/ledger.ed25519` is no signing key")?;
+    match Ledger::open(&home.ledger(), key.clone(), ledger::Options::new(jiff::Timestamp::now())) {
+        Ok((ledger, recovery)) => Ok(Opened::Ours(ledger, key, recovery)),
+        Err(OpenError::Locked { holder, .. }) => Ok(Opened::Held(holder)),
+        Err(error) => Err(error).with_context(|| format!("cannot open the ledger in `{}`", home.ledger().display())),
+    }
+}
+
+/// The shipped policies, as files to edit; only where there is none yet. One that was deleted on purpose
+/// stays deleted, one that was edited stays edited.
+pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
+    if !policy_files(home)?.is_empty() {
+        return Ok(());
+    }
+    for (name, text) in policy::packs() {
+        let path = home.policy().join(name);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Starts the gateway and its door for shims and hooks, over policies that exist.
+pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gateway> {
+    default_policies(home)?;
+    let options = gateway::Options {
+        dir: home.gateway(),
+        home: home.root().to_owned(),
+        policies: read_policies(&home.policy())?,
+        limits: Limits::default(),
+    };
+    let (gateway, diagnostics) = Gateway::start(options, ledger).await?;
+    diagnostics.iter().for_each(say);
+    gateway.listen_unix(home.gateway_socket())?;
+    Ok(gateway)
+}
+
+/// Opens the door for Streamable HTTP; answers its port.
+pub(crate) async fn http_door(home: &Home, gateway: &Gateway, port: u16) -> anyhow::Result<u16> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    Ok(gateway.listen_http(address, fronts(home)?).await?.port())
+}
+
+/// Follows the operator's files until dropped: an edited policy takes effect, or is refused with the reason and
+/// the old ones stay.
+pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
+    let mut seen = (stamp(&policy_paths(home)), stamp(&front_paths(home)));
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let now = (stamp(&policy_paths(home)), stamp(&front_paths(home)));
+        if now.0 != seen.0 {
+            enact(home, gateway).await;
+        }
+        if now.1 != seen.1 {
+            match fronts(home) {
+                Ok(fronts) => gateway.reload_fronts(fronts),
+                Err(error) => eprintln!("bailiwick: the servers behind the gateway stay as they were: {error:#}"),
+            }
+        }
+        seen = now;
+    }
+}
+
+async fn enact(home: &Home, gateway: &Gateway) {
+    let enacted = match read_policies(&home.policy()) {
+        Ok(files) => gateway.reload_policy(files).await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match enacted {
+        Ok(diagnostics) => diagnostics.iter().for_each(say),
+        Err(error) => eprintln!("bailiwick: the policies stay as they were: {error:#}; see `bailiwick policy check`"),
+    }
+}
+
+fn say(problem: &policy::Diagnostic) {
+    eprintln!("bailiwick: {}:{}:{}: {}", problem.file, problem.line, problem.column, problem.message);
+}
+
+fn policy_files(home: &Home) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = home.policy();
+    let mut paths = fs::read_dir(&folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+        .with_context(|| format!("cannot list `{}`", folder.display()))?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "cedar"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// A folder that cannot be listed reads as empty here and is said when it is used.
+fn policy_paths(home: &Home) -> Vec<PathBuf> {
+    policy_files(home).unwrap_or_default()
+}
+
+/// The remote servers behind the HTTP door, and the agents' keys.
+fn fronts(home: &Home) -> anyhow::Result<Fronts> {
+    let file = upstreams_file(home);
+    let read = connect::protect::Upstreams::read(&file);
+    let listed = read.map_err(|error| anyhow::anyhow!("`{}`: {error}", file.display()))?;
+    let mut upstreams = BTreeMap::new();
+    for (name, url) in listed.iter() {
+        // The address is not said: it may hold a key.
+        let url = url.parse().map_err(|_| anyhow::anyhow!("`{}`: the address of `{name}` is none", file.display()))?;
+        upstreams.insert(name.to_owned(), url);
+    }
+    let mut keys = Vec::new();
+    for path in key_files(home) {
+        let Some(agent) = agent_of(&path) else { continue };
+        let key = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        keys.push((agent, key.trim().to_owned()));
+    }
+    Ok(Fronts { upstreams, keys })
+}
+
+fn upstreams_file(home: &Home) -> PathBuf {
+    home.gateway().join("upstreams.toml")
+}
+
+fn front_paths(home: &Home) -> Vec<PathBuf> {
+    let mut paths = key_files(home);
+    paths.push(upstreams_file(home));
+    paths
+}
+
+fn key_files(home: &Home) -> Vec<PathBuf> {
+    let entries = fs::read_dir(home.keys()).into_iter().flatten().filter_map(Result::ok);
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| agent_of(path).is_some()).collect();
+    paths.sort();
+    paths
+}
+
+/// `agent-NAME.key` holds the key of the agent `NAME`.
+fn agent_of(path: &std::path::Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    Some(name.strip_prefix("agent-")?.strip_suffix(".key")?.to_owned())
+}
+
+/// Names, sizes and times: what changes when a file is edited.
+fn stamp(paths: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+    let of = |path: &PathBuf| {
+        let meta = fs::metadata(path).ok()?;
+        Some((path.clone(), meta.len(), meta.modified().ok()))
+    };
+    paths.iter().filter_map(of).collect()
+}
