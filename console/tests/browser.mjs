@@ -188,6 +188,12 @@ try {
     await page.getByText("No call is waiting").waitFor();
   });
 
+  await check("the ledger verifies from the console", async () => {
+    await page.goto(`${origin}/ledger`);
+    await page.getByRole("button", { name: "Verify now" }).click();
+    await page.getByText("Nothing is wrong").waitFor();
+  });
+
   await check("signing out ends the session", async () => {
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in to Bailiwick" }).waitFor();

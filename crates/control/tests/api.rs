@@ -86,6 +86,16 @@ impl World {
         client::get(&self.socket(), &format!("/api/asks/{ask}")).await.unwrap()
     }
 
+    async fn verified(&self) -> Value {
+        let _: Value = client::post(&self.socket(), "/api/ledger/verify", &json!({})).await.unwrap();
+        loop {
+            let ledger: Value = client::get(&self.socket(), "/api/ledger").await.unwrap();
+            if ledger["verification"]["state"] != "running" {
+                return ledger["verification"].clone();
+            }
+        }
+    }
+
     fn answers(&self) -> usize {
         let ledger = &self.started.ledger;
         let stored = ledger.range(0..ledger.len());
@@ -340,4 +350,27 @@ async fn an_index_of_another_ledger_is_made_again() {
     again.control.listen_unix(&folder.path().join("second.sock")).unwrap();
     let page: Value = client::get(&folder.path().join("second.sock"), "/api/calls").await.unwrap();
     assert_eq!(page["calls"], json!([]));
+}
+
+#[tokio::test]
+async fn a_verification_finds_a_flipped_byte() {
+    let world = World::new().await;
+    let ledger = world.started.ledger.clone();
+    tokio::task::spawn_blocking(move || {
+        (1..=20).for_each(|sequence| {
+            support::denied_call(&ledger, sequence);
+        });
+        ledger.seal().unwrap();
+    })
+    .await
+    .unwrap();
+    assert_eq!(world.verified().await["state"], "passed");
+    let journal = std::fs::read_dir(world.folder.path().join("ledger/journal")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"WebFetch").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&journal, bytes).unwrap();
+    let verification = world.verified().await;
+    assert_eq!(verification["state"], "failed", "{verification}");
+    assert!(verification["faults_total"].as_u64().unwrap() > 0);
 }
