@@ -59,6 +59,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     home.create()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let opened = match start::ledger(home)? {
@@ -151,14 +156,9 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let socket = control.listen_unix(&home.control_socket())?;
     let console = listen(&control, args.port).await?;
     let gateway = start::gateway(home, ledger.clone()).await?;
-    let fronted = start::http_door(home, &gateway, args.gateway_port).await.with_context(|| {
-        format!(
-            "cannot front remote servers on port {}; choose another `--gateway-port` here and for `protect`",
-            args.gateway_port
-        )
-    })?;
+    let fronted = front(home, &gateway, args.gateway_port).await;
     let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
-    say(&summary(home, &control, &recovery, report.as_ref(), (&link, fronted)))?;
+    say(&summary(home, &control, &recovery, report.as_ref(), (&link, &fronted)))?;
     if args.open {
         open_browser(home, &link)?;
     }
@@ -247,7 +247,7 @@ fn summary(
     control: &Control,
     recovery: &Recovery,
     report: Option<&Report>,
-    (link, fronted): (&str, u16),
+    (link, fronted): (&str, &str),
 ) -> String {
     let mut text = format!("Bailiwick {} in {}\n\n", env!("CARGO_PKG_VERSION"), home.root().display());
     text += &format!("Found      {}\n", found(control));
@@ -256,11 +256,19 @@ fn summary(
         text += &format!("Unread     {}; `bailiwick scan` says which and why\n", plural(unread, "source"));
     }
     text += &format!("Ledger     {}\n", recovered(recovery));
-    text += &format!("Gateway    on, for protected clients; remote servers on 127.0.0.1:{fronted}\n");
+    text += &format!("Gateway    {fronted}\n");
     text += &format!("\nConsole    {link}\n           works once, within ten minutes\n");
     text += "Next       bailiwick protect --dry-run   what changes when calls go through Bailiwick\n";
     text += "\nCtrl-C ends it.\n";
     text
+}
+
+/// Opens the door for remote servers. Without it local servers still work, so a failure is said and not fatal.
+async fn front(home: &Home, gateway: &gateway::Gateway, port: u16) -> String {
+    match start::http_door(home, gateway, port).await {
+        Ok(port) => format!("ready for local servers, and for remote ones at http://127.0.0.1:{port}/mcp/NAME"),
+        Err(error) => format!("ready for local servers only: {error:#}"),
+    }
 }
 
 fn found(control: &Control) -> String {

@@ -108,7 +108,7 @@ impl World {
     pub(crate) fn up(&self) -> Running {
         let mut child = self
             .command(env!("CARGO_BIN_EXE_bailiwick"))
-            .args(["up", "--no-scan", "--port", "0"])
+            .args(["up", "--no-scan", "--port", "0", "--gateway-port", "0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
