@@ -1,9 +1,16 @@
-//! The HTML report of a graph in text form: `cargo run -p graph --example report_html FILE > report.html`.
+//! The HTML report of a graph in text form, or of a report in JSON:
+//! `cargo run -p graph --example report_html FILE > report.html`.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("usage: report_html FILE")?;
-    let graph = graph::text::parse(&std::fs::read_to_string(file)?)?;
-    let findings = graph::rules::run(&graph);
-    let report = graph::Report::new(env!("CARGO_PKG_VERSION"), "2026-01-02T03:04:05Z", graph, findings);
+    let text = std::fs::read_to_string(&file)?;
+    let report = match file.ends_with(".json") {
+        true => serde_json::from_str(&text)?,
+        false => {
+            let observations = graph::text::observations(&text)?;
+            let rules = graph::rules::RULES.iter();
+            graph::Report::of(env!("CARGO_PKG_VERSION"), "2026-01-02T03:04:05Z", observations, rules)
+        }
+    };
     print!("{}", graph::export::html(&report));
     Ok(())
 }

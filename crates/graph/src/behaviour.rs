@@ -114,7 +114,8 @@ fn of_offers(graph: &Graph, from: u32, server: Option<u32>) -> Vec<Placed> {
 
 /// Whether the server's tools were asked for. Without them a rule may conclude only from the package.
 pub fn tools_known(graph: &Graph, server: u32) -> bool {
-    graph.targets(server, RelationKind::Offers).any(|(_, tool)| tool.id.kind == EntityKind::Tool)
+    graph.entity(server).and_then(|server| server.flag("live")) == Some(true)
+        || graph.targets(server, RelationKind::Offers).any(|(_, tool)| tool.id.kind == EntityKind::Tool)
 }
 
 /// Whether the configuration has the server switched on.

@@ -222,17 +222,9 @@ fn step(step: &Step) -> String {
     format!(
         "<li>{via}{} <code>{}</code>{inferred}{note}{}</li>",
         step.entity.kind,
-        esc(&short(step)),
+        esc(&step.name),
         place.unwrap_or_default()
     )
-}
-
-/// A digest is shown by its beginning.
-fn short(step: &Step) -> String {
-    match step.entity.kind {
-        EntityKind::Credential if step.name.len() > 12 => step.name.chars().take(10).chain(['…']).collect(),
-        _ => step.name.clone(),
-    }
 }
 
 fn factors(factors: &[Factor]) -> String {

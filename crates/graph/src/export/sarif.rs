@@ -124,14 +124,18 @@ fn step_location(report: &Report, step: &Step) -> Value {
 }
 
 fn location(report: &Report, evidence: &Evidence, message: Option<String>) -> Value {
-    let mut location = match is_file(&evidence.source) {
-        true => json!({ "physicalLocation": physical(report, &evidence.source, evidence.line) }),
-        false => json!({ "logicalLocations": [{ "fullyQualifiedName": evidence.source }] }),
-    };
+    let mut location = place(report, &evidence.source, evidence.line);
     if let (Some(text), Some(location)) = (message, location.as_object_mut()) {
         location.insert("message".to_owned(), json!({ "text": text }));
     }
     location
+}
+
+fn place(report: &Report, source: &str, line: Option<u32>) -> Value {
+    match is_file(source) {
+        true => json!({ "physicalLocation": physical(report, source, line) }),
+        false => json!({ "logicalLocations": [{ "fullyQualifiedName": source }] }),
+    }
 }
 
 fn physical(report: &Report, source: &str, line: Option<u32>) -> Value {
@@ -150,7 +154,7 @@ fn notification(report: &Report, unread: &Unread) -> Value {
     json!({
         "level": "warning",
         "message": { "text": format!("could not be read: {}", unread.reason) },
-        "locations": [{ "physicalLocation": physical(report, &unread.source, unread.line) }],
+        "locations": [place(report, &unread.source, unread.line)],
     })
 }
 
@@ -164,7 +168,7 @@ const fn level(severity: Severity) -> &'static str {
 
 fn is_file(source: &str) -> bool {
     let windows = source.as_bytes().get(1) == Some(&b':');
-    source.starts_with(['/', '.', '~']) || windows || !source.contains(':')
+    source.starts_with(['/', '.', '~']) || windows || !source.contains([':', '@', '#'])
 }
 
 fn file_uri(path: &str) -> String {

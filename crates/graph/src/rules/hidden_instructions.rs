@@ -1,6 +1,6 @@
 use super::assess::{factor, server_factors, with};
 use super::{Match, Rule, start, step};
-use crate::finding::FactorName;
+use crate::finding::{FactorName, Step};
 use crate::frameworks::Cite;
 use crate::model::{Entity, Graph};
 use crate::observation::{EntityKind, RelationKind};
@@ -33,13 +33,32 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(graph: &Graph) -> Vec<Match> {
     let offers = graph.relations().iter().filter(|relation| relation.kind == RelationKind::Offers);
-    offers.filter_map(|offer| matched(graph, offer.from, offer.to)).collect()
+    let servers = graph.of_kind(EntityKind::Server).filter_map(|(at, _)| in_server(graph, at));
+    offers.filter_map(|offer| matched(graph, offer.from, offer.to)).chain(servers).collect()
+}
+
+/// A server's own instructions reach the model as its tools' descriptions do.
+fn in_server(graph: &Graph, at: u32) -> Option<Match> {
+    let server = graph.entity(at)?;
+    let signs = poison::signs(server.text("instructions")?);
+    let steps = vec![start(graph, at)?.noted(format!("“{}”", signs.first()?.excerpt))];
+    found(graph, (at, server), &signs, (server, format!("the instructions of `{}` have", server.name), steps))
 }
 
 fn matched(graph: &Graph, from: u32, at: u32) -> Option<Match> {
     let (server, tool) = (graph.entity(from)?, graph.entity(at)?);
     let signs = signs(tool);
-    let first = signs.first()?;
+    let offered = step(graph, from, RelationKind::Offers, at)?.noted(format!("“{}”", signs.first()?.excerpt));
+    let message = format!("the definition of `{}` from `{}` has", tool.name, server.name);
+    found(graph, (from, server), &signs, (tool, message, vec![start(graph, from)?, offered]))
+}
+
+fn found(
+    graph: &Graph,
+    (at, server): (u32, &Entity),
+    signs: &[Sign],
+    (subject, message, path): (&Entity, String, Vec<Step>),
+) -> Option<Match> {
     let what: Vec<String> = signs.iter().map(|sign| sign.kind.as_str().to_owned()).collect();
     let hidden = signs.iter().any(|sign| sign.kind.is_hidden());
     let privilege = match hidden {
@@ -48,16 +67,13 @@ fn matched(graph: &Graph, from: u32, at: u32) -> Option<Match> {
     };
     let trust =
         factor(FactorName::InputTrust, 1.0, "the server's author wrote it, and the model reads it in every session");
-    let factors = with(with(server_factors(graph, from, server), privilege), trust);
+    let factors = with(with(server_factors(graph, at, server), privilege), trust);
     Some(Match {
-        subject: tool.id.clone(),
+        subject: subject.id.clone(),
         part: server.id.key.clone(),
-        message: format!("the definition of `{}` from `{}` has {}", tool.name, server.name, super::few(&what, 3)),
+        message: format!("{message} {}", super::few(&what, 3)),
         factors,
-        path: vec![
-            start(graph, from)?,
-            step(graph, from, RelationKind::Offers, at)?.noted(format!("“{}”", first.excerpt)),
-        ],
+        path,
         choke_point: None,
         fix: format!("switch `{}` off until its author has explained the text", server.name),
     })

@@ -296,3 +296,47 @@ fn plain_columns(text: &str) -> usize {
     }
     columns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fixture: &str, columns: usize, expect: impl FnOnce(String)) {
+        let observations = graph::text::observations(fixture).unwrap();
+        let report = Report::of("0.1.0", "2026-01-02T03:04:05Z", observations, rules::RULES.iter());
+        let unread = graph::Unread {
+            source: "/home/sam/.codex/config.toml".into(),
+            line: Some(3),
+            reason: "expected `]`".into(),
+        };
+        let looked = [("/home/sam/.claude.json", true), ("/home/sam/.none", false)];
+        let looked = looked.map(|(source, found)| graph::Looked { source: source.into(), found });
+        let report = report.with_sources(vec![unread], looked.into());
+        let style = Style { width: columns, color: false, home: Some("/home/sam".to_owned()) };
+        let text = render(&report, &style);
+        for line in text.lines() {
+            assert!(line.chars().count() <= columns || !line.trim().contains(' '), "{columns} columns: {line}");
+        }
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'), "a text commands the terminal");
+        expect(text);
+    }
+
+    const FIXTURE: &str = "agent Claude scope=user config=/home/sam/.claude.json @/home/sam/.claude.json:1
+person sam owns Claude
+Claude uses tracker transport=stdio @/home/sam/.claude.json:4
+tracker runs tracker-mcp ecosystem=npm pinned=false @/home/sam/.claude.json:5
+tracker holds a1b2c3 via.name=TRACKER_TOKEN via.place=env @/home/sam/.claude.json:7";
+
+    #[test]
+    fn a_finding_reads_like_a_compilers_error() {
+        check(FIXTURE, 80, |text| insta::assert_snapshot!(text, @""));
+    }
+
+    #[test]
+    fn it_fits_wide_and_narrow_terminals_and_hostile_names_do_nothing() {
+        let hostile = "agent \"evil\" scope=user\nClaude uses x\nx offers tool t description=\"\\u001b[2J\\u202e <!-- hidden -->\"";
+        for columns in [40, 80, 140] {
+            check(&format!("{FIXTURE}\n{hostile}"), columns, drop);
+        }
+    }
+}
