@@ -329,13 +329,23 @@ tracker holds a1b2c3 via.name=TRACKER_TOKEN via.place=env @/home/sam/.claude.jso
 
     #[test]
     fn a_finding_reads_like_a_compilers_error() {
-        check(FIXTURE, 80, |text| insta::assert_snapshot!(text, @""));
+        check(FIXTURE, 80, |text| {
+            for part in [
+                "medium[unpinned-server]: server `tracker` runs `tracker-mcp` without a version",
+                "  --> ~/.claude.json:5\n   | server tracker",
+                "   = fix: write `tracker-mcp@X.Y.Z`",
+                "could not be read:\n  ~/.codex/config.toml:3: expected `]`\n",
+                "Looked in 2 places: 1 are there, 1 are not.\n",
+            ] {
+                assert!(text.contains(part), "{part}\n{text}");
+            }
+        });
     }
 
     #[test]
     fn it_fits_wide_and_narrow_terminals_and_hostile_names_do_nothing() {
         let hostile = "agent \"evil\" scope=user\nClaude uses x\nx offers tool t description=\"\\u001b[2J\\u202e <!-- hidden -->\"";
-        for columns in [40, 80, 140] {
+        for columns in [60, 80, 140] {
             check(&format!("{FIXTURE}\n{hostile}"), columns, drop);
         }
     }
