@@ -77,7 +77,12 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
         fix: match choke {
             Some(entity) => format!("take `{}` from this agent: all three meet only because of it", entity.name),
             None => {
-                format!("take {input}, {data} or {out} and its like from this agent, or put them behind the gateway")
+                let each: BTreeSet<String> = [input, data, out].into();
+                let each: Vec<String> = each.into_iter().collect();
+                format!(
+                    "take {} and what else does the same from this agent, or put it behind the gateway",
+                    each.join(" or ")
+                )
             }
         },
     })
@@ -131,8 +136,14 @@ fn factors(graph: &Graph, (at, agent): (u32, &Entity), best: &[&Placed; 3]) -> V
         factor(FactorName::Sensitivity, certainty, format!("private data can leave; {because}")),
         factor(FactorName::InputTrust, 1.0, "outsiders write what the agent reads"),
     ];
-    if best.iter().all(|placed| placed.server.is_none()) && super::acts_unasked::licence(agent).is_none() {
-        factors.push(factor(FactorName::Control, 0.5, "all three are built in: the client asks a person by default"));
+    let builtin = best.iter().filter(|placed| placed.server.is_none()).count();
+    if builtin > 0 && super::acts_unasked::licence(agent).is_none() {
+        let value = if builtin == best.len() { 0.5 } else { 0.1 };
+        factors.push(factor(
+            FactorName::Control,
+            value,
+            "the client asks a person before its built-in tools act, by default",
+        ));
     }
     let servers = best.iter().filter_map(|placed| graph.entity(placed.server?));
     let control = servers.flat_map(controls_of_server).max_by(|a, b| a.value.total_cmp(&b.value));
