@@ -77,7 +77,7 @@ enum Command {
     },
     /// Check the whole log, or one proof file.
     #[command(after_help = "Examples:
-  bailiwick ledger verify --complete
+  bailiwick ledger verify --complete --recompute
   bailiwick ledger verify call.proof --key bailiwick/0123456789abcdef+0a1b2c3d+AQ…")]
     Verify {
         /// A proof file; the whole log if not given.
@@ -88,6 +88,9 @@ enum Command {
         /// Also report gaps in the numbering of each session's calls.
         #[arg(long)]
         complete: bool,
+        /// Also make every decision again from what the log holds, and compare effect, reasons and errors.
+        #[arg(long, conflicts_with = "file")]
+        recompute: bool,
         /// A witness whose cosignature the checkpoint must have; may be repeated.
         #[arg(long, value_name = "KEY")]
         witness: Vec<VerifyingKey>,
@@ -115,13 +118,15 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Show { entry } => show(&open(&dir)?, *entry, format),
         Command::Tail { lines, follow } => tail(&open(&dir)?, *lines, *follow, format),
         Command::Prove { entry, output } => prove(&open(&dir)?, *entry, output.as_deref()),
-        Command::Verify { file, key, complete, witness } => {
+        Command::Verify { file, key, complete, recompute, witness } => {
             let key = key.clone().map_or_else(|| public_key(home), Ok)?;
             match file {
                 Some(file) => verify_proof(file, &key, witness, format),
                 None => {
                     let options = verify::Options { complete: *complete, witnesses: witness.clone() };
-                    verify_log(&dir, &key, &options, format)
+                    let verified = verify_log(&dir, &key, &options, format)?;
+                    let same = !*recompute || recompute_log(&open(&dir)?, format)?;
+                    Ok(if same { verified } else { ExitCode::from(1) })
                 }
             }
         }
@@ -344,6 +349,30 @@ fn verify_proof(
             Ok(ExitCode::from(1))
         }
     }
+}
+
+/// Whether every recorded decision follows from what the log holds. Each is judged by itself, with the
+/// labels, facts and approval that its entry records.
+fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
+    let load = |id: &str| reader.object(id).map_err(|error| error.to_string());
+    let mut recompute = gateway::replay::Recompute::new(load);
+    for stored in reader.range(0..reader.len()) {
+        let stored = stored?;
+        if let Record::Intent(intent) = stored.entry.record {
+            recompute.add(stored.index, &intent);
+        }
+    }
+    let found = recompute.finish();
+    match format {
+        Format::Json => print_line(&serde_json::to_string(&found)?)?,
+        Format::Text => {
+            for fault in &found.faults {
+                print_line(&printable(&format!("entry {}: {}", fault.entry, fault.message)))?;
+            }
+            print_line(&format!("{} decisions recomputed, {} differ", found.decisions, found.faults.len()))?
+        }
+    };
+    Ok(found.faults.is_empty())
 }
 
 fn verify_log(dir: &Path, key: &VerifyingKey, options: &verify::Options, format: Format) -> anyhow::Result<ExitCode> {
