@@ -16,7 +16,7 @@ fn policy(world: &World) -> String {
     format!(
         r#"
 @id("test-allow")
-permit (principal, action in Action::"call_tool", resource);
+permit (principal, action, resource);
 
 @id("test-denied") @reason("the test forbids this path")
 forbid (principal, action in Action::"call_tool", resource)
@@ -38,6 +38,7 @@ fn protected(tools: &std::path::Path, client: &str, config: &str) -> (World, Run
     world.write(config, &json!({"mcpServers": {"fs": {"command": program, "args": args}}}).to_string());
     world.write("bailiwick/policy/90-test.cedar", &policy(&world));
     let gateway = world.up();
+    world.list_tools_once(&(program, args));
     world.ok(&["protect", client]);
     (world, gateway)
 }
@@ -95,7 +96,9 @@ fn claude_code(world: &World, port: u16) -> Command {
         .env("ANTHROPIC_API_KEY", "none")
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
-        .env("ENABLE_TOOL_SEARCH", "false");
+        .env("ENABLE_TOOL_SEARCH", "false")
+        // Nobody sits at a terminal: an ask waits for the approval.
+        .env("BAILIWICK_HOOK_WAIT", "true");
     claude
 }
 
@@ -145,6 +148,7 @@ wire_api = "responses"
 command = {}
 args = {}
 tool_timeout_sec = 120
+required = true
 default_tools_approval_mode = "approve"
 "#,
         json!(program),
@@ -153,6 +157,7 @@ default_tools_approval_mode = "approve"
     world.write("home/.codex/config.toml", &config);
     world.write("bailiwick/policy/90-test.cedar", &policy(&world));
     let _gateway = world.up();
+    world.list_tools_once(&(program, args));
     world.ok(&["protect", "codex"]);
     run_with_approval(
         &world,

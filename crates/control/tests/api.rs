@@ -365,7 +365,8 @@ async fn a_verification_finds_a_flipped_byte() {
     .await
     .unwrap();
     assert_eq!(world.verified().await["state"], "passed");
-    let journal = std::fs::read_dir(world.folder.path().join("ledger/journal")).unwrap().next().unwrap().unwrap().path();
+    let journal =
+        std::fs::read_dir(world.folder.path().join("ledger/journal")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&journal).unwrap();
     let at = bytes.windows(8).position(|window| window == b"WebFetch").unwrap();
     bytes[at] ^= 1;

@@ -166,10 +166,14 @@ fn compile(
     if found != SnapshotId(id.to_owned()) {
         return Err(fault(format!("its source has the id {found}")));
     }
-    if let Some(policies) = policies {
-        policies.clone_into(&mut source.policies);
-    }
-    let (snapshot, _) = Snapshot::compile(source).map_err(|diagnostics| {
+    let made = match policies {
+        None => Snapshot::assemble(source),
+        Some(policies) => {
+            policies.clone_into(&mut source.policies);
+            Snapshot::compile(source)
+        }
+    };
+    let (snapshot, _) = made.map_err(|diagnostics| {
         let first = diagnostics.iter().find(|found| found.error);
         let first = first.map(|found| format!("{}:{}: {}", found.file, found.line, found.message));
         fault(format!("it does not compile: {}", first.unwrap_or_default()))

@@ -74,16 +74,34 @@ pub struct Snapshot {
     pub(crate) tools: HashMap<ToolId, Tool>,
 }
 
+/// Whether the linter looks at the policies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lint {
+    Yes,
+    No,
+}
+
 impl Snapshot {
     /// Compiles a source. Any error refuses the whole of it; what is not an error comes beside the snapshot.
     pub fn compile(source: Source) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        Self::build(source, Lint::Yes)
+    }
+
+    /// The same snapshot without the linter's work, which grows with policies × tools: for policies that were
+    /// linted when they were enacted and now meet new tools or an old record. What the linter would have
+    /// refused errs when it is evaluated, and an error is a Deny.
+    pub fn assemble(source: Source) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        Self::build(source, Lint::No)
+    }
+
+    fn build(source: Source, lint: Lint) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let id = source.id();
         let (tools, mut diagnostics) = tools(&source.tools);
         let (rules, unread) = rule::read(&source.policies);
-        let unreadable = !unread.is_empty();
-        diagnostics.extend(unread);
         // What did not parse is missing from the rules, and complaints about the rest would mislead.
-        if !unreadable {
+        let readable = unread.is_empty();
+        diagnostics.extend(unread);
+        if readable && lint == Lint::Yes {
             diagnostics.extend(lint::lint(&rules, &source.policies, &Catalogue::new(tools.values())));
         }
         if diagnostics.iter().any(|diagnostic| diagnostic.error) {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -123,7 +122,7 @@ fn explain(args: &Explain, home: &Home) -> anyhow::Result<ExitCode> {
     }
     let source = reader.object(&intent.snapshot).context("the policies of that decision are not in the ledger")?;
     let source: Source = serde_json::from_slice(&source).context("the policies of that decision cannot be read")?;
-    let Ok((snapshot, _)) = Snapshot::compile(source) else {
+    let Ok((snapshot, _)) = Snapshot::assemble(source) else {
         anyhow::bail!("the policies of that decision no longer compile with this version");
     };
     let explanation = policy::explain(&snapshot, &action, intent.now);
@@ -158,7 +157,7 @@ fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
     }
     let dir = home.policy();
     let source = Source { policies: read_policies(&dir)?, tools: read_tools(home)? };
-    let Ok((snapshot, _)) = Snapshot::compile(source) else {
+    let Ok((snapshot, _)) = Snapshot::assemble(source) else {
         anyhow::bail!("the policies in `{}` do not compile; `bailiwick policy check` says why", dir.display());
     };
     println!("snapshot {}", snapshot.id());
@@ -192,14 +191,7 @@ pub(crate) fn read_policies(dir: &Path) -> anyhow::Result<Vec<(String, String)>>
 
 /// The gateway's catalogue of tools; none before it ran.
 pub(crate) fn read_tools(home: &Home) -> anyhow::Result<Vec<ToolFacts>> {
-    let path = home.gateway().join("tools.json");
-    match fs::read(&path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).with_context(|| format!("`{}` is no tool catalogue", path.display()))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-    }
+    Ok(gateway::catalogue::Catalogue::open(home.gateway().join("tools.json"))?.facts())
 }
 
 /// The decision at an entry, or the one that the entry is about.

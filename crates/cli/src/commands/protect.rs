@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use connect::protect::{self, FilePlan, Gateway, Options, Outcome, Plan, Status, Store, Upstreams, digest};
 use connect::{Machine, Os, secret};
-use ledger::Record;
+use gateway::door::hello::{Configured, Hello, Reply};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
+use crate::commands::mcp;
 use crate::home::Home;
+use crate::start;
 
 /// Put the gateway between agent clients and their tools.
 ///
@@ -246,28 +248,39 @@ fn report(plan: &Plan, failures: &[String], is_dry: bool) -> Value {
     })
 }
 
-/// Appends what was changed to the ledger; says why not, if it cannot.
+/// Appends what was changed to the ledger, through the gateway if one runs; says why not, if it cannot.
 fn record(home: &Home, verb: &str, done: &[&FilePlan]) -> Option<String> {
     if done.is_empty() {
         return None;
     }
-    let append = || -> anyhow::Result<()> {
-        let seed = home.secret("ledger.ed25519", || Ok(ledger::SigningKey::generate()?.seed().to_vec()))?;
-        let key = ledger::SigningKey::from_seed(&seed)?;
-        let (ledger, _) = ledger::Ledger::open(&home.ledger(), key, ledger::Options::new(jiff::Timestamp::now()))?;
-        for file in done {
-            let of = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "none".to_owned(), digest);
-            let record = Record::Configuration {
-                path: file.path.display().to_string(),
-                change: verb.to_owned(),
-                before: of(&file.before),
-                after: of(&file.after),
-            };
-            ledger.append(record, jiff::Timestamp::now())?.wait()?;
+    let of = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or_else(|| "none".to_owned(), digest);
+    let changes = done
+        .iter()
+        .map(|file| Configured {
+            path: file.path.display().to_string(),
+            change: verb.to_owned(),
+            before: of(&file.before),
+            after: of(&file.after),
+        })
+        .collect();
+    append(home, changes).err().map(|error| format!("{error:#}"))
+}
+
+fn append(home: &Home, changes: Vec<Configured>) -> anyhow::Result<()> {
+    match mcp::ask(home, &Hello::Configured { changes: changes.clone() })? {
+        Some(Reply::Done { .. }) => return Ok(()),
+        Some(Reply::Failed { error }) => anyhow::bail!(error),
+        None => {}
+    }
+    match start::ledger(home)? {
+        start::Opened::Held(holder) => anyhow::bail!("the ledger is in use by {holder}"),
+        start::Opened::Ours(ledger, ..) => {
+            for change in changes {
+                ledger.append(change.into(), jiff::Timestamp::now())?.wait()?;
+            }
+            Ok(())
         }
-        Ok(())
-    };
-    append().err().map(|error| error.to_string())
+    }
 }
 
 /// This machine, as the environment describes it.

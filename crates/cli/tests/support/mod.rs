@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +132,31 @@ impl World {
             self.path("files").display().to_string(),
         ];
         ("python3".to_owned(), args)
+    }
+
+    /// Lists the server's tools through the gateway once, so that they are pinned when the agent comes: an agent
+    /// that does not wait for its servers would else start without tools on a slow machine.
+    pub(crate) fn list_tools_once(&self, (program, args): &(String, Vec<String>)) {
+        let mut shim = self
+            .command(env!("CARGO_BIN_EXE_bailiwick"))
+            .args(["mcp", "--agent", "test", "--server", "fs", "--", program])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let client = json!({"name": "test", "version": "1"});
+        let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+        let mut input = shim.stdin.take().unwrap();
+        let mut lines = BufReader::new(shim.stdout.take().unwrap()).lines().map_while(Result::ok);
+        writeln!(input, "{}", json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})).unwrap();
+        assert!(lines.next().unwrap().contains("\"result\""));
+        writeln!(input, "{}", json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).unwrap();
+        writeln!(input, "{}", json!({"jsonrpc": "2.0", "id": 2, "method": "tools/list"})).unwrap();
+        assert!(lines.any(|line| line.contains("write_file")));
+        drop(input);
+        shim.wait().unwrap();
     }
 
     /// What reached the server, as text.

@@ -1,3 +1,5 @@
+//! Configurations of every format, protected and put back.
+
 use std::fs;
 
 use proptest::prelude::*;

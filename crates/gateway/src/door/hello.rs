@@ -39,11 +39,35 @@ pub enum Hello {
         /// The server.
         server: String,
     },
+    /// A client's configuration was changed; it is recorded, and one line comes back.
+    Configured {
+        /// The changes.
+        changes: Vec<Configured>,
+    },
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.
         force: bool,
     },
+}
+
+/// A change of a client's configuration, as [`ledger::Record::Configuration`] holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configured {
+    /// The file.
+    pub path: String,
+    /// What was done.
+    pub change: String,
+    /// Digest of the bytes before.
+    pub before: String,
+    /// Digest of the bytes after.
+    pub after: String,
+}
+
+impl From<Configured> for ledger::Record {
+    fn from(Configured { path, change, before, after }: Configured) -> Self {
+        Self::Configuration { path, change, before, after }
+    }
 }
 
 /// What a shim says of itself.

@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::answer;
 use crate::call::{Message, Request};
-use crate::door::hello::{ACCEPTED, HELLO_MAX_BYTES, Hello, Mcp, Reply};
+use crate::door::hello::{ACCEPTED, Configured, HELLO_MAX_BYTES, Hello, Mcp, Reply};
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::Shared;
 use crate::hook::claude_code;
@@ -73,6 +73,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         Hello::WaitingTools { server } => {
             Reply::Done { output: serde_json::json!({ "tools": shared.authority.catalogue.waiting(&server) }) }
         }
+        Hello::Configured { changes } => configured(&shared, changes).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook { agent, event, wait } => {
             let from = Peer { pid, uid: peer.uid() };
@@ -82,6 +83,15 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let mut line = serde_json::to_vec(&reply).unwrap_or_default();
     line.push(b'\n');
     drop(stream.write_all(&line).await);
+}
+
+async fn configured(shared: &Shared, changes: Vec<Configured>) -> Reply {
+    for change in changes {
+        if let Err(error) = shared.authority.journal.append(change.into()).await {
+            return Reply::Failed { error: error.to_string() };
+        }
+    }
+    Reply::Done { output: Value::Null }
 }
 
 /// Who the kernel says is at the other end.
@@ -135,8 +145,6 @@ impl Opening {
 }
 
 async fn mcp(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: Peer, hello: Mcp) {
-    let caller = caller(shared, Door::McpStdio, peer, &hello.agent, None).await;
-    caller.session.protects(&hello.server);
     let program = Program { command: hello.command, env: hello.env, cwd: Some(hello.cwd.clone()) };
     let stderr = opening.stderr.map_or_else(Stdio::null, Stdio::from);
     let (from_client, to_client) = stream.into_split();
@@ -151,6 +159,9 @@ async fn mcp(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: P
             return turn_away(from_client, to_client, &text).await;
         }
     };
+    // The server starts up while the caller's program is digested, which takes a while if it is large.
+    let caller = caller(shared, Door::McpStdio, peer, &hello.agent, None).await;
+    caller.session.protects(&hello.server);
     let facts = [("project".to_owned(), Value::from(hello.cwd.to_string_lossy().into_owned()))];
     let parties = Parties { caller, server: hello.server, facts: facts.into() };
     let ends = Ends { from_client, to_client, from_server, to_server };

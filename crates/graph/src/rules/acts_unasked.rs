@@ -1,3 +1,5 @@
+//! The rule `acts-unasked`.
+
 use serde_json::Value;
 
 use super::assess::{factor, input_trust_of_agent, reach_of_config};

@@ -1,3 +1,5 @@
+//! The rule `agent-edits-itself`.
+
 use super::assess::{factor, server_factors, with};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{self, Behaviour};

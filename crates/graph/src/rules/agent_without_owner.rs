@@ -1,3 +1,5 @@
+//! The rule `agent-without-owner`.
+
 use super::assess::{factor, input_trust_of_agent, privilege_of_agent, reach_of_config};
 use super::{Match, Rule, start};
 use crate::finding::FactorName;

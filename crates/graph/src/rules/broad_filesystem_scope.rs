@@ -1,3 +1,5 @@
+//! The rule `broad-filesystem-scope`.
+
 use super::assess::{factor, is_wide, server_factors, with};
 use super::{Match, Rule, start, step};
 use crate::finding::FactorName;

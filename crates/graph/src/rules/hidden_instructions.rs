@@ -1,3 +1,5 @@
+//! The rule `hidden-instructions`.
+
 use super::assess::{factor, server_factors, with};
 use super::{Match, Rule, start, step};
 use crate::finding::{FactorName, Step};

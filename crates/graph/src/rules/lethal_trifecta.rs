@@ -1,3 +1,5 @@
+//! The rule `lethal-trifecta`.
+
 use std::collections::BTreeSet;
 
 use super::assess::{controls_of_server, factor, privilege_of_agent, reach_of_config};

@@ -1,3 +1,5 @@
+//! The rule `remote-over-http`.
+
 use super::assess::{factor, server_factors, with};
 use super::{Match, Rule, start, step};
 use crate::finding::FactorName;

@@ -1,3 +1,5 @@
+//! The rule `remote-without-auth`.
+
 use super::assess::{factor, server_factors, with};
 use super::url::Url;
 use super::{Match, Rule, start, step};

@@ -1,3 +1,5 @@
+//! The rule `secret-across-environments`.
+
 use super::assess::{factor, input_trust_of_server};
 use super::{Match, Rule, start};
 use crate::finding::{FactorName, Step};

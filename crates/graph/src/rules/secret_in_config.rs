@@ -1,3 +1,5 @@
+//! The rule `secret-in-config`.
+
 use super::assess::{controls_of_server, factor, input_trust_of_agent, input_trust_of_server, reach_of_config};
 use super::{Match, Rule, place, start, step};
 use crate::finding::FactorName;

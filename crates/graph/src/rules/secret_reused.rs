@@ -1,3 +1,5 @@
+//! The rule `secret-reused`.
+
 use std::collections::BTreeSet;
 
 use super::assess::{factor, input_trust_of_server};

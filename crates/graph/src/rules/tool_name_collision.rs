@@ -1,3 +1,5 @@
+//! The rule `tool-name-collision`.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::assess::{factor, input_trust_of_agent, privilege_of_server, reach_of_config};
