@@ -35,7 +35,11 @@ pub(crate) async fn follow(control: Control, mut news: broadcast::Receiver<Arc<S
                 Err(RecvError::Closed) => return,
             },
         }
-        tokio::time::sleep(GATHER).await;
+        // What is not read before the end is read at the next start.
+        tokio::select! {
+            () = closed(&mut closing) => return,
+            () = tokio::time::sleep(GATHER) => {}
+        }
         if let Err(problem) = control.catch_up().await {
             tracing::error!(detail = problem.detail, "the index of the ledger stands still");
         }
