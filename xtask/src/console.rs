@@ -15,7 +15,9 @@ pub(crate) fn build() -> anyhow::Result<()> {
         return Ok(());
     }
     let built = modified(&dir.join("dist/index.html"));
-    if built.is_some() && built >= newest(&dir)? {
+    // The console's types are made from the API document, which lies outside its folder.
+    let api = modified(&run::root().join("spec/openapi.json"));
+    if built.is_some() && built >= newest(&dir)?.max(api) {
         return Ok(());
     }
     anyhow::ensure!(
