@@ -409,3 +409,23 @@ fn a_bit_lost_from_what_was_durable_is_no_torn_tail() {
     let refused = open(&Sim::with_fault(files, None)).unwrap_err();
     assert!(matches!(refused, crate::OpenError::Damaged(_)), "{refused}");
 }
+
+#[test]
+fn a_tile_is_written_once() {
+    let sim = Sim::default();
+    let ledger = open(&sim).unwrap();
+    for count in [250, 20, 20, 230, 20] {
+        for _ in 0..count {
+            ledger.append(Record::Log { event: "test".to_owned(), details: serde_json::Map::new() }, now()).unwrap();
+        }
+        ledger.seal().unwrap();
+    }
+    drop(ledger);
+    let trace = sim.inner().trace.clone();
+    let mut puts: Vec<_> =
+        trace.iter().filter_map(|line| line.split_once(" put tile/")).map(|(_, path)| path).collect();
+    assert!(puts.contains(&"1/000.p/1") && puts.contains(&"1/000.p/2"), "{puts:?}");
+    puts.sort_unstable();
+    let twice: Vec<_> = puts.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}

@@ -658,6 +658,9 @@ impl Shared {
             state.closed.extract_if(.., |(_, end)| *end <= sealed).map(|(live, _)| live).collect();
         self.sealed.notify_all();
         drop(state);
+        // Not before the state has the new size: `chunk` takes a partial bundle that is gone while its
+        // checkpoint is still the last one for damage.
+        sealer.tidy()?;
         for segment in &retired {
             self.retire(segment)?;
         }
@@ -722,7 +725,8 @@ pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
     if pack.is_empty() {
         return Ok(());
     }
-    storage.put(&[(numbered(PAYLOADS, number), pack.concat())])
+    // Whole or not there: `verify` may be reading.
+    storage.replace(&numbered(PAYLOADS, number), &pack.concat())
 }
 
 /// Ends the threads when the last handle goes, then lets go of the lock.

@@ -69,6 +69,7 @@ pub(crate) fn recover(
     if recovery.torn > 0 {
         let places = tail.iter().map(|(place, _)| place.read());
         sealer.seal(places, &open)?;
+        sealer.tidy()?;
         start_afresh(storage.as_ref(), &old)?;
         old.clear();
     }

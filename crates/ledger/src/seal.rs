@@ -2,13 +2,16 @@
 //!
 //! Order of writes, and why:
 //! 1. The entries are durable in the journal. Nothing else may claim them before.
-//! 2. Bundles and tiles, in place. They are new files, or equal to what a crashed try left; nobody reads
-//!    them before a checkpoint covers them.
+//! 2. Bundles and tiles, in place. They are new files, or replace what a crashed try left; nobody reads
+//!    them before a checkpoint covers them. A partial tile that the last checkpoint covers, such as that of
+//!    an upper level that did not grow, is never written again: a reader would find it empty, and a crash
+//!    would tear it.
 //! 3. The open intents as of the new size, so that opening need not read the whole log. Written before the
 //!    checkpoint: its entries are durable already, so it is never ahead of the log.
 //! 4. The checkpoint, replaced atomically. From here on the new tiles count.
-//! 5. Partial tiles that the new checkpoint no longer needs are removed; then, by the caller, journal
-//!    segments whose entries are all sealed.
+//! 5. By the caller: readers in this process are told of the checkpoint, then the partial tiles that it no
+//!    longer needs are removed ([`Sealer::tidy`]), then journal segments whose entries are all sealed.
+//!    Whoever misses a partial tile therefore finds a newer checkpoint.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -40,6 +43,8 @@ pub(crate) struct Sealer {
     bundle: Vec<u8>,
     /// The partial files of the last checkpoint.
     partials: Vec<String>,
+    /// Partial files that only earlier checkpoints cover, to be removed.
+    superseded: Vec<String>,
     /// The last checkpoint; `None` before the first.
     pub(crate) checkpoint: Option<Arc<SignedCheckpoint>>,
 }
@@ -71,8 +76,15 @@ pub(crate) fn read_open(storage: &dyn Storage) -> io::Result<Option<(u64, BTreeS
 impl Sealer {
     /// Reads the checkpoint and the right edge, and checks one against the other.
     pub(crate) fn load(storage: Arc<dyn Storage>, key: SigningKey) -> Result<Self, OpenError> {
-        let mut sealer =
-            Self { storage, key, edge: Edge::default(), bundle: Vec::new(), partials: Vec::new(), checkpoint: None };
+        let mut sealer = Self {
+            storage,
+            key,
+            edge: Edge::default(),
+            bundle: Vec::new(),
+            partials: Vec::new(),
+            superseded: Vec::new(),
+            checkpoint: None,
+        };
         let Some(note) = sealer.storage.read(CHECKPOINT)? else { return Ok(sealer) };
         let signed = SignedCheckpoint::open(&note, &sealer.key.verifying_key())?;
         let Checkpoint { size, root, .. } = signed.checkpoint;
@@ -133,11 +145,17 @@ impl Sealer {
         let signed = Arc::new(self.key.sign(Checkpoint { origin, size, root: self.edge.root() }));
         self.storage.replace(CHECKPOINT, signed.to_string().as_bytes())?;
         let partials: Vec<String> = self.partial_files().into_iter().map(|(path, _)| path).collect();
-        let mut superseded = std::mem::replace(&mut self.partials, partials);
-        superseded.retain(|path| !self.partials.contains(path));
-        self.storage.remove(&superseded)?;
+        let before = std::mem::replace(&mut self.partials, partials);
+        self.superseded.extend(before.into_iter().filter(|path| !self.partials.contains(path)));
         self.checkpoint = Some(Arc::clone(&signed));
         Ok(signed)
+    }
+
+    /// Removes the partial files that the last checkpoint no longer needs. Only after everybody in this
+    /// process who would look for them can know of that checkpoint.
+    pub(crate) fn tidy(&mut self) -> io::Result<()> {
+        let superseded = std::mem::take(&mut self.superseded);
+        if superseded.is_empty() { Ok(()) } else { self.storage.remove(&superseded) }
     }
 
     fn write_tiles(&mut self, entries: impl Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
@@ -160,7 +178,9 @@ impl Sealer {
                 bytes = 0;
             }
         }
-        files.extend(self.partial_files());
+        let partials = self.partial_files().into_iter();
+        // The same name has the same content: the log only grows.
+        files.extend(partials.filter(|(path, _)| !self.partials.contains(path)));
         self.storage.put(&files)
     }
 

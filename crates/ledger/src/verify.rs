@@ -233,7 +233,7 @@ impl Verifier<'_> {
     /// The leaf hashes of a bundle; entries go on to the semantic checks.
     fn bundle(&mut self, index: u64, width: u64) -> Result<Vec<Hash>, ReadError> {
         let path = tile::bundle(index, width);
-        let (bytes, grown) = self.read_tile(&path)?;
+        let (bytes, grown) = self.read_tile(&path, 0, index)?;
         self.known.insert(path.clone());
         let Some(bytes) = bytes else {
             self.report.fault(path, "it is missing");
@@ -260,24 +260,35 @@ impl Verifier<'_> {
     }
 
     /// A tile or bundle. In a live log a partial one may have grown since we read the checkpoint; a larger
-    /// one has the same beginning, and the second value says that it is one.
-    fn read_tile(&self, path: &str) -> io::Result<(Option<Vec<u8>>, bool)> {
+    /// one has the same beginning, and the second value says that it is one. Only one that a checkpoint
+    /// covers: any other may be half written.
+    fn read_tile(&self, path: &str, level: u8, index: u64) -> Result<(Option<Vec<u8>>, bool), ReadError> {
         let found = self.storage.read(path)?;
         let Some((whole, width)) = path.rsplit_once(".p/").filter(|_| self.live && found.is_none()) else {
             return Ok((found, false));
         };
-        let wider = |name: &String| name.parse::<u64>().ok() > width.parse().ok();
-        if let Some(name) = self.storage.list(&format!("{whole}.p"))?.into_iter().find(wider)
-            && let Some(bytes) = self.storage.read(&format!("{whole}.p/{name}"))?
-        {
-            return Ok((Some(bytes), true));
+        let mut width: u64 = width.parse().unwrap_or(TILE_WIDTH);
+        // A partial file goes only after the checkpoint that no longer needs it has come.
+        while let Some(wider) = self.width_now(level, index)?.filter(|now| *now > width) {
+            width = wider;
+            let path = if width == TILE_WIDTH { whole.to_owned() } else { format!("{whole}.p/{width}") };
+            if let Some(bytes) = self.storage.read(&path)? {
+                return Ok((Some(bytes), true));
+            }
         }
-        Ok((self.storage.read(whole)?, true))
+        Ok((None, false))
+    }
+
+    /// How wide a tile is by the checkpoint that is there now.
+    fn width_now(&self, level: u8, index: u64) -> Result<Option<u64>, ReadError> {
+        let signed = self.storage.read(CHECKPOINT)?.and_then(|note| SignedCheckpoint::parse(&note).ok());
+        Ok(signed
+            .map(|signed| TILE_WIDTH.min(level_size(signed.checkpoint.size, level).saturating_sub(index * TILE_WIDTH))))
     }
 
     fn row(&mut self, level: u8, index: u64, made: Vec<Hash>) -> Result<Row, ReadError> {
         let path = tile::hash_tile(level, index, made.len() as u64);
-        let (mut bytes, grown) = self.read_tile(&path)?;
+        let (mut bytes, grown) = self.read_tile(&path, level, index)?;
         if let Some(bytes) = bytes.as_mut().filter(|_| grown) {
             bytes.truncate(made.len() * 32);
         }
@@ -309,7 +320,8 @@ impl Verifier<'_> {
     /// The hash that a tile's file of the level above has for this one.
     fn stored(&self, level: u8, index: u64, size: u64) -> Result<Option<Hash>, ReadError> {
         let width = TILE_WIDTH.min(level_size(size, level).saturating_sub(index / TILE_WIDTH * TILE_WIDTH));
-        let (bytes, _) = self.read_tile(&tile::hash_tile(level, index / TILE_WIDTH, width))?;
+        let path = tile::hash_tile(level, index / TILE_WIDTH, width);
+        let (bytes, _) = self.read_tile(&path, level, index / TILE_WIDTH)?;
         let hashes = bytes.as_deref().and_then(tile::split_hashes);
         Ok(hashes.and_then(|hashes| hashes.get((index % TILE_WIDTH) as usize).copied()))
     }
@@ -436,7 +448,7 @@ fn payloads(
     report: &mut Report,
 ) -> Result<(), ReadError> {
     let keys = subject_keys(storage, report)?;
-    for name in storage.list(PAYLOADS)? {
+    for name in storage.list(PAYLOADS)?.iter().filter(|name| !name.ends_with(".new")) {
         let path = format!("{PAYLOADS}/{name}");
         let bytes = storage.read(&path)?.unwrap_or_default();
         let scan = journal::scan(&bytes);

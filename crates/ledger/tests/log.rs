@@ -209,3 +209,21 @@ fn unknown_members_survive() {
         r#"{"ask":7,"future":{"a":null,"b":[1,2]},"kind":"expired","time":"2026-01-02T03:04:05Z","v":1}"#
     );
 }
+
+#[test]
+fn an_entry_is_read_while_its_bundle_is_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    ledger.seal().unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for sequence in 0..100 {
+                ledger.append(intent("permit", sequence), now()).unwrap().wait().unwrap();
+                ledger.seal().unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            assert_eq!(ledger.read(0).unwrap().index, 0);
+        }
+    });
+}
