@@ -377,10 +377,14 @@ impl Verifier<'_> {
     /// The journal: entries behind the checkpoint, and the payloads that are still there.
     fn journal(&mut self, sealed: u64, unsealed_log: bool) -> Result<Vec<(String, u64, Vec<u8>)>, ReadError> {
         let (mut next, mut durable, mut bodies, mut gaps) = (sealed, 0, Vec::new(), Vec::new());
-        let names = self.storage.list(JOURNAL)?;
-        for name in &names {
+        let mut segments = Vec::new();
+        // Newest first: what a live log adds between two reads then follows what we have, and leaves no gap.
+        for name in self.storage.list(JOURNAL)?.iter().rev() {
             let path = format!("{JOURNAL}/{name}");
             let bytes = self.storage.read(&path)?.unwrap_or_default();
+            segments.push((path, bytes));
+        }
+        for (path, bytes) in segments.into_iter().rev() {
             self.known.insert(path.clone());
             let scan = journal::scan(&bytes);
             for offset in scan.bad.iter().filter(|offset| !self.live || **offset < scan.end) {
