@@ -84,6 +84,7 @@ fn intent(effect: &str, sequence: u64) -> Record {
         session: "0b51a6ce".to_owned(),
         sequence,
         uses: None,
+        payload: None,
     })
 }
 

@@ -79,13 +79,17 @@ fn filesystem_and_git_over_stdio() {
         let _gateway = world.up();
         world.ok(&["protect", "cursor"]);
 
-        let answer = drive(&world, sdk, "fs", &json!([world.read_step()]));
+        // The second call is larger than an entry of the ledger can be.
+        let mut large = world.write_step("large.txt");
+        large["args"]["content"] = json!("x".repeat(200_000));
+        let answer = drive(&world, sdk, "fs", &json!([world.read_step(), large]));
         assert!(text(&answer["results"][0]).contains("hello from a"), "{answer}");
+        assert_eq!(std::fs::metadata(world.path("files/large.txt")).unwrap().len(), 200_000);
         assert!(answer["tools"].as_array().unwrap().len() > 5, "{answer}");
         let log = json!([{"tool": "git_log", "args": {"repo_path": world.path("files")}}]);
         let answer = drive(&world, sdk, "git", &log);
         assert!(text(&answer["results"][0]).contains("first"), "{answer}");
-        assert_eq!(world.intents().len(), 2);
+        assert_eq!(world.intents().len(), 3);
         world.verify();
     }
 }

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use ledger::record::{Intent, Outcome, Payload, Record, Status};
-use ledger::{AppendError, Ledger, Receipt};
+use ledger::{AppendError, Ledger, PayloadError, Receipt};
 use policy::{Action, Decision, Effect, Snapshot};
 use serde_json::Value;
 
@@ -124,24 +124,49 @@ pub enum Unrecorded {
     /// The ledger refused.
     #[error("the decision could not be recorded: {0}")]
     Append(#[from] AppendError),
+    /// The ledger refused the action's payload.
+    #[error("the call could not be recorded: {0}")]
+    Payload(#[from] PayloadError),
     /// The action is not JSON.
     #[error("the decision could not be written: {0}")]
     Json(#[from] serde_json::Error),
 }
 
 impl<C> Judged<C> {
-    /// Appends the intent and waits until it is durable. A denial is recorded like a permit.
-    pub async fn record(self, journal: &Journal) -> Result<Recorded<C>, Unrecorded> {
-        let intent = Intent {
-            action: serde_json::to_value(&self.action)?,
+    fn intent(&self, action: &Action, payload: Option<Payload>) -> Result<Intent, Unrecorded> {
+        Ok(Intent {
+            action: serde_json::to_value(action)?,
             decision: serde_json::to_value(&self.decision)?,
             snapshot: self.decision.snapshot.0.clone(),
             now: self.now,
-            session: self.place.session,
+            session: self.place.session.clone(),
             sequence: self.place.sequence,
             uses: self.place.uses,
+            payload,
+        })
+    }
+
+    /// The intent of a call that is too large for an entry, such as a file that is written whole: the action is
+    /// a payload, written before the entry that names it, and the entry says the rest.
+    fn outsized(&self, journal: &Journal) -> Result<Intent, Unrecorded> {
+        let principal = &self.action.principal;
+        let subject = format!("{} for {}", principal.agent, principal.user);
+        let payload = journal.ledger.put_payload(&subject, &serde_json::to_vec(&self.action)?)?;
+        let mut action = self.action.clone();
+        action.arguments = Value::Object(serde_json::Map::new());
+        action.labels.arguments.clear();
+        action.facts.clear();
+        self.intent(&action, Some(payload))
+    }
+
+    /// Appends the intent and waits until it is durable. A denial is recorded like a permit.
+    pub async fn record(self, journal: &Journal) -> Result<Recorded<C>, Unrecorded> {
+        let append = match journal.ledger.append(Record::Intent(self.intent(&self.action, None)?), journal.now()) {
+            Err(AppendError::TooLarge { .. }) => {
+                journal.ledger.append(Record::Intent(self.outsized(journal)?), journal.now())?
+            }
+            other => other?,
         };
-        let append = journal.ledger.append(Record::Intent(intent), journal.now())?;
         // The debt begins here and not at the permit: if this future is dropped while it waits, the ledger
         // still gets the intent, and so must get its outcome.
         let act = permits(&self.decision).then(|| Act::begin(append.index(), journal.clone()));

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use ledger::record::Intent;
+use ledger::record::{Intent, Payload};
 use policy::{Action, Decision, Effect, Snapshot, SnapshotId, Source, decide};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 /// Examples kept of one kind of flip.
@@ -179,6 +180,17 @@ fn compile(
         fault(format!("it does not compile: {}", first.unwrap_or_default()))
     })?;
     Ok(snapshot)
+}
+
+/// The intent with its whole action, where that lies in a payload. One that was erased or cannot be read leaves an
+/// action that is none, so that the decision counts as unreadable and never as recomputed.
+pub fn whole(mut intent: Intent, load: impl FnOnce(&Payload) -> Result<Option<Vec<u8>>, String>) -> Intent {
+    if let Some(payload) = &intent.payload {
+        let bytes = load(payload).and_then(|bytes| bytes.ok_or_else(|| "erased".to_owned()));
+        let action = bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        intent.action = action.unwrap_or_else(Value::String);
+    }
+    intent
 }
 
 fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {

@@ -28,7 +28,7 @@ const POLICY: &str = r#"
 type Seen = Arc<Mutex<Vec<Value>>>;
 
 struct World {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     ledger: Ledger,
     gateway: Gateway,
     seen: Seen,
@@ -68,7 +68,7 @@ impl World {
         let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.error).collect();
         assert!(errors.is_empty(), "{errors:?}");
         let tools = Arc::new(Mutex::new(tools()));
-        Ok(Self { _dir: dir, ledger, gateway, seen: Seen::default(), server: Arc::default(), tools })
+        Ok(Self { dir, ledger, gateway, seen: Seen::default(), server: Arc::default(), tools })
     }
 
     fn answers(&self, tool: &str, how: How) {
@@ -334,11 +334,33 @@ async fn without_policies_and_for_unknown_tools_everything_is_denied() {
 }
 
 #[tokio::test]
-async fn what_the_ledger_refuses_is_denied() {
+async fn a_call_larger_than_an_entry_is_recorded_whole_in_a_payload() {
     let world = World::new().await;
     let mut client = world.connect();
     let long = "x".repeat(ledger::ENTRY_SIZE_MAX + 1);
-    let denied = client.call("read", json!({ "path": long })).await;
+    let answer = client.call("read", json!({ "path": long })).await;
+    assert_ne!(answer["result"]["isError"], true, "{answer}");
+    let records = world.records();
+    let payload = records.iter().find_map(|(_, record)| match record {
+        Record::Intent(intent) => intent.payload.as_ref(),
+        _ => None,
+    });
+    let bytes = world.ledger.payload(payload.unwrap()).unwrap().unwrap();
+    let action: policy::Action = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(action.arguments["path"], long);
+    client.close().await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn what_the_ledger_refuses_is_denied() {
+    let world = World::new().await;
+    let mut client = world.connect();
+    // The call needs a payload, and the payload's key cannot be written.
+    let subjects = world.dir.path().join("ledger/subjects");
+    drop(std::fs::remove_dir_all(&subjects));
+    std::fs::write(&subjects, "in the way").unwrap();
+    let denied = client.call("read", json!({ "path": "x".repeat(ledger::ENTRY_SIZE_MAX + 1) })).await;
     assert!(text(&denied).contains("could not be recorded"), "{denied}");
     assert_eq!(world.calls_seen(), Vec::<String>::new());
     client.close().await;

@@ -61,6 +61,7 @@ fn intent(snapshot: &Snapshot, session: &str, path: &str) -> Intent {
         session: session.to_owned(),
         sequence: 1,
         uses: None,
+        payload: None,
     }
 }
 

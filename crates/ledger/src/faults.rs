@@ -272,6 +272,7 @@ fn intent(sequence: u64) -> Record {
         session: "session".to_owned(),
         sequence,
         uses: None,
+        payload: None,
     })
 }
 

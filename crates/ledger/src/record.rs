@@ -129,6 +129,7 @@ impl Record {
     /// The payload that it refers to.
     pub fn payload(&self) -> Option<&Payload> {
         match self {
+            Self::Intent(intent) => intent.payload.as_ref(),
             Self::Outcome(outcome) => outcome.payload.as_ref(),
             Self::Prompt { payload, .. } => Some(payload),
             _ => None,
@@ -138,7 +139,7 @@ impl Record {
     /// The members of each kind, so that all others are kept as unknown.
     fn fields(kind: &str) -> &'static [&'static str] {
         match kind {
-            "intent" => &["action", "decision", "snapshot", "now", "session", "sequence", "uses"],
+            "intent" => &["action", "decision", "snapshot", "now", "session", "sequence", "uses", "payload"],
             "outcome" => &["intent", "status", "payload", "labels", "duration_us", "size_bytes"],
             "asked" => &["intent", "binding", "groups", "expires", "summary"],
             "answered" => &["ask", "approved", "scope", "by", "binding", "nonce"],
@@ -174,6 +175,9 @@ pub struct Intent {
     /// The ask whose approval this uses up, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u64>,
+    /// The action, complete, if it is too large for an entry; `action` then lacks arguments, their labels and facts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
 }
 
 impl Intent {

@@ -359,6 +359,8 @@ fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
     for stored in reader.range(0..reader.len()) {
         let stored = stored?;
         if let Record::Intent(intent) = stored.entry.record {
+            let intent =
+                gateway::replay::whole(intent, |payload| reader.payload(payload).map_err(|error| error.to_string()));
             recompute.add(stored.index, &intent);
         }
     }

@@ -83,6 +83,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         if let Record::Intent(intent) = stored.entry.record
             && chosen(args, &intent)
         {
+            let intent =
+                gateway::replay::whole(intent, |payload| reader.payload(payload).map_err(|error| error.to_string()));
             rerun.add(stored.index, &intent);
         }
     }

@@ -124,6 +124,7 @@ pub(crate) fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
             session: "session-1".to_owned(),
             sequence,
             uses: None,
+            payload: None,
         }),
     )
 }

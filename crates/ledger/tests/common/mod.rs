@@ -33,6 +33,7 @@ pub fn plain_intent(effect: &str, sequence: u64) -> Intent {
         session: "session".to_owned(),
         sequence,
         uses: None,
+        payload: None,
     }
 }
 
