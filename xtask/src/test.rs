@@ -13,7 +13,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let tools = tools::install()?;
     console::build()?;
-    run::run(run::cargo().args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(&args.words).env("BAILIWICK_TEST_TOOLS", tools))
+    run::run(
+        run::cargo()
+            .args(["nextest", "run", "--workspace", "--no-fail-fast"])
+            .args(&args.words)
+            .env("BAILIWICK_TEST_TOOLS", tools),
+    )
 }
 
 pub(crate) fn ci() -> anyhow::Result<()> {

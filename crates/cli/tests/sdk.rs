@@ -4,12 +4,20 @@
 
 mod support;
 
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{World, repository, tools};
+use support::{Running, World, free_port, repository, tools, wait_for};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
+
+const REMOTE_POLICY: &str = r#"
+@id("test-allow") permit (principal, action, resource);
+@id("test-denied") @reason("the test forbids this tool")
+forbid (principal, action == Action::"far/test_error_handling", resource);
+"#;
 
 /// An SDK: how its client script is started.
 type Sdk = fn(&World) -> std::process::Command;
@@ -90,6 +98,38 @@ fn filesystem_and_git_over_stdio() {
         let answer = drive(&world, sdk, "git", &log);
         assert!(text(&answer["results"][0]).contains("first"), "{answer}");
         assert_eq!(world.intents().len(), 3);
+        world.verify();
+    }
+}
+
+#[test]
+fn a_remote_server_over_streamable_http() {
+    let Some(tools) = tools("a_remote_server_over_streamable_http") else { return };
+    for sdk in [python as Sdk, typescript] {
+        let world = World::new(&tools);
+        let (upstream, gateway) = (free_port(), free_port());
+        let server = world
+            .command(world.tool("venv/bin/python"))
+            .arg(repository("tests/conformance/server.py"))
+            .arg(upstream.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let _server = Running(server);
+        wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+        let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
+        world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+        world.write("bailiwick/policy/90-test.cedar", REMOTE_POLICY);
+        world.ok(&["protect", "cursor", "--port", &gateway.to_string()]);
+        let _gateway = world.up_on(gateway);
+
+        let steps = json!([{"tool": "test_simple_text", "args": {}}, {"tool": "test_error_handling", "args": {}}]);
+        let answer = drive(&world, sdk, "far", &steps);
+        assert!(text(&answer["results"][0]).contains("simple text response"), "{answer}");
+        assert!(text(&answer["results"][1]).contains("Bailiwick denied"), "{answer}");
+        let effects: Vec<String> = world.intents().into_iter().map(|(_, effect)| effect).collect();
+        assert_eq!(effects, ["permit", "deny"]);
         world.verify();
     }
 }

@@ -106,9 +106,14 @@ impl World {
 
     /// Starts `bailiwick up` and waits until the gateway listens.
     pub(crate) fn up(&self) -> Running {
+        self.up_on(0)
+    }
+
+    /// The same, with remote servers behind this port.
+    pub(crate) fn up_on(&self, gateway_port: u16) -> Running {
         let mut child = self
             .command(env!("CARGO_BIN_EXE_bailiwick"))
-            .args(["up", "--no-scan", "--port", "0", "--gateway-port", "0"])
+            .args(["up", "--no-scan", "--port", "0", "--gateway-port", &gateway_port.to_string()])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -231,4 +236,9 @@ impl World {
 /// A path in this repository.
 pub(crate) fn repository(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name).display().to_string()
+}
+
+/// A loopback port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
