@@ -3,7 +3,7 @@
 //! Trust on first use: the first complete list of a server is pinned. A definition that changes later, or
 //! a tool that appears later, is quarantined until somebody approves it: it is not shown and calls to it
 //! are denied, because a server that changes what a tool says after it was trusted is an attack
-//! ("rug pull") as often as an upgrade. The pin is over the raw bytes, so nothing is too small to notice.
+//! ("rug pull") as often as an upgrade. The pin is over the canonical bytes: no change of content is too small to notice.
 //!
 //! The file is private to the user and trusted: who can write it can approve.
 
@@ -116,9 +116,14 @@ pub fn read_list(result: &str) -> Result<(Vec<Listed<'_>>, bool), Malformed> {
     Ok((tools.into_iter().filter_map(|raw| Some(Listed { name: listed(raw)?, definition: raw })).collect(), more))
 }
 
-/// The pin of a definition: SHA-256 over its raw bytes, in hex.
+/// The digest of a definition, over its canonical JSON (RFC 8785): a server that writes the same definition with
+/// its members in another order, as some do for clients of another protocol version, has not changed it. What has
+/// no canonical form is digested as it stands.
 pub fn pin(definition: &RawValue) -> String {
-    hex::encode(digest::digest(&digest::SHA256, definition.get().as_bytes()))
+    let canonical =
+        serde_json::from_str::<Value>(definition.get()).and_then(|value| serde_json_canonicalizer::to_vec(&value));
+    let bytes = canonical.unwrap_or_else(|_| definition.get().as_bytes().to_vec());
+    hex::encode(digest::digest(&digest::SHA256, &bytes))
 }
 
 impl Catalogue {
