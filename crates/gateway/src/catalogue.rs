@@ -116,13 +116,12 @@ pub fn read_list(result: &str) -> Result<(Vec<Listed<'_>>, bool), Malformed> {
     Ok((tools.into_iter().filter_map(|raw| Some(Listed { name: listed(raw)?, definition: raw })).collect(), more))
 }
 
-/// The digest of a definition, over its canonical JSON (RFC 8785): a server that writes the same definition with
-/// its members in another order, as some do for clients of another protocol version, has not changed it. What has
-/// no canonical form is digested as it stands.
+/// The digest of a definition, over its canonical JSON: a server that writes the same definition with its members
+/// in another order, as some do for clients of another protocol version, has not changed it. A definition that two
+/// parsers could read differently (duplicate members) has no such form and is digested as it stands.
 pub fn pin(definition: &RawValue) -> String {
-    let canonical =
-        serde_json::from_str::<Value>(definition.get()).and_then(|value| serde_json_canonicalizer::to_vec(&value));
-    let bytes = canonical.unwrap_or_else(|_| definition.get().as_bytes().to_vec());
+    let canonical = call::strict_value(definition.get()).ok().and_then(|value| ledger::canonical::to_vec(&value).ok());
+    let bytes = canonical.unwrap_or_else(|| definition.get().as_bytes().to_vec());
     hex::encode(digest::digest(&digest::SHA256, &bytes))
 }
 
