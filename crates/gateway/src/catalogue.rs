@@ -271,3 +271,26 @@ impl Tool {
         self.pins.drain(..excess);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> String {
+        pin(&RawValue::from_string(text.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn order_is_no_change_and_any_content_is() {
+        let one = raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r"}}"#);
+        assert_eq!(one, raw(r#"{ "inputSchema": {"title":"r","type":"object"}, "name":"read" }"#));
+        assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r "}}"#));
+        assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r"},"x":null}"#));
+    }
+
+    #[test]
+    fn what_a_lenient_parser_drops_or_rounds_is_seen() {
+        assert_ne!(raw(r#"{"o":{"d":"evil","d":"good"}}"#), raw(r#"{"o":{"d":"good"}}"#));
+        assert_ne!(raw(r#"{"n":9007199254740993}"#), raw(r#"{"n":9007199254740992}"#));
+    }
+}
