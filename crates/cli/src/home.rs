@@ -73,12 +73,12 @@ impl Home {
         self.root.join("run/control.sock")
     }
 
-    /// Creates what is missing and keeps what is there.
+    /// Creates what is missing and keeps what is there. The policy folder is [`crate::start::default_policies`]'s:
+    /// that it exists says that the shipped files were given once.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         for dir in [
             self.root.clone(),
             self.keys(),
-            self.policy(),
             self.ledger(),
             self.gateway(),
             self.originals(),

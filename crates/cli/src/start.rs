@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use gateway::{Fronts, Gateway, Limits};
 use ledger::{Ledger, OpenError, Recovery, SigningKey};
 
-use crate::commands::policy::read_policies;
+use crate::commands::policy::{SHIPPED_HINT, read_policies};
 use crate::home::Home;
 
 /// How often the operator's files are looked at.
@@ -37,18 +37,28 @@ pub(crate) fn ledger(home: &Home) -> anyhow::Result<Opened> {
     }
 }
 
-/// The shipped policies, as files to edit; only where there is none yet. One that was deleted on purpose
-/// stays deleted, one that was edited stays edited.
+/// The shipped policies, as files to edit; only where there is no policy folder yet. A file that was deleted on
+/// purpose stays deleted, one that was edited stays edited, and an emptied folder permits nothing.
 pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
-    if !policy_files(home)?.is_empty() {
+    let folder = home.policy();
+    if folder.exists() {
         return Ok(());
     }
+    // Under its final name only when complete: a crash in between leaves no half pack that reads as somebody's choice.
+    let fresh = home.root().join(format!(".policy.{}", std::process::id()));
+    drop(fs::remove_dir_all(&fresh));
+    fs::DirBuilder::new().mode(0o700).create(&fresh).with_context(|| format!("cannot create `{}`", fresh.display()))?;
     for (name, text) in policy::packs() {
-        let path = home.policy().join(name);
+        let path = fresh.join(name);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+        file.sync_all()?;
     }
-    Ok(())
+    match fs::rename(&fresh, &folder) {
+        // Another process was first.
+        Err(_) if folder.exists() => Ok(fs::remove_dir_all(&fresh)?),
+        renamed => renamed.with_context(|| format!("cannot create `{}`", folder.display())),
+    }
 }
 
 /// Starts the gateway and its door for shims and hooks, over policies that exist.
@@ -57,13 +67,22 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     let options = gateway::Options {
         dir: home.gateway(),
         home: home.root().to_owned(),
-        policies: read_policies(&home.policy())?,
+        policies: operator_policies(home)?,
         limits: Limits::default(),
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger).await?;
     diagnostics.iter().for_each(say);
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)
+}
+
+/// The policies to enact. None is a choice too, but a surprising one.
+fn operator_policies(home: &Home) -> anyhow::Result<Vec<(String, String)>> {
+    let files = read_policies(&home.policy())?;
+    if files.is_empty() {
+        eprintln!("bailiwick: no policy in `{}`: every call is denied; {SHIPPED_HINT}", home.policy().display());
+    }
+    Ok(files)
 }
 
 /// Opens the door for Streamable HTTP; answers its port.
@@ -93,7 +112,7 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
 }
 
 async fn enact(home: &Home, gateway: &Gateway) {
-    let enacted = match read_policies(&home.policy()) {
+    let enacted = match operator_policies(home) {
         Ok(files) => gateway.reload_policy(files).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };

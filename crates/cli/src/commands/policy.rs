@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 
 fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.policy());
-    let source = Source { policies: read_policies(&dir)?, tools: read_tools(home)? };
+    let source = Source { policies: some_policies(&dir)?, tools: read_tools(home)? };
     let (files, tools) = (source.policies.clone(), source.tools.len());
     let compiled = Snapshot::compile(source);
     let (policies, diagnostics) = match &compiled {
@@ -184,10 +184,19 @@ pub(crate) fn read_policies(dir: &Path) -> anyhow::Result<Vec<(String, String)>>
             files.push((name, text));
         }
     }
-    anyhow::ensure!(!files.is_empty(), "no `*.cedar` file in `{}`", dir.display());
     files.sort();
     Ok(files)
 }
+
+/// The same, where no policy at all can only be a mistake.
+pub(crate) fn some_policies(dir: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let files = read_policies(dir)?;
+    anyhow::ensure!(!files.is_empty(), "no `*.cedar` file in `{}`; {SHIPPED_HINT}", dir.display());
+    Ok(files)
+}
+
+/// What to do about a folder without policies.
+pub(crate) const SHIPPED_HINT: &str = "`bailiwick policy show --shipped NAME` prints the shipped ones";
 
 /// The gateway's catalogue of tools; none before it ran.
 pub(crate) fn read_tools(home: &Home) -> anyhow::Result<Vec<ToolFacts>> {

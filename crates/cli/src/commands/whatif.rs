@@ -8,7 +8,7 @@ use gateway::replay::{Rerun, Verdict, WhatIf};
 use jiff::Timestamp;
 use ledger::record::{Intent, Record};
 
-use super::policy::read_policies;
+use super::policy::some_policies;
 use crate::home::Home;
 
 /// Re-run recorded decisions under other policies and print every flip.
@@ -77,7 +77,7 @@ impl FailOn {
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let reader = ledger::Reader::open(&home.ledger()).context("cannot read the ledger")?;
     let load = |id: &str| reader.object(id).map_err(|error| error.to_string());
-    let mut rerun = Rerun::new(read_policies(&args.policy)?, load);
+    let mut rerun = Rerun::new(some_policies(&args.policy)?, load);
     for stored in reader.range(0..reader.len()) {
         let stored = stored?;
         if let Record::Intent(intent) = stored.entry.record
