@@ -1,5 +1,8 @@
 //! One file per command. Each has `Args` and `run(&Args, &Home) -> anyhow::Result<ExitCode>`.
 
+use anyhow::Context as _;
+use connect::clients::Machine;
+
 pub(crate) mod approve;
 pub(crate) mod can;
 pub(crate) mod completions;
@@ -15,3 +18,9 @@ pub(crate) mod tools;
 pub(crate) mod unprotect;
 pub(crate) mod up;
 pub(crate) mod whatif;
+
+/// The machine that this process runs on, seen from the current folder.
+fn machine() -> anyhow::Result<Machine> {
+    let current = std::env::current_dir().context("the current folder is gone")?;
+    Machine::here(current).context("`$HOME` does not say where the user's files are")
+}

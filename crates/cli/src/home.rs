@@ -76,14 +76,9 @@ impl Home {
     /// Creates what is missing and keeps what is there. The policy folder is [`crate::start::default_policies`]'s:
     /// that it exists says that the shipped files were given once.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
-        for dir in [
-            self.root.clone(),
-            self.keys(),
-            self.ledger(),
-            self.gateway(),
-            self.originals(),
-            self.root.join("run"),
-        ] {
+        for dir in
+            [self.root.clone(), self.keys(), self.ledger(), self.gateway(), self.originals(), self.root.join("run")]
+        {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)

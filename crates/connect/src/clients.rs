@@ -4,6 +4,7 @@
 //! names. The home, the system and the current folder are parameters, so that every system's row is
 //! tested on any of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::document::Format;
@@ -412,7 +413,17 @@ pub struct Machine {
     pub root: PathBuf,
     /// The current folder. Its parents up to the repository's top are projects too.
     pub current: PathBuf,
+    /// The folders that the user's environment names instead of a client's usual one, by variable of [`MOVES`].
+    pub moved: BTreeMap<&'static str, PathBuf>,
 }
+
+/// The variables by which a user moves a client's folder: variable, the paths of the table that it moves, and what
+/// stands in their place below the named folder.
+pub const MOVES: &[(&str, &str, &str)] = &[
+    ("CLAUDE_CONFIG_DIR", "~/.claude/", ""),
+    ("CLAUDE_CONFIG_DIR", "~/.claude.json", ".claude.json"),
+    ("CODEX_HOME", "~/.codex/", ""),
+];
 
 /// A file that the table names.
 #[derive(Clone, Debug)]
@@ -428,6 +439,35 @@ pub struct Candidate {
 }
 
 impl Machine {
+    /// The machine that this process runs on, as its environment describes it; none where nothing says where the
+    /// user's files are.
+    pub fn here(current: PathBuf) -> Option<Self> {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        Some(Self {
+            os: Os::here(),
+            home: absolute("HOME").or_else(|| absolute("USERPROFILE"))?,
+            config: absolute("XDG_CONFIG_HOME").filter(|_| Os::here() == Os::Linux),
+            root: PathBuf::from("/"),
+            current,
+            moved: MOVES.iter().filter_map(|(variable, ..)| Some((*variable, absolute(variable)?))).collect(),
+        })
+    }
+
+    /// Where a path of the table lies, `~/` and what the environment moved resolved.
+    pub fn user_path(&self, path: &str) -> PathBuf {
+        let (base, rest) = self.user_base(path);
+        base.join(rest)
+    }
+
+    /// The folder in which the user's file lies, and its path below.
+    fn user_base(&self, path: &str) -> (PathBuf, String) {
+        let moved = MOVES.iter().find_map(|(variable, prefix, place)| {
+            let rest = path.strip_prefix(prefix)?;
+            Some((self.moved.get(variable)?.clone(), format!("{place}{rest}")))
+        });
+        moved.unwrap_or_else(|| (self.home.clone(), path.trim_start_matches("~/").to_owned()))
+    }
+
     /// The user's configuration folder.
     fn config_dir(&self) -> PathBuf {
         match (&self.config, self.os) {
@@ -451,7 +491,7 @@ impl Machine {
         for client in CLIENTS {
             for place in client.places.iter().filter(|place| place.on.contains(&self.os)) {
                 for (base, pattern) in self.bases(place.path, &projects) {
-                    candidates.extend(matches(&base, pattern).into_iter().map(|(path, found)| Candidate {
+                    candidates.extend(matches(&base, &pattern).into_iter().map(|(path, found)| Candidate {
                         client: client.id,
                         place,
                         path,
@@ -463,15 +503,15 @@ impl Machine {
         candidates
     }
 
-    fn bases<'p>(&self, path: &'p str, projects: &[PathBuf]) -> Vec<(PathBuf, &'p str)> {
-        if let Some(rest) = path.strip_prefix("~/") {
-            vec![(self.home.clone(), rest)]
+    fn bases(&self, path: &str, projects: &[PathBuf]) -> Vec<(PathBuf, String)> {
+        if path.starts_with("~/") {
+            vec![self.user_base(path)]
         } else if let Some(rest) = path.strip_prefix("{config}/") {
-            vec![(self.config_dir(), rest)]
+            vec![(self.config_dir(), rest.to_owned())]
         } else if let Some(rest) = path.strip_prefix("./") {
-            projects.iter().map(|project| (project.clone(), rest)).collect()
+            projects.iter().map(|project| (project.clone(), rest.to_owned())).collect()
         } else {
-            vec![(self.root.clone(), path.trim_start_matches('/'))]
+            vec![(self.root.clone(), path.trim_start_matches('/').to_owned())]
         }
     }
 }
@@ -594,7 +634,14 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_each_system() {
-        let machine = |os| Machine { os, home: "/h".into(), config: None, root: "/r".into(), current: "/h/p".into() };
+        let machine = |os| Machine {
+            os,
+            home: "/h".into(),
+            config: None,
+            root: "/r".into(),
+            current: "/h/p".into(),
+            moved: BTreeMap::new(),
+        };
         let paths = |os| -> BTreeSet<String> {
             machine(os).find().iter().map(|found| found.path.display().to_string()).collect()
         };
@@ -605,6 +652,21 @@ mod tests {
         assert!(paths(Os::Windows).contains("/h/AppData/Roaming/Block/goose/config/config.yaml"));
         assert!(paths(Os::MacOs).contains("/h/.config/zed/settings.json"));
         assert!(paths(Os::Linux).contains("/h/p/.mcp.json"));
+    }
+
+    #[test]
+    fn the_environment_moves_a_clients_folder_and_nothing_else() {
+        let moved = BTreeMap::from([("CLAUDE_CONFIG_DIR", PathBuf::from("/elsewhere"))]);
+        let machine =
+            Machine { os: Os::Linux, home: "/h".into(), config: None, root: "/r".into(), current: "/p".into(), moved };
+        let paths: BTreeSet<_> = machine.find().into_iter().map(|found| found.path.display().to_string()).collect();
+        for there in
+            ["/elsewhere/settings.json", "/elsewhere/.claude.json", "/h/.codex/config.toml", "/p/.claude/settings.json"]
+        {
+            assert!(paths.contains(there), "{there}");
+        }
+        assert!(!paths.contains("/h/.claude.json") && !paths.contains("/h/.claude/settings.json"));
+        assert_eq!(machine.user_path("~/.claude/settings.json"), Path::new("/elsewhere/settings.json"));
     }
 
     #[test]

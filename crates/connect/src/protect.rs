@@ -167,6 +167,9 @@ pub fn is_fronted(server: &Server) -> bool {
     }
 }
 
+/// Where Claude Code's hooks go, in the table's notation.
+const CLAUDE_SETTINGS: &str = "~/.claude/settings.json";
+
 /// Says how every found configuration would be rewritten.
 pub fn plan(options: &Options<'_>, gateway: &Gateway, upstreams: Upstreams) -> io::Result<Plan> {
     let mut plan = Plan { files: Vec::new(), upstreams, unread: Vec::new() };
@@ -187,7 +190,7 @@ pub fn plan(options: &Options<'_>, gateway: &Gateway, upstreams: Upstreams) -> i
 fn candidates(options: &Options<'_>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
     let wanted = |client: &str| options.clients.is_empty() || options.clients.iter().any(|wanted| wanted == client);
-    let settings = options.machine.home.join(".claude/settings.json");
+    let settings = options.machine.user_path(CLAUDE_SETTINGS);
     let mut found = options.machine.find();
     let has_claude = found
         .iter()
@@ -256,9 +259,7 @@ fn plan_file(
 ) -> Result<Option<FilePlan>, String> {
     let before = read(path)?;
     let format = candidate.place.format;
-    let is_settings = candidate.client == "claude-code"
-        && path.ends_with(".claude/settings.json")
-        && candidate.place.scope == Scope::User;
+    let is_settings = candidate.place.path == CLAUDE_SETTINGS;
     if before.is_none() && !is_settings {
         return Ok(None);
     }

@@ -24,6 +24,7 @@ async fn check(folder: &Path, servers: Value, time_limit: Duration) -> Live {
         config: None,
         root: folder.to_owned(),
         current: folder.to_owned(),
+        moved: std::collections::BTreeMap::new(),
     };
     let found =
         scan(&ScanOptions { machine, paths: vec![config], salt: Salt::new(b"x"), upstreams: Upstreams::default() });

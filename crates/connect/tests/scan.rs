@@ -20,6 +20,7 @@ fn machine(root: &Path, os: Os) -> Machine {
         config: None,
         root: root.join("root"),
         current: root.join("project/deep"),
+        moved: std::collections::BTreeMap::new(),
     };
     for folder in [&machine.home, &machine.root, &machine.current, &root.join("project/.git")] {
         fs::create_dir_all(folder).unwrap();

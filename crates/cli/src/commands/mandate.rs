@@ -12,7 +12,7 @@ use connect::{Salt, Scan, ScanOptions};
 use graph::{EntityKind, Fact, RelationKind};
 use serde_json::{Value, json};
 
-use super::protect::{Format, machine};
+use super::protect::Format;
 use crate::home::Home;
 
 /// Write down what an agent is meant to do, and check it.
@@ -91,7 +91,12 @@ fn init(folder: &Path, to_stdout: bool, force: bool) -> anyhow::Result<ExitCode>
 fn scan(folder: &Path) -> anyhow::Result<Scan> {
     let folder = folder.canonicalize().with_context(|| format!("cannot read `{}`", folder.display()))?;
     let salt = Salt::new(&connect::secret::random()?);
-    Ok(connect::scan(&ScanOptions { machine: machine()?, paths: vec![folder], salt, upstreams: Upstreams::default() }))
+    Ok(connect::scan(&ScanOptions {
+        machine: super::machine()?,
+        paths: vec![folder],
+        salt,
+        upstreams: Upstreams::default(),
+    }))
 }
 
 fn found(scan: &Scan) -> Found {

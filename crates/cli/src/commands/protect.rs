@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use connect::protect::{self, FilePlan, Gateway, Options, Outcome, Plan, Status, Store, Upstreams, digest};
-use connect::{Machine, Os, secret};
+use connect::secret;
 use gateway::door::hello::{Configured, Hello, Reply};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     };
     let upstreams =
         Upstreams::read(&upstreams_file).map_err(|error| anyhow::anyhow!("`{}`: {error}", upstreams_file.display()))?;
-    let machine = machine()?;
+    let machine = super::machine()?;
     let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
     let plan = protect::plan(&options, &gateway(args, home)?, upstreams).context("cannot read the originals")?;
     if !args.common.dry_run {
@@ -281,18 +281,6 @@ fn append(home: &Home, changes: Vec<Configured>) -> anyhow::Result<()> {
             Ok(())
         }
     }
-}
-
-/// This machine, as the environment describes it.
-pub(super) fn machine() -> anyhow::Result<Machine> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    Ok(Machine {
-        os: Os::here(),
-        home: absolute("HOME").or_else(|| absolute("USERPROFILE")).context("`$HOME` does not say where you live")?,
-        config: absolute("XDG_CONFIG_HOME").filter(|_| Os::here() == Os::Linux),
-        root: PathBuf::from("/"),
-        current: std::env::current_dir().context("the current folder is gone")?,
-    })
 }
 
 fn gateway(args: &Args, home: &Home) -> anyhow::Result<Gateway> {

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use connect::live::LiveOptions;
 use connect::protect::Upstreams;
-use connect::{Machine, Os, Salt, ScanOptions};
+use connect::{Salt, ScanOptions};
 use graph::{Looked, Report, Severity, Unread, export, rules};
 
 use crate::home::Home;
@@ -123,7 +123,7 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
         anyhow::bail!("`{}` does not exist", missing.display());
     }
     let options = ScanOptions {
-        machine: machine(&here)?,
+        machine: super::machine()?,
         paths: request.paths.clone(),
         salt: Salt::new(&home.secret("scan.salt", salt)?),
         upstreams: upstreams(home)?,
@@ -168,18 +168,6 @@ fn ask(scan: &mut connect::Scan) -> anyhow::Result<()> {
     scan.observations.extend(live.observations);
     scan.unread.extend(live.unread);
     Ok(())
-}
-
-/// The machine that this process runs on.
-pub(crate) fn machine(current: &Path) -> anyhow::Result<Machine> {
-    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    Ok(Machine {
-        os: Os::here(),
-        home: absolute("HOME").context("`$HOME` does not say where the user's files are")?,
-        config: absolute("XDG_CONFIG_HOME"),
-        root: PathBuf::from("/"),
-        current: current.to_owned(),
-    })
 }
 
 /// A key for the digests of credentials: they can be compared within this home and nowhere else.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use connect::protect::{self, Options, Store};
 
-use super::protect::{Common, finish, machine};
+use super::protect::{Common, finish};
 use crate::home::Home;
 
 /// Take the gateway out again: the exact original configuration.
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         home.create()?;
         Some(store.lock().context("cannot lock the originals")?)
     };
-    let machine = machine()?;
+    let machine = super::machine()?;
     let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
     let plan = protect::plan_undo(&options).context("cannot read the originals")?;
     let code = finish(&plan, &store, home, ("unprotect", &args.common))?;

@@ -27,6 +27,7 @@ impl World {
             config: None,
             root: root.join("root"),
             current: root.join("project"),
+            moved: std::collections::BTreeMap::new(),
         };
         Self { store: Store::new(root.join("originals")), machine, folder }
     }
