@@ -1,7 +1,7 @@
 //! Reads what agents are configured to do, and rewrites it when asked to.
 //!
 //! [`scan()`] turns the configurations of agent clients into `Observation`s; `live` also asks the
-//! servers found; [`protect`] puts the gateway between a client and its servers; `mandate` reads what
+//! servers found; [`history`] reads recorded sessions; [`protect`] puts the gateway between a client and its servers; `mandate` reads what
 //! an agent is meant to do. The formats are in [`document`], the clients' places in [`clients`].
 //!
 //! Never runs anything that it finds, except `live`, which is told to. Never lets a secret's value
@@ -12,6 +12,7 @@ pub mod clients;
 pub mod config;
 pub mod document;
 pub mod file;
+pub mod history;
 pub mod hook;
 pub mod live;
 pub mod mandate;

@@ -1,0 +1,148 @@
+//! One story in every format, and what is said of what cannot be read.
+
+use serde_json::json;
+
+use super::*;
+
+fn read(text: &str) -> History {
+    let mut history = History::default();
+    read_text(Path::new("log.jsonl"), text, &mut history);
+    history
+}
+
+fn story(session: &Session) -> Vec<String> {
+    let say = |what: &What| match what {
+        What::System { text } => format!("system {text}"),
+        What::User { text } => format!("user {text}"),
+        What::Says { text } => format!("says {text}"),
+        What::Call(call) => format!("call {} {}/{} {}", call.id, call.server, call.tool, call.arguments),
+        What::Result(answer) => format!("result {} {} {}", answer.id, answer.content, answer.failed),
+    };
+    session.steps.iter().map(|step| say(&step.what)).collect()
+}
+
+fn only(history: &History) -> &Session {
+    assert_eq!((history.sessions.len(), history.unread.len()), (1, 0), "{:?}", history.unread);
+    history.sessions.first().unwrap()
+}
+
+const STORY: [&str; 4] =
+    ["user what is new?", r#"call c1 mail/list {"max":3}"#, r#"result c1 "nothing" false"#, "says nothing is new"];
+
+#[test]
+fn one_story_in_every_format() {
+    let chat = json!({"model": "m", "messages": [
+        {"role": "user", "content": "what is new?"},
+        {"role": "assistant", "content": null, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "mcp__mail__list", "arguments": "{\"max\":3}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+        {"role": "assistant", "content": "nothing is new"}]});
+    let responses = json!({"input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "what is new?"}]},
+        {"type": "function_call", "call_id": "c1", "name": "mcp__mail__list", "arguments": "{\"max\":3}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "nothing"}],
+        "response": {"output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "nothing is new"}]}]}});
+    let anthropic = json!({"messages": [
+        {"role": "user", "content": "what is new?"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "mcp__mail__list", "input": {"max": 3}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "nothing"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "nothing is new"}]}]});
+    let run = json!({"id": "r", "suite": "mail", "events": [
+        {"e": "user", "text": "what is new?"}, {"e": "call", "i": 0, "id": "c1", "tool": "list", "args": {"max": 3}},
+        {"e": "result", "id": "c1", "text": "nothing"}, {"e": "say", "text": "nothing is new"}]});
+    for text in [chat, responses, anthropic, run] {
+        assert_eq!(story(only(&read(&text.to_string()))), STORY, "{text}");
+    }
+}
+
+#[test]
+fn a_transcript_is_one_session_and_only_its_user_is_the_user() {
+    let lines = [
+        json!({"type": "summary", "summary": "s", "leafUuid": "x"}),
+        json!({"type": "user", "sessionId": "s1", "timestamp": "2026-01-02T03:04:05Z", "message": {"role": "user", "content": "fix it"}}),
+        json!({"type": "user", "isMeta": true, "sessionId": "s1", "message": {"role": "user", "content": "caveat"}}),
+        json!({"type": "user", "isSidechain": true, "sessionId": "s1", "message": {"role": "user", "content": "sub task"}}),
+        json!({"type": "assistant", "sessionId": "s1", "message": {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "id": "t", "name": "Read", "input": {"file_path": "/a"}}]}}),
+        json!({"type": "user", "sessionId": "s1", "message": {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t", "is_error": true, "content": [{"type": "text", "text": "gone"}]}]}}),
+    ];
+    let history = read(&lines.map(|line| line.to_string()).join("\n"));
+    let session = only(&history);
+    assert_eq!(
+        story(session),
+        [
+            "user fix it",
+            "says sub task",
+            r#"call t /Read {"file_path":"/a"}"#,
+            r#"result t {"content":[{"type":"text","text":"gone"}]} true"#
+        ]
+    );
+    assert_eq!(
+        session.steps.first().and_then(|step| step.at).map(|at| at.to_string()).as_deref(),
+        Some("2026-01-02T03:04:05Z")
+    );
+}
+
+#[test]
+fn a_log_of_requests_is_one_conversation() {
+    let user = json!({"role": "user", "content": "hello"});
+    let said = json!({"role": "assistant", "content": "hi"});
+    let more = json!({"role": "user", "content": "bye"});
+    let lines = [
+        json!({"request": {"model": "m", "messages": [user]}, "response": {"choices": [{"message": said}]}}),
+        json!({"request": {"model": "m", "messages": [user, said, more]}}),
+        json!({"request": {"model": "m", "messages": [{"role": "user", "content": "another"}]}}),
+    ];
+    let history = read(&lines.map(|line| line.to_string()).join("\n"));
+    let stories: Vec<_> = history.sessions.iter().map(story).collect();
+    assert_eq!(stories, [vec!["user hello", "says hi", "user bye"], vec!["user another"]]);
+}
+
+#[test]
+fn spans_tell_the_story_once() {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let first = r#"[{"role":"user","parts":[{"type":"text","content":"what is new?"}]}]"#;
+    let asks = r#"[{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"mcp__mail__list","arguments":{"max":3}}]}]"#;
+    let says = r#"[{"role":"assistant","parts":[{"type":"text","content":"nothing is new"}]}]"#;
+    let span = |start: u64, attributes: Vec<Value>| json!({"traceId": "t", "startTimeUnixNano": start.to_string(), "endTimeUnixNano": (start + 1).to_string(), "attributes": attributes});
+    let spans = [
+        span(
+            1,
+            vec![
+                text("gen_ai.operation.name", "chat"),
+                text("gen_ai.input.messages", first),
+                text("gen_ai.output.messages", asks),
+            ],
+        ),
+        span(
+            3,
+            vec![
+                text("gen_ai.operation.name", "execute_tool"),
+                text("gen_ai.tool.name", "mcp__mail__list"),
+                text("gen_ai.tool.call.id", "c1"),
+                text("gen_ai.tool.call.arguments", "{\"max\":3}"),
+                text("gen_ai.tool.call.result", "nothing"),
+            ],
+        ),
+        span(
+            5,
+            vec![
+                text("gen_ai.operation.name", "chat"),
+                text("gen_ai.input.messages", first),
+                text("gen_ai.output.messages", says),
+            ],
+        ),
+    ];
+    let batch = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+    assert_eq!(story(only(&read(&batch.to_string()))), STORY);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_with_its_line() {
+    let history = read("{\"role\": 1}\nnot json\n{\"messages\": []}");
+    let said: Vec<_> =
+        history.unread.iter().map(|unread| (unread.line, unread.reason.chars().take(11).collect::<String>())).collect();
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(said.get(1).map(|(line, _)| *line), Some(Some(2)));
+}
