@@ -11,12 +11,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use connect::aws::Loaded;
-use graph::aws::attack::{Derived, derive};
 use graph::aws::evaluate::{Evaluator, Request};
-use graph::aws::paths::{self, Goal, Paths};
 use graph::aws::pattern::glob;
 use graph::aws::policy::Choice;
 use graph::aws::{Arn, Context, PrincipalKind, Truth, query, report};
+use graph::step::paths::{self, Paths};
+use graph::step::{NodeKind, Step};
+use graph::world::{Goal, World};
 use serde_json::Value as Json;
 
 fn main() -> ExitCode {
@@ -107,7 +108,7 @@ fn text<'j>(json: &'j Json, key: &str) -> &'j str {
 
 /// One account with everything that reaches administrator.
 struct Case {
-    derived: Derived,
+    world: World,
     found: Paths,
     took: Duration,
     unread: usize,
@@ -117,17 +118,17 @@ impl Case {
     fn new(file: &Path) -> Self {
         let started = Instant::now();
         let Loaded { estate, unread, .. } = connect::aws::load(&[file.to_owned()], now());
-        let derived = derive(estate);
-        let found = paths::find(&derived, &Goal::Administrator, None);
-        Self { derived, found, took: started.elapsed(), unread: unread.len() }
+        let world = World::derive(estate);
+        let found = paths::find(&world.steps, &world.target(&Goal::Administrator), None);
+        Self { world, found, took: started.elapsed(), unread: unread.len() }
     }
 
     fn print_unlabelled(&self, name: &str) {
         println!(
             "{name}: no truth; {} principals, {} steps, {} administrators, {} paths to administrator, {} not readable; {} ms",
-            self.derived.estate.principals.len(),
-            self.derived.edges.len(),
-            self.derived.administrators.len(),
+            self.world.aws.principals.len(),
+            self.world.steps.steps.len(),
+            self.world.steps.administrators.len(),
             self.found.paths.len(),
             self.unread,
             self.took.as_millis(),
@@ -136,19 +137,19 @@ impl Case {
 
     /// Whether a principal is or gets administrator, and how or why not.
     fn administers(&self, arn: &str) -> (Truth, String) {
-        let Some(index) = self.derived.estate.index_of(arn) else { return (Truth::No, "not in the file".into()) };
-        if self.derived.administrators.contains(&index) {
+        let Some(index) = self.world.aws.index_of(arn) else { return (Truth::No, "not in the file".into()) };
+        if self.world.steps.administrators.contains(&index) {
             return (Truth::Yes, "is administrator".into());
         }
         match self.found.paths.iter().find(|path| path.from == index) {
-            Some(path) => (path.truth, self.steps(&self.found, &path.steps, &Goal::Administrator)),
+            Some(path) => (path.truth, self.steps(&self.found, &path.steps)),
             None => (Truth::No, self.grants(index)),
         }
     }
 
-    fn steps(&self, found: &Paths, steps: &[usize], goal: &Goal) -> String {
-        let edges = steps.iter().filter_map(|step| found.edges.get(*step));
-        let step = |edge: &graph::aws::attack::Edge| {
+    fn steps(&self, found: &Paths, steps: &[usize]) -> String {
+        let edges = steps.iter().filter_map(|step| found.steps.get(*step));
+        let step = |edge: &Step| {
             let missing: Vec<&str> = edge.missing.iter().map(|missing| missing.noun).collect();
             let missing =
                 if missing.is_empty() { String::new() } else { format!(" [no inventory of {}]", missing.join(", ")) };
@@ -159,14 +160,18 @@ impl Case {
             } else {
                 String::new()
             };
-            format!("{} -> {}{missing}{open}{assuming}", edge.kind.id, report::name(&self.derived, goal, edge.to))
+            format!(
+                "{} -> {}{missing}{open}{assuming}",
+                edge.kind.id,
+                self.world.steps.nodes.get(edge.to).map_or("the goal", |node| node.name.as_str())
+            )
         };
         edges.map(step).collect::<Vec<_>>().join("; ")
     }
 
     fn grants(&self, index: usize) -> String {
-        let grants = query::what_can(&self.derived.estate, index);
-        let text = report::grants(&self.derived.estate, &grants);
+        let grants = query::what_can(&self.world.aws, index);
+        let text = report::grants(&self.world.aws, &grants);
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).take(3).collect();
         format!("nothing leads on from: {}", lines.join(" | "))
     }
@@ -244,24 +249,20 @@ impl Case {
         };
         println!("  {verdict:<8} {name}: {why}");
         for path in self.found.paths.iter().filter(|path| path.truth == Truth::Yes) {
-            let Some(principal) = self.derived.estate.principals.get(path.from) else { continue };
+            let Some(principal) = self.world.aws.principals.get(path.from) else { continue };
             if !listed.iter().any(|wanted| matches(wanted, &principal.arn)) {
                 // Names of labels drift from those of files; a principal is wrong only beside its own start.
                 let start_is_here = listed.first().is_some_and(|first| {
-                    self.derived.estate.principals.iter().any(|principal| matches(first, &principal.arn))
+                    self.world.aws.principals.iter().any(|principal| matches(first, &principal.arn))
                 });
                 score.wrong += usize::from(start_is_here);
                 let word = if start_is_here { "wrong" } else { "beside" };
-                println!(
-                    "    {word}: {} {}",
-                    principal.short(),
-                    self.steps(&self.found, &path.steps, &Goal::Administrator)
-                );
+                println!("    {word}: {} {}", principal.short(), self.steps(&self.found, &path.steps));
             } else if text(scenario, "target") == "to-bucket" {
                 println!(
                     "    beyond the label: {} also becomes administrator: {}",
                     principal.short(),
-                    self.steps(&self.found, &path.steps, &Goal::Administrator)
+                    self.steps(&self.found, &path.steps)
                 );
             }
         }
@@ -270,12 +271,12 @@ impl Case {
 
     /// Who starts: the first listed principal that the file has; all of them when it has none.
     fn start(&self, listed: &[&str]) -> (Vec<usize>, bool) {
-        let principals = || self.derived.estate.principals.iter().enumerate();
+        let principals = || self.world.aws.principals.iter().enumerate();
         for wanted in listed {
             let hits: Vec<usize> = principals()
                 .filter(|(index, principal)| {
                     principal.kind != PrincipalKind::Group
-                        && !self.derived.joined.contains_key(index)
+                        && self.world.steps.nodes.get(*index).is_some_and(|node| node.kind != NodeKind::Inner)
                         && matches(wanted, &principal.arn)
                 })
                 .map(|(index, _)| index)
@@ -297,7 +298,7 @@ impl Case {
         let (starts, here) = self.start(listed);
         let best = starts
             .iter()
-            .filter_map(|start| self.derived.estate.principals.get(*start))
+            .filter_map(|start| self.world.aws.principals.get(*start))
             .map(|one| self.administers(&one.arn));
         let (truth, why) = best.max_by_key(|(truth, _)| *truth).unwrap_or((Truth::No, "no start in the file".into()));
         let note = if here { "" } else { " (the labelled start is not in the file; any user counts)" };
@@ -311,9 +312,9 @@ impl Case {
         for bucket in self.buckets(listed) {
             let goal = Goal::Resource { action: "s3:GetObject".into(), arn: format!("{bucket}/tried") };
             for start in &starts {
-                let found = paths::find(&self.derived, &goal, Some(*start));
+                let found = paths::find(&self.world.steps, &self.world.target(&goal), Some(*start));
                 let (truth, why) = match found.paths.first() {
-                    Some(path) => (path.truth, self.steps(&found, &path.steps, &goal)),
+                    Some(path) => (path.truth, self.steps(&found, &path.steps)),
                     None => self.by_bucket_policy(*start, &bucket),
                 };
                 if truth > best.0 || best.0 == Truth::No {
@@ -326,16 +327,19 @@ impl Case {
 
     /// A principal within reach whose access hangs only on a bucket policy that no file holds.
     fn by_bucket_policy(&self, start: usize, bucket: &str) -> (Truth, String) {
-        let evaluator = Evaluator::new(&self.derived.estate);
+        let evaluator = Evaluator::new(&self.world.aws);
         let context = Context::default();
         let object = format!("{bucket}/tried");
-        let reached = (0..self.derived.estate.principals.len()).filter(|index| {
-            *index != start && !paths::find(&self.derived, &Goal::Principal(*index), Some(start)).paths.is_empty()
+        let reached = (0..self.world.aws.principals.len()).filter(|index| {
+            *index != start
+                && !paths::find(&self.world.steps, &self.world.target(&Goal::Node(*index)), Some(start))
+                    .paths
+                    .is_empty()
         });
         for index in reached {
             let answer = evaluator.decide(&Request::new(index, "s3:GetObject", &object, &context));
             if answer.could_be() == Truth::Unknown {
-                let name = self.derived.estate.principals.get(index).map_or("", |principal| principal.short());
+                let name = self.world.aws.principals.get(index).map_or("", |principal| principal.short());
                 return (
                     Truth::Unknown,
                     format!("reaches {name}; [no inventory of bucket policies: {}]", answer.gaps.join("; ")),
@@ -347,7 +351,7 @@ impl Case {
 
     /// The labelled buckets under the names that the file's policies give them; else all of the file's.
     fn buckets(&self, listed: &[&str]) -> Vec<String> {
-        let policies = self.derived.estate.policies.iter();
+        let policies = self.world.aws.policies.iter();
         let statements = policies.flat_map(|policy| &policy.document.statements);
         let resources = statements.filter_map(|statement| match &statement.resources {
             Some(Choice::Of(patterns)) => Some(patterns),
@@ -373,7 +377,7 @@ impl Case {
     /// A misconfiguration without a start: a role that instances hold and that is administrator.
     fn exposed_administrator(&self) -> (Truth, String) {
         let administrators =
-            self.derived.administrators.iter().filter_map(|index| self.derived.estate.principals.get(*index));
+            self.world.steps.administrators.iter().filter_map(|index| self.world.aws.principals.get(*index));
         match administrators.into_iter().find(|role| !role.instance_profiles.is_empty()) {
             Some(role) => (
                 Truth::Yes,

@@ -6,7 +6,7 @@
 //! certain, and every answer names the statements that it rests on.
 //!
 //! Start with [`evaluate::decide`] for one question, [`query`] for the three questions that people
-//! ask, [`kinds`] for the ways from one principal to another, and [`paths`] for what follows.
+//! ask, [`kinds`] for the ways from one principal to another, and [`crate::step`] for what follows.
 
 pub mod arn;
 pub mod attack;
@@ -16,8 +16,6 @@ pub mod evaluate;
 #[cfg(test)]
 mod fixture;
 pub mod kinds;
-pub mod observe;
-pub mod paths;
 pub mod pattern;
 pub mod policy;
 pub mod query;

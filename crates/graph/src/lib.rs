@@ -15,7 +15,9 @@ pub mod observation;
 pub mod poison;
 pub mod reach;
 pub mod rules;
+pub mod step;
 pub mod text;
+pub mod world;
 
 pub use export::Report;
 pub use finding::{Citation, Factor, FactorName, Finding, Severity, Step};

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use graph::aws::paths::Goal;
-use graph::aws::{Arn, Estate, attack, paths, report};
+use graph::aws::Arn;
+use graph::step::paths;
+use graph::step::report::View;
+use graph::world::{self, Goal, World};
 
 use super::can::{Format, load};
 
@@ -33,27 +35,28 @@ pub(crate) struct Args {
 
 /// Exit code 1 when a path exists, so that a pipeline can stop on it.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let derived = attack::derive(load(&args.files)?.estate);
-    let goal = goal(&derived.estate, args)?;
-    let from = args.from.as_deref().map(|from| derived.estate.find(from)).transpose()?;
-    let found = paths::find(&derived, &goal, from);
+    let world = World::derive(load(&args.files)?.estate);
+    let target = world.target(&goal(&world, args)?);
+    let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
+    let found = paths::find(&world.steps, &target, from);
+    let view = View { steps: &world.steps, target: &target, found: &found };
     match args.format {
-        Format::Json => println!("{:#}", report::paths_json(&derived, &goal, &found)),
-        Format::Text => print!("{}", report::paths(&derived, &goal, &found, args.all)),
+        Format::Json => println!("{:#}", view.json()),
+        Format::Text => print!("{}", view.text(args.all)),
     }
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn goal(estate: &Estate, args: &Args) -> anyhow::Result<Goal> {
+fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {
     if args.to == "admin" {
         return Ok(Goal::Administrator);
     }
     if args.action.is_none()
-        && let Ok(principal) = estate.find(&args.to)
+        && let Ok(node) = world.steps.find(&args.to)
     {
-        return Ok(Goal::Principal(principal));
+        return Ok(Goal::Node(node));
     }
     let arn = Arn::parse(&args.to).ok_or_else(|| anyhow::anyhow!("`{}` is neither a principal nor an ARN", args.to))?;
-    let (action, form) = paths::reading(&arn);
+    let (action, form) = world::reading(&arn);
     Ok(Goal::Resource { action: args.action.clone().unwrap_or(action), arn: form })
 }

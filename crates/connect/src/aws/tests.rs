@@ -1,8 +1,8 @@
 //! Exports, inventories, organisation files and plans of our own, whole and broken.
 
 use graph::aws::attack::derive;
-use graph::aws::paths::{Goal, find};
 use graph::aws::{Truth, decide};
+use graph::step::paths::{Target, find};
 
 use super::{Loaded, add};
 
@@ -47,7 +47,7 @@ fn loaded(texts: &[&str]) -> Loaded {
 fn to_administrator(loaded: Loaded, who: &str) -> Truth {
     let derived = derive(loaded.estate);
     let who = derived.estate.find(who).unwrap();
-    find(&derived, &Goal::Administrator, Some(who)).paths.first().map_or(Truth::No, |path| path.truth)
+    find(&derived.steps, &Target::crowns(&derived.steps), Some(who)).paths.first().map_or(Truth::No, |path| path.truth)
 }
 
 #[test]

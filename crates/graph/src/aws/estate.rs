@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::arn::Arn;
 use super::policy::{Document, Statement};
+use crate::step::{FindError, Grant, GrantId};
 
 /// The index of a policy in [`Estate::policies`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,7 +202,52 @@ impl Default for PolicyId {
     }
 }
 
+/// Statements as grants: the place of each policy's first statement among all.
+#[derive(Clone, Debug, Default)]
+pub struct Grants(Vec<u32>);
+
+impl Grants {
+    /// The grants of these statements.
+    pub fn all(&self, statements: impl IntoIterator<Item = StatementId>) -> Vec<GrantId> {
+        statements.into_iter().map(|id| self.of(id)).collect()
+    }
+
+    fn of(&self, id: StatementId) -> GrantId {
+        let first = usize::try_from(id.policy.0).ok().and_then(|policy| self.0.get(policy)).copied();
+        GrantId(first.unwrap_or(u32::MAX).saturating_add(id.statement))
+    }
+
+    /// All statements, in their order.
+    pub fn list(&self, estate: &Estate) -> Vec<Grant> {
+        let mut grants = Vec::new();
+        for policy in &estate.policies {
+            for (statement, number) in policy.document.statements.iter().zip(1_u32..) {
+                let sid = statement.sid.as_deref().map(|sid| format!(" `{sid}`")).unwrap_or_default();
+                grants.push(Grant {
+                    policy: policy.name.clone(),
+                    arn: policy.arn.clone(),
+                    part: format!("statement {number}{sid}"),
+                    source: policy.source.clone(),
+                    line: statement.line,
+                });
+            }
+        }
+        grants
+    }
+}
+
 impl Estate {
+    /// Where each statement stands among all grants. Valid until a policy is added.
+    pub fn grants(&self) -> Grants {
+        let mut next = 0_u32;
+        let first = |policy: &Policy| {
+            let first = next;
+            next = next.saturating_add(u32::try_from(policy.document.statements.len()).unwrap_or(u32::MAX));
+            first
+        };
+        Grants(self.policies.iter().map(first).collect())
+    }
+
     /// Nothing yet, judged at a time in seconds since 1970.
     pub fn at(now: i64) -> Self {
         Self { now, ..Self::default() }
@@ -327,15 +373,4 @@ fn everything(name: &str, arn: Option<String>, action: &str) -> Policy {
     let json = serde_json::json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
     let document = Document::parse(&json, &[]).unwrap_or_default();
     Policy { name: name.to_owned(), arn, source: "AWS managed policy".into(), document }
-}
-
-/// Why a name is not one principal.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FindError {
-    /// No principal has it.
-    #[error("no principal `{0}` in the files")]
-    Nobody(String),
-    /// More than one has it.
-    #[error("`{0}` is more than one principal: {1}")]
-    Several(String, String),
 }

@@ -19,6 +19,8 @@ mod sagemaker;
 mod ssm;
 mod sts;
 
+use crate::step::{Missing, Page};
+
 /// One kind of step.
 #[derive(Debug)]
 pub struct Kind {
@@ -36,6 +38,14 @@ pub struct Kind {
     pub partial: Option<&'static str>,
     /// Where it is documented.
     pub references: &'static [&'static str],
+}
+
+impl Kind {
+    /// What is the same for all steps of the kind.
+    pub const fn page(&self) -> Page {
+        let Self { id, title, catalogue, why, references, .. } = self;
+        Page { id, title, catalogue, why, references }
+    }
 }
 
 /// What a kind needs, and what it gives.
@@ -161,6 +171,14 @@ pub struct WorkloadKind {
     pub profile: bool,
     /// The command that lists them.
     pub listing: &'static str,
+}
+
+impl WorkloadKind {
+    /// The inventory that would list it.
+    pub const fn missing(&self) -> Missing {
+        let Self { id, noun, listing, .. } = self;
+        Missing { id, noun, listing }
+    }
 }
 
 macro_rules! workloads {

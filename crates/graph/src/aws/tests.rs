@@ -3,8 +3,8 @@
 use super::attack::{Derived, derive};
 use super::fixture::Fixture;
 use super::kinds;
-use super::paths::{Goal, Paths, find};
 use super::truth::Truth;
+use crate::step::paths::{Paths, Target, find};
 
 fn check(text: &str) {
     Fixture::parse(text).check();
@@ -12,14 +12,14 @@ fn check(text: &str) {
 
 fn paths(text: &str) -> (Derived, Paths) {
     let derived = derive(Fixture::parse(text).estate);
-    let found = find(&derived, &Goal::Administrator, None);
+    let found = find(&derived.steps, &Target::crowns(&derived.steps), None);
     (derived, found)
 }
 
 fn reaches(text: &str, who: &str) -> Truth {
     let (derived, found) = paths(text);
     let who = derived.estate.find(who).unwrap();
-    if derived.administrators.contains(&who) {
+    if derived.steps.administrators.contains(&who) {
         return Truth::Yes;
     }
     found.paths.iter().find(|path| path.from == who).map_or(Truth::No, |path| path.truth)
@@ -126,12 +126,12 @@ fn every_kind_fires_on_its_example_and_is_silent_without_any_one_requirement() {
     for kind in kinds::all() {
         let expected = if kind.partial.is_some() { Truth::Unknown } else { Truth::Yes };
         let (derived, _) = paths(&kind.example());
-        let fired: Vec<_> = derived.edges.iter().filter(|edge| edge.kind.id == kind.id).collect();
-        assert!(fired.iter().any(|edge| edge.truth == expected), "{}: {fired:?}\n{}", kind.id, kind.example());
+        let fired: Vec<_> = derived.steps.steps.iter().filter(|step| step.kind.id == kind.id).collect();
+        assert!(fired.iter().any(|step| step.truth == expected), "{}: {fired:?}\n{}", kind.id, kind.example());
         assert_ne!(reaches(&kind.example(), "user/attacker"), Truth::No, "{}", kind.id);
         for (lacks, text) in kind.counter_examples() {
             let (_, found) = paths(&text);
-            let steps = found.paths.iter().flat_map(|path| &path.steps).map(|step| found.edges[*step].kind.id);
+            let steps = found.paths.iter().flat_map(|path| &path.steps).map(|step| found.steps[*step].kind.id);
             assert!(!steps.into_iter().any(|id| id == kind.id), "{} without `{lacks}`\n{text}", kind.id);
         }
     }
@@ -156,7 +156,7 @@ user alice
     let (_, found) = paths(text);
     assert_eq!(found.paths.len(), 1);
     assert_eq!(found.paths[0].truth, Truth::Unknown);
-    assert_eq!(found.edges[found.paths[0].steps[0]].missing[0].id, "lambda-function");
+    assert_eq!(found.steps[found.paths[0].steps[0]].missing[0].id, "lambda-function");
     // A whole inventory without functions ends the path.
     assert!(paths(&format!("{text}\nlisted lambda-function")).1.paths.is_empty());
 }
@@ -233,8 +233,10 @@ user d
     assert_eq!(found.paths.len(), 4);
     assert_eq!(found.chokes[0].ends, 3);
     let mut without = derived.estate.clone();
-    let cut = found.chokes[0].statement;
-    without.policies[cut.policy.0 as usize].document.statements.remove(cut.statement as usize);
-    assert_eq!(find(&derive(without), &Goal::Administrator, None).paths.len(), 1);
+    let cut = derived.steps.grant(found.chokes[0].grant).unwrap();
+    let policy = without.policies.iter_mut().find(|policy| policy.name == cut.policy).unwrap();
+    policy.document.statements.clear();
+    let without = derive(without);
+    assert_eq!(find(&without.steps, &Target::crowns(&without.steps), None).paths.len(), 1);
     assert_eq!(found.cut.len(), 2);
 }

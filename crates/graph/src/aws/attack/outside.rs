@@ -1,0 +1,123 @@
+//! Those whom trust policies let in and no file describes, and what they get.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Deriver, conditions, step};
+use crate::aws::arn::Arn;
+use crate::aws::condition::{Condition, Context, Value};
+use crate::aws::estate::{Estate, Principal, PrincipalKind};
+use crate::aws::kinds;
+use crate::aws::policy::{Effect, Named, Principals, Statement};
+use crate::aws::truth::Truth;
+use crate::step::Ground;
+
+/// Adds the users, roles, accounts and providers that trust policies let in and no file describes.
+pub(super) fn add(estate: &mut Estate) {
+    let accounts: BTreeSet<String> = estate.principals.iter().map(|one| one.account().to_owned()).collect();
+    let mut found: Vec<Principal> = Vec::new();
+    for role in estate.principals.iter().filter(|one| one.kind == PrincipalKind::Role) {
+        let Some(trust) = role.trust else { continue };
+        for (_, statement) in estate.statements(trust).filter(|(_, statement)| statement.effect == Effect::Allow) {
+            let Some(Principals::Of(list)) = &statement.principals else { continue };
+            for named in list {
+                let Some((kind, name)) = outsider(named, statement, &accounts) else { continue };
+                let known = estate.index_of(&name).is_some() || found.iter().any(|one| one.arn == name);
+                if !known {
+                    let mut principal = Principal::new(kind, name, role.source.clone());
+                    principal.line = statement.line;
+                    found.push(principal);
+                }
+            }
+        }
+    }
+    estate.principals.extend(found);
+    estate.link();
+}
+
+fn outsider(named: &Named, statement: &Statement, accounts: &BTreeSet<String>) -> Option<(PrincipalKind, String)> {
+    match named {
+        Named::Anyone => Some((PrincipalKind::Anyone, ANYONE.to_owned())),
+        Named::Federated(provider) => Some((PrincipalKind::Federated, federated(provider, statement))),
+        Named::Aws(text) => match Arn::parse(text) {
+            Some(arn) if arn.resource == "root" && accounts.contains(arn.account) => None,
+            Some(arn) if arn.resource.starts_with("assumed-role/") => None,
+            Some(_) => Some((PrincipalKind::Outside, text.clone())),
+            None if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) && !accounts.contains(text) => {
+                Some((PrincipalKind::Outside, format!("arn:aws:iam::{text}:root")))
+            }
+            None => None,
+        },
+        Named::Service(_) | Named::Canonical(_) => None,
+    }
+}
+
+const ANYONE: &str = "anyone with an AWS account";
+
+/// The provider together with the subjects that the statement lets in: another subject is another
+/// outsider.
+fn federated(provider: &str, statement: &Statement) -> String {
+    let subject = |condition: &&Condition| condition.key.to_ascii_lowercase().ends_with(":sub");
+    let subjects: Vec<&str> =
+        statement.conditions.iter().filter(subject).flat_map(|one| one.values.iter().map(String::as_str)).collect();
+    if subjects.is_empty() {
+        format!("{provider} (any subject)")
+    } else {
+        format!("{provider} ({})", subjects.join(", "))
+    }
+}
+
+impl Deriver<'_> {
+    /// Whom a trust policy lets in from outside the files.
+    pub(super) fn outsider(&mut self, index: usize, principal: &Principal) {
+        let Some(kind) = kinds::get("sts-assume-role") else { return };
+        for (target, role) in self.estate.principals.iter().enumerate() {
+            let Some(trust) = role.trust else { continue };
+            for (id, statement) in self.estate.statements(trust) {
+                let Some(Principals::Of(list)) = &statement.principals else { continue };
+                let named = list.iter().any(|named| names_outsider(named, statement, principal));
+                let assumes = ["sts:assumerole", "sts:assumerolewithwebidentity", "sts:assumerolewithsaml"];
+                if statement.effect != Effect::Allow
+                    || !named
+                    || !assumes.iter().any(|action| statement.has_action(action))
+                {
+                    continue;
+                }
+                let truth = self.outside_conditions(statement, principal);
+                let open = if truth == Truth::Unknown { conditions(statement) } else { Vec::new() };
+                let claim = format!("the trust policy of {} lets it in", role.short());
+                let ground = Ground { claim, grants: self.grants.all([id]), truth, open };
+                let mut step = step(index, target, kind.page(), truth, vec![Arc::new(ground)]);
+                if principal.kind == PrincipalKind::Outside && principal.account() != role.account() {
+                    step.assuming.push(format!("account {} lets it assume the role", principal.account()));
+                }
+                self.push(step);
+            }
+        }
+    }
+
+    /// The subject and audience of a federated outsider are who it is, so they hold.
+    fn outside_conditions(&self, statement: &Statement, principal: &Principal) -> Truth {
+        let mut context = Context::default().with("aws:SecureTransport", Value::one("true"));
+        if principal.kind == PrincipalKind::Federated {
+            for condition in &statement.conditions {
+                if condition.key.ends_with(":sub") || condition.key.ends_with(":aud") {
+                    context.set(&condition.key, Value::Chosen);
+                }
+            }
+        } else {
+            context.set("aws:PrincipalArn", Value::one(&principal.arn));
+            context.set("aws:PrincipalAccount", Value::one(principal.account()));
+        }
+        statement.conditions_hold(&context)
+    }
+}
+
+fn names_outsider(named: &Named, statement: &Statement, principal: &Principal) -> bool {
+    match named {
+        Named::Anyone => principal.kind == PrincipalKind::Anyone,
+        Named::Federated(provider) => federated(provider, statement) == principal.arn,
+        Named::Aws(text) => *text == principal.arn || format!("arn:aws:iam::{text}:root") == principal.arn,
+        Named::Service(_) | Named::Canonical(_) => false,
+    }
+}

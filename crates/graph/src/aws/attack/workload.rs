@@ -1,0 +1,227 @@
+//! Steps through what runs as a role: something new that the role is passed to, or something that is there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Deriver, conditions, step};
+use crate::aws::condition::{Context, Value};
+use crate::aws::estate::{Principal, StatementId};
+use crate::aws::evaluate::{Request, resource_patterns};
+use crate::aws::kinds::{self, Kind, Need, On, WorkloadKind};
+use crate::aws::pattern::glob;
+use crate::aws::policy::Effect;
+use crate::aws::truth::Truth;
+use crate::step::{Ground, Step};
+
+pub(super) struct New {
+    pub(super) kind: &'static Kind,
+    pub(super) services: &'static [&'static str],
+    pub(super) profile: bool,
+    pub(super) needs: &'static [Need],
+    pub(super) existing: Option<&'static str>,
+}
+
+pub(super) struct Existing {
+    pub(super) kind: &'static Kind,
+    pub(super) workload: &'static WorkloadKind,
+    pub(super) needs: &'static [Need],
+    pub(super) role_needs: &'static [&'static str],
+}
+
+/// What a principal is able to do for a list of needs.
+#[derive(Clone)]
+struct Able {
+    truth: Truth,
+    grounds: Vec<Arc<Ground>>,
+    resource: String,
+    /// The inventory that would have to list the resource.
+    missing: Option<&'static WorkloadKind>,
+}
+
+impl Deriver<'_> {
+    pub(super) fn new_workloads(&mut self, index: usize, principal: &Principal, new: &New) {
+        let actions = new.needs.iter().all(|need| need.any_of.iter().any(|action| self.may_try(index, action)));
+        if !actions || !self.may_try(index, "iam:PassRole") {
+            return;
+        }
+        let Some(able) = self.able(index, new.needs, &[]) else { return };
+        let missing = new.existing.filter(|existing| !self.exists(existing)).and_then(kinds::workload);
+        if missing.is_some_and(|missing| self.estate.listed.contains(missing.id)) {
+            return;
+        }
+        for service in new.services {
+            for (role, trusts, trust) in self.trusted.get(service).cloned().unwrap_or_default() {
+                let Some(target) = self.estate.principals.get(role) else { continue };
+                if target.account() != principal.account()
+                    || role == index
+                    || new.profile && target.instance_profiles.is_empty()
+                {
+                    continue;
+                }
+                let context = Context::default().with("iam:PassedToService", Value::one(*service));
+                let pass = self.evaluator.decide(&Request::new(index, "iam:PassRole", &target.arn, &context));
+                if pass.verdict == Truth::No {
+                    continue;
+                }
+                let mut grounds = self.grounds(&format!("iam:PassRole on {}", target.arn), &pass);
+                grounds.extend(able.grounds.iter().cloned());
+                grounds.push(self.trust_ground(target, service, trusts, trust));
+                let mut step = step(index, role, new.kind.page(), able.truth.and(pass.verdict).and(trusts), grounds);
+                step.missing.extend(missing.map(WorkloadKind::missing));
+                partly(&mut step, new.kind);
+                self.push(step);
+            }
+        }
+    }
+
+    fn trust_ground(&self, role: &Principal, service: &str, truth: Truth, statement: StatementId) -> Arc<Ground> {
+        let open =
+            self.estate.statement(statement).filter(|_| truth == Truth::Unknown).map(conditions).unwrap_or_default();
+        let claim = format!("the trust policy of {} lets {service} assume it", role.short());
+        Arc::new(Ground { claim, grants: self.grants.all([statement]), truth, open })
+    }
+
+    fn exists(&self, workload: &str) -> bool {
+        self.estate.workloads.iter().any(|one| one.kind == workload)
+    }
+
+    pub(super) fn existing_workloads(&mut self, index: usize, principal: &Principal, existing: &Existing) {
+        if !existing.needs.iter().all(|need| need.any_of.iter().any(|action| self.may_try(index, action))) {
+            return;
+        }
+        let known: Vec<_> = self.estate.workloads.iter().filter(|one| one.kind == existing.workload.id).collect();
+        for workload in &known {
+            let Some(role) = workload.role.as_deref().and_then(|role| self.estate.find(role).ok()) else { continue };
+            let Some(able) = self.able(index, existing.needs, std::slice::from_ref(&workload.arn)) else { continue };
+            self.push_existing(index, role, existing, able);
+        }
+        if !known.is_empty() || self.estate.listed.contains(existing.workload.id) {
+            return;
+        }
+        let template = existing.workload.arn.replace("{account}", principal.account());
+        let candidates = self.candidates(index, existing.needs, &template);
+        let Some(able) = self.able(index, existing.needs, &candidates) else { return };
+        let mut roles = BTreeSet::new();
+        for service in existing.workload.services {
+            roles.extend(self.trusted.get(service).into_iter().flatten().map(|(role, _, _)| *role));
+        }
+        for role in roles {
+            let able = Able { missing: Some(existing.workload), ..able.clone() };
+            self.push_existing(index, role, existing, able);
+        }
+    }
+
+    fn push_existing(&mut self, index: usize, role: usize, existing: &Existing, able: Able) {
+        let Some(target) = self.estate.principals.get(role) else { return };
+        let wrong_profile = existing.workload.profile && target.instance_profiles.is_empty() && able.missing.is_some();
+        if role == index || wrong_profile || target.account() != self.account(index) && able.missing.is_some() {
+            return;
+        }
+        let mut grounds = able.grounds;
+        for action in existing.role_needs {
+            let context = Context::default();
+            let answer = self.evaluator.decide(&Request::new(role, action, "*", &context));
+            if answer.verdict == Truth::No {
+                return;
+            }
+            grounds.extend(self.grounds(&format!("{} may {action}, which the way in needs", target.short()), &answer));
+        }
+        let mut step = step(index, role, existing.kind.page(), able.truth, grounds);
+        step.through = Some(able.resource);
+        step.missing.extend(able.missing.map(WorkloadKind::missing));
+        partly(&mut step, existing.kind);
+        self.push(step);
+    }
+
+    /// Whether the principal can do all needs; those on the workload on the same one of `workloads`.
+    fn able(&self, index: usize, needs: &[Need], workloads: &[String]) -> Option<Able> {
+        let on_workload: Vec<&Need> = needs.iter().filter(|need| need.on == On::Workload).collect();
+        let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: String::new(), missing: None };
+        if !on_workload.is_empty() {
+            let tried = workloads.iter().filter_map(|workload| self.all_on(index, &on_workload, workload));
+            able = tried.max_by_key(|able| able.truth)?;
+        }
+        for need in needs {
+            let On::Resource(template) = need.on else { continue };
+            let template = template.replace("{account}", self.account(index));
+            let candidates = self.candidates(index, std::slice::from_ref(need), &template);
+            let tried = candidates.iter().filter_map(|candidate| self.all_on(index, &[need], candidate));
+            let best = tried.max_by_key(|able| able.truth)?;
+            able.truth = able.truth.and(best.truth);
+            able.grounds.extend(best.grounds);
+        }
+        Some(able)
+    }
+
+    fn all_on(&self, index: usize, needs: &[&Need], resource: &str) -> Option<Able> {
+        let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: resource.to_owned(), missing: None };
+        for need in needs {
+            let tried = need.any_of.iter().map(|action| {
+                let context = Context::default();
+                (*action, self.evaluator.decide(&Request::new(index, action, resource, &context)))
+            });
+            let (action, answer) = tried.max_by_key(|(_, answer)| answer.verdict)?;
+            if answer.verdict == Truth::No {
+                return None;
+            }
+            able.truth = able.truth.and(answer.verdict);
+            able.grounds.extend(self.grounds(&format!("{action} on {resource}"), &answer));
+        }
+        Some(able)
+    }
+
+    /// Resources of the template's form that the principal's own statements speak of: if the needs
+    /// are allowed on any resource of that form, then on one of these.
+    fn candidates(&self, index: usize, needs: &[Need], template: &str) -> Vec<String> {
+        let mut candidates = vec![instance_of(template, template).unwrap_or_default()];
+        let actions: Vec<String> =
+            needs.iter().flat_map(|need| need.any_of).map(|action| action.to_ascii_lowercase()).collect();
+        for policy in self.evaluator.identity(index) {
+            for (_, statement) in self.estate.statements(*policy) {
+                if statement.effect == Effect::Deny || !actions.iter().any(|action| statement.has_action(action)) {
+                    continue;
+                }
+                candidates.extend(
+                    resource_patterns(statement).into_iter().filter_map(|pattern| instance_of(pattern, template)),
+                );
+            }
+        }
+        candidates.sort();
+        candidates.dedup();
+        candidates
+    }
+}
+
+/// A kind that gives less than the whole role is never certain.
+fn partly(step: &mut Step, kind: &Kind) {
+    if let Some(partial) = kind.partial {
+        step.truth = step.truth.and(Truth::Unknown);
+        step.assuming.push(partial.to_owned());
+    }
+}
+
+/// A concrete resource that both patterns cover, segment by segment; `None` when none is found.
+fn instance_of(pattern: &str, template: &str) -> Option<String> {
+    const SAMPLES: [&str; 6] = ["arn", "aws", "service", "us-east-1", "111122223333", "example"];
+    let whole = |text: &str| {
+        let parts = text.splitn(6, ':').zip(SAMPLES).map(|(part, sample)| part.replace(['*', '?'], sample));
+        parts.collect::<Vec<_>>().join(":")
+    };
+    let plain = whole(template);
+    if glob(pattern, &plain) {
+        return Some(plain);
+    }
+    let merged: Vec<String> = pattern
+        .splitn(6, ':')
+        .zip(template.splitn(6, ':'))
+        .zip(plain.splitn(6, ':'))
+        .zip(SAMPLES)
+        .map(
+            |(((pattern, _), plain), sample)| {
+                if glob(pattern, plain) { plain.to_owned() } else { pattern.replace(['*', '?'], sample) }
+            },
+        )
+        .collect();
+    let merged = merged.join(":");
+    (glob(pattern, &merged) && glob(template, &merged)).then_some(merged)
+}

@@ -1,0 +1,298 @@
+//! What follows from the steps: who can reach what, by which shortest way, and which single grant
+//! would stop most of it.
+//!
+//! The set of reachable pairs is complete; each has one witness, which has the fewest uncertain
+//! steps and among those the fewest steps.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+
+use super::{GrantId, Node, Step, Steps};
+use crate::aws::Truth;
+
+/// Where paths lead.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// What is done there, as people read it: "become administrator".
+    pub what: String,
+    /// The nodes any of which is the goal.
+    pub nodes: BTreeSet<usize>,
+    /// A node that exists for the question only; its index is the number of nodes.
+    pub node: Option<Node>,
+    /// Steps that exist for the question only.
+    pub steps: Vec<Step>,
+    /// Starts that are there already.
+    pub there: BTreeSet<usize>,
+}
+
+impl Target {
+    /// Administrator of an account or cluster, or root on a machine of a cluster.
+    pub fn crowns(steps: &Steps) -> Self {
+        let crowns = steps.nodes.iter().enumerate().filter(|(_, node)| node.kind.is_crown());
+        let nodes: BTreeSet<usize> = crowns.map(|(index, _)| index).collect();
+        let there = steps.administrators.union(&nodes).copied().collect();
+        Self { what: "become administrator".to_owned(), nodes, there, ..Self::default() }
+    }
+
+    /// One node. The administrator of its domain gets there too.
+    pub fn node(steps: &Steps, index: usize) -> Self {
+        let domain = steps.nodes.get(index).map(|node| node.domain.clone()).unwrap_or_default();
+        let mut target = Self { nodes: BTreeSet::from([index]), ..Self::default() };
+        target.what = format!("become {}", steps.name(index));
+        target.there = BTreeSet::from([index]);
+        target.let_administrator(steps, &domain, index);
+        target
+    }
+
+    /// The administrator of a domain gets to a node, and those who are it are there already.
+    pub fn let_administrator(&mut self, steps: &Steps, domain: &str, node: usize) {
+        if let Some(administrator) = steps.administrator_of(domain).filter(|administrator| *administrator != node) {
+            self.steps.push(Step::new(administrator, node, super::ACCESS));
+        }
+        let of_domain = |index: &usize| steps.nodes.get(*index).is_some_and(|node| *node.domain == *domain);
+        self.there.extend(steps.administrators.iter().copied().filter(of_domain));
+    }
+}
+
+/// One start that reaches the goal, with its witness.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// The node that starts.
+    pub from: usize,
+    /// The node of the goal that it reaches.
+    pub to: usize,
+    /// Whether every step is certain.
+    pub truth: Truth,
+    /// The steps in order, as indexes into [`Paths::steps`]. A step that needs a second node
+    /// comes after the steps that get it.
+    pub steps: Vec<usize>,
+}
+
+/// A grant whose removal ends paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choke {
+    /// The grant.
+    pub grant: GrantId,
+    /// How many of the paths' starts no longer reach the goal without it.
+    pub ends: usize,
+}
+
+/// Everything that reaches one goal.
+pub struct Paths {
+    /// The steps of the paths, those to the goal included.
+    pub steps: Vec<Step>,
+    /// One path for each start, ordered by certainty, length and name.
+    pub paths: Vec<Path>,
+    /// Grants by how many paths they end, most first.
+    pub chokes: Vec<Choke>,
+    /// A small set of grants that together end every path, found greedily.
+    pub cut: Vec<GrantId>,
+}
+
+/// Finds every path to a goal; from one node if given, else from all that are not there yet.
+pub fn find(steps: &Steps, target: &Target, from: Option<usize>) -> Paths {
+    let all: Vec<&Step> = steps.steps.iter().chain(&target.steps).collect();
+    let network = Network::new(all, steps.nodes.len() + 1, &target.nodes);
+    let alive = network.dead(&BTreeSet::new());
+    let mut paths: Vec<Path> = starts(steps, target, from).filter_map(|start| network.path(start, &alive)).collect();
+    let key = |path: &Path| steps.nodes.get(path.from).map(|node| node.key.clone());
+    paths.sort_by_cached_key(|path| (Reverse(path.truth), path.steps.len(), key(path)));
+    let chokes = chokes(&network, &paths);
+    let cut = cut(&network, &paths);
+    let steps = keep_used(&network, &mut paths);
+    Paths { steps, paths, chokes, cut }
+}
+
+/// Copies the steps that some path takes, and renumbers the paths' steps.
+fn keep_used(network: &Network<'_>, paths: &mut [Path]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    for at in paths.iter_mut().flat_map(|path| &mut path.steps) {
+        let Some(step) = network.steps.get(*at) else { continue };
+        *at = *places.entry(*at).or_insert_with(|| {
+            steps.push((*step).clone());
+            steps.len() - 1
+        });
+    }
+    steps
+}
+
+fn starts(steps: &Steps, target: &Target, from: Option<usize>) -> impl Iterator<Item = usize> {
+    let possible = move |(index, node): &(usize, &Node)| match from {
+        Some(from) => *index == from,
+        None => node.kind.starts() && !target.there.contains(index),
+    };
+    steps.nodes.iter().enumerate().filter(possible).map(|(index, _)| index)
+}
+
+/// Steps indexed by where they start.
+struct Network<'e> {
+    steps: Vec<&'e Step>,
+    out: Vec<Vec<usize>>,
+    /// The steps that a grant is part of.
+    resting: HashMap<GrantId, Vec<usize>>,
+    goal: &'e BTreeSet<usize>,
+    size: usize,
+}
+
+/// Uncertain steps first, then all steps.
+type Cost = (u32, u32);
+
+impl<'e> Network<'e> {
+    /// Keeps only steps to what can lead to the target: nothing else is ever worth a visit.
+    fn new(steps: Vec<&'e Step>, size: usize, goal: &'e BTreeSet<usize>) -> Self {
+        let useful = leading_to(&steps, size, goal);
+        let mut out = vec![Vec::new(); size];
+        for (index, step) in steps.iter().enumerate() {
+            if !useful.get(step.to).copied().unwrap_or_default() {
+                continue;
+            }
+            for node in std::iter::once(step.from).chain(step.also) {
+                if let Some(list) = out.get_mut(node) {
+                    list.push(index);
+                }
+            }
+        }
+        let mut resting: HashMap<GrantId, Vec<usize>> = HashMap::new();
+        for index in out.iter().flatten() {
+            let grounds = steps.get(*index).into_iter().flat_map(|step| &step.grounds);
+            for grant in grounds.flat_map(|ground| &ground.grants) {
+                resting.entry(*grant).or_default().push(*index);
+            }
+        }
+        Self { steps, out, resting, goal, size }
+    }
+
+    /// Which steps end when these grants are removed.
+    fn dead(&self, removed: &BTreeSet<GrantId>) -> Vec<bool> {
+        let mut dead = vec![false; self.steps.len()];
+        let touched = removed.iter().filter_map(|grant| self.resting.get(grant)).flatten();
+        for index in touched {
+            if let (Some(step), Some(slot)) = (self.steps.get(*index), dead.get_mut(*index)) {
+                *slot = !survives(step, removed);
+            }
+        }
+        dead
+    }
+
+    /// The cheapest way from `start` to the goal without the dead steps. A step that needs
+    /// two nodes is taken once both are reached, and costs what both cost.
+    fn path(&self, start: usize, dead: &[bool]) -> Option<Path> {
+        let mut settled: Vec<Option<(Cost, Option<usize>)>> = vec![None; self.size];
+        let mut best: Vec<Option<Cost>> = vec![None; self.size];
+        let mut queue = BinaryHeap::from([Reverse(((0, 0), start, None::<usize>))]);
+        while let Some(Reverse((cost, node, by))) = queue.pop() {
+            let Some(slot) = settled.get_mut(node).filter(|slot| slot.is_none()) else { continue };
+            *slot = Some((cost, by));
+            if self.goal.contains(&node) && node != start {
+                return Some(self.unrolled(start, node, &settled));
+            }
+            for index in self.out.get(node).into_iter().flatten() {
+                let Some(step) = self.steps.get(*index).filter(|_| dead.get(*index) == Some(&false)) else { continue };
+                let reached = |node: usize| settled.get(node).copied().flatten().map(|(cost, _)| cost);
+                let also = step.also.map_or(Some((0, 0)), reached);
+                let (Some(from), Some(also), None) = (reached(step.from), also, reached(step.to)) else { continue };
+                let uncertain = u32::from(step.truth != Truth::Yes);
+                let next = (from.0 + also.0 + uncertain, from.1 + also.1 + 1);
+                // A step that is no better than one already queued for the same place is not queued.
+                if let Some(best) = best.get_mut(step.to).filter(|best| best.is_none_or(|best| next < best)) {
+                    *best = Some(next);
+                    queue.push(Reverse((next, step.to, Some(*index))));
+                }
+            }
+        }
+        None
+    }
+
+    fn unrolled(&self, from: usize, to: usize, settled: &[Option<(Cost, Option<usize>)>]) -> Path {
+        let mut steps = Vec::new();
+        self.unroll(to, settled, &mut steps);
+        let truth = Truth::all(steps.iter().filter_map(|step| self.steps.get(*step)).map(|step| step.truth));
+        Path { from, to, truth, steps }
+    }
+
+    fn unroll(&self, node: usize, settled: &[Option<(Cost, Option<usize>)>], steps: &mut Vec<usize>) {
+        let Some((_, Some(index))) = settled.get(node).copied().flatten() else { return };
+        let Some(step) = self.steps.get(index).filter(|_| !steps.contains(&index)) else { return };
+        self.unroll(step.from, settled, steps);
+        if let Some(also) = step.also {
+            self.unroll(also, settled, steps);
+        }
+        steps.push(index);
+    }
+}
+
+/// Which nodes have a way to the target, the second principal of a step counting as one.
+fn leading_to(steps: &[&Step], size: usize, goal: &BTreeSet<usize>) -> Vec<bool> {
+    let mut into: Vec<Vec<usize>> = vec![Vec::new(); size];
+    for step in steps {
+        if let Some(list) = into.get_mut(step.to) {
+            list.extend(std::iter::once(step.from).chain(step.also));
+        }
+    }
+    let mut useful = vec![false; size];
+    let mut queue: Vec<usize> = goal.iter().copied().collect();
+    while let Some(node) = queue.pop() {
+        let Some(slot) = useful.get_mut(node).filter(|slot| !**slot) else { continue };
+        *slot = true;
+        queue.extend(into.get(node).into_iter().flatten());
+    }
+    useful
+}
+
+/// A step survives as long as each of its requirements keeps a grant.
+fn survives(step: &Step, removed: &BTreeSet<GrantId>) -> bool {
+    step.grounds
+        .iter()
+        .all(|ground| ground.grants.is_empty() || ground.grants.iter().any(|grant| !removed.contains(grant)))
+}
+
+/// Only a grant on a start's own witness can end that start's paths, so no other is tried.
+fn used_by<'p>(
+    network: &Network<'_>,
+    paths: &'p [Path],
+    removed: &BTreeSet<GrantId>,
+) -> BTreeMap<GrantId, Vec<&'p Path>> {
+    let mut users: BTreeMap<GrantId, Vec<&Path>> = BTreeMap::new();
+    for path in paths {
+        let steps = path.steps.iter().filter_map(|step| network.steps.get(*step));
+        let grants: BTreeSet<GrantId> =
+            steps.flat_map(|step| &step.grounds).flat_map(|ground| ground.grants.iter().copied()).collect();
+        for grant in grants.difference(removed).copied() {
+            users.entry(grant).or_default().push(path);
+        }
+    }
+    users
+}
+
+fn chokes(network: &Network<'_>, paths: &[Path]) -> Vec<Choke> {
+    let mut chokes: Vec<Choke> = used_by(network, paths, &BTreeSet::new())
+        .into_iter()
+        .map(|(grant, users)| {
+            let dead = network.dead(&BTreeSet::from([grant]));
+            let ends = users.iter().filter(|path| network.path(path.from, &dead).is_none()).count();
+            Choke { grant, ends }
+        })
+        .filter(|choke| choke.ends > 0)
+        .collect();
+    chokes.sort_by_key(|choke| (Reverse(choke.ends), choke.grant));
+    chokes
+}
+
+/// Removes, again and again, the grant that most of the remaining witnesses use.
+fn cut(network: &Network<'_>, paths: &[Path]) -> Vec<GrantId> {
+    let mut removed = BTreeSet::new();
+    let mut cut = Vec::new();
+    let mut left: Vec<Path> = paths.to_vec();
+    while !left.is_empty() {
+        let users = used_by(network, &left, &removed);
+        let Some((grant, _)) = users.into_iter().max_by_key(|(id, users)| (users.len(), Reverse(*id))) else {
+            break;
+        };
+        removed.insert(grant);
+        cut.push(grant);
+        let dead = network.dead(&removed);
+        left = left.iter().filter_map(|path| network.path(path.from, &dead)).collect();
+    }
+    cut
+}

@@ -1,0 +1,238 @@
+//! Paths as people and programs read them: text like a compiler's, and JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::{Value as Json, json};
+
+use super::paths::{Path, Paths, Target};
+use super::{GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
+use crate::aws::Truth;
+
+/// Paths with what they are about.
+#[derive(Clone, Copy)]
+pub struct View<'v> {
+    /// All steps.
+    pub steps: &'v Steps,
+    /// The goal.
+    pub target: &'v Target,
+    /// What was found.
+    pub found: &'v Paths,
+}
+
+/// Starts that take the same steps through the same places: what a person can read as one.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// The paths, the shortest witness first.
+    pub paths: Vec<Path>,
+}
+
+/// Whether only possible, then the steps with where each leads.
+type Shape<'k> = (bool, Vec<(&'k str, usize)>);
+
+/// Groups paths into stories, the largest first; certain ones before possible ones.
+pub fn stories(found: &Paths) -> Vec<Story> {
+    let mut groups: BTreeMap<Shape<'_>, Vec<Path>> = BTreeMap::new();
+    for path in &found.paths {
+        let steps = path.steps.iter().filter_map(|step| found.steps.get(*step));
+        let shape = steps.map(|step| (step.kind.id, if step.to == path.from { 0 } else { step.to })).collect();
+        groups.entry((path.truth != Truth::Yes, shape)).or_default().push(path.clone());
+    }
+    let mut stories: Vec<((bool, usize), Story)> =
+        groups.into_iter().map(|((possible, shape), paths)| ((possible, shape.len()), Story { paths })).collect();
+    stories.sort_by_key(|((possible, length), story)| (*possible, std::cmp::Reverse(story.paths.len()), *length));
+    stories.into_iter().map(|(_, story)| story).collect()
+}
+
+/// The inventories that possible paths hang on, each with the number of paths.
+pub fn missing(found: &Paths) -> BTreeMap<Missing, usize> {
+    let mut counts = BTreeMap::new();
+    for path in &found.paths {
+        let steps = path.steps.iter().filter_map(|step| found.steps.get(*step));
+        for one in steps.flat_map(|step| step.missing.iter().copied()).collect::<BTreeSet<_>>() {
+            *counts.entry(one).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+impl View<'_> {
+    /// Everything that reaches the goal, as text. With `verbose`, one witness for each start.
+    pub fn text(&self, verbose: bool) -> String {
+        let mut text = String::new();
+        for story in stories(self.found) {
+            let shown = if verbose { story.paths.len() } else { 1 };
+            for (at, path) in story.paths.iter().take(shown).enumerate() {
+                let others = if at == 0 && !verbose { story.paths.get(1..).unwrap_or_default() } else { &[] };
+                self.witness(&mut text, path, others);
+            }
+        }
+        self.helps(&mut text);
+        let certain = self.found.paths.iter().filter(|path| path.truth == Truth::Yes).count();
+        let possible = self.found.paths.len() - certain;
+        let starts = |index: &&usize| self.steps.nodes.get(**index).is_some_and(|node| node.kind.starts());
+        let there = self.target.there.iter().filter(starts).count();
+        let _ = writeln!(
+            text,
+            "{certain} {} certainly, {possible} possibly; {there} {} there already",
+            if certain == 1 { "start gets there" } else { "starts get there" },
+            if there == 1 { "is" } else { "are" },
+        );
+        text
+    }
+
+    fn node(&self, index: usize) -> Option<&Node> {
+        self.steps.nodes.get(index).or(self.target.node.as_ref())
+    }
+
+    fn name(&self, index: usize) -> &str {
+        self.node(index).map_or("the goal", |node| node.name.as_str())
+    }
+
+    fn witness(&self, text: &mut String, path: &Path, others: &[Path]) {
+        let (level, can) = if path.truth == Truth::Yes { ("error", "can") } else { ("warning", "may be able to") };
+        let what = match self.node(path.to) {
+            Some(node) if node.kind == NodeKind::Host => format!("take over {}", node.name),
+            Some(node) if node.kind == NodeKind::Administrator && self.domains() > 1 => {
+                format!("become administrator of {}", node.domain)
+            }
+            _ => self.target.what.clone(),
+        };
+        let _ = writeln!(text, "{level}: {} {can} {what}", self.name(path.from));
+        if let Some(node) = self.node(path.from).filter(|node| !node.source.is_empty()) {
+            let line = node.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let _ = writeln!(text, "  --> {}{line}", node.source);
+        }
+        for (number, step) in path.steps.iter().enumerate() {
+            let Some(step) = self.found.steps.get(*step) else { continue };
+            let also = step.also.map(|also| format!(" (controlling {} too)", self.name(also))).unwrap_or_default();
+            let (from, to) = (self.name(step.from), self.name(step.to));
+            let _ = writeln!(text, "   |\n {:>2} | {from}{also} {} -> {to}", number + 1, step.kind.title);
+            self.step_lines(text, step);
+        }
+        if !others.is_empty() {
+            let names: Vec<&str> = others.iter().map(|path| self.name(path.from)).collect();
+            let _ = writeln!(text, "   = the same way: {}", names.join(", "));
+        }
+        text.push('\n');
+    }
+
+    fn domains(&self) -> usize {
+        let crowns = self.steps.nodes.iter().filter(|node| node.kind == NodeKind::Administrator);
+        crowns.map(|node| &node.domain).collect::<BTreeSet<_>>().len()
+    }
+
+    fn cite(&self, id: GrantId) -> String {
+        self.steps.grant(id).map_or_else(|| "(a grant that is not there)".to_owned(), super::Grant::cite)
+    }
+
+    fn step_lines(&self, text: &mut String, step: &Step) {
+        for ground in &step.grounds {
+            let at = match ground.grants.as_slice() {
+                [] => String::new(),
+                [one] => format!(": {}", self.cite(*one)),
+                [one, rest @ ..] => format!(": {}, and {} more", self.cite(*one), rest.len()),
+            };
+            let _ = writeln!(text, "    |   {}{at}", ground.claim);
+            for open in &ground.open {
+                let _ = writeln!(text, "    |     open: {open}");
+            }
+        }
+        if let Some(through) = &step.through {
+            let _ = writeln!(text, "    |   through {through}");
+        }
+        for missing in &step.missing {
+            let _ = writeln!(text, "    |   not known: which {} exist ({})", missing.noun, missing.listing);
+        }
+        for assumed in &step.assuming {
+            let _ = writeln!(text, "    |   if {assumed}");
+        }
+    }
+
+    fn helps(&self, text: &mut String) {
+        let found = self.found;
+        let total = found.paths.len();
+        for choke in found.chokes.iter().take(5) {
+            let at = self.cite(choke.grant);
+            let _ = writeln!(text, "help: remove this one grant: {} of {total} paths die\n  --> {at}", choke.ends);
+        }
+        if found.chokes.len() > 5 {
+            let more = found.chokes.len() - 5;
+            let _ = writeln!(text, "help: {more} more grants end one path or more each (all in --format json)");
+        }
+        if total > 0 && !found.cut.is_empty() {
+            let _ = writeln!(text, "help: removing {} grants ends all {total} paths:", found.cut.len());
+            for grant in &found.cut {
+                let _ = writeln!(text, "  --> {}", self.cite(*grant));
+            }
+        }
+        for (missing, count) in missing(found) {
+            let paths = if count == 1 { "path hangs" } else { "paths hang" };
+            let _ = writeln!(
+                text,
+                "help: {count} {paths} on which {} exist: add the answer of `{}` to the files",
+                missing.noun, missing.listing
+            );
+        }
+    }
+
+    /// Everything that reaches the goal, as JSON; nothing is left out.
+    pub fn json(&self) -> Json {
+        let found = self.found;
+        let key = |index: usize| self.node(index).map_or("", |node| node.key.as_str()).to_owned();
+        let path = |path: &Path| {
+            let steps = path.steps.iter().filter_map(|step| found.steps.get(*step));
+            let steps: Vec<Json> = steps.map(|step| self.step_json(step)).collect();
+            json!({"from": key(path.from), "to": key(path.to), "truth": path.truth, "steps": steps})
+        };
+        let choke = |choke: &super::paths::Choke| json!({"at": self.cite_json(choke.grant), "ends": choke.ends});
+        let missing = missing(found);
+        let missing = missing.iter().map(
+            |(one, paths)| json!({"inventory": one.id, "noun": one.noun, "listed_by": one.listing, "paths": paths}),
+        );
+        json!({
+            "goal": self.target.what,
+            "administrators": self.steps.administrators.iter().map(|index| key(*index)).collect::<Vec<_>>(),
+            "paths": found.paths.iter().map(path).collect::<Vec<_>>(),
+            "choke_points": found.chokes.iter().map(choke).collect::<Vec<_>>(),
+            "cut": found.cut.iter().map(|grant| self.cite_json(*grant)).collect::<Vec<_>>(),
+            "missing": missing.collect::<Vec<_>>(),
+        })
+    }
+
+    fn cite_json(&self, id: GrantId) -> Json {
+        let Some(grant) = self.steps.grant(id) else { return Json::Null };
+        json!({
+            "policy": grant.policy,
+            "policy_arn": grant.arn,
+            "part": grant.part,
+            "source": grant.source.as_ref(),
+            "line": grant.line,
+        })
+    }
+
+    fn step_json(&self, step: &Step) -> Json {
+        let ground = |ground: &Ground| {
+            json!({
+                "claim": ground.claim,
+                "truth": ground.truth,
+                "open": ground.open,
+                "any_of": ground.grants.iter().map(|id| self.cite_json(*id)).collect::<Vec<_>>(),
+            })
+        };
+        let missing = |one: &Missing| json!({"inventory": one.id, "noun": one.noun, "listed_by": one.listing});
+        json!({
+            "from": self.name(step.from),
+            "also": step.also.map(|also| self.name(also)),
+            "to": self.name(step.to),
+            "kind": step.kind.id,
+            "title": step.kind.title,
+            "catalogue": step.kind.catalogue,
+            "truth": step.truth,
+            "grounds": step.grounds.iter().map(|one| ground(one)).collect::<Vec<_>>(),
+            "through": step.through,
+            "missing": step.missing.iter().map(missing).collect::<Vec<_>>(),
+            "assuming": step.assuming,
+        })
+    }
+}

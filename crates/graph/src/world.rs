@@ -1,0 +1,111 @@
+//! Everything that the files describe in one: cloud accounts, and what leads from where to where.
+//!
+//! Pure. [`World::derive`] makes the steps; [`World::target`] turns what people ask for into a goal.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::aws::attack;
+use crate::aws::evaluate::{Evaluator, Request};
+use crate::aws::{self, Arn, Context, PrincipalKind, Truth};
+use crate::step::paths::Target;
+use crate::step::{ACCESS, Ground, Node, NodeKind, Step, Steps};
+
+/// Accounts with every step that follows from them.
+pub struct World {
+    /// The cloud accounts. A principal's index is the index of its node.
+    pub aws: aws::Estate,
+    /// Every step.
+    pub steps: Steps,
+}
+
+/// What people ask to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Administrator of an account or cluster, or root on a machine of a cluster.
+    Administrator,
+    /// A node.
+    Node(usize),
+    /// A resource, by an action on it.
+    Resource {
+        /// For example `s3:GetObject`.
+        action: String,
+        /// Its ARN.
+        arn: String,
+    },
+}
+
+impl World {
+    /// Derives every step of linked accounts.
+    pub fn derive(estate: aws::Estate) -> Self {
+        let attack::Derived { estate, steps } = attack::derive(estate);
+        Self { aws: estate, steps }
+    }
+
+    /// A goal as the search needs it.
+    pub fn target(&self, goal: &Goal) -> Target {
+        match goal {
+            Goal::Administrator => Target::crowns(&self.steps),
+            Goal::Node(index) => Target::node(&self.steps, *index),
+            Goal::Resource { action, arn } => self.resource(action, arn),
+        }
+    }
+
+    /// Whoever may use the resource gets there, and the administrator of its account.
+    fn resource(&self, action: &str, arn: &str) -> Target {
+        let goal = self.steps.nodes.len();
+        let mut target =
+            Target { what: format!("{action} on {arn}"), nodes: BTreeSet::from([goal]), ..Target::default() };
+        let node = |key: &str| {
+            let (key, name, source) = (key.to_owned(), key.to_owned(), "".into());
+            Node { key, name, kind: NodeKind::Resource, domain: "".into(), source, line: None }
+        };
+        target.node = Some(node(arn));
+        let named = Arn::parse(arn).map(|arn| arn.account.to_owned()).filter(|account| !account.is_empty());
+        let accounts: BTreeSet<String> = match named {
+            Some(account) => BTreeSet::from([account]),
+            None => self.aws.principals.iter().map(|one| one.account().to_owned()).collect(),
+        };
+        for account in &accounts {
+            target.let_administrator(&self.steps, account, goal);
+        }
+        let (evaluator, grants) = (Evaluator::new(&self.aws), self.aws.grants());
+        for (index, principal) in self.aws.principals.iter().enumerate() {
+            if !matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role) {
+                continue;
+            }
+            let context = Context::default();
+            let answer = evaluator.decide(&Request::new(index, action, arn, &context));
+            if answer.verdict == Truth::No {
+                continue;
+            }
+            let ground = Ground {
+                claim: format!("{action} on {arn}"),
+                grants: grants.all(answer.allows.iter().map(|cite| cite.statement)),
+                truth: answer.verdict,
+                open: Vec::new(),
+            };
+            let truth = answer.verdict;
+            target.steps.push(Step { truth, grounds: vec![Arc::new(ground)], ..Step::new(index, goal, ACCESS) });
+        }
+        target
+    }
+}
+
+/// The action that reads a resource, and the form of the resource that it is asked on.
+pub fn reading(arn: &Arn<'_>) -> (String, String) {
+    let whole = arn.to_string();
+    let action = match arn.service {
+        "s3" if arn.resource.contains('/') => "s3:GetObject",
+        "s3" => return ("s3:GetObject".to_owned(), format!("{whole}/*")),
+        "secretsmanager" => "secretsmanager:GetSecretValue",
+        "dynamodb" => "dynamodb:GetItem",
+        "kms" => "kms:Decrypt",
+        "ssm" => "ssm:GetParameter",
+        "sqs" => "sqs:ReceiveMessage",
+        "lambda" => "lambda:InvokeFunction",
+        "bedrock" => "bedrock:Retrieve",
+        service => return (format!("{service}:Get*"), whole),
+    };
+    (action.to_owned(), whole)
+}
