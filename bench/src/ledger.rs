@@ -89,8 +89,8 @@ fn intent(effect: &str, sequence: u64) -> Record {
 }
 
 fn outcome(intent: u64) -> Record {
-    let (payload, labels) = (None, json!({"integrity": 1, "confidentiality": 1}));
-    Record::Outcome(Outcome { intent, status: Status::Ok, payload, labels, duration_us: 1234, size_bytes: 321 })
+    let labels = json!({"integrity": 1, "confidentiality": 1});
+    Record::Outcome(Outcome { labels, duration_us: 1234, size_bytes: 321, ..Outcome::bare(intent, Status::Ok) })
 }
 
 fn open(dir: &Path) -> anyhow::Result<Ledger> {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod home;
+mod settings;
 mod start;
 
 use std::process::ExitCode;

@@ -68,7 +68,7 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
         dir: home.gateway(),
         home: home.root().to_owned(),
         policies: operator_policies(home)?,
-        limits: Limits::default(),
+        limits: Limits { keep: crate::settings::read(home.root())?.ledger.keep(), ..Limits::default() },
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger).await?;
     diagnostics.iter().for_each(say);

@@ -19,7 +19,8 @@ use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::catalogue::{Catalogue, Known};
 use crate::facts;
 use crate::law::{Force, Law};
-use crate::pipeline::{self, Act, Ending, Journal, Permit, Place, Question, Verdict};
+use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
+use crate::results::{Came, Keep, Results};
 use crate::session::{Caller, Grant, Sessions};
 
 /// How long things may take and how many there may be.
@@ -39,6 +40,8 @@ pub struct Limits {
     pub drain_wait: Duration,
     /// How long an upstream process has to end by itself, after its input was closed and again after SIGTERM.
     pub grace: Duration,
+    /// What is kept of results.
+    pub keep: Keep,
 }
 
 impl Default for Limits {
@@ -51,6 +54,7 @@ impl Default for Limits {
             connections_max: 1_024,
             drain_wait: Duration::from_secs(10),
             grace: Duration::from_secs(2),
+            keep: Keep::default(),
         }
     }
 }
@@ -64,6 +68,7 @@ pub(crate) struct Authority {
     pub(crate) sessions: Sessions,
     pub(crate) asks: Arc<Asks>,
     pub(crate) limits: Limits,
+    pub(crate) results: Results,
     /// Bailiwick's own folder: a call that touches it touches the control itself.
     pub(crate) home: PathBuf,
     pub(crate) own_ids: AtomicU64,
@@ -283,7 +288,9 @@ impl Authority {
 
     fn place(&self, caller: &Caller, action: &Action, uses: Option<u64>) -> Place {
         let sequence = caller.session.next(&action.tool.server);
-        Place { session: caller.session.id.clone(), sequence, uses }
+        let departures = caller.session.departures(&action.tool.server);
+        self.journal.takes_call();
+        Place { session: caller.session.id.clone(), sequence, uses, departures }
     }
 
     fn action<C>(&self, caller: &Caller, errand: Errand<C>, tool: &ToolFacts) -> (C, Action) {
@@ -317,16 +324,15 @@ impl Authority {
     /// A result came back: its values enter the session, and the outcome is recorded.
     pub(crate) fn conclude(&self, caller: &Caller, tool: &ToolFacts, act: Act, result: &Returned<'_>) {
         let value = serde_json::from_str::<Value>(result.body);
+        // Before the answer goes on: what it leads to must meet these labels.
         let labels = match &value {
-            Ok(value) => {
-                caller.session.change().result(tool, act.intent(), value);
-                Value::Null
-            }
+            Ok(value) => json!(caller.session.change().result(tool, act.intent(), value)),
             Err(_) => Value::Null,
         };
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
         let status = if failed { Status::Error } else { Status::Ok };
-        act.end(Ending { status, size_bytes: result.body.len(), labels, payload: None });
+        self.results
+            .end(act, Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels });
     }
 
     /// Takes in a page of a server's tools; new ones take effect before this returns.

@@ -25,6 +25,7 @@ use crate::hook::claude_code::Hooks;
 use crate::identity::Programs;
 use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};
+use crate::results::Results;
 use crate::session::Sessions;
 use crate::upstream::http::Outbound;
 
@@ -114,6 +115,8 @@ impl Gateway {
             asks: Arc::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
+            results: Results::new(options.limits.keep, journal.ledger())
+                .map_err(|error| StartError::Io { what: "a thread for results".to_owned(), error })?,
             journal,
             limits: options.limits,
         });
@@ -245,7 +248,8 @@ impl Gateway {
         }
         shared.http.lock().unwrap_or_else(PoisonError::into_inner).take();
         shared.authority.sessions.save();
-        let ended = Record::Log { event: "drained".to_owned(), details: serde_json::Map::new() };
+        let details = shared.authority.journal.totals();
+        let ended = Record::Log { event: "drained".to_owned(), details };
         if let Err(error) = shared.authority.journal.append(ended).await {
             tracing::error!(%error, "the ledger did not take the last record");
         }

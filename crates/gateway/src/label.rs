@@ -25,7 +25,9 @@ mod yaml;
 
 pub use explain::Why;
 
-use policy::{Labels, ToolFacts};
+use std::collections::BTreeSet;
+
+use policy::{Confidentiality, Integrity, Labels, SessionLabels, ToolFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -64,20 +66,26 @@ impl Session {
         self.index.place(Place::new(tool, entry, named));
     }
 
-    /// A tool's result entered the session, recorded as `entry`.
-    pub fn result(&mut self, tool: &ToolFacts, entry: u64, result: &Value) {
+    /// A tool's result entered the session, recorded as `entry`. Answers the join of its values' labels.
+    pub fn result(&mut self, tool: &ToolFacts, entry: u64, result: &Value) -> SessionLabels {
         let place = self.index.place_of(tool, entry);
         let (leaves, cut) = read::leaves(result, RESULT_FIELDS_MAX);
+        let mut out = nothing_seen();
         if cut {
             self.index.overflow();
+            out.integrity = Integrity::Anyone;
         }
         let kind = source::Kind::of(tool);
         let pointed = request::pointed_records(&self.user, &leaves);
         for leaf in &leaves {
             let judged = source::judge(tool, kind, leaf);
+            out.integrity = out.integrity.max(judged.integrity);
+            out.confidentiality = out.confidentiality.max(judged.confidentiality);
+            out.classes.extend(judged.classes.iter().copied());
             let field = Field::new(place, leaf, judged, pointed.contains(&leaf.record));
             self.index.add(field, &leaf.text, FIELD_VALUES_MAX);
         }
+        out
     }
 
     /// Derives the labels of a call's arguments.
@@ -92,6 +100,12 @@ impl Session {
     pub fn why(&self, tool: &ToolFacts, arguments: &Value, labels: &Labels) -> Vec<Why> {
         explain::why(&self.index, tool, arguments, labels)
     }
+}
+
+/// The labels of nothing at all.
+pub(crate) fn nothing_seen() -> SessionLabels {
+    let (integrity, confidentiality) = (Integrity::Trusted, Confidentiality::Public);
+    SessionLabels { integrity, confidentiality, classes: BTreeSet::new() }
 }
 
 #[cfg(test)]

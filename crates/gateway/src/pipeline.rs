@@ -14,13 +14,13 @@
 //! This module never opens a connection and never decides; it calls [`policy::decide`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use ledger::record::{Intent, Outcome, Payload, Record, Status};
+use ledger::record::{Intent, Mac, Outcome, Payload, Record, Status};
 use ledger::{AppendError, Ledger, PayloadError, Receipt};
-use policy::{Action, Decision, Effect, Snapshot};
+use policy::{Action, Decision, Effect, Principal, Snapshot};
 use serde_json::Value;
 
 /// Where the time comes from. The only clock of the crate.
@@ -49,12 +49,27 @@ pub struct Journal {
     ledger: Ledger,
     clock: Clock,
     open: Arc<AtomicUsize>,
+    /// Calls that were taken at a door.
+    called: Arc<AtomicU64>,
+    /// Acts that left.
+    sent: Arc<AtomicU64>,
 }
 
 impl Journal {
     /// A journal over a ledger.
     pub fn new(ledger: Ledger, clock: Clock) -> Self {
-        Self { ledger, clock, open: Arc::default() }
+        Self { ledger, clock, open: Arc::default(), called: Arc::default(), sent: Arc::default() }
+    }
+
+    /// A call was taken at a door; it will be judged, and so recorded.
+    pub(crate) fn takes_call(&self) {
+        self.called.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many calls were taken and how many acts left, for the record of this run's end.
+    pub(crate) fn totals(&self) -> serde_json::Map<String, Value> {
+        let count = |counter: &AtomicU64| Value::from(counter.load(Ordering::Relaxed));
+        [("calls".to_owned(), count(&self.called)), ("sent".to_owned(), count(&self.sent))].into_iter().collect()
     }
 
     /// The ledger.
@@ -90,8 +105,19 @@ impl Journal {
     }
 }
 
+/// Counts what leaves for one server in one session. It is counted where the bytes leave and not where they are
+/// recorded, so that an act which no outcome tells of leaves a gap.
+#[derive(Clone, Debug, Default)]
+pub struct Departures(Arc<AtomicU64>);
+
+impl Departures {
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
 /// The call's place in its session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Place {
     /// The session.
     pub session: String,
@@ -99,6 +125,8 @@ pub struct Place {
     pub sequence: u64,
     /// The ask whose approval this uses up.
     pub uses: Option<u64>,
+    /// What has left for this server.
+    pub departures: Departures,
 }
 
 /// A call that was judged, and nothing else yet.
@@ -116,6 +144,11 @@ pub struct Judged<C> {
 pub fn judge<C>(call: C, action: Action, place: Place, snapshot: &Snapshot, now: Timestamp) -> Judged<C> {
     let decision = policy::decide(snapshot, &action, now);
     Judged { call, action, decision, place, now }
+}
+
+/// Whose data a call and its result are: one key erases all that an agent did for a user.
+pub(crate) fn subject(principal: &Principal) -> String {
+    format!("{} for {}", principal.agent, principal.user)
 }
 
 /// The ledger could not hold the judgement, so the call is denied.
@@ -149,8 +182,7 @@ impl<C> Judged<C> {
     /// The intent of a call that is too large for an entry, such as a file that is written whole: the action is
     /// a payload, written before the entry that names it, and the entry says the rest.
     fn outsized(&self, journal: &Journal) -> Result<Intent, Unrecorded> {
-        let principal = &self.action.principal;
-        let subject = format!("{} for {}", principal.agent, principal.user);
+        let subject = subject(&self.action.principal);
         let payload = journal.ledger.put_payload(&subject, &serde_json::to_vec(&self.action)?)?;
         let mut action = self.action.clone();
         action.arguments = Value::Object(serde_json::Map::new());
@@ -169,7 +201,7 @@ impl<C> Judged<C> {
         };
         // The debt begins here and not at the permit: if this future is dropped while it waits, the ledger
         // still gets the intent, and so must get its outcome.
-        let act = permits(&self.decision).then(|| Act::begin(append.index(), journal.clone()));
+        let act = permits(&self.decision).then(|| Act::begin(append.index(), journal.clone(), self.place.departures));
         match append.await {
             Ok(receipt) => {
                 let (call, action, decision) = (self.call, self.action, self.decision);
@@ -276,6 +308,8 @@ impl<C> Permit<C> {
     /// Spends the permit: the call, to be sent now, and the act that owes an outcome.
     pub(crate) fn spend(mut self) -> (C, Act) {
         self.act.started = Instant::now();
+        self.act.upstream = Some(self.act.departures.next());
+        self.act.journal.sent.fetch_add(1, Ordering::Relaxed);
         (self.call, self.act)
     }
 }
@@ -286,6 +320,9 @@ impl<C> Permit<C> {
 pub struct Act {
     intent: u64,
     started: Instant,
+    departures: Departures,
+    /// Its number among them, once it has left.
+    upstream: Option<u64>,
     journal: Journal,
     ended: bool,
 }
@@ -299,21 +336,32 @@ pub struct Ending {
     pub size_bytes: usize,
     /// Labels of the result.
     pub labels: Value,
-    /// The result, if it is kept.
-    pub payload: Option<Payload>,
+    /// What the record keeps of the result.
+    pub kept: Kept,
+}
+
+/// What the record keeps of a result.
+#[derive(Debug)]
+pub enum Kept {
+    /// Nothing: there is none, or it could not be kept.
+    Nothing,
+    /// What it is checked by.
+    Mac(Mac),
+    /// The bytes.
+    Whole(Payload),
 }
 
 impl Ending {
     /// An end without a result.
     pub fn without_result(status: Status) -> Self {
-        Self { status, size_bytes: 0, labels: Value::Null, payload: None }
+        Self { status, size_bytes: 0, labels: Value::Null, kept: Kept::Nothing }
     }
 }
 
 impl Act {
-    fn begin(intent: u64, journal: Journal) -> Self {
+    fn begin(intent: u64, journal: Journal, departures: Departures) -> Self {
         journal.open.fetch_add(1, Ordering::AcqRel);
-        Self { intent, started: Instant::now(), journal, ended: false }
+        Self { intent, started: Instant::now(), departures, upstream: None, journal, ended: false }
     }
 
     /// The intent never reached the ledger, so nothing is owed.
@@ -327,6 +375,11 @@ impl Act {
         self.intent
     }
 
+    /// The ledger that waits for the outcome.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.journal.ledger
+    }
+
     /// Records the outcome. It is not waited for: the act is done, and a crash now reads as unknown.
     pub fn end(mut self, ending: Ending) {
         self.write(ending);
@@ -337,11 +390,18 @@ impl Act {
             return;
         }
         let duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (payload, mac) = match ending.kept {
+            Kept::Nothing => (None, None),
+            Kept::Mac(mac) => (None, Some(mac)),
+            Kept::Whole(payload) => (Some(payload), None),
+        };
         self.journal.note(Record::Outcome(Outcome {
             intent: self.intent,
             status: ending.status,
-            payload: ending.payload,
+            payload,
+            mac,
             labels: ending.labels,
+            upstream: self.upstream,
             duration_us,
             size_bytes: u64::try_from(ending.size_bytes).unwrap_or(u64::MAX),
         }));

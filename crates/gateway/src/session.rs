@@ -13,6 +13,7 @@ use aws_lc_rs::digest;
 use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
 
+use crate::pipeline::Departures;
 use crate::{disk, label};
 
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
@@ -51,6 +52,7 @@ pub(crate) struct Session {
     /// What was seen. Held for one derivation or one result, never across an await.
     labels: Mutex<label::Session>,
     sequences: Mutex<HashMap<String, u64>>,
+    departures: Mutex<HashMap<String, Departures>>,
     grants: Mutex<Vec<Grant>>,
     withheld: Mutex<HashMap<String, Vec<String>>>,
     /// Servers whose calls pass another door of this session.
@@ -79,6 +81,7 @@ impl Session {
             id,
             labels: Mutex::new(labels),
             sequences: Mutex::default(),
+            departures: Mutex::default(),
             grants: Mutex::default(),
             withheld: Mutex::default(),
             protected: Mutex::default(),
@@ -107,6 +110,15 @@ impl Session {
         }
         sequences.insert(server.to_owned(), 1);
         1
+    }
+
+    /// What leaves for a server.
+    pub(crate) fn departures(&self, server: &str) -> Departures {
+        let mut departures = hold(&self.departures);
+        if let Some(known) = departures.get(server) {
+            return known.clone();
+        }
+        departures.entry(server.to_owned()).or_default().clone()
     }
 
     /// A human approved for the rest of the session.

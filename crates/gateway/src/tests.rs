@@ -1,5 +1,7 @@
 //! The whole pipeline with in-memory streams: the invariants, and attempts to break them.
 
+mod results;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -285,12 +285,10 @@ fn work(ledger: &Ledger, from: u64, promised: &mut Promised) -> Result<(), Box<d
         let bytes = format!("result {sequence}").into_bytes();
         let payload = ledger.put_payload("alice", &bytes)?;
         let outcome = Outcome {
-            intent: receipt.index(),
-            status: Status::Ok,
             payload: Some(payload.clone()),
-            labels: json!(null),
             duration_us: 1,
             size_bytes: bytes.len() as u64,
+            ..Outcome::bare(receipt.index(), Status::Ok)
         };
         let append = ledger.append(Record::Outcome(outcome.clone()), now())?;
         if sequence % 2 == 0 {

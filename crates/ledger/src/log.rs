@@ -791,15 +791,7 @@ impl Ledger {
     fn record_opening(&self, recovery: &Recovery) -> Result<(), OpenError> {
         let now = self.shared.options.now;
         for intent in &recovery.unknown {
-            let outcome = Outcome {
-                intent: *intent,
-                status: Status::Unknown,
-                payload: None,
-                labels: serde_json::Value::Null,
-                duration_us: 0,
-                size_bytes: 0,
-            };
-            self.append(Record::Outcome(outcome), now)?.wait()?;
+            self.append(Record::Outcome(Outcome::bare(*intent, Status::Unknown)), now)?.wait()?;
         }
         for (path, id) in self.shared.keys.interrupted()? {
             self.append(erased("", id.as_ref()), now)?.wait()?;
@@ -863,6 +855,11 @@ impl Ledger {
             Some(place) => self.shared.keys.open(payload, &place.read()?),
             None => read::payload(self.shared.storage.as_ref(), &self.shared.keys, payload),
         }
+    }
+
+    /// The subjects' keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.shared.keys
     }
 
     /// Destroys a subject's key, and with it everything kept under it, and records that. Says whether

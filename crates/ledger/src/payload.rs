@@ -9,16 +9,18 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
 
-use crate::record::Payload;
+use crate::record::{Mac, Payload};
 use crate::storage::Storage;
 use crate::tree::{Hash, sha256};
 
 const KEY_MAGIC: &[u8; 4] = b"bwK1";
 const KEY_FILE: usize = 60;
 const SALT: usize = 32;
+/// What the mac of bytes that are not kept begins with, so that it is no mac of anything else.
+const MAC_PREFIX: &[u8] = b"bailiwick/mac/v1\0";
 
 /// The largest payload.
 pub const PAYLOAD_SIZE_MAX: usize = 16 << 20;
@@ -57,6 +59,7 @@ pub enum PayloadError {
 pub(crate) struct SubjectKey {
     pub(crate) id: [u8; 16],
     key: RandomizedNonceKey,
+    mac: hmac::Key,
 }
 
 /// Parts of a sealed payload, a journal frame's body.
@@ -87,7 +90,8 @@ impl SubjectKey {
         let (body, check) = bytes.split_last_chunk::<8>()?;
         let (id, key) = body.strip_prefix(KEY_MAGIC)?.split_first_chunk()?;
         let sound = sha256(body).starts_with(check);
-        sound.then_some(Self { id: *id, key: RandomizedNonceKey::new(&AES_256_GCM, key).ok()? })
+        let mac = hmac::Key::new(hmac::HMAC_SHA256, key);
+        sound.then_some(Self { id: *id, key: RandomizedNonceKey::new(&AES_256_GCM, key).ok()?, mac })
     }
 
     /// Bytes of a new key's file.
@@ -100,6 +104,14 @@ impl SubjectKey {
         }
         check.copy_from_slice(sha256(body).first_chunk::<8>().unwrap_or(&[0; 8]));
         Ok(bytes)
+    }
+
+    /// What stands for bytes that are not kept.
+    fn mac(&self, bytes: &[u8]) -> String {
+        let mut context = hmac::Context::with_key(&self.mac);
+        context.update(MAC_PREFIX);
+        context.update(bytes);
+        hex::encode(context.sign())
     }
 
     /// The digest for the entry and the body for the journal.
@@ -176,6 +188,16 @@ impl Keys {
         Ok(key)
     }
 
+    /// Whether the subject's key is at hand, so that nothing waits for a new one to become durable.
+    fn has(&self, subject: &str) -> bool {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner).contains_key(subject)
+    }
+
+    /// Whether a mac is that of these bytes; `None` if the subject was erased.
+    pub(crate) fn matches(&self, mac: &Mac, bytes: &[u8]) -> Result<Option<bool>, PayloadError> {
+        Ok(self.load(&mac.subject)?.map(|key| key.mac(bytes) == mac.hmac))
+    }
+
     fn load(&self, subject: &str) -> Result<Option<SubjectKey>, PayloadError> {
         let Some(bytes) = self.storage.read(&key_path(subject))?.map(Zeroizing::new) else { return Ok(None) };
         SubjectKey::parse(&bytes).map(Some).ok_or_else(|| PayloadError::Key(subject.to_owned()))
@@ -223,5 +245,18 @@ impl Keys {
             }
         }
         Ok(found)
+    }
+}
+
+impl crate::Ledger {
+    /// Whether a payload of this subject can be kept without making a key first, which takes a sync.
+    pub fn has_subject(&self, subject: &str) -> bool {
+        self.keys().has(subject)
+    }
+
+    /// What stands in the record for bytes that are not kept.
+    pub fn mac(&self, subject: &str, bytes: &[u8]) -> Result<Mac, PayloadError> {
+        let hmac = self.keys().get_or_make(subject)?.mac(bytes);
+        Ok(Mac { subject: subject.to_owned(), hmac })
     }
 }

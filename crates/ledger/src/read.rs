@@ -1,6 +1,7 @@
 //! Reading: entries from bundles or the journal, payloads, objects. [`Reader`] takes no lock, so that a
 //! log can be shown and verified while another process writes it.
 
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::journal::{self, HEAD, Kind};
 use crate::note::{NoteError, SignedCheckpoint};
 use crate::payload::{Keys, PayloadError, Sealed};
 use crate::proof::Proof;
-use crate::record::{Entry, Payload};
+use crate::record::{Entry, Mac, Payload};
 use crate::seal::CHECKPOINT;
 use crate::storage::{Disk, Storage};
 use crate::tile;
@@ -228,6 +229,64 @@ pub struct Reader {
     pub(crate) storage: Arc<dyn Storage>,
     keys: Keys,
     view: Mutex<View>,
+    packs: Mutex<Packs>,
+}
+
+/// Packs that were read last, so that reading the payloads of many entries in order reads each pack once.
+#[derive(Debug, Default)]
+struct Packs(VecDeque<Pack>);
+
+/// How many packs stay in memory, of a segment's size each.
+const PACKS_MAX: usize = 4;
+
+#[derive(Debug)]
+struct Pack {
+    number: u64,
+    bytes: Vec<u8>,
+    /// Where the body of each payload lies, by its digest.
+    bodies: HashMap<Hash, Range<usize>>,
+}
+
+impl Pack {
+    fn new(number: u64, bytes: Vec<u8>) -> Self {
+        let mut bodies = HashMap::new();
+        for found in journal::scan(&bytes).frames.iter().filter(|found| found.head.kind == Kind::Payload) {
+            let start = found.offset as usize + HEAD;
+            let body = start..start + found.head.size as usize;
+            if let Some(sealed) = bytes.get(body.clone()).and_then(Sealed::parse) {
+                bodies.insert(*sealed.digest, body);
+            }
+        }
+        Self { number, bytes, bodies }
+    }
+}
+
+impl Packs {
+    /// A payload's sealed body, from its segment, or from its pack once the segment is gone.
+    fn body(&mut self, storage: &dyn Storage, payload: &Payload) -> io::Result<Option<Vec<u8>>> {
+        let mut digest = Hash::default();
+        if hex::decode_to_slice(&payload.digest, &mut digest).is_err() {
+            return Ok(None);
+        }
+        if let Some(body) = self.known(payload.segment, &digest) {
+            return Ok(Some(body));
+        }
+        // Not read yet, or read when the segment was shorter. Packs last: a segment becomes a pack before it goes.
+        self.0.retain(|pack| pack.number != payload.segment);
+        for folder in [JOURNAL, PAYLOADS] {
+            if let Some(bytes) = storage.read(&numbered(folder, payload.segment))? {
+                self.0.truncate(PACKS_MAX - 1);
+                self.0.push_front(Pack::new(payload.segment, bytes));
+                break;
+            }
+        }
+        Ok(self.known(payload.segment, &digest))
+    }
+
+    fn known(&self, number: u64, digest: &Hash) -> Option<Vec<u8>> {
+        let pack = self.0.iter().find(|pack| pack.number == number)?;
+        Some(pack.bytes.get(pack.bodies.get(digest)?.clone())?.to_vec())
+    }
 }
 
 impl Reader {
@@ -240,7 +299,8 @@ impl Reader {
     }
 
     pub(crate) fn with_storage(storage: Arc<dyn Storage>) -> Result<Self, ReadError> {
-        let reader = Self { keys: Keys::new(Arc::clone(&storage)), storage, view: Mutex::default() };
+        let reader =
+            Self { keys: Keys::new(Arc::clone(&storage)), storage, view: Mutex::default(), packs: Mutex::default() };
         reader.refresh()?;
         Ok(reader)
     }
@@ -342,7 +402,16 @@ impl Reader {
 
     /// A payload's bytes; `None` if it was erased.
     pub fn payload(&self, payload: &Payload) -> Result<Option<Vec<u8>>, PayloadError> {
-        self::payload(self.storage.as_ref(), &self.keys, payload)
+        let packed = self.packs.lock().unwrap_or_else(PoisonError::into_inner).body(self.storage.as_ref(), payload)?;
+        match packed {
+            Some(body) => self.keys.open(payload, &body),
+            None => Err(PayloadError::Missing(payload.digest.clone())),
+        }
+    }
+
+    /// Whether a mac stands for these bytes; `None` if its subject was erased.
+    pub fn matches(&self, mac: &Mac, bytes: &[u8]) -> Result<Option<bool>, PayloadError> {
+        self.keys.matches(mac, bytes)
     }
 
     /// An object's bytes.

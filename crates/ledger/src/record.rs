@@ -140,7 +140,7 @@ impl Record {
     fn fields(kind: &str) -> &'static [&'static str] {
         match kind {
             "intent" => &["action", "decision", "snapshot", "now", "session", "sequence", "uses", "payload"],
-            "outcome" => &["intent", "status", "payload", "labels", "duration_us", "size_bytes"],
+            "outcome" => &["intent", "status", "payload", "mac", "labels", "upstream", "duration_us", "size_bytes"],
             "asked" => &["intent", "binding", "groups", "expires", "summary"],
             "answered" => &["ask", "approved", "scope", "by", "binding", "nonce"],
             "expired" => &["ask"],
@@ -199,13 +199,28 @@ pub struct Outcome {
     /// The result, kept outside the entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload>,
+    /// What stands for a result that is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
     /// Labels of the result, as `policy` defines them.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub labels: Value,
+    /// The act's number among those that left for this server in this session and run, from 1; absent if nothing
+    /// left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<u64>,
     /// From the permit to the last byte, in microseconds.
     pub duration_us: u64,
     /// Size of the result in bytes.
     pub size_bytes: u64,
+}
+
+impl Outcome {
+    /// An outcome of which nothing else is known.
+    pub fn bare(intent: u64, status: Status) -> Self {
+        let (payload, mac, labels, upstream) = (None, None, Value::Null, None);
+        Self { intent, status, payload, mac, labels, upstream, duration_us: 0, size_bytes: 0 }
+    }
 }
 
 /// How an act ended.
@@ -237,6 +252,16 @@ pub struct Payload {
     /// The journal segment it was written to: where to look for it.
     #[serde(default)]
     pub segment: u64,
+}
+
+/// What stands for bytes that are not kept: whoever has them and the ledger's directory can tell that they are
+/// the ones, until the subject is erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mac {
+    /// Whose data it is.
+    pub subject: String,
+    /// HMAC-SHA-256 of the bytes under the subject's key, in hex.
+    pub hmac: String,
 }
 
 /// A human is asked to approve an exact action.

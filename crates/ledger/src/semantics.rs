@@ -28,6 +28,7 @@ struct Brief<'a> {
     ask: Option<u64>,
     #[serde(default)]
     approved: bool,
+    upstream: Option<u64>,
     scope: Option<Scope>,
     #[serde(borrow, default)]
     binding: Cow<'a, str>,
@@ -83,12 +84,19 @@ impl BriefDecision<'_> {
 #[derive(Deserialize)]
 struct BriefDetails {
     key: Option<String>,
+    calls: Option<u64>,
+    sent: Option<u64>,
 }
 
 /// A permitted intent, until its outcome.
 struct Permitted {
     file: String,
+    /// Session and server; only where numbers are checked.
+    line: Option<Line>,
 }
+
+/// Session and server.
+type Line = (String, String);
 
 struct Ask {
     binding: String,
@@ -119,8 +127,82 @@ pub(crate) struct Semantics {
     open: BTreeMap<u64, Permitted>,
     closed: HashSet<u64>,
     asks: HashMap<u64, Ask>,
-    sequences: HashMap<(String, String), u64>,
+    run: Run,
     used: Used,
+}
+
+/// A gap may close again if it was noticed so few entries before the end of a log that is being written.
+const CLOSING_WITHIN: u64 = 4_096;
+
+/// What was numbered from the log's last start on.
+#[derive(Default)]
+struct Run {
+    calls: BTreeMap<Line, Numbers>,
+    acts: BTreeMap<Line, Numbers>,
+    intents: u64,
+    sent: u64,
+}
+
+/// Numbers that begin at 1 and leave none out, in about their order: calls that are made side by side may be
+/// recorded one before the other.
+#[derive(Default)]
+struct Numbers {
+    /// All up to this are there.
+    last: u64,
+    beyond: BTreeSet<u64>,
+    /// Records that have no number, because a crash or a cancellation took it.
+    without: u64,
+    /// The entry that left the first gap.
+    noticed: u64,
+}
+
+impl Numbers {
+    /// Whether the number is new.
+    fn add(&mut self, number: u64, entry: u64) -> bool {
+        if number <= self.last || !self.beyond.insert(number) {
+            return false;
+        }
+        while self.beyond.remove(&(self.last + 1)) {
+            self.last += 1;
+        }
+        if self.beyond.is_empty() {
+            self.noticed = entry;
+        }
+        true
+    }
+
+    /// Numbers that are missing, beyond those that records without one explain.
+    fn missing(&self) -> Option<(u64, u64)> {
+        let highest = *self.beyond.last()?;
+        let missing = highest - self.last - self.beyond.len() as u64;
+        (missing > self.without).then_some((self.last + 1, missing))
+    }
+}
+
+impl Run {
+    /// Says which calls and acts the records leave out. `before`: only gaps noticed before this entry.
+    fn settle(&self, before: u64, faults: &mut Vec<String>) {
+        for (numbers, what) in [(&self.calls, "call"), (&self.acts, "act")] {
+            for ((session, server), numbers) in numbers.iter() {
+                if let Some((first, count)) = numbers.missing().filter(|_| numbers.noticed < before) {
+                    let which = if what == "call" { "was made at the door" } else { "left for the server" };
+                    faults.push(format!(
+                        "session `{session}`, server `{server}`: {what} {first} {which} and is not recorded ({count} missing)"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Compares with what the gateway counted by itself.
+    fn total(&self, details: &BriefDetails, faults: &mut Vec<String>) {
+        let counted = [("calls", details.calls, self.intents), ("acts", details.sent, self.sent)];
+        for (what, said, found) in counted {
+            if let Some(said) = said.filter(|said| *said != found) {
+                faults.push(format!("the gateway counted {said} {what} in this run, {found} are recorded"));
+            }
+        }
+    }
 }
 
 impl Semantics {
@@ -131,7 +213,7 @@ impl Semantics {
             open: BTreeMap::new(),
             closed: HashSet::new(),
             asks: HashMap::new(),
-            sequences: HashMap::new(),
+            run: Run::default(),
             used: Used::default(),
         }
     }
@@ -157,7 +239,7 @@ impl Semantics {
     fn check(&mut self, index: u64, file: &str, brief: Brief<'_>, faults: &mut Vec<String>) {
         match brief.kind.as_ref() {
             "intent" => self.intent(index, file, &brief, faults),
-            "outcome" => self.outcome(&brief, faults),
+            "outcome" => self.outcome(index, &brief, faults),
             "asked" => {
                 let (binding, expires) = (brief.binding.into_owned(), brief.expires);
                 self.asks.insert(index, Ask { binding, expires, answer: None, uses: 0 });
@@ -173,25 +255,36 @@ impl Semantics {
     }
 
     fn intent(&mut self, index: u64, file: &str, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let line =
+            self.complete.then(|| (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned()));
         if brief.decision.permits() {
-            self.open.insert(index, Permitted { file: file.to_owned() });
+            self.open.insert(index, Permitted { file: file.to_owned(), line: line.clone() });
         }
         if let Some(ask) = brief.uses {
             self.uses(ask, brief, faults);
         }
-        if !self.complete {
-            return;
-        }
-        let key = (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned());
-        let last = self.sequences.entry(key).or_insert(0);
-        let sequence = brief.sequence;
-        // A call that is decided again with its approval keeps its number.
-        let again = brief.uses.is_some() && sequence <= *last;
-        if sequence != *last + 1 && !again {
+        let Some(line) = line else { return };
+        self.run.intents += 1;
+        let is_new = self.run.calls.entry(line).or_default().add(brief.sequence, index);
+        // A call that is decided again with its approval may keep its number.
+        if !is_new && brief.uses.is_none() {
             let (session, server) = (&brief.session, &brief.action.tool.server);
-            faults.push(format!("session `{session}`, server `{server}`: call {sequence} follows call {last}"));
+            faults.push(format!("session `{session}`, server `{server}`: a second call {}", brief.sequence));
         }
-        *last = sequence.max(*last);
+    }
+
+    fn departure(&mut self, index: u64, line: Line, number: Option<u64>, faults: &mut Vec<String>) {
+        let (session, server) = line.clone();
+        let numbers = self.run.acts.entry(line).or_default();
+        match number {
+            Some(number) => {
+                self.run.sent += 1;
+                if !numbers.add(number, index) {
+                    faults.push(format!("session `{session}`, server `{server}`: a second act {number}"));
+                }
+            }
+            None => numbers.without += 1,
+        }
     }
 
     fn uses(&mut self, number: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
@@ -215,10 +308,13 @@ impl Semantics {
         ask.uses += 1;
     }
 
-    fn outcome(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+    fn outcome(&mut self, index: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let Some(intent) = brief.intent else { return faults.push("it is the outcome of nothing".to_owned()) };
-        if self.open.remove(&intent).is_some() {
+        if let Some(permitted) = self.open.remove(&intent) {
             self.closed.insert(intent);
+            if let Some(line) = permitted.line {
+                self.departure(index, line, brief.upstream, faults);
+            }
         } else if self.closed.contains(&intent) {
             faults.push(format!("it is a second outcome of intent {intent}"));
         } else {
@@ -248,6 +344,12 @@ impl Semantics {
                 for (intent, _) in std::mem::take(&mut self.open) {
                     faults.push(format!("intent {intent} was permitted before this start and has no outcome"));
                 }
+                std::mem::take(&mut self.run).settle(u64::MAX, faults);
+            }
+            "drained" => {
+                if let Some(details) = brief.details.as_ref().filter(|_| self.complete) {
+                    self.run.total(details, faults);
+                }
             }
             "erased" => self.used.erased.extend(brief.details.as_ref().and_then(|details| details.key.clone())),
             _ => {}
@@ -255,6 +357,12 @@ impl Semantics {
     }
 
     pub(crate) fn finish(self, report: &mut Report) -> Used {
+        let mut faults = Vec::new();
+        let before = if self.live { report.entries.saturating_sub(CLOSING_WITHIN) } else { u64::MAX };
+        self.run.settle(before, &mut faults);
+        for text in faults {
+            report.fault(crate::read::JOURNAL, text);
+        }
         for (intent, permitted) in self.open {
             if self.live {
                 report.in_flight.push(intent);

@@ -146,12 +146,9 @@ pub(crate) fn read_call(ledger: &Ledger, sequence: u64) -> u64 {
     };
     let intent = intend(ledger, sketch, sequence);
     let outcome = Outcome {
-        intent,
-        status: Status::Ok,
-        payload: None,
-        labels: Value::Null,
         duration_us: 1_840 + sequence * 13 % 900,
         size_bytes: 2_048 + sequence,
+        ..Outcome::bare(intent, Status::Ok)
     };
     append(ledger, Record::Outcome(outcome));
     intent

@@ -19,7 +19,7 @@ use crate::door::hello::Reply;
 use crate::door::unix::{self, Peer};
 use crate::gateway::Shared;
 use crate::hook::shell::Shell;
-use crate::pipeline::{Act, Permit};
+use crate::pipeline::{self, Act, Permit};
 use crate::session::Caller;
 
 /// The most tools that may run at a time.
@@ -240,8 +240,9 @@ fn nonce() -> Result<String, aws_lc_rs::error::Unspecified> {
 
 fn prompt(authority: &Authority, caller: &Caller, event: &Event) -> Result<Value, String> {
     let session = caller.session.id.clone();
+    let subject = pipeline::subject(&caller.principal);
     let payload =
-        authority.journal.ledger().put_payload(&session, event.prompt.as_bytes()).map_err(|error| error.to_string())?;
+        authority.journal.ledger().put_payload(&subject, event.prompt.as_bytes()).map_err(|error| error.to_string())?;
     let entry = authority.journal.note(Record::Prompt { session, payload });
     caller.session.change().user_says(&event.prompt, entry);
     Ok(json!({}))

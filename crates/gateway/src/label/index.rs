@@ -221,11 +221,7 @@ impl Index {
 
     /// What has entered so far.
     pub(crate) fn session(&self) -> SessionLabels {
-        self.seen.clone().unwrap_or(SessionLabels {
-            integrity: Integrity::Trusted,
-            confidentiality: Confidentiality::Public,
-            classes: BTreeSet::new(),
-        })
+        self.seen.clone().unwrap_or_else(super::nothing_seen)
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Sightings> {

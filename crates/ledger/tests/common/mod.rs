@@ -42,8 +42,7 @@ pub fn intent(effect: &str, sequence: u64) -> Record {
 }
 
 pub fn outcome(intent: u64) -> Record {
-    let (payload, labels) = (None, json!(null));
-    Record::Outcome(Outcome { intent, status: Status::Ok, payload, labels, duration_us: 17, size_bytes: 2 })
+    Record::Outcome(Outcome { duration_us: 17, size_bytes: 2, ..Outcome::bare(intent, Status::Ok) })
 }
 
 pub fn asked(intent: u64, binding: &str) -> Record {
