@@ -131,6 +131,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
     let fronts = gateway::Fronts {
         upstreams: BTreeMap::from([("echo".to_owned(), format!("http://{upstream}/mcp").parse()?)]),
         keys: vec![("bench".to_owned(), KEY.to_owned())],
+        ..gateway::Fronts::default()
     };
     let address = gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await?;
     say_address(address)?;

@@ -17,6 +17,7 @@ pub(crate) mod scan;
 pub(crate) mod tools;
 pub(crate) mod unprotect;
 pub(crate) mod up;
+pub(crate) mod upstream;
 pub(crate) mod whatif;
 
 /// The machine that this process runs on, seen from the current folder.

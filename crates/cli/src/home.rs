@@ -53,6 +53,11 @@ impl Home {
         self.root.join("gateway")
     }
 
+    /// The servers that the gateway fronts, and the agents that it knows by their program.
+    pub(crate) fn upstreams(&self) -> PathBuf {
+        self.root.join("gateway/upstreams.toml")
+    }
+
     /// The control plane's SQLite store.
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store.sqlite")

@@ -10,10 +10,12 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use connect::protect::UpstreamLaunch;
 use gateway::{Fronts, Gateway, Limits};
 use ledger::{Ledger, OpenError, Recovery, SigningKey};
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
+use crate::commands::upstream;
 use crate::home::Home;
 
 /// How often the operator's files are looked at.
@@ -143,31 +145,28 @@ fn policy_paths(home: &Home) -> Vec<PathBuf> {
 
 /// The remote servers behind the HTTP door, and the agents' keys.
 fn fronts(home: &Home) -> anyhow::Result<Fronts> {
-    let file = upstreams_file(home);
-    let read = connect::protect::Upstreams::read(&file);
-    let listed = read.map_err(|error| anyhow::anyhow!("`{}`: {error}", file.display()))?;
+    let listed = upstream::read(home)?;
     let mut upstreams = BTreeMap::new();
-    for (name, url) in listed.iter() {
-        // The address is not said: it may hold a key.
-        let url = url.parse().map_err(|_| anyhow::anyhow!("`{}`: the address of `{name}` is none", file.display()))?;
-        upstreams.insert(name.to_owned(), url);
+    for (name, listed) in listed.servers() {
+        if let UpstreamLaunch::Http(url) = &listed.launch {
+            // The address is not said: it may hold a key.
+            let url = url.parse().map_err(|_| anyhow::anyhow!("the address of `{name}` is none"))?;
+            upstreams.insert(name.to_owned(), url);
+        }
     }
+    let programs = listed.agents().map(|(agent, program)| (PathBuf::from(program), agent.to_owned())).collect();
     let mut keys = Vec::new();
     for path in key_files(home) {
         let Some(agent) = agent_of(&path) else { continue };
         let key = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         keys.push((agent, key.trim().to_owned()));
     }
-    Ok(Fronts { upstreams, keys })
-}
-
-fn upstreams_file(home: &Home) -> PathBuf {
-    home.gateway().join("upstreams.toml")
+    Ok(Fronts { upstreams, keys, programs })
 }
 
 fn front_paths(home: &Home) -> Vec<PathBuf> {
     let mut paths = key_files(home);
-    paths.push(upstreams_file(home));
+    paths.push(home.upstreams());
     paths
 }
 

@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 pub use edit::Change;
 pub use store::{Manifest, Store, digest, write};
-pub use upstreams::Upstreams;
+pub use upstreams::{Launch as UpstreamLaunch, Upstream, Upstreams};
 
 use crate::clients::{Candidate, Machine, Scope};
 use crate::document::{Document, Format, Step};

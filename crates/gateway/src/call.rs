@@ -107,6 +107,8 @@ pub enum Message {
     Notification(Notification),
     /// Is an answer.
     Response(Response),
+    /// Is the answer to a message that the peer could not read: an error without an id.
+    Fault(Fault),
 }
 
 /// A request.
@@ -140,6 +142,13 @@ pub struct Response {
     raw: Bytes,
 }
 
+/// An error that names no request.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    body: Range<usize>,
+    raw: Bytes,
+}
+
 impl Message {
     /// Reads one message.
     pub fn read(raw: Bytes) -> Result<Self, Malformed> {
@@ -166,6 +175,10 @@ impl Message {
             (None, Some(id), Some(body), None) => {
                 let (id, body) = (Id::read(id)?, span_in(text, body));
                 Ok(Self::Response(Response { id, is_error: false, body, raw }))
+            }
+            (None, id, None, Some(body)) if id.is_none_or(|id| id.get() == "null") => {
+                let body = span_in(text, body);
+                Ok(Self::Fault(Fault { body, raw }))
             }
             (None, Some(id), None, Some(body)) => {
                 let (id, body) = (Id::read(id)?, span_in(text, body));
@@ -207,6 +220,18 @@ impl Notification {
     /// The parameters' JSON text, `{}` if there are none.
     pub fn params(&self) -> &str {
         part(&self.raw, self.params.as_ref()).unwrap_or("{}")
+    }
+}
+
+impl Fault {
+    /// The message's bytes.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The JSON text of the error.
+    pub fn body(&self) -> &str {
+        part(&self.raw, Some(&self.body)).unwrap_or("null")
     }
 }
 
@@ -612,11 +637,22 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"id":1,"error":{}}"#,
             r#"{"id":1,"method":"ping"}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"ping"} x"#,
         ] {
             assert!(refused(text).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_without_an_id_is_a_fault_and_nothing_else_is() {
+        for text in [r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#, r#"{"jsonrpc":"2.0","error":{"code":1}}"#] {
+            assert!(matches!(read(text), Ok(Message::Fault(fault)) if fault.body() == r#"{"code":1}"#), "{text}");
+        }
+        assert!(matches!(read(r#"{"jsonrpc":"2.0","id":1,"error":{}}"#), Ok(Message::Response(_))));
     }
 
     #[test]

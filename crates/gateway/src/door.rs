@@ -1,5 +1,6 @@
 //! The doors: how agents reach the gateway.
 
+mod claims;
 pub mod hello;
 pub mod http;
 pub(crate) mod relay;

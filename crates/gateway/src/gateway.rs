@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ledger::Ledger;
@@ -27,7 +27,6 @@ use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::session::Sessions;
-use crate::upstream::http::Outbound;
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
@@ -149,6 +148,9 @@ impl Gateway {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 shared.authority.asks.expire(&shared.authority.journal);
                 shared.hooks.expire();
+                if let Some(door) = shared.http() {
+                    door.expire();
+                }
             }
         }));
         gateway.keep(tokio::spawn(save_sessions(gateway.shared.authority.clone())));
@@ -195,12 +197,7 @@ impl Gateway {
         }
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let door = Arc::new(HttpDoor {
-            shared: self.shared.clone(),
-            fronts: RwLock::new(Arc::new(fronts)),
-            outbound: Outbound::new(),
-            user: http::user(),
-        });
+        let door = Arc::new(HttpDoor::new(self.shared.clone(), fronts));
         *self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(door.clone());
         self.keep(tokio::spawn(http::serve(door, listener)));
         Ok(bound)
@@ -208,7 +205,7 @@ impl Gateway {
 
     /// Other servers and keys for the Streamable HTTP door.
     pub fn reload_fronts(&self, fronts: Fronts) {
-        if let Some(door) = &*self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(door) = self.shared.http() {
             *door.fronts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fronts);
         }
     }
@@ -235,6 +232,9 @@ impl Gateway {
         }
         shared.closing.send_replace(true);
         shared.hooks.forget();
+        if let Some(door) = shared.http() {
+            door.forget();
+        }
         let deadline = Instant::now() + shared.authority.limits.grace * 4;
         while (shared.running.load(Ordering::Acquire) > 0
             || shared.authority.journal.open() > 0
@@ -306,6 +306,11 @@ impl Shared {
         let mut closing = self.closing.subscribe();
         // The sender lives as long as `self`.
         drop(closing.wait_for(|closing| *closing).await);
+    }
+
+    /// The HTTP door, if it is open.
+    fn http(&self) -> Option<Arc<HttpDoor>> {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A name for a session that has none.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +52,56 @@ pub(crate) fn agent_process(pid: u32) -> Option<Process> {
         matches!(name.as_str(), "sh" | "bash" | "dash" | "zsh" | "ash" | "busybox" | "fish")
     };
     ancestors.iter().find(|process| !is_shell(process)).or(ancestors.first()).copied()
+}
+
+/// The process that holds a local TCP connection, and its program, if the connection is this user's. `None` also if
+/// several processes hold it that run different programs: then nobody can say which of them speaks.
+///
+/// Reads the kernel's table of connections and the open files of this user's processes. Blocks.
+pub(crate) fn owner_of(local: SocketAddr, remote: SocketAddr, uid: u32) -> Option<(Process, PathBuf)> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        let table = fs::read_to_string(table).ok()?;
+        table.lines().skip(1).find_map(|line| inode_of(line, local, remote, uid))
+    })?;
+    let wanted = PathBuf::from(format!("socket:[{inode}]"));
+    let mut holders = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        // Other users' files cannot be listed, and need not be.
+        let mut files = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+        files.any(|file| fs::read_link(file.path()).is_ok_and(|link| link == wanted)).then_some(())?;
+        Some((process(pid)?, fs::read_link(entry.path().join("exe")).ok()?))
+    });
+    let (first, program) = holders.next()?;
+    holders.all(|(_, other)| other == program).then_some((first, program))
+}
+
+/// The inode of a line of the kernel's table, if it is this connection of this user.
+fn inode_of(line: &str, local: SocketAddr, remote: SocketAddr, uid: u32) -> Option<u64> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let ends = (words.next()?, words.next()?);
+    let owner: u32 = words.nth(4)?.parse().ok()?;
+    let inode = words.nth(1)?.parse().ok()?;
+    let is = |text: &str, address: SocketAddr| written(address).iter().any(|written| written == text);
+    (owner == uid && inode != 0 && is(ends.0, local) && is(ends.1, remote)).then_some(inode)
+}
+
+/// An address as the kernel writes it: words of four bytes in the machine's order. A program may use a socket of
+/// version 6 for an address of version 4.
+fn written(address: SocketAddr) -> Vec<String> {
+    let hex = |octets: &[u8]| -> String {
+        let words = octets.chunks_exact(4).map(|word| word.try_into().map_or(0, u32::from_ne_bytes));
+        words.map(|word| format!("{word:08X}")).collect()
+    };
+    let port = address.port();
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            vec![
+                format!("{}:{port:04X}", hex(&ip.octets())),
+                format!("{}:{port:04X}", hex(&ip.to_ipv6_mapped().octets())),
+            ]
+        }
+        IpAddr::V6(ip) => vec![format!("{}:{port:04X}", hex(&ip.octets()))],
+    }
 }
 
 /// A user's name, or `uid:N`.
@@ -117,7 +168,26 @@ impl Programs {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    #[test]
+    fn a_connection_is_known_by_the_program_that_holds_it() {
+        let uid = rustix::process::getuid().as_raw();
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(any) else { continue };
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (_server, theirs) = listener.accept().unwrap();
+            let ours = client.peer_addr().unwrap();
+            let (process, program) = owner_of(theirs, ours, uid).unwrap();
+            assert_eq!((process.pid, program), (std::process::id(), std::env::current_exe().unwrap()));
+            assert!(owner_of(theirs, ours, uid + 1).is_none(), "another user's connection");
+            drop(client);
+            let gone = SocketAddr::new(theirs.ip(), 1);
+            assert!(owner_of(gone, ours, uid).is_none(), "no such connection");
+        }
+    }
 
     #[test]
     fn this_test_runs_as_a_child_of_something() {

@@ -64,6 +64,11 @@ pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
     data.filter(|data| !data.is_empty()).map(Bytes::from)
 }
 
+/// Whether a client can ask for what comes after this event.
+pub(crate) fn is_numbered(event: &[u8]) -> bool {
+    lines(event).any(|line| line.starts_with(b"id:"))
+}
+
 /// The event with other data.
 pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(event.len());

@@ -757,6 +757,7 @@ mod http {
         let fronts = Fronts {
             upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
+            ..Fronts::default()
         };
         let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
         let (host, key) = ("host: localhost\r\n", "x-bailiwick-key: secret\r\n");
@@ -788,12 +789,42 @@ mod http {
     }
 
     #[tokio::test]
+    async fn an_agent_without_a_key_is_known_by_its_program_alone() {
+        let world = World::new().await;
+        let upstream = upstream(world.seen.clone()).await;
+        let fronts = |program: std::path::PathBuf| Fronts {
+            upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
+            keys: vec![("agent".to_owned(), "secret".to_owned())],
+            programs: BTreeMap::from([(program, "self".to_owned())]),
+        };
+        let other = fronts("/bin/other".into());
+        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), other).await.unwrap();
+        assert_eq!(post(address, "host: localhost\r\n", &call("read")).await.0, 401);
+        world.gateway.reload_fronts(fronts(std::env::current_exe().unwrap()));
+        let wrong = "host: localhost\r\nx-bailiwick-key: wrong\r\n";
+        assert_eq!(post(address, wrong, &call("read")).await.0, 401, "a wrong key is not made good");
+        assert_eq!(post(address, "host: localhost\r\n", &call("read")).await.0, 200);
+        let agents: Vec<Value> = world
+            .records()
+            .into_iter()
+            .filter_map(|(_, record)| match record {
+                Record::Intent(intent) => Some(intent.action["principal"].clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((agents.len(), &agents[0]["agent"]), (1, &json!("self")));
+        assert!(agents[0]["evidence"]["program_sha256"].is_string(), "{agents:?}");
+        world.check().await;
+    }
+
+    #[tokio::test]
     async fn an_ask_over_http_is_a_stream_that_ends_with_the_answer() {
         let world = World::new().await;
         let upstream = upstream(world.seen.clone()).await;
         let fronts = Fronts {
             upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
+            ..Fronts::default()
         };
         let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
         let asked = tokio::spawn(async move {

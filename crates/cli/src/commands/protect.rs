@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use connect::protect::{self, FilePlan, Gateway, Options, Outcome, Plan, Status, Store, Upstreams, digest};
+use connect::protect::{self, FilePlan, Gateway, Options, Outcome, Plan, Status, Store, digest};
 use connect::secret;
 use gateway::door::hello::{Configured, Hello, Reply};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
-use crate::commands::mcp;
+use crate::commands::{mcp, upstream};
 use crate::home::Home;
 use crate::start;
 
@@ -64,22 +64,19 @@ pub(crate) enum Format {
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let store = Store::new(home.originals());
-    let upstreams_file = home.gateway().join("upstreams.toml");
     let _lock = if args.common.dry_run {
         None
     } else {
         home.create()?;
         Some(store.lock().context("cannot lock the originals")?)
     };
-    let upstreams =
-        Upstreams::read(&upstreams_file).map_err(|error| anyhow::anyhow!("`{}`: {error}", upstreams_file.display()))?;
+    let upstreams = upstream::read(home)?;
     let machine = super::machine()?;
     let options = Options { machine: &machine, clients: &args.common.clients, store: &store };
     let plan = protect::plan(&options, &gateway(args, home)?, upstreams).context("cannot read the originals")?;
     if !args.common.dry_run {
         // Before the configurations: a client that starts in between must find its server.
-        protect::write(&upstreams_file, plan.upstreams.text().as_bytes(), Some(0o600))
-            .with_context(|| format!("cannot write `{}`", upstreams_file.display()))?;
+        upstream::write(home, &plan.upstreams)?;
     }
     finish(&plan, &store, home, ("protect", &args.common))
 }

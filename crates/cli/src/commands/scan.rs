@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use connect::live::LiveOptions;
-use connect::protect::Upstreams;
 use connect::{Salt, ScanOptions};
 use graph::{Looked, Report, Severity, Unread, export, rules};
 
+use crate::commands::upstream;
 use crate::home::Home;
 
 /// Find agents, their servers, credentials and reach; report what is worrying.
@@ -126,7 +126,7 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
         machine: super::machine()?,
         paths: request.paths.clone(),
         salt: Salt::new(&home.secret("scan.salt", salt)?),
-        upstreams: upstreams(home)?,
+        upstreams: upstream::read(home)?,
     };
     let mut scan = connect::scan(&options);
     if request.live {
@@ -146,12 +146,6 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     });
     let looked = scan.looked.into_iter().map(|looked| Looked { source: looked.source, found: looked.found });
     Ok(report.with_sources(unread.collect(), looked.collect()))
-}
-
-/// What stands behind the gateway's addresses.
-fn upstreams(home: &Home) -> anyhow::Result<Upstreams> {
-    let path = home.gateway().join("upstreams.toml");
-    Upstreams::read(&path).map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
 }
 
 /// How long a server may take to start and to tell what it offers; a package may have to be fetched.

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use connect::protect::{self, Options, Store};
 
 use super::protect::{Common, finish};
+use super::upstream;
 use crate::home::Home;
 
 /// Take the gateway out again: the exact original configuration.
@@ -37,11 +38,9 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let plan = protect::plan_undo(&options).context("cannot read the originals")?;
     let code = finish(&plan, &store, home, ("unprotect", &args.common))?;
     if !args.common.dry_run && store.manifests()?.is_empty() {
-        // Nothing points at the gateway's remote servers any more, and an address may hold a key.
-        match std::fs::remove_file(home.gateway().join("upstreams.toml")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        // Nothing points at their servers any more, and an address may hold a key. What a person added stays.
+        let upstreams = upstream::read(home)?.without_protected();
+        upstream::write(home, &upstreams)?;
     }
     Ok(code)
 }

@@ -1,11 +1,15 @@
 //! The Streamable HTTP door: `/mcp/NAME` on a loopback address, in front of servers that speak HTTP.
 //!
-//! An agent is known by its key. A page in a browser is not an agent: `Host` and `Origin` must be
+//! An agent is known by its key, or by its program (see [`who`]). A page in a browser is not an agent: `Host` and `Origin` must be
 //! loopback, so that a rebound name reaches nothing. Headers that name a method or tool must equal the
 //! body, or they are a way around whoever routes on them.
 
+mod screen;
+mod who;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,23 +22,24 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderVal
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
-use policy::{Door, Principal, ToolFacts, Verb};
-use serde_json::Value;
-use subtle::ConstantTimeEq as _;
+use policy::Verb;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::answer;
-use crate::authority::{Admitted, Authority, First, Patience, Refusal, Returned};
-use crate::call::{self, Call, Id, Malformed, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::authority::{Admitted, Authority, First, Patience, Refusal};
+use crate::call::{self, Call, Id, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::catalogue::Known;
-use crate::door::{self, relay};
+use crate::door;
+use crate::door::claims::Claims;
 use crate::gateway::Shared;
 use crate::identity;
-use crate::pipeline::{Act, Ending};
-use crate::session::{Caller, Key};
+use crate::pipeline::Ending;
+use crate::session::Caller;
 use crate::sse;
-use crate::upstream::http::{KEY_HEADER, Outbound, Target, Unreachable, pass_headers};
+use crate::upstream::http::{Outbound, Target, Unreachable, pass_headers};
+use screen::{Conversation, End, Expect, Screen};
+use who::Peer;
 
 /// How long a client may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -47,6 +52,11 @@ const QUEUE: usize = 16;
 /// JSON-RPC error code of the protocol: a header says something else than the body.
 const HEADER_MISMATCH: i64 = -32_020;
 
+/// The first version of the protocol without sessions. Versions are dates, so that a later one compares as greater.
+const STATELESS: &str = "2026-07-28";
+
+const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
 const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
 
@@ -57,6 +67,8 @@ pub struct Fronts {
     pub upstreams: BTreeMap<String, Uri>,
     /// Agents and their keys.
     pub keys: Vec<(String, String)>,
+    /// Agents that cannot show a key, by their program's path.
+    pub programs: BTreeMap<PathBuf, String>,
 }
 
 /// Keys are never shown.
@@ -73,30 +85,58 @@ pub(crate) struct HttpDoor {
     pub(crate) fronts: std::sync::RwLock<Arc<Fronts>>,
     pub(crate) outbound: Outbound,
     pub(crate) user: String,
+    /// Answers that were promised on a stream that broke off.
+    promised: Claims<(Conversation, Id), Expect>,
+}
+
+impl HttpDoor {
+    pub(crate) fn new(shared: Arc<Shared>, fronts: Fronts) -> Self {
+        let fronts = std::sync::RwLock::new(Arc::new(fronts));
+        // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
+        let user = identity::user_name(rustix::process::getuid().as_raw());
+        Self { shared, fronts, outbound: Outbound::new(), user, promised: Claims::default() }
+    }
+
+    /// Ends what nobody came back for.
+    pub(crate) fn expire(&self) {
+        for mut expect in self.promised.overdue() {
+            expect.ends(Status::TimedOut);
+        }
+    }
+
+    /// Ends all that waits for somebody to come back.
+    pub(crate) fn forget(&self) {
+        for mut expect in self.promised.all() {
+            expect.ends(Status::Unknown);
+        }
+    }
 }
 
 /// Serves connections until the listener is dropped.
 pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener) {
     loop {
         let Some(permit) = door.shared.connection().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, theirs)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let door = door.clone();
         tokio::spawn(async move {
-            connection(door, stream).await;
+            if let Ok(ours) = stream.local_addr() {
+                connection(door, stream, Peer::new(ours, theirs)).await;
+            }
             drop(permit);
         });
     }
 }
 
-async fn connection(door: Arc<HttpDoor>, stream: TcpStream) {
+async fn connection(door: Arc<HttpDoor>, stream: TcpStream, peer: Peer) {
     let _ = stream.set_nodelay(true);
     let shared = door.shared.clone();
+    let peer = Arc::new(peer);
     let service = hyper::service::service_fn(move |request| {
-        let door = door.clone();
-        async move { Ok::<_, Infallible>(answer_http(&door, request).await) }
+        let (door, peer) = (door.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(answer_http(&door, &peer, request).await) }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
@@ -113,11 +153,11 @@ async fn connection(door: Arc<HttpDoor>, stream: TcpStream) {
     }
 }
 
-async fn answer_http(door: &Arc<HttpDoor>, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
+async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
     let Some(_running) = door.shared.enter() else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
     };
-    match route(door, &request) {
+    match route(door, peer, &request).await {
         Err(refused) => *refused,
         Ok(exchange) => match *request.method() {
             Method::POST => exchange.post(request).await,
@@ -134,9 +174,17 @@ struct Exchange {
     caller: Caller,
     server: String,
     uri: Uri,
+    /// Whether the client speaks the protocol without sessions.
+    is_stateless: bool,
+    /// Absent where there is no session.
+    session: Option<HeaderValue>,
 }
 
-fn route(door: &Arc<HttpDoor>, request: &HttpRequest<Incoming>) -> Result<Exchange, Box<HttpResponse<Reply>>> {
+async fn route(
+    door: &Arc<HttpDoor>,
+    peer: &Peer,
+    request: &HttpRequest<Incoming>,
+) -> Result<Exchange, Box<HttpResponse<Reply>>> {
     let refuse = |status, text| Err(Box::new(plain(status, text)));
     let headers = request.headers();
     if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_authority) {
@@ -147,41 +195,20 @@ fn route(door: &Arc<HttpDoor>, request: &HttpRequest<Incoming>) -> Result<Exchan
         return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
     }
     let fronts = door.fronts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let key = headers.get(KEY_HEADER).map(HeaderValue::as_bytes).unwrap_or_default();
-    let Some(agent) = agent_of(&fronts.keys, key) else {
-        return refuse(StatusCode::UNAUTHORIZED, "the x-bailiwick-key header names no agent");
+    let Some(caller) = peer.caller(door, &fronts, headers).await else {
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "no agent is known by this x-bailiwick-key header, nor by this program; see `bailiwick upstream --help`",
+        );
     };
     let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
     let Some(uri) = fronts.upstreams.get(name) else {
         return refuse(StatusCode::NOT_FOUND, "no such server");
     };
-    let caller = caller(door, agent, headers);
-    Ok(Exchange { door: door.clone(), caller, server: name.to_owned(), uri: uri.clone() })
-}
-
-/// The agent whose key this is. Every key is compared, and each in constant time.
-fn agent_of<'a>(keys: &'a [(String, String)], key: &[u8]) -> Option<&'a str> {
-    let mut found = None;
-    for (agent, known) in keys {
-        if !known.is_empty() && bool::from(known.as_bytes().ct_eq(key)) {
-            found = Some(agent.as_str());
-        }
-    }
-    found
-}
-
-/// All HTTP requests of an agent are one session: what one server told it, it can tell another.
-fn caller(door: &HttpDoor, agent: &str, _headers: &HeaderMap) -> Caller {
-    let key = Key::Named { agent: agent.to_owned(), name: "http".to_owned() };
-    let session = door.shared.authority.sessions.join(&[key], || door.shared.fresh_session());
-    let principal = Principal {
-        agent: agent.to_owned(),
-        user: door.user.clone(),
-        session: session.id.clone(),
-        delegation: Vec::new(),
-        evidence: BTreeMap::from([("key".to_owned(), Value::from("x-bailiwick-key"))]),
-    };
-    Caller { door: Door::McpHttp, principal, session }
+    let is_stateless = headers.get(VERSION_HEADER).is_some_and(|version| version.as_bytes() >= STATELESS.as_bytes());
+    let session = headers.get(SESSION_HEADER).cloned();
+    let (door, server, uri) = (door.clone(), name.to_owned(), uri.clone());
+    Ok(Exchange { door, caller, server, uri, is_stateless, session })
 }
 
 fn is_loopback_authority(authority: &str) -> bool {
@@ -232,6 +259,7 @@ impl Exchange {
             Ok(Message::Request(request)) => request,
             Ok(Message::Notification(note)) => return self.aside(&head.headers, note.raw().clone()).await,
             Ok(Message::Response(response)) => return self.aside(&head.headers, response.raw().clone()).await,
+            Ok(Message::Fault(fault)) => return self.aside(&head.headers, fault.raw().clone()).await,
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(None, &fault)),
         };
         if request.id.is_own() {
@@ -242,7 +270,10 @@ impl Exchange {
         }
         let call = match Call::sort(request.clone()) {
             Ok(Some(call)) => call,
-            Ok(None) => return json(StatusCode::OK, answer::unknown_method(&request)),
+            Ok(None) => return self.unknown_method(&request),
+            Err(_) if self.is_stateless && request.method == "resources/subscribe" => {
+                return self.unknown_method(&request);
+            }
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&request.id), &fault)),
         };
         if let Some(mismatch) = header_mismatch(&head.headers, &request, &call) {
@@ -264,6 +295,11 @@ impl Exchange {
                 self.relay(answer, expect).await
             }
         }
+    }
+
+    fn unknown_method(&self, request: &Request) -> HttpResponse<Reply> {
+        let status = if self.is_stateless { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        json(status, answer::unknown_method(request))
     }
 
     async fn aside(self, headers: &HeaderMap, raw: Bytes) -> HttpResponse<Reply> {
@@ -367,22 +403,17 @@ impl Exchange {
                 return json(StatusCode::BAD_GATEWAY, line);
             }
         };
-        let (head, mut body) = answer.into_parts();
+        let (head, body) = answer.into_parts();
         let headers = pass_headers(&head.headers);
+        let screen = Screen {
+            door: self.door.clone(),
+            caller: self.caller.clone(),
+            server: self.server.clone(),
+            session: self.session.clone(),
+        };
         if is_type(&head.headers, "text/event-stream") {
             let (events, reply) = mpsc::channel(QUEUE);
-            let screen = Screen {
-                authority: self.authority().clone(),
-                caller: self.caller.clone(),
-                server: self.server.clone(),
-            };
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = screen.events(&mut body, &events, &mut expect) => {}
-                    // The client left: the act is dropped, and says so in the ledger.
-                    () = events.closed() => {}
-                }
-            });
+            tokio::spawn(async move { screen.events(body, &events, expect).await });
             return stream(head.status, headers, reply);
         }
         let wait = self.authority().limits.call_wait;
@@ -408,8 +439,6 @@ impl Exchange {
             expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
             return whole(head.status, headers, bytes);
         }
-        let screen =
-            Screen { authority: self.authority().clone(), caller: self.caller.clone(), server: self.server.clone() };
         match screen.message(bytes, &mut expect).await {
             Some(bytes) => whole(head.status, headers, bytes),
             None => {
@@ -418,102 +447,6 @@ impl Exchange {
                 json(StatusCode::BAD_GATEWAY, line)
             }
         }
-    }
-}
-
-/// Which answer is expected, and what is to be done with it.
-#[derive(Debug)]
-struct Expect {
-    id: Option<Id>,
-    end: End,
-}
-
-#[derive(Debug)]
-enum End {
-    /// It passes.
-    Pass,
-    /// It is a list of tools.
-    List,
-    /// It ends an act.
-    Act(Act, Arc<ToolFacts>),
-}
-
-impl Expect {
-    fn nothing() -> Self {
-        Self { id: None, end: End::Pass }
-    }
-
-    /// There will be no result.
-    fn ends(&mut self, status: Status) {
-        if let End::Act(act, _) = std::mem::replace(&mut self.end, End::Pass) {
-            act.end(Ending::without_result(status));
-        }
-    }
-}
-
-/// Looks at the messages of a server.
-struct Screen {
-    authority: Arc<Authority>,
-    caller: Caller,
-    server: String,
-}
-
-impl Screen {
-    /// What of a message goes on to the client.
-    async fn message(&self, bytes: Bytes, expect: &mut Expect) -> Option<Bytes> {
-        let response = match Message::read(bytes.clone()) {
-            Ok(Message::Response(response)) => response,
-            Ok(_) => return Some(bytes),
-            // The error of a server that could not read our message has no id.
-            Err(Malformed::NotRpc(_)) if expect.id.is_some() && matches!(expect.end, End::Pass) => return Some(bytes),
-            Err(fault) => {
-                tracing::warn!(server = self.server, %fault, "dropped a message of the server");
-                return None;
-            }
-        };
-        if expect.id.as_ref() != Some(&response.id) {
-            tracing::warn!(server = self.server, id = %response.id, "dropped an answer to a request that nobody made");
-            return None;
-        }
-        match std::mem::replace(&mut expect.end, End::Pass) {
-            End::Act(act, tool) => {
-                let returned = Returned { body: response.body(), is_error: response.is_error };
-                self.authority.conclude(&self.caller, &tool, act, &returned);
-                Some(bytes)
-            }
-            End::List if !response.is_error => {
-                if let Err(error) = self.authority.learn(&self.server, response.body()).await {
-                    tracing::warn!(server = self.server, error, "the server's tools were not taken in");
-                }
-                Some(relay::filter(&self.authority, &self.caller, &self.server, &response))
-            }
-            End::List | End::Pass => Some(bytes),
-        }
-    }
-
-    async fn events(&self, body: &mut Incoming, to: &mpsc::Sender<Bytes>, expect: &mut Expect) {
-        let mut events = sse::Events::default();
-        while let Some(Ok(frame)) = body.frame().await {
-            let Some(bytes) = frame.data_ref() else { continue };
-            if events.push(bytes).is_err() {
-                tracing::warn!(server = self.server, "closed a stream whose event is too large");
-                return expect.ends(Status::Unknown);
-            }
-            while let Some(event) = events.next() {
-                let Some(event) = self.event(event, expect).await else { continue };
-                if to.send(event).await.is_err() {
-                    return;
-                }
-            }
-        }
-        // The stream ended without the answer.
-        expect.ends(Status::Unknown);
-    }
-
-    async fn event(&self, event: Bytes, expect: &mut Expect) -> Option<Bytes> {
-        let Some(data) = sse::data(&event) else { return Some(event) };
-        let passed = self.message(data.clone(), expect).await?;
-        Some(if passed == data { event } else { sse::with_data(&event, &passed) })
     }
 }
 
@@ -658,9 +591,4 @@ impl Patience for Progress {
             let _ = self.events.send(sse::event(&answer::progress(token, seconds, ask))).await;
         }
     }
-}
-
-/// The user that the gateway runs as: over HTTP the kernel does not say who calls.
-pub(crate) fn user() -> String {
-    identity::user_name(rustix::process::getuid().as_raw())
 }

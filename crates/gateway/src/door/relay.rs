@@ -132,6 +132,10 @@ impl Relay {
                 Ok(Message::Request(request)) => self.request(request, calls).await,
                 Ok(Message::Notification(notification)) => self.notification(notification).await,
                 Ok(Message::Response(response)) => self.client_answers(response).await,
+                Ok(Message::Fault(_)) => {
+                    tracing::warn!("dropped an error of the client that names no request");
+                    Ok(())
+                }
                 Err(fault) => self.tell(answer::malformed(None, &fault)).await,
             };
             if passed.is_err() {
@@ -146,6 +150,8 @@ impl Relay {
                 Ok(Message::Response(response)) => self.server_answers(response).await,
                 Ok(Message::Notification(notification)) => self.tell(notification.raw().clone()).await,
                 Ok(Message::Request(request)) => self.server_asks(request).await,
+                // The server could not read a message; which one, only the client can guess.
+                Ok(Message::Fault(fault)) => self.tell(fault.raw().clone()).await,
                 Err(fault) => {
                     tracing::warn!(server = self.server, %fault, "dropped a message of the server");
                     Ok(())

@@ -1,0 +1,114 @@
+//! `bailiwick upstream`: the servers that the gateway fronts at `/mcp/NAME`, and the agents that it knows by their
+//! program.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use connect::protect::{self, Store, UpstreamLaunch, Upstreams};
+
+use crate::home::Home;
+
+/// The servers behind the gateway's address, and agents known by their program.
+///
+/// `bailiwick protect` fronts what it finds in configurations; this is for the rest. A running gateway follows
+/// within a second.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  bailiwick upstream add docs https://docs.example/mcp
+  bailiwick upstream know inspector --program \"$(readlink -f \"$(command -v node)\")\"
+  bailiwick upstream list
+  bailiwick upstream remove docs")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(clap::Subcommand)]
+enum Task {
+    /// Front a server at `/mcp/NAME`.
+    Add {
+        /// Its name in the address and in policies.
+        name: String,
+        /// Its address.
+        url: String,
+    },
+    /// Know an agent that cannot send the `x-bailiwick-key` header by its program.
+    ///
+    /// The kernel says which program of this user holds a connection. Whatever that program runs is this agent: to know
+    /// an interpreter is to know every script that it runs.
+    Know {
+        /// The agent's name, as policies know it.
+        agent: String,
+        /// Its program.
+        #[arg(long, value_name = "PATH")]
+        program: PathBuf,
+    },
+    /// Show what is fronted and who is known.
+    List,
+    /// Take a server or a known agent away.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    if matches!(args.task, Task::List) {
+        list(&read(home)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    home.create()?;
+    let store = Store::new(home.originals());
+    let _lock = store.lock().context("cannot lock the originals")?;
+    let mut upstreams = read(home)?;
+    match &args.task {
+        Task::Add { name, url } => {
+            upstreams.add(name, UpstreamLaunch::Http(url.clone())).map_err(anyhow::Error::msg)?;
+        }
+        Task::Know { agent, program } => {
+            let path = std::fs::canonicalize(program).with_context(|| format!("no program `{}`", program.display()))?;
+            let path = path.to_str().context("the path is no text")?;
+            upstreams.know(agent, path).map_err(|reason| anyhow::anyhow!("`{agent}` {reason}"))?;
+        }
+        Task::Remove { name } => anyhow::ensure!(upstreams.remove(name), "there is no `{name}`"),
+        Task::List => {}
+    }
+    write(home, &upstreams)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the file; it is empty until something is fronted.
+pub(crate) fn read(home: &Home) -> anyhow::Result<Upstreams> {
+    let path = home.upstreams();
+    Upstreams::read(&path).map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
+}
+
+/// Writes the file; an empty one goes.
+pub(crate) fn write(home: &Home, upstreams: &Upstreams) -> anyhow::Result<()> {
+    let path = home.upstreams();
+    if upstreams.is_empty() {
+        return match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        };
+    }
+    protect::write(&path, upstreams.text().as_bytes(), Some(0o600))
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+fn list(upstreams: &Upstreams) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if upstreams.is_empty() {
+        writeln!(stdout, "nothing is fronted, and no agent is known by its program")?;
+    }
+    for (name, upstream) in upstreams.servers() {
+        let by = if upstream.is_added { "added" } else { "protected" };
+        writeln!(stdout, "/mcp/{name}  {}  ({by})", upstream.launch.place().unwrap_or_default())?;
+    }
+    for (agent, program) in upstreams.agents() {
+        writeln!(stdout, "{agent}  is {program}")?;
+    }
+    Ok(())
+}

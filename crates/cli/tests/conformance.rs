@@ -1,0 +1,84 @@
+//! The official MCP conformance suite, through the gateway: every scenario ends as it does without it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use support::{Running, World, free_port, repository, tools, wait_for};
+
+const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
+
+/// Runs a suite against a server at `url`: one line a scenario, sorted.
+fn lines(world: &World, url: &str, suite: &[&str]) -> Vec<String> {
+    let output = world
+        .command(world.tool("node_modules/node/bin/node"))
+        .arg(world.tool("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
+        .args(["server", "--url", url])
+        .args(suite)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| line.starts_with("✓ ") || line.starts_with("✗ ")).map(str::to_owned).collect();
+    lines.sort();
+    assert!(!lines.is_empty(), "{output:?}");
+    lines
+}
+
+fn golden(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(repository(&format!("tests/conformance/golden/{name}.lines"))).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// The harness sends no header of ours, so it is known by its program.
+fn through_the_gateway(name: &str, suite: &[&str]) {
+    let Some(tools) = tools(name) else { return };
+    let world = World::new(&tools);
+    let (upstream, gateway) = (free_port(), free_port());
+    let server = world
+        .command(world.tool("venv/bin/python"))
+        .arg(repository("tests/conformance/server.py"))
+        .arg(upstream.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _server = Running(server);
+    world.write("bailiwick/policy/90-test.cedar", POLICY);
+    world.ok(&["upstream", "add", "far", &format!("http://127.0.0.1:{upstream}/mcp")]);
+    world.ok(&["upstream", "know", "conformance", "--program", &world.tool("node_modules/node/bin/node")]);
+    let _gateway = world.up_on(gateway);
+    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let found = lines(&world, &format!("http://localhost:{gateway}/mcp/far"), suite);
+    let golden = golden(name);
+    let lost: Vec<_> = golden.iter().filter(|line| !found.contains(line)).collect();
+    let new: Vec<_> = found.iter().filter(|line| !golden.contains(line)).collect();
+    assert!(lost.is_empty() && new.is_empty(), "directly: {lost:#?}\nthrough the gateway: {new:#?}");
+    world.verify();
+}
+
+#[test]
+fn suite_active() {
+    through_the_gateway("suiteactive", &["--suite", "active"]);
+}
+
+#[test]
+fn suite_all() {
+    through_the_gateway("suiteall", &["--suite", "all"]);
+}
+
+#[test]
+fn requirements_2025_11_25() {
+    through_the_gateway("requirements20251125", &["--requirements", "2025-11-25"]);
+}
+
+#[test]
+fn requirements_2026_07_28() {
+    through_the_gateway("requirements20260728", &["--requirements", "2026-07-28"]);
+}

@@ -1,0 +1,97 @@
+//! Which agent is at the other end of a connection: the one whose key it shows, else the one whose program the
+//! kernel says it is.
+//!
+//! A key that is wrong is never made good by a program, and an agent is never known by a name in the address, for
+//! whoever can connect can write that.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hyper::header::{HeaderMap, HeaderValue};
+use policy::{Door, Principal};
+use serde_json::Value;
+use subtle::ConstantTimeEq as _;
+use tokio::sync::OnceCell;
+
+use super::{Fronts, HttpDoor};
+use crate::identity::{self, Process};
+use crate::session::{Caller, Key};
+use crate::upstream::http::KEY_HEADER;
+
+/// The other end of one connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    ours: SocketAddr,
+    theirs: SocketAddr,
+    /// Looked up once, and only for a client without a key: it reads all of this user's open files.
+    program: OnceCell<Option<Program>>,
+}
+
+/// What the kernel says of a peer.
+#[derive(Clone, Debug)]
+struct Program {
+    path: PathBuf,
+    process: Process,
+    evidence: BTreeMap<String, Value>,
+}
+
+impl Peer {
+    pub(crate) fn new(ours: SocketAddr, theirs: SocketAddr) -> Self {
+        Self { ours, theirs, program: OnceCell::new() }
+    }
+
+    /// Who calls; `None` if it is nobody that is known.
+    pub(crate) async fn caller(&self, door: &Arc<HttpDoor>, fronts: &Fronts, headers: &HeaderMap) -> Option<Caller> {
+        if let Some(key) = headers.get(KEY_HEADER).map(HeaderValue::as_bytes) {
+            let agent = agent_of(&fronts.keys, key)?;
+            // All requests of an agent are one session: what one server told it, it can tell another.
+            let session = Key::Named { agent: agent.to_owned(), name: "http".to_owned() };
+            let evidence = BTreeMap::from([("key".to_owned(), Value::from("x-bailiwick-key"))]);
+            return Some(made(door, agent, session, evidence));
+        }
+        if fronts.programs.is_empty() {
+            return None;
+        }
+        let program = self.program.get_or_init(|| self.look(door)).await.as_ref()?;
+        let agent = fronts.programs.get(&program.path)?;
+        let Process { pid, started, .. } = program.process;
+        let session = Key::Process { agent: agent.clone(), pid, started };
+        Some(made(door, agent, session, program.evidence.clone()))
+    }
+
+    async fn look(&self, door: &Arc<HttpDoor>) -> Option<Program> {
+        let (ours, theirs, door) = (self.ours, self.theirs, door.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let uid = rustix::process::getuid().as_raw();
+            let (process, path) = identity::owner_of(theirs, ours, uid)?;
+            let evidence = door.shared.programs.evidence(process.pid, uid);
+            Some(Program { path, process, evidence })
+        });
+        looked.await.ok().flatten()
+    }
+}
+
+/// The agent whose key this is. Every key is compared, and each in constant time.
+fn agent_of<'a>(keys: &'a [(String, String)], key: &[u8]) -> Option<&'a str> {
+    let mut found = None;
+    for (agent, known) in keys {
+        if !known.is_empty() && bool::from(known.as_bytes().ct_eq(key)) {
+            found = Some(agent.as_str());
+        }
+    }
+    found
+}
+
+fn made(door: &HttpDoor, agent: &str, key: Key, evidence: BTreeMap<String, Value>) -> Caller {
+    let session = door.shared.authority.sessions.join(&[key], || door.shared.fresh_session());
+    let principal = Principal {
+        agent: agent.to_owned(),
+        user: door.user.clone(),
+        session: session.id.clone(),
+        delegation: Vec::new(),
+        evidence,
+    };
+    Caller { door: Door::McpHttp, principal, session }
+}
