@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         Command::Can(args) => commands::can::run(&args),
         Command::WhoCan(args) => commands::can::who(&args),
         Command::WhatCan(args) => commands::can::what(&args),
-        Command::Paths(args) => commands::paths::run(&args),
+        Command::Paths(args) => commands::paths::run(&args, &home),
         Command::Completions(args) => commands::completions::run(&args),
     });
     result.unwrap_or_else(|error| {

@@ -9,11 +9,13 @@
 
 pub mod aws;
 pub mod clients;
+pub mod cloud;
 pub mod config;
 pub mod document;
 pub mod file;
 pub mod history;
 pub mod hook;
+pub mod hunk;
 pub mod live;
 pub mod mandate;
 pub mod observe;

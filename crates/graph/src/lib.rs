@@ -12,11 +12,13 @@ pub mod finding;
 pub mod frameworks;
 pub mod model;
 pub mod observation;
+pub mod paths;
 pub mod poison;
 pub mod reach;
 pub mod rules;
 pub mod step;
 pub mod text;
+pub mod way;
 pub mod world;
 
 pub use export::Report;

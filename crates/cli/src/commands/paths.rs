@@ -1,5 +1,7 @@
 //! `bailiwick paths`.
 
+pub(crate) mod joined;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,23 +11,36 @@ use graph::step::report::View;
 use graph::world::{self, Goal, World};
 
 use super::can::{Format, load};
+use crate::home::Home;
 
-/// Find every way to administrator, to a principal or to a resource, and the grants that stop most.
+/// Find every attack path, and the grants whose absence ends most.
+///
+/// Without files: over the graph of the last `scan` or `up`, from where outsiders stand through agents, servers,
+/// secrets and identities to what matters. With files: over the cloud principals that the files describe alone.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 no path, 1 a path exists, 2 it could not run.
+
+Examples:
+  bailiwick paths                                  from outside to secrets, stores, homes and administrators
+  bailiwick paths --from outsiders --to admin      from whoever writes what agents read to cloud administrators
+  bailiwick paths --from agents --to GITHUB_TOKEN  which agents get at a secret
+  bailiwick paths --format json                    every path with its evidence, every choke point with its patch
+  bailiwick paths account.json --to admin          over one cloud export alone")]
 pub(crate) struct Args {
     /// Account authorization details, inventories, organisation files, Terraform plans, or folders of them.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Only from this principal.
-    #[arg(long, value_name = "PRINCIPAL")]
+    /// Only from here: `outside`, `outsiders`, `agents`, or the name or id of anything; with files a principal.
+    #[arg(long, value_name = "START")]
     from: Option<String>,
-    /// `admin`, a principal, or a resource's ARN.
-    #[arg(long, default_value = "admin", value_name = "GOAL")]
-    to: String,
+    /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin`, a principal or an ARN.
+    #[arg(long, value_name = "GOAL")]
+    to: Option<String>,
     /// The action on a resource; by default the one that reads it.
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
-    /// One witness for each start, not one for each story.
+    /// One witness for each path, not one for each story.
     #[arg(long)]
     all: bool,
     /// How to print the paths.
@@ -34,7 +49,12 @@ pub(crate) struct Args {
 }
 
 /// Exit code 1 when a path exists, so that a pipeline can stop on it.
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    if args.files.is_empty() {
+        let from = args.from.as_deref().unwrap_or("outside");
+        let to = args.to.as_deref().unwrap_or("jewels");
+        return joined::run(home, &joined::Wanted { from, to, all: args.all, format: args.format });
+    }
     let world = World::derive(load(&args.files)?.estate);
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
@@ -48,15 +68,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {
-    if args.to == "admin" {
+    let to = args.to.as_deref().unwrap_or("admin");
+    if to == "admin" {
         return Ok(Goal::Administrator);
     }
     if args.action.is_none()
-        && let Ok(node) = world.steps.find(&args.to)
+        && let Ok(node) = world.steps.find(to)
     {
         return Ok(Goal::Node(node));
     }
-    let arn = Arn::parse(&args.to).ok_or_else(|| anyhow::anyhow!("`{}` is neither a principal nor an ARN", args.to))?;
+    let arn = Arn::parse(to).ok_or_else(|| anyhow::anyhow!("`{to}` is neither a principal nor an ARN"))?;
     let (action, form) = world::reading(&arn);
     Ok(Goal::Resource { action: args.action.clone().unwrap_or(action), arn: form })
 }

@@ -19,6 +19,8 @@ use crate::home::Home;
 
 /// Find agents, their servers, credentials and reach; report what is worrying.
 ///
+/// A scan of this machine is stored for `paths`, `diff` and the console.
+///
 /// Exit code: 0 if no finding is at or above `--fail-on`, 1 if there is one, 2 if the scan could not run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -27,6 +29,12 @@ pub(crate) struct Args {
     /// Also start the stdio servers found and ask them for their tools (runs what the configurations name).
     #[arg(long)]
     live: bool,
+    /// Cloud exports to join with the agents: authorization details, access keys, inventories, plans, or folders of them.
+    #[arg(long, value_name = "PATH")]
+    cloud: Vec<PathBuf>,
+    /// Store this scan of given paths for `paths`, `diff` and the console, as one of this machine is.
+    #[arg(long)]
+    keep: bool,
     /// How to show the result.
     #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
     format: Format,
@@ -87,9 +95,17 @@ fn rule_ids() -> clap::builder::PossibleValuesParser {
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
-    let request =
-        Request { paths: args.paths.clone(), live: args.live, only: args.only.clone(), skip: args.skip.clone() };
+    let request = Request {
+        paths: args.paths.clone(),
+        live: args.live,
+        cloud: args.cloud.clone(),
+        only: args.only.clone(),
+        skip: args.skip.clone(),
+    };
     let report = with_progress(|| report(&request, home))?;
+    if args.keep || args.paths.is_empty() {
+        control::Store::open(&home.store())?.put_scan(&control::StoredScan::of(&report, jiff::Timestamp::now()))?;
+    }
     let text = match args.format {
         Format::Table => terminal::render(&report, &style(args)),
         Format::Json => export::json(&report),
@@ -109,6 +125,8 @@ pub(crate) struct Request {
     pub(crate) paths: Vec<PathBuf>,
     /// Whether to start servers and ask them.
     pub(crate) live: bool,
+    /// Cloud exports to join.
+    pub(crate) cloud: Vec<PathBuf>,
     /// The rules to apply; empty for all.
     pub(crate) only: Vec<String>,
     /// The rules to leave out.
@@ -119,7 +137,7 @@ pub(crate) struct Request {
 pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     home.create()?;
     let here = std::env::current_dir().context("the current folder is gone")?;
-    if let Some(missing) = request.paths.iter().find(|path| !path.exists()) {
+    if let Some(missing) = request.paths.iter().chain(&request.cloud).find(|path| !path.exists()) {
         anyhow::bail!("`{}` does not exist", missing.display());
     }
     let options = ScanOptions {
@@ -131,6 +149,13 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     let mut scan = connect::scan(&options);
     if request.live {
         ask(&mut scan)?;
+    }
+    if !request.cloud.is_empty() {
+        let cloud = connect::cloud::read(&request.cloud, &options.salt, jiff::Timestamp::now().as_second());
+        scan.observations.extend(cloud.observations);
+        let unread =
+            |unread: Unread| connect::Unread { source: unread.source, line: unread.line, reason: unread.reason };
+        scan.unread.extend(cloud.unread.into_iter().map(unread));
     }
     let chosen = rules::RULES.iter().filter(|rule| {
         let named = |ids: &[String]| ids.iter().any(|id| id == rule.id);

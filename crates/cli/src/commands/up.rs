@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Show what the last scan found instead of scanning.
     #[arg(long)]
     no_scan: bool,
+    /// Cloud exports to join with the agents, as for `bailiwick scan`.
+    #[arg(long, value_name = "PATH")]
+    cloud: Vec<PathBuf>,
     /// Open the console in the browser.
     #[arg(long)]
     open: bool,
@@ -77,7 +80,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let report = if args.no_scan {
         None
     } else {
-        Some(super::scan::with_progress(|| super::scan::report(&super::scan::Request::default(), home))?)
+        let request = super::scan::Request { cloud: args.cloud.clone(), ..super::scan::Request::default() };
+        Some(super::scan::with_progress(|| super::scan::report(&request, home))?)
     };
     runtime.block_on(serve(args, home, Started { ledger, key, recovery, report }))
 }

@@ -1,5 +1,8 @@
 //! Scans: the newest few, as the console shows them.
 
+use std::sync::Arc;
+
+use graph::Graph;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ pub struct StoredScan {
     pub inventory: Inventory,
     /// What is worrying, worst first.
     pub findings: Vec<FindingView>,
+    /// Everything that was seen, joined.
+    pub graph: Arc<Graph>,
 }
 
 /// When a scan finished and what it counted.
@@ -45,7 +50,8 @@ pub struct ScanInfo {
 impl StoredScan {
     /// What is kept of a report.
     pub fn of(report: &graph::export::Report, time: Timestamp) -> Self {
-        Self { time, inventory: Inventory::of(report), findings: report.findings.iter().map(FindingView::of).collect() }
+        let findings = report.findings.iter().map(FindingView::of).collect();
+        Self { time, inventory: Inventory::of(report), findings, graph: Arc::new(report.graph.clone()) }
     }
 
     /// Its counts.
@@ -70,11 +76,12 @@ impl Store {
     pub fn put_scan(&self, scan: &StoredScan) -> Result<(), StoreError> {
         let inventory = serde_json::to_string(&scan.inventory)?;
         let findings = serde_json::to_string(&scan.findings)?;
+        let graph = serde_json::to_string(&*scan.graph)?;
         let mut connection = self.lock();
         let transaction = connection.transaction()?;
         transaction.execute(
-            "INSERT INTO scan (time_ms, inventory, findings) VALUES (?1, ?2, ?3)",
-            params![millisecond(scan.time), inventory, findings],
+            "INSERT INTO scan (time_ms, inventory, findings, graph) VALUES (?1, ?2, ?3, ?4)",
+            params![millisecond(scan.time), inventory, findings, graph],
         )?;
         transaction
             .execute("DELETE FROM scan WHERE id NOT IN (SELECT id FROM scan ORDER BY id DESC LIMIT ?1)", [SCANS_MAX])?;
@@ -84,17 +91,26 @@ impl Store {
 
     /// The newest scan.
     pub fn last_scan(&self) -> Result<Option<StoredScan>, StoreError> {
-        let found: Option<(i64, String, String)> = self
+        self.scan_before(0)
+    }
+
+    /// The scan that is this many older than the newest.
+    pub fn scan_before(&self, age: u32) -> Result<Option<StoredScan>, StoreError> {
+        let found: Option<(i64, String, String, String)> = self
             .lock()
-            .query_row("SELECT time_ms, inventory, findings FROM scan ORDER BY id DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
+            .query_row(
+                "SELECT time_ms, inventory, findings, graph FROM scan ORDER BY id DESC LIMIT 1 OFFSET ?1",
+                [age],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+            )
             .optional()?;
-        let Some((time, inventory, findings)) = found else { return Ok(None) };
+        let Some((time, inventory, findings, graph)) = found else { return Ok(None) };
+        let graph = if graph.is_empty() { Graph::default() } else { serde_json::from_str(&graph)? };
         Ok(Some(StoredScan {
             time: Timestamp::from_millisecond(time).unwrap_or_default(),
             inventory: serde_json::from_str(&inventory)?,
             findings: serde_json::from_str(&findings)?,
+            graph: Arc::new(graph),
         }))
     }
 }
@@ -109,9 +125,17 @@ mod tests {
         assert_eq!(store.last_scan().unwrap(), None);
         for second in 0..30 {
             let time = Timestamp::from_second(second).unwrap();
-            store.put_scan(&StoredScan { time, inventory: Inventory::default(), findings: Vec::new() }).unwrap();
+            store
+                .put_scan(&StoredScan {
+                    time,
+                    inventory: Inventory::default(),
+                    findings: Vec::new(),
+                    graph: Arc::default(),
+                })
+                .unwrap();
         }
         assert_eq!(store.last_scan().unwrap().unwrap().time, Timestamp::from_second(29).unwrap());
+        assert_eq!(store.scan_before(1).unwrap().unwrap().time, Timestamp::from_second(28).unwrap());
         let kept: u32 = store.lock().query_row("SELECT count(*) FROM scan", [], |row| row.get(0)).unwrap();
         assert_eq!(kept, SCANS_MAX);
     }

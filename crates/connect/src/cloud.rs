@@ -1,0 +1,150 @@
+//! What cloud exports say, as observations that join the agents: principals with their steps and data, and which
+//! access key is whose.
+//!
+//! Keys are joined by the salted digest of their id, roles by their ARN; never by a name.
+
+use std::path::PathBuf;
+
+use graph::world::World;
+use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind, Unread, way};
+
+use crate::document::{Document, Format, Node};
+use crate::secret::Salt;
+use crate::{aws, file};
+
+/// The connector's name in evidence.
+pub const CONNECTOR: &str = "cloud";
+
+/// What the exports say.
+#[derive(Default)]
+pub struct Cloud {
+    /// The facts.
+    pub observations: Vec<Observation>,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+}
+
+/// Reads exports, or folders of them. `now` is in seconds since 1970.
+pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
+    let loaded = aws::load(paths, now);
+    let mut cloud = Cloud { observations: Vec::new(), unread: loaded.unread };
+    for path in files(paths) {
+        keys(&path, salt, &mut cloud);
+    }
+    cloud.observations.extend(way::world::observe(&World::derive(loaded.estate)));
+    cloud
+}
+
+fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        match std::fs::read_dir(path) {
+            Ok(entries) => {
+                files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()))
+            }
+            Err(_) => files.push(path.clone()),
+        }
+    }
+    files.sort();
+    files
+}
+
+/// `aws iam list-access-keys` answers: whose each key is. Such a file is read whole or, as larger files never are one, not.
+fn keys(path: &PathBuf, salt: &Salt, cloud: &mut Cloud) {
+    let Ok(text) = file::read(path) else { return };
+    if !text.contains("AccessKeyMetadata") {
+        return;
+    }
+    let source = path.display().to_string();
+    let Ok(document) = Document::parse(&text, Format::Json) else { return };
+    // The file is known now; that it is nothing else is no fault.
+    cloud.unread.retain(|unread| unread.source != source);
+    let mut open: Vec<&Node> = vec![document.root()];
+    while let Some(node) = open.pop() {
+        open.extend(node.entries().iter().map(|entry| &entry.node));
+        open.extend(node.items());
+        let text = |key: &str| node.get(key).and_then(Node::text);
+        let (Some(id), Some(user)) = (text("AccessKeyId"), text("UserName")) else { continue };
+        let line = document.line(node.span.start);
+        match account_of(id) {
+            Some(account) => cloud.observations.extend(key(salt, (id, user, &account), &source, line)),
+            None => cloud.unread.push(Unread {
+                source: source.clone(),
+                line: Some(line),
+                reason: "the access key's id does not say its account".to_owned(),
+            }),
+        }
+    }
+}
+
+fn key(salt: &Salt, (id, user, account): (&str, &str, &str), source: &str, line: u32) -> [Observation; 2] {
+    let credential = EntityId::new(EntityKind::Credential, salt.digest(id));
+    let identity = EntityId::new(EntityKind::Identity, format!("arn:aws:iam::{account}:user/{user}"));
+    let evidence = Evidence {
+        source: source.to_owned(),
+        line: Some(line),
+        connector: CONNECTOR.to_owned(),
+        basis: Basis::Collected,
+    };
+    let name = format!("access key of {user}");
+    let props = Props::from([("rule".to_owned(), "aws-access-key-id".into())]);
+    let entity = Fact::Entity { id: credential.clone(), name, props };
+    let acts = Fact::Relation { from: credential, kind: RelationKind::ActsAs, to: identity, props: Props::new() };
+    [entity, acts].map(|fact| Observation { fact, evidence: evidence.clone() })
+}
+
+/// The account that an access key's id was issued for: 40 bits of its base 32 after the prefix. Ids from before 2019
+/// do not hold it.
+pub fn account_of(id: &str) -> Option<String> {
+    let body = id.strip_prefix("AKIA").or_else(|| id.strip_prefix("ASIA"))?;
+    let digit = |letter: char| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(letter);
+    let mut bits: u128 = 0;
+    for letter in body.get(..10)?.chars() {
+        bits = bits << 5 | u128::try_from(digit(letter)?).ok()?;
+    }
+    // Ten letters are 50 bits; the account is bits 1 to 40 of the first 48.
+    let first_48 = bits >> 2;
+    let account = first_48 >> 7 & ((1 << 40) - 1);
+    (body.chars().next()? >= 'Q' && account < 1_000_000_000_000).then(|| format!("{account:012}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The id of an access key of this account, as AWS would write it.
+    pub(crate) fn id_for(account: u64, rest: &str) -> String {
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".as_bytes();
+        let bits: u128 = (1 << 47 | u128::from(account) << 7) << 2;
+        let body: String = (0..10).rev().map(|at| char::from(letters[(bits >> (5 * at) & 31) as usize])).collect();
+        format!("AKIA{body}{rest}")
+    }
+
+    #[test]
+    fn a_key_says_its_account() {
+        assert_eq!(account_of(&id_for(111_122_223_333, "ABCDEF")).as_deref(), Some("111122223333"));
+        assert_eq!(account_of(&id_for(42, "ABCDEF")).as_deref(), Some("000000000042"));
+        assert_eq!(account_of("AKIAIOSFODNN7EXAMPLE"), None);
+        assert_eq!(account_of("AKIA"), None);
+        assert_eq!(account_of("ghp_x"), None);
+    }
+
+    #[test]
+    fn a_listed_key_is_its_users() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.json");
+        let id = id_for(111_122_223_333, "ABCDEF");
+        std::fs::write(
+            &path,
+            format!("{{\"AccessKeyMetadata\": [\n{{\"UserName\": \"ci\", \"AccessKeyId\": \"{id}\"}}]}}"),
+        )
+        .unwrap();
+        let salt = Salt::new(b"s");
+        let cloud = read(&[path], &salt, 0);
+        assert_eq!(cloud.unread, []);
+        let graph = graph::Graph::build(cloud.observations);
+        let key = graph.get(&EntityId::new(EntityKind::Credential, salt.digest(&id))).unwrap();
+        assert_eq!((key.name.as_str(), key.evidence[0].line), ("access key of ci", Some(2)));
+        assert!(graph.get(&EntityId::new(EntityKind::Identity, "arn:aws:iam::111122223333:user/ci")).is_some());
+    }
+}
