@@ -3,7 +3,7 @@
 //!
 //! Keys are joined by the salted digest of their id, roles by their ARN; never by a name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use graph::world::World;
 use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind, Unread, way};
@@ -50,7 +50,7 @@ fn files(paths: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// `aws iam list-access-keys` answers: whose each key is. Such a file is read whole or, as larger files never are one, not.
-fn keys(path: &PathBuf, salt: &Salt, cloud: &mut Cloud) {
+fn keys(path: &Path, salt: &Salt, cloud: &mut Cloud) {
     let Ok(text) = file::read(path) else { return };
     if !text.contains("AccessKeyMetadata") {
         return;

@@ -241,11 +241,14 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// Whether only possible, then what is passed and by which kind of step.
+type Shape<'k> = (bool, Vec<(u32, &'k str)>);
+
 impl Found {
     /// The paths as stories, the largest first, certain before possible: those that end the same way. The end begins at
     /// the last server, for what comes before it is how that server is got at.
     pub fn stories(&self, model: &Model<'_>) -> Vec<Story> {
-        let mut groups: BTreeMap<(bool, Vec<(u32, &str)>), Vec<Path>> = BTreeMap::new();
+        let mut groups: BTreeMap<Shape<'_>, Vec<Path>> = BTreeMap::new();
         for path in &self.paths {
             let links = path.steps.iter().filter_map(|step| model.links.get(*step)).filter(|link| link.to != path.to);
             let inner: Vec<(u32, &str)> = links.map(|link| (link.to, link.kind.as_str())).collect();
