@@ -5,7 +5,8 @@ usage: model_server.py SCRIPT.json   prints its port, then serves until its stan
 SCRIPT.json is a list of steps, `{"tool": name, "args": {...}}` or `{"text": ...}`. The step is the number of tool
 results in the conversation, so the server keeps no state. A tool is found by the end of its name among those
 offered; one that is not offered is answered with the text `not offered: NAME`, which a test can see.
-Speaks Anthropic messages and OpenAI responses, plain and as server-sent events.
+Speaks Anthropic messages, OpenAI responses and chat completions, and Gemini's generateContent, plain and as
+server-sent events.
 """
 
 import json
@@ -94,6 +95,42 @@ def openai(body):
     return response, [{**step, "sequence_number": n} for n, step in enumerate(steps)]
 
 
+def completions(body):
+    results = sum(m["role"] == "tool" for m in body["messages"])
+    chosen = choose(results, [t["function"]["name"] for t in body.get("tools") or [] if "function" in t])
+    message = {"role": "assistant", "content": chosen[1] if chosen[0] == "text" else None}
+    if chosen[0] == "tool":
+        function = {"name": chosen[1], "arguments": json.dumps(chosen[2])}
+        message["tool_calls"] = [{"id": "call_" + uuid.uuid4().hex[:16], "type": "function", "function": function}]
+    reason = "stop" if chosen[0] == "text" else "tool_calls"
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    base = {"id": "c_1", "created": 0, "model": body.get("model", "m")}
+    delta = {**message, "tool_calls": [{**call, "index": 0} for call in message.get("tool_calls", [])]}
+    chunk = {**base, "object": "chat.completion.chunk"}
+    events = [
+        {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
+        {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}], "usage": usage},
+    ]
+    choice = {"index": 0, "message": message, "finish_reason": reason}
+    return {**base, "object": "chat.completion", "choices": [choice], "usage": usage}, events + ["[DONE]"]
+
+
+def gemini(body):
+    results = sum(any("functionResponse" in part for part in c.get("parts", [])) for c in body.get("contents", []))
+    offered = [f["name"] for tool in body.get("tools", []) for f in tool.get("functionDeclarations", [])]
+    chosen = choose(results, offered)
+    part = {"text": chosen[1]} if chosen[0] == "text" else {"functionCall": {"name": chosen[1], "args": chosen[2]}}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+    whole = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "scripted"}
+    return whole, [whole]
+
+
+def event(data):
+    name = f"event: {data['type']}\n" if isinstance(data, dict) and "type" in data else ""
+    return f"{name}data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -128,13 +165,14 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path.endswith("/count_tokens"):
             return self.answer("application/json", b'{"input_tokens":1}')
-        speak = {"messages": anthropic, "responses": openai}.get(path.rsplit("/", 1)[-1])
+        verb = path.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+        speak = {"messages": anthropic, "responses": openai, "completions": completions,
+                 "generateContent": gemini, "streamGenerateContent": gemini}.get(verb)
         if speak is None:
             return self.answer("application/json", b"{}")
         whole, events = speak(body)
-        if body.get("stream"):
-            text = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events)
-            return self.answer("text/event-stream", text.encode())
+        if body.get("stream") or verb.startswith("stream"):
+            return self.answer("text/event-stream", "".join(map(event, events)).encode())
         self.answer("application/json", json.dumps(whole).encode())
 
 

@@ -21,7 +21,7 @@ use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor};
 use crate::door::unix;
-use crate::hook::claude_code::Hooks;
+use crate::hook::Hooks;
 use crate::identity::Programs;
 use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};

@@ -1,4 +1,264 @@
-//! Hooks of agents: their built-in tools, which no MCP door sees.
+//! Hooks of agents: their prompts, and their built-in tools before and after they run, which no MCP door sees.
+//!
+//! One mechanism for all agents. An agent's [`Dialect`] is one file: it turns the agent's event into an
+//! [`Event`] and a [`Verdict`] into the agent's answer, and lists its built-in tools. A permit is spent by
+//! letting the tool run; what the tool did comes back with the event after it. Where policy asks, the agent's
+//! own prompt asks the human where there is one, and that the tool then ran is the answer; else the hook waits
+//! for an approval.
+//!
+//! A permit answers nothing beyond the decision: whatever the agent would ask its user by itself, it still
+//! asks, unless the operator wrote otherwise into the hook's command.
 
-pub(crate) mod claude_code;
+mod claude_code;
+mod codex;
+mod copilot_cli;
+mod cursor;
+mod dialect;
+mod gemini_cli;
+mod opencode;
+mod running;
 pub(crate) mod shell;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ledger::record::{Answered, Record, Scope};
+use policy::{Door, ToolId, Verb};
+use serde_json::{Value, json};
+
+use crate::answer;
+use crate::ask::Pending;
+use crate::authority::{Admitted, Asking, Authority, Errand, First, Patience, Refusal, Returned};
+use crate::door::hello::{Hook, Reply};
+use crate::door::unix::{self, Peer};
+use crate::gateway::Shared;
+use crate::hook::shell::Shell;
+use crate::pipeline::{self, Act, Permit};
+use crate::session::Caller;
+use dialect::{Dialect, Event, Moment, Verdict};
+pub(crate) use running::Hooks;
+use running::{State, ToolUse};
+
+/// Every agent whose hooks are spoken.
+const DIALECTS: &[&Dialect] = &[
+    &claude_code::DIALECT,
+    &codex::DIALECT,
+    &copilot_cli::DIALECT,
+    &cursor::DIALECT,
+    &gemini_cli::DIALECT,
+    &opencode::DIALECT,
+];
+
+/// The agents whose hooks are spoken.
+pub fn agents() -> impl Iterator<Item = &'static str> {
+    DIALECTS.iter().map(|dialect| dialect.agent)
+}
+
+/// What an event is answered with.
+struct Work<'a> {
+    shared: &'a Arc<Shared>,
+    dialect: &'static Dialect,
+    caller: Caller,
+    event: Event,
+    hook: Options,
+}
+
+/// What the operator wrote into the hook's command.
+#[derive(Clone, Copy)]
+struct Options {
+    /// Wait here for a human where policy asks.
+    wait: bool,
+    /// The agent need not ask its user about what policy permits.
+    skip_prompts: bool,
+}
+
+/// Answers one event.
+pub(crate) async fn answer(shared: &Arc<Shared>, peer: Peer, hook: Hook) -> Reply {
+    match try_answer(shared, peer, hook).await {
+        Ok(output) => Reply::Done { output },
+        Err(error) => Reply::Failed { error },
+    }
+}
+
+async fn try_answer(shared: &Arc<Shared>, peer: Peer, hook: Hook) -> Result<Value, String> {
+    let dialect = DIALECTS.iter().find(|dialect| dialect.agent == hook.agent);
+    let dialect = *dialect.ok_or_else(|| format!("hooks of `{}` are not known", hook.agent))?;
+    let event = (dialect.read)(&hook.event).map_err(|error| format!("the hook event cannot be read: {error}"))?;
+    if shared.authority.catalogue.learn_facts(dialect.built_in()).map_err(|error| error.to_string())? {
+        shared.authority.relearn().await?;
+    }
+    let caller = unix::caller(shared, Door::Hook, peer, dialect.agent, Some(&event.session)).await;
+    let options = Options { wait: hook.wait || !dialect.can_ask, skip_prompts: hook.skip_prompts };
+    let work = Work { shared, dialect, caller, event, hook: options };
+    let verdict = match &work.event.moment {
+        Moment::Prompt(prompt) => work.prompt(prompt),
+        Moment::Before => work.before().await,
+        Moment::After { result, failed } => work.after(result, *failed).await,
+    }?;
+    Ok((dialect.answer)(&work.event, &verdict))
+}
+
+impl Work<'_> {
+    fn authority(&self) -> &Authority {
+        &self.shared.authority
+    }
+
+    /// Whether calls of this tool are decided at an MCP door of the gateway, with its own tools known.
+    fn is_decided_elsewhere(&self) -> bool {
+        let is_its = |server: &str| (self.dialect.belongs)(&self.event.tool, server);
+        !self.dialect.has(&self.event.tool) && self.caller.session.is_protected(is_its)
+    }
+
+    async fn before(&self) -> Result<Verdict, String> {
+        if self.is_decided_elsewhere() {
+            return Ok(Verdict::Pass);
+        }
+        let errand = self.errand();
+        let what = format!("`{}`", errand.tool);
+        match self.authority().first(&self.caller, errand).await {
+            First::Admitted(admitted) => self.allow(admitted),
+            First::Refused(refusal) => Ok(deny(&what, &refusal)),
+            First::Asks(asking) if self.hook.wait => match self.authority().ask(&self.caller, *asking, Silent).await {
+                Ok(admitted) => self.allow(admitted),
+                Err(refusal) => Ok(deny(&what, &refusal)),
+            },
+            First::Asks(asking) => self.leave_to_agent(asking).await,
+        }
+    }
+
+    /// The agent's own prompt asks; the ask stays open beside it.
+    async fn leave_to_agent(&self, asking: Box<Asking<ToolUse>>) -> Result<Verdict, String> {
+        let authority = self.authority();
+        let reasons = answer::because(&asking.question.decision);
+        let asked = authority.asked(&asking);
+        let pending = authority.asks.ask(asked, &authority.journal).await.map_err(|error| error.to_string())?;
+        let tool_use = asking.question.call.clone();
+        self.begin(&tool_use, State::Asked(asking, pending))?;
+        Ok(Verdict::Ask(format!("Bailiwick asks: {reasons}")))
+    }
+
+    fn allow(&self, admitted: Admitted<ToolUse>) -> Result<Verdict, String> {
+        let Admitted { permit, tool } = admitted;
+        let intent = permit.intent();
+        let (tool_use, act) = spend(permit);
+        self.begin(&tool_use, State::Allowed(act, tool))?;
+        let vouched = self.hook.skip_prompts;
+        Ok(if vouched {
+            Verdict::Vouch(format!("Bailiwick permits it (ledger entry {intent})"))
+        } else {
+            Verdict::Pass
+        })
+    }
+
+    fn begin(&self, tool_use: &ToolUse, state: State) -> Result<(), String> {
+        let begun = self.shared.hooks.begin(&self.caller.session.id, tool_use, state);
+        begun.then_some(()).ok_or_else(|| "too many tools run at a time".to_owned())
+    }
+
+    async fn after(&self, result: &Value, failed: bool) -> Result<Verdict, String> {
+        let (act, tool) = match self.shared.hooks.take(&self.caller.session.id, &self.tool_use()) {
+            Some(State::Allowed(act, tool)) => (act, tool),
+            Some(State::Asked(asking, pending)) => {
+                let admitted = self.answered_there(*asking, pending).await?;
+                let (_, act) = spend(admitted.permit);
+                (act, admitted.tool)
+            }
+            // Decided at another door, or allowed before a restart: the ledger has said `unknown` already.
+            None => return Ok(Verdict::Pass),
+        };
+        let body = result.to_string();
+        self.authority().conclude(&self.caller, &tool, act, &Returned { body: &body, is_error: failed });
+        Ok(Verdict::Pass)
+    }
+
+    /// The tool ran although it was only asked: the human said yes at the agent's own prompt. That answer is
+    /// recorded, and the call is judged again under it.
+    async fn answered_there(&self, asking: Asking<ToolUse>, pending: Pending) -> Result<Admitted<ToolUse>, String> {
+        let answered = Answered {
+            ask: pending.ask,
+            approved: true,
+            scope: Scope::Once,
+            by: format!("{} at the prompt of {}", self.caller.principal.user, self.dialect.agent),
+            binding: pending.binding.clone(),
+            nonce: nonce().map_err(|_| "no random bytes".to_owned())?,
+        };
+        self.authority().journal.note(Record::Answered(answered));
+        let answer = pending.answer().await.map_err(|error| error.to_string())?;
+        let approved = self.authority().approved(&self.caller, asking, answer).await;
+        approved.map_err(|refusal| answer::sentence("a tool that ran", &refusal))
+    }
+
+    fn prompt(&self, prompt: &str) -> Result<Verdict, String> {
+        let session = self.caller.session.id.clone();
+        let journal = &self.authority().journal;
+        let subject = pipeline::subject(&self.caller.principal);
+        let payload = journal.ledger().put_payload(&subject, prompt.as_bytes()).map_err(|error| error.to_string())?;
+        let entry = journal.note(Record::Prompt { session, payload });
+        self.caller.session.change().user_says(prompt, entry);
+        Ok(Verdict::Pass)
+    }
+
+    fn errand(&self) -> Errand<ToolUse> {
+        let event = &self.event;
+        let tool = match &event.server {
+            Some((server, name)) => ToolId { server: server.clone(), name: name.clone() },
+            None => ToolId { server: self.dialect.agent.to_owned(), name: event.tool.clone() },
+        };
+        let arguments = if event.arguments.is_object() { event.arguments.clone() } else { json!({}) };
+        Errand { call: self.tool_use(), verb: Verb::CallTool, tool, arguments, facts: self.facts() }
+    }
+
+    fn tool_use(&self) -> ToolUse {
+        ToolUse::of(&self.event)
+    }
+
+    fn facts(&self) -> BTreeMap<String, Value> {
+        let event = &self.event;
+        let mut facts = BTreeMap::new();
+        if !event.folder.is_empty() {
+            facts.insert("project".to_owned(), Value::from(event.folder.as_str()));
+        }
+        if let Some(command) = self.dialect.command(event) {
+            facts.insert("shell".to_owned(), Shell::read(command, shell_folder(event).as_deref()).fact());
+        }
+        facts
+    }
+}
+
+/// Where a shell command starts: the folder that the call names, within the agent's.
+fn shell_folder(event: &Event) -> Option<PathBuf> {
+    let named = ["dir_path", "workdir", "working_directory", "cwd"].iter();
+    let named = named.filter_map(|name| event.arguments.get(*name).and_then(Value::as_str)).next();
+    let folder = (!event.folder.is_empty()).then(|| PathBuf::from(&event.folder));
+    match (folder, named) {
+        (Some(folder), Some(named)) => Some(folder.join(named)),
+        (folder, named) => folder.or_else(|| named.map(PathBuf::from)),
+    }
+}
+
+/// To let the tool run is the act: from here on it may.
+fn spend(permit: Permit<ToolUse>) -> (ToolUse, Act) {
+    permit.spend()
+}
+
+fn nonce() -> Result<String, aws_lc_rs::error::Unspecified> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes)?;
+    Ok(hex::encode(bytes))
+}
+
+fn deny(what: &str, refusal: &Refusal) -> Verdict {
+    Verdict::Deny(answer::sentence(what, refusal))
+}
+
+/// Waits without a word.
+struct Silent;
+
+impl Patience for Silent {
+    async fn waits(&mut self, _seconds: u64, _ask: u64) {}
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+mod tests;

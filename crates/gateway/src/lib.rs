@@ -36,5 +36,6 @@ pub use authority::Limits;
 pub use disk::DiskError;
 pub use door::http::Fronts;
 pub use gateway::{Gateway, Options, StartError};
+pub use hook::agents as hook_agents;
 pub use law::LawError;
 pub use results::Keep;

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use gateway::door::hello::{Hello, Reply};
+use gateway::door::hello::{Hello, Hook, Reply};
 
 use crate::commands::mcp;
 use crate::home::Home;
@@ -12,18 +12,25 @@ use crate::home::Home;
 /// The largest event that is read, in bytes.
 const EVENT_MAX_BYTES: u64 = 3 * 1024 * 1024;
 
-/// Answer an agent's hook event from standard input.
+/// Answer an agent's hook event from standard input. `bailiwick protect` writes this into the agents' settings.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example, in Claude Code's settings: { \"hooks\": { \"PreToolUse\": [ { \"matcher\": \"*\", \"hooks\": \
-                  [ { \"type\": \"command\", \"command\": \"bailiwick hook claude-code\" } ] } ] } }"
+                  [ { \"type\": \"command\", \"command\": \"bailiwick hook claude-code\" } ] } ] } }
+
+Exit codes: 0 the answer is on standard output, 2 nothing could be decided, so the tool is denied."
 )]
 pub(crate) struct Args {
-    /// Whose hook: `claude-code`.
+    /// Whose hook.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(gateway::hook_agents()))]
     agent: String,
     /// Where policy asks, wait for an approval in the console instead of letting the agent ask its user.
+    /// Codex, Cursor and opencode cannot ask at a hook: theirs always wait.
     #[arg(long, env = "BAILIWICK_HOOK_WAIT")]
     wait: bool,
+    /// Tell the agent to run what policy permits without asking its user, as far as it can be told.
+    #[arg(long)]
+    skip_prompts: bool,
 }
 
 /// Exit code 2 is how a hook says no, with the reason on standard error.
@@ -46,7 +53,8 @@ fn answer(args: &Args, home: &Home) -> anyhow::Result<String> {
     io::stdin().lock().take(EVENT_MAX_BYTES + 1).read_to_end(&mut text)?;
     anyhow::ensure!(text.len() as u64 <= EVENT_MAX_BYTES, "the hook event is too large");
     let event = serde_json::from_slice(&text).context("the hook event is not JSON")?;
-    let hello = Hello::Hook { agent: args.agent.clone(), event, wait: args.wait };
+    let hook = Hook { agent: args.agent.clone(), event, wait: args.wait, skip_prompts: args.skip_prompts };
+    let hello = Hello::Hook(hook);
     let stream = mcp::greet(home, &hello, false)?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;

@@ -20,15 +20,7 @@ pub enum Hello {
     /// An MCP stdio shim: bytes follow in both directions. Its standard error comes with the line.
     Mcp(Mcp),
     /// One event of an agent's hook; one line comes back.
-    Hook {
-        /// Which agent's format, for example `claude-code`.
-        agent: String,
-        /// The event as the agent gave it.
-        event: Value,
-        /// Wait here for a human where policy asks, instead of letting the agent ask.
-        #[serde(default)]
-        wait: bool,
-    },
+    Hook(Hook),
     /// Approve the tool definitions that wait at a server; one line comes back.
     ApproveTools {
         /// The server.
@@ -68,6 +60,21 @@ impl From<Configured> for ledger::Record {
     fn from(Configured { path, change, before, after }: Configured) -> Self {
         Self::Configuration { path, change, before, after }
     }
+}
+
+/// One event of an agent's hook, and what the operator wrote into the hook's command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hook {
+    /// Which agent's format, for example `claude-code`.
+    pub agent: String,
+    /// The event as the agent gave it.
+    pub event: Value,
+    /// Wait here for a human where policy asks, instead of letting the agent ask.
+    #[serde(default)]
+    pub wait: bool,
+    /// Tell the agent to run what policy permits without asking its user.
+    #[serde(default)]
+    pub skip_prompts: bool,
 }
 
 /// What a shim says of itself.

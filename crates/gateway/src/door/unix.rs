@@ -24,7 +24,7 @@ use crate::call::{Message, Request};
 use crate::door::hello::{ACCEPTED, Configured, HELLO_MAX_BYTES, Hello, Mcp, Reply};
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::Shared;
-use crate::hook::claude_code;
+use crate::hook;
 use crate::identity;
 use crate::session::{Caller, Key};
 use crate::upstream::child::{Program, Server};
@@ -75,10 +75,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         }
         Hello::Configured { changes } => configured(&shared, changes).await,
         Hello::Yield { force } => shared.give_way(force),
-        Hello::Hook { agent, event, wait } => {
-            let from = Peer { pid, uid: peer.uid() };
-            claude_code::answer(&shared, from, &agent, event, wait).await
-        }
+        Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,
     };
     let mut line = serde_json::to_vec(&reply).unwrap_or_default();
     line.push(b'\n');

@@ -1,0 +1,145 @@
+//! What every agent's dialect has in common: the event it is turned into, the verdict it is made from, and the
+//! facts of built-in tools.
+
+use policy::{EffectKind, Role, ToolFacts, ToolId};
+use serde_json::{Value, json};
+
+/// How one agent speaks to its hooks.
+pub(super) struct Dialect {
+    /// The agent's id; its built-in tools have it as their server.
+    pub(super) agent: &'static str,
+    /// Whether the agent itself can ask its user when a hook says so.
+    pub(super) can_ask: bool,
+    /// Reads an event.
+    pub(super) read: fn(&Value) -> Result<Event, String>,
+    /// Writes an answer. The empty object says nothing: the agent goes on as if there were no hook.
+    pub(super) answer: fn(&Event, &Verdict) -> Value,
+    /// Whether a tool, as the agent names it, is one of an MCP server, as its configuration names it.
+    pub(super) belongs: fn(&str, &str) -> bool,
+    /// The built-in tools. One that is not here is unknown, and so denied.
+    pub(super) tools: &'static [BuiltIn],
+}
+
+/// An event of an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Event {
+    /// When.
+    pub(super) moment: Moment,
+    /// The agent's name for its session.
+    pub(super) session: String,
+    /// The folder that the agent works in; empty if it does not say.
+    pub(super) folder: String,
+    /// The tool, as the agent names it; empty for a prompt.
+    pub(super) tool: String,
+    /// Server and tool, if the agent says that it is one of an MCP server.
+    pub(super) server: Option<(String, String)>,
+    /// The tool's arguments.
+    pub(super) arguments: Value,
+    /// The agent's id for this use of the tool.
+    pub(super) id: Option<String>,
+}
+
+/// When an event happens.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Moment {
+    /// The user has said this.
+    Prompt(String),
+    /// A tool is about to run.
+    Before,
+    /// A tool has run.
+    After {
+        /// What came of it.
+        result: Value,
+        /// Whether it failed.
+        failed: bool,
+    },
+}
+
+/// What the agent is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing: the agent goes on, and asks its user whatever it would have asked.
+    Pass,
+    /// The operator wants what policy permits to run without the agent's own prompt.
+    Vouch(String),
+    /// The agent must ask its user.
+    Ask(String),
+    /// The tool must not run.
+    Deny(String),
+}
+
+/// Name, effects, whether undone easily, whether it reaches the world, and the roles of arguments.
+pub(super) type BuiltIn = (&'static str, &'static [EffectKind], bool, bool, &'static [(&'static str, Role)]);
+
+impl Dialect {
+    /// Whether a tool is built in.
+    pub(super) fn has(&self, tool: &str) -> bool {
+        self.tools.iter().any(|(name, ..)| *name == tool)
+    }
+
+    /// The shell command of an event, if its tool runs one.
+    pub(super) fn command<'e>(&self, event: &'e Event) -> Option<&'e str> {
+        let (_, effects, _, _, roles) = self.tools.iter().find(|(name, ..)| *name == event.tool)?;
+        let (pointer, _) = roles.iter().find(|(_, role)| *role == Role::Command)?;
+        effects.contains(&EffectKind::Execute).then(|| event.arguments.pointer(pointer)?.as_str()).flatten()
+    }
+
+    /// What is known of the built-in tools.
+    pub(super) fn built_in(&self) -> Vec<ToolFacts> {
+        self.tools.iter().map(|tool| facts(self.agent, tool)).collect()
+    }
+}
+
+fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) -> ToolFacts {
+    let top = roles.iter().filter_map(|(pointer, _)| pointer.strip_prefix('/')).filter(|name| !name.contains('/'));
+    let string = |name: &str| (name.to_owned(), json!({ "type": "string" }));
+    let properties: serde_json::Map<String, Value> = top.map(string).collect();
+    ToolFacts {
+        id: ToolId { server: agent.to_owned(), name: (*name).to_owned() },
+        input_schema: json!({ "type": "object", "properties": properties }),
+        effects: effects.iter().copied().collect(),
+        reversible: *reversible,
+        open_world: *open_world,
+        roles: roles.iter().map(|(pointer, role)| ((*pointer).to_owned(), *role)).collect(),
+        pin: "built-in".to_owned(),
+    }
+}
+
+/// A text of an event; empty if it is not there.
+pub(super) fn text(event: &Value, name: &str) -> String {
+    event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A text that an event must have.
+pub(super) fn must(event: &Value, name: &str) -> Result<String, String> {
+    let found = event.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    found.map(str::to_owned).ok_or_else(|| format!("`{name}` is missing"))
+}
+
+/// Anything of an event; null if it is not there.
+pub(super) fn value(event: &Value, name: &str) -> Value {
+    event.get(name).cloned().unwrap_or_default()
+}
+
+/// `mcp__SERVER__TOOL` is a tool of that server.
+pub(super) fn underscored(tool: &str) -> Option<(String, String)> {
+    let (server, name) = tool.strip_prefix("mcp__")?.split_once("__")?;
+    Some((server.to_owned(), name.to_owned()))
+}
+
+/// Whether `mcp__SERVER__TOOL` is a tool of a server, whose name is written there with letters, digits, `_`
+/// and `-` only.
+pub(super) fn belongs_underscored(tool: &str, server: &str) -> bool {
+    underscored(tool).is_some_and(|(written, _)| written == plain(server))
+}
+
+/// A name with letters, digits, `_` and `-` only.
+pub(super) fn plain(name: &str) -> String {
+    let plain = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
+    name.chars().map(|char| if plain(char) { char } else { '_' }).collect()
+}
+
+/// Whether a tool's name is a server's name, a separator and more.
+pub(super) fn belongs_joined(tool: &str, server: &str, separator: char) -> bool {
+    tool.strip_prefix(&plain(server)).is_some_and(|rest| rest.len() > 1 && rest.starts_with(separator))
+}

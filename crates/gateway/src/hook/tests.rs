@@ -1,0 +1,138 @@
+//! Each dialect on events as the agents sent them (Cursor's: as its documentation shows them).
+
+use super::*;
+use dialect::Event;
+
+fn dialect(agent: &str) -> &'static Dialect {
+    DIALECTS.iter().find(|dialect| dialect.agent == agent).unwrap()
+}
+
+fn read(agent: &str, event: &Value) -> Event {
+    (dialect(agent).read)(event).unwrap()
+}
+
+fn events() -> Vec<(&'static str, Value)> {
+    let command = json!({ "command": "ls" });
+    vec![
+        (
+            "claude-code",
+            json!({ "session_id": "s", "cwd": "/w", "hook_event_name": "PreToolUse", "tool_name": "Bash",
+                    "tool_input": command, "tool_use_id": "t1" }),
+        ),
+        (
+            "codex",
+            json!({ "session_id": "s", "turn_id": "t", "transcript_path": "/x", "cwd": "/w", "model": "m",
+                    "hook_event_name": "PreToolUse", "permission_mode": "bypassPermissions", "tool_name": "Bash",
+                    "tool_input": command, "tool_use_id": "call_1" }),
+        ),
+        (
+            "gemini-cli",
+            json!({ "session_id": "s", "transcript_path": "/x", "cwd": "/w", "hook_event_name": "BeforeTool",
+                    "timestamp": "2026-01-01T00:00:00Z", "tool_name": "run_shell_command", "tool_input": command }),
+        ),
+        (
+            "copilot-cli",
+            json!({ "sessionId": "s", "timestamp": 1, "cwd": "/w", "toolName": "bash", "toolArgs": command }),
+        ),
+        (
+            "cursor",
+            json!({ "conversation_id": "s", "generation_id": "g", "model": "m", "hook_event_name": "preToolUse",
+                    "cursor_version": "3.1.0", "workspace_roots": ["/w"], "tool_name": "Shell",
+                    "tool_input": { "command": "ls" }, "tool_use_id": "abc" }),
+        ),
+        (
+            "opencode",
+            json!({ "event": "before", "session": "s", "folder": "/w", "tool": "bash", "call": "c",
+                    "arguments": command }),
+        ),
+    ]
+}
+
+#[test]
+fn every_agent_s_shell_command_is_read_as_one() {
+    assert_eq!(events().len(), DIALECTS.len());
+    for (agent, event) in events() {
+        let event = read(agent, &event);
+        assert_eq!(event.moment, Moment::Before, "{agent}");
+        assert_eq!((event.session.as_str(), event.folder.as_str()), ("s", "/w"), "{agent}");
+        assert_eq!(dialect(agent).command(&event), Some("ls"), "{agent}");
+    }
+}
+
+/// What an agent takes for "go on, and ask your user whatever you would have asked" holds no permission.
+#[test]
+fn a_permit_says_nothing_and_a_denial_says_why() {
+    for (agent, event) in events() {
+        let dialect = dialect(agent);
+        let event = read(agent, &event);
+        let pass = (dialect.answer)(&event, &Verdict::Pass);
+        assert_eq!(pass, json!({}), "{agent}");
+        let deny = (dialect.answer)(&event, &Verdict::Deny("because".to_owned())).to_string();
+        assert!(deny.contains("deny") && deny.contains("because"), "{agent}: {deny}");
+        let ask = (dialect.answer)(&event, &Verdict::Ask("because".to_owned())).to_string();
+        let word = if dialect.can_ask { "\"ask\"" } else { "deny" };
+        assert!(ask.contains(word), "{agent}: {ask}");
+    }
+}
+
+#[test]
+fn an_event_without_a_session_a_tool_or_a_name_is_refused() {
+    for (agent, event) in events() {
+        for field in ["session_id", "sessionId", "conversation_id", "session", "hook_event_name", "event"] {
+            let mut event = event.clone();
+            if event.as_object_mut().unwrap().remove(field).is_some() {
+                assert!((dialect(agent).read)(&event).is_err(), "{agent} without {field}");
+            }
+        }
+        assert!((dialect(agent).read)(&json!([])).is_err(), "{agent}");
+    }
+}
+
+#[test]
+fn results_come_back_with_the_use_that_they_belong_to() {
+    let command = json!({ "command": "ls" });
+    let after = [
+        (
+            "gemini-cli",
+            json!({ "session_id": "s", "cwd": "/w", "hook_event_name": "AfterTool", "tool_name": "run_shell_command",
+                    "tool_input": command, "tool_response": { "llmContent": "x", "error": { "message": "no" } } }),
+        ),
+        (
+            "copilot-cli",
+            json!({ "sessionId": "s", "cwd": "/w", "toolName": "bash", "toolArgs": command.to_string(),
+                    "toolResult": { "resultType": "failure", "textResultForLlm": "x" } }),
+        ),
+    ];
+    for (agent, after) in after {
+        let before = events().into_iter().find(|(other, _)| *other == agent).unwrap().1;
+        let (before, after) = (read(agent, &before), read(agent, &after));
+        assert!(matches!(after.moment, Moment::After { failed: true, .. }), "{agent}: {after:?}");
+        assert_eq!(ToolUse::of(&before), ToolUse::of(&after), "{agent}");
+    }
+}
+
+#[test]
+fn a_tool_belongs_to_the_server_that_its_name_says() {
+    let belongs = |agent: &str, tool: &str, server: &str| (dialect(agent).belongs)(tool, server);
+    assert!(belongs("claude-code", "mcp__my_server__write_file", "my.server"));
+    assert!(!belongs("claude-code", "mcp__my_server__write_file", "my"));
+    assert!(!belongs("claude-code", "Bash", ""));
+    assert!(belongs("codex", "mcp__fs__write_file", "fs"));
+    assert!(belongs("gemini-cli", "mcp_fs_write_file", "fs"));
+    assert!(!belongs("gemini-cli", "write_file", "write"));
+    assert!(belongs("copilot-cli", "fs-write_file", "fs"));
+    assert!(belongs("cursor", "MCP:fs:write_file", "fs"));
+    assert!(belongs("opencode", "fs_write_file", "fs"));
+    assert!(!belongs("opencode", "fs_", "fs"));
+}
+
+/// A server may not take the name of a built-in tool's beginning to have it pass undecided.
+#[test]
+fn a_built_in_tool_is_never_a_server_s() {
+    for dialect in DIALECTS {
+        for (tool, ..) in dialect.tools {
+            assert!(dialect.has(tool));
+        }
+    }
+    assert!(dialect("copilot-cli").has("web_fetch") && dialect("gemini-cli").has("run_shell_command"));
+}
