@@ -92,14 +92,19 @@ fn claude_code(world: &World, port: u16) -> Command {
     claude
         .args(["-p", "go", "--model", "scripted", "--output-format", "json", "--allowedTools"])
         .arg("mcp__fs__read_text_file,mcp__fs__write_file,Bash")
+        // Nobody sits at a terminal: an ask waits for the approval.
+        .env("BAILIWICK_HOOK_WAIT", "true");
+    anthropic(&mut claude, port);
+    claude
+}
+
+fn anthropic(claude: &mut Command, port: u16) {
+    claude
         .env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}"))
         .env("ANTHROPIC_API_KEY", "none")
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
-        .env("ENABLE_TOOL_SEARCH", "false")
-        // Nobody sits at a terminal: an ask waits for the approval.
-        .env("BAILIWICK_HOOK_WAIT", "true");
-    claude
+        .env("ENABLE_TOOL_SEARCH", "false");
 }
 
 #[test]
@@ -111,28 +116,145 @@ fn claude_code_calls_mcp_tools() {
     assert_kept(&world);
 }
 
-#[test]
-fn claude_code_runs_bash() {
-    let Some(tools) = tools("claude_code_runs_bash") else { return };
-    let (world, _gateway) = protected(&tools, "claude-code", "home/.claude.json");
-    let bash = |name: &str| {
+/// Three shell commands by a built-in tool: its name and its argument for the command.
+fn three_commands(world: &World, tool: &str, argument: &str) -> Value {
+    let run = |name: &str| {
         let path = world.path("files").join(name);
-        json!({"tool": "Bash", "args": {"command": format!("echo written > {}", path.display()), "description": "write"}})
+        json!({"tool": tool, "args": {argument: format!("echo written > {}", path.display()), "description": "write"}})
     };
-    let steps = json!([bash("allowed.txt"), bash("denied.txt"), bash("asked.txt"), {"text": "done"}]);
-    let (_model, port) = world.model(&steps);
-    run_with_approval(&world, &mut claude_code(&world, port));
-    assert!(world.path("files/allowed.txt").exists());
-    assert_kept(&world);
+    json!([run("allowed.txt"), run("denied.txt"), run("asked.txt"), {"text": "done"}])
+}
+
+/// A world with the client's configuration, protected, and the gateway running.
+fn hooked(tools: &std::path::Path, client: &str, files: &[(&str, &str)]) -> (World, Running) {
+    let world = World::new(tools);
+    files.iter().for_each(|(name, text)| world.write(&format!("home/{name}"), text));
+    world.write("bailiwick/policy/90-test.cedar", &policy(&world));
+    let gateway = world.up();
+    world.ok(&["protect", client]);
+    (world, gateway)
+}
+
+/// Allowed ran, denied did not, asked ran after its approval; and nothing of ours stays in the configuration. (That
+/// it comes back byte for byte is tested where no client rewrites it meanwhile, as two of these do.)
+fn assert_hooked(world: &World, client: &str, files: &[(&str, &str)]) {
+    assert!(world.path("files/allowed.txt").exists(), "an allowed command did not run");
+    assert_kept(world);
+    let prompts = world.records().into_iter().filter(|(_, record)| matches!(record, ledger::Record::Prompt { .. }));
+    assert_eq!(prompts.count(), 1, "what the user said is in the ledger once");
+    world.ok(&["unprotect", client]);
+    for (name, _) in files {
+        let text = std::fs::read_to_string(world.path("home").join(name)).unwrap();
+        assert!(!text.contains("bailiwick"), "{name}: {text}");
+    }
 }
 
 #[test]
-fn codex() {
-    let Some(tools) = tools("codex") else { return };
+fn claude_code_runs_bash() {
+    let Some(tools) = tools("claude_code_runs_bash") else { return };
+    let (world, _gateway) = hooked(&tools, "claude-code", &[(".claude.json", "{}")]);
+    let (_model, port) = world.model(&three_commands(&world, "Bash", "command"));
+    run_with_approval(&world, &mut claude_code(&world, port));
+    assert_hooked(&world, "claude-code", &[]);
+}
+
+/// A permit leaves Claude Code's own prompt as the user set it; only the operator can have it skipped.
+#[test]
+fn a_permit_does_not_answer_claude_code_s_own_prompt() {
+    let Some(tools) = tools("a_permit_does_not_answer_claude_code_s_own_prompt") else { return };
+    let (world, _gateway) = hooked(&tools, "claude-code", &[(".claude.json", "{}")]);
+    let command = |name: &str| {
+        json!([{"tool": "Bash", "args": {"command": format!("touch {}", world.path("files").join(name).display()),
+                                         "description": "touch"}}, {"text": "done"}])
+    };
+    let run = |steps: &Value| {
+        let (_model, port) = world.model(steps);
+        let mut claude = world.command(world.tool("node_modules/.bin/claude"));
+        claude.args(["-p", "go", "--model", "scripted", "--output-format", "json"]);
+        anthropic(&mut claude, port);
+        assert!(claude.output().unwrap().status.success());
+    };
+    run(&command("prompted.txt"));
+    assert!(!world.path("files/prompted.txt").exists(), "Claude Code did not ask its user, who is not there");
+    world.ok(&["unprotect", "claude-code"]);
+    world.ok(&["protect", "claude-code", "--skip-prompts"]);
+    run(&command("skipped.txt"));
+    assert!(world.path("files/skipped.txt").exists(), "the operator wanted no prompt");
+    let effects: Vec<String> = world.intents().into_iter().map(|(_, effect)| effect).collect();
+    assert_eq!(effects, ["permit", "permit"]);
+}
+
+#[test]
+fn gemini_cli_runs_its_shell() {
+    let Some(tools) = tools("gemini_cli_runs_its_shell") else { return };
+    let settings = r#"{ // mine
+  "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}},
+  "privacy": {"usageStatisticsEnabled": false},
+  "general": {"disableAutoUpdate": true}
+}
+"#;
+    let files = [(".gemini/settings.json", settings)];
+    let (world, _gateway) = hooked(&tools, "gemini-cli", &files);
+    let (_model, port) = world.model(&three_commands(&world, "run_shell_command", "command"));
+    let mut gemini = world.command(world.tool("node_modules/.bin/gemini"));
+    gemini
+        .args(["-m", "gemini-2.5-flash", "--approval-mode", "yolo", "-p", "go"])
+        .env("GEMINI_API_KEY", "none")
+        .env("GOOGLE_GEMINI_BASE_URL", format!("http://127.0.0.1:{port}"))
+        .env("GEMINI_CLI_TRUST_WORKSPACE", "true")
+        .env("BAILIWICK_HOOK_WAIT", "true");
+    run_with_approval(&world, &mut gemini);
+    assert_hooked(&world, "gemini-cli", &files);
+}
+
+#[test]
+fn copilot_cli_runs_bash() {
+    let Some(tools) = tools("copilot_cli_runs_bash") else { return };
+    let files = [(".copilot/mcp-config.json", "{}")];
+    let (world, _gateway) = hooked(&tools, "copilot-cli", &files);
+    let (_model, port) = world.model(&three_commands(&world, "bash", "command"));
+    let mut copilot = world.command(world.tool("node_modules/.bin/copilot"));
+    copilot
+        .args(["-p", "go", "--allow-all-tools", "--allow-all-paths"])
+        .env("COPILOT_PROVIDER_BASE_URL", format!("http://127.0.0.1:{port}/v1"))
+        .env("COPILOT_PROVIDER_API_KEY", "none")
+        .env("COPILOT_MODEL", "scripted")
+        .env("COPILOT_AUTO_UPDATE", "false")
+        .env("BAILIWICK_HOOK_WAIT", "true");
+    run_with_approval(&world, &mut copilot);
+    assert_hooked(&world, "copilot-cli", &files);
+    assert!(!world.path("home/.copilot/hooks/bailiwick.json").exists());
+}
+
+#[test]
+fn opencode_runs_bash() {
+    let Some(tools) = tools("opencode_runs_bash") else { return };
     let world = World::new(&tools);
-    let (program, args) = world.files_server();
-    let (_model, port) = world.model(&three_calls(&world));
-    let config = format!(
+    let (_model, port) = world.model(&three_commands(&world, "bash", "command"));
+    let provider = json!({"npm": "@ai-sdk/openai-compatible", "name": "scripted",
+        "options": {"baseURL": format!("http://127.0.0.1:{port}/v1"), "apiKey": "none"},
+        "models": {"scripted": {"name": "scripted", "tool_call": true}}});
+    let config = json!({"autoupdate": false, "share": "disabled", "model": "scripted/scripted",
+        "provider": {"scripted": provider}});
+    let files = [(".config/opencode/opencode.json", &*config.to_string())];
+    world.write("home/.config/opencode/opencode.json", files[0].1);
+    world.write("bailiwick/policy/90-test.cedar", &policy(&world));
+    let _gateway = world.up();
+    world.ok(&["protect", "opencode"]);
+    let mut opencode = world.command(world.tool("node_modules/.bin/opencode"));
+    opencode
+        .args(["run", "go"])
+        .env("OPENCODE_DISABLE_MODELS_FETCH", "1")
+        .env("OPENCODE_DISABLE_AUTOUPDATE", "1")
+        .env("OPENCODE_DISABLE_LSP_DOWNLOAD", "1");
+    run_with_approval(&world, &mut opencode);
+    assert_hooked(&world, "opencode", &files);
+    assert!(!world.path("home/.config/opencode/plugins/bailiwick.js").exists());
+}
+
+/// Codex's settings for a model on a port.
+fn codex_config(port: u16) -> String {
+    format!(
         r#"model = "scripted"
 model_provider = "scripted"
 approval_policy = "never"
@@ -143,7 +265,40 @@ name = "scripted"
 base_url = "http://127.0.0.1:{port}/v1"
 env_key = "NO_KEY"
 wire_api = "responses"
+"#
+    )
+}
 
+fn codex_exec(world: &World) -> Command {
+    let mut codex = world.command(world.tool("node_modules/.bin/codex"));
+    codex.args(["exec", "--skip-git-repo-check", "go"]).env("NO_KEY", "none");
+    codex
+}
+
+/// Codex runs the hooks only because `protect` wrote down that they are trusted: nothing else says so here.
+#[test]
+fn codex_runs_its_shell() {
+    let Some(tools) = tools("codex_runs_its_shell") else { return };
+    let world = World::new(&tools);
+    let (_model, port) = world.model(&three_commands(&world, "exec_command", "cmd"));
+    let config = codex_config(port);
+    let files = [(".codex/config.toml", &*config)];
+    world.write("home/.codex/config.toml", files[0].1);
+    world.write("bailiwick/policy/90-test.cedar", &policy(&world));
+    let _gateway = world.up();
+    world.ok(&["protect", "codex"]);
+    run_with_approval(&world, &mut codex_exec(&world));
+    assert_hooked(&world, "codex", &files);
+}
+
+#[test]
+fn codex() {
+    let Some(tools) = tools("codex") else { return };
+    let world = World::new(&tools);
+    let (program, args) = world.files_server();
+    let (_model, port) = world.model(&three_calls(&world));
+    let config = format!(
+        r#"{}
 [mcp_servers.fs]
 command = {}
 args = {}
@@ -151,6 +306,7 @@ tool_timeout_sec = 120
 required = true
 default_tools_approval_mode = "approve"
 "#,
+        codex_config(port),
         json!(program),
         json!(args)
     );
@@ -159,12 +315,6 @@ default_tools_approval_mode = "approve"
     let _gateway = world.up();
     world.list_tools_once(&(program, args));
     world.ok(&["protect", "codex"]);
-    run_with_approval(
-        &world,
-        world
-            .command(world.tool("node_modules/.bin/codex"))
-            .args(["exec", "--skip-git-repo-check", "go"])
-            .env("NO_KEY", "none"),
-    );
+    run_with_approval(&world, &mut codex_exec(&world));
     assert_kept(&world);
 }

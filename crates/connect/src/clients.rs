@@ -126,6 +126,11 @@ const fn shared(
     Place { scope, on, path, format, servers, is_shared: true }
 }
 
+/// A user's file of one client, on every system.
+pub(crate) const fn user_place(path: &'static str, format: Format) -> Place {
+    place(User, ALL, path, format, &[])
+}
+
 /// Every client we know, in the order of the documentation.
 pub const CLIENTS: &[Client] = &[
     Client {
@@ -219,6 +224,7 @@ pub const CLIENTS: &[Client] = &[
             place(System, UNIX, "/etc/codex/config.toml", Toml, &["mcp_servers"]),
             place(System, UNIX, "/etc/codex/managed_config.toml", Toml, &["mcp_servers"]),
             place(User, ALL, "~/.codex/config.toml", Toml, &["mcp_servers"]),
+            place(User, ALL, "~/.codex/hooks.json", Json, &[]),
             place(Project, ALL, "./.codex/config.toml", Toml, &["mcp_servers"]),
             place(Plugin, ALL, "~/.codex/plugins/**/.mcp.json", Json, &["mcpServers", ""]),
         ],

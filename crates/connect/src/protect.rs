@@ -9,6 +9,7 @@
 //! Never rewrites a file that changed between plan and apply. Never shows a secret: see [`Plan`].
 
 mod edit;
+mod hooks;
 mod store;
 mod upstreams;
 
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 pub use edit::Change;
 pub use store::{Manifest, Store, digest, write};
@@ -34,11 +35,6 @@ pub const KEY_HEADER: &str = "x-bailiwick-key";
 /// The loopback port of the fronted servers, unless another is asked for.
 pub const PORT: u16 = 7682;
 
-/// Claude Code's events that go through the gateway.
-pub const HOOK_EVENTS: &[&str] = &["PreToolUse", "PostToolUse", "UserPromptSubmit"];
-/// How long Claude Code waits for a hook, in seconds; an ask may take a person some minutes.
-const HOOK_TIMEOUT_S: u32 = 600;
-
 /// How a rewritten configuration reaches the gateway.
 #[derive(Clone)]
 pub struct Gateway {
@@ -50,6 +46,8 @@ pub struct Gateway {
     pub port: u16,
     /// The key of each client, by id.
     pub keys: BTreeMap<String, String>,
+    /// Whether clients are told to run what policy permits without asking their user.
+    pub skip_prompts: bool,
 }
 
 /// What to plan.
@@ -167,9 +165,6 @@ pub fn is_fronted(server: &Server) -> bool {
     }
 }
 
-/// Where Claude Code's hooks go, in the table's notation.
-const CLAUDE_SETTINGS: &str = "~/.claude/settings.json";
-
 /// Says how every found configuration would be rewritten.
 pub fn plan(options: &Options<'_>, gateway: &Gateway, upstreams: Upstreams) -> io::Result<Plan> {
     let mut plan = Plan { files: Vec::new(), upstreams, unread: Vec::new() };
@@ -186,18 +181,18 @@ pub fn plan(options: &Options<'_>, gateway: &Gateway, upstreams: Upstreams) -> i
     Ok(plan)
 }
 
-/// The files to rewrite: each once, and Claude Code's settings even if they are not there yet.
+/// The files to rewrite: each once, and those of a client's hooks even if they are not there yet.
 fn candidates(options: &Options<'_>) -> Vec<Candidate> {
     let mut seen = BTreeSet::new();
-    let wanted = |client: &str| options.clients.is_empty() || options.clients.iter().any(|wanted| wanted == client);
-    let settings = options.machine.user_path(CLAUDE_SETTINGS);
+    let named = |client: &str| options.clients.iter().any(|named| named == client);
+    let wanted = |client: &str| options.clients.is_empty() || named(client);
     let mut found = options.machine.find();
-    let has_claude = found
-        .iter()
-        .any(|candidate| candidate.client == "claude-code" && candidate.found && candidate.place.scope == Scope::User);
+    let of_user = found.iter().filter(|candidate| candidate.found && candidate.place.scope == Scope::User);
+    let installed: BTreeSet<&str> = of_user.map(|candidate| candidate.client).collect();
+    found.extend(hooks::candidates(options.machine, &found));
     found.retain(|candidate| {
-        let hooked =
-            candidate.path == settings && (has_claude || options.clients.iter().any(|client| client == "claude-code"));
+        let is_there = installed.contains(candidate.client) || named(candidate.client);
+        let hooked = hooks::of(candidate).is_some() && is_there;
         let real = candidate.path.canonicalize().unwrap_or_else(|_| candidate.path.clone());
         wanted(candidate.client)
             && candidate.place.scope != Scope::System
@@ -257,15 +252,19 @@ fn plan_file(
     (candidate, path, manifest): Found<'_>,
     upstreams: &mut Upstreams,
 ) -> Result<Option<FilePlan>, String> {
+    let hooks = hooks::of(candidate);
+    if let Some(own) = hooks.filter(|hooks| hooks.is_own()) {
+        return own.plan_own(gateway, (path, manifest.as_ref())).map(Some);
+    }
     let before = read(path)?;
     let format = candidate.place.format;
-    let is_settings = candidate.place.path == CLAUDE_SETTINGS;
-    if before.is_none() && !is_settings {
+    if before.is_none() && hooks.is_none() {
         return Ok(None);
     }
     let (base, mut outcomes) = baseline(store, manifest.as_ref(), before.as_deref(), format)?;
     let (mark, text) = text_of(base.as_deref())?;
-    let start = if text.trim().is_empty() && format == Format::Json { "{}\n" } else { text };
+    let start =
+        if text.trim().is_empty() && format == Format::Json { hooks.map_or("{}\n", hooks::Hooks::start) } else { text };
     let document = Document::parse(start, format).map_err(|malformed| malformed.to_string())?;
     let found = server::read(&document, candidate.place.servers);
     outcomes.extend(found.problems.iter().map(|problem| Outcome::new("", Status::Left, Some(problem.reason.clone()))));
@@ -278,8 +277,8 @@ fn plan_file(
             Err(because) => Outcome::new(&server.name, Status::Left, Some(because)),
         });
     }
-    if is_settings {
-        protect_hooks(&mut work, gateway);
+    if let Some(hooks) = hooks {
+        hooks.protect(&mut work, gateway, (&candidate.path, store));
     }
     if work.outcomes.is_empty() {
         return Ok(None);
@@ -379,7 +378,12 @@ fn baseline(
 
 fn left(change: &Change) -> Outcome {
     let at = match change {
-        Change::Value { at, .. } | Change::Items { at, .. } | Change::Entry { at, .. } | Change::Hook { at, .. } => at,
+        Change::Value { at, .. }
+        | Change::Items { at, .. }
+        | Change::Entry { at, .. }
+        | Change::Hook { at, .. }
+        | Change::Table { at, .. } => at.as_slice(),
+        Change::Whole => &[],
     };
     let name = |step: &Step| match step {
         Step::Key(key) | Step::Named(key) => key.clone(),
@@ -540,54 +544,6 @@ fn protect_remote(
     })?;
     *upstreams = reserved;
     Ok(())
-}
-
-/// The command line that Claude Code runs at its events.
-fn hook_command(gateway: &Gateway) -> Option<String> {
-    let quote = |path: &Path| {
-        let text = path.to_str()?;
-        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
-        Some(if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) })
-    };
-    let program = quote(&gateway.program)?;
-    Some(match &gateway.home {
-        Some(home) => format!("{program} --home {} hook claude-code", quote(home)?),
-        None => format!("{program} hook claude-code"),
-    })
-}
-
-fn protect_hooks(work: &mut Work, gateway: &Gateway) {
-    let Some(command) = hook_command(gateway) else { return };
-    let servers = edit::plain(work.document.root()).get("mcpServers").cloned();
-    // Each goes in front of the ones before.
-    for event in HOOK_EVENTS.iter().rev() {
-        let run = json!({ "type": "command", "command": command, "timeout": HOOK_TIMEOUT_S });
-        let hook = if *event == "UserPromptSubmit" {
-            json!({ "hooks": [run] })
-        } else {
-            json!({ "matcher": "*", "hooks": [run] })
-        };
-        let is_there = |document: &Document| {
-            crate::hook::read(document).iter().any(|found| found.event == *event && found.command.value == command)
-        };
-        if is_there(&work.document) {
-            work.outcomes.push(Outcome::new(event, Status::Left, Some("has the gateway's hook already".to_owned())));
-            continue;
-        }
-        let edits: Vec<Edit<'_>> = vec![Box::new(|document| edit::insert_hook(document, event, &hook, &command))];
-        let result = work.attempt(&edits, |document| {
-            is_there(document) && edit::plain(document.root()).get("mcpServers").cloned() == servers
-        });
-        work.outcomes.push(Outcome::new(
-            event,
-            if result.is_ok() { Status::Protected } else { Status::Left },
-            result.err(),
-        ));
-    }
-    if work.document.root().get("disableAllHooks").and_then(crate::document::Node::bool) == Some(true) {
-        let because = "`disableAllHooks` is set here: Claude Code will not run the gateway's hooks".to_owned();
-        work.outcomes.push(Outcome::new("hooks", Status::Left, Some(because)));
-    }
 }
 
 /// Says how every rewritten configuration would be restored.

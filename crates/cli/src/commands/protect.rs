@@ -19,8 +19,8 @@ use crate::start;
 /// Put the gateway between agent clients and their tools.
 ///
 /// Rewrites the configurations found on this machine and in this folder so that every MCP server goes
-/// through the gateway, and gives Claude Code the hooks that its built-in tools need. The original bytes
-/// are kept: `bailiwick unprotect` puts them back. Safe to run again.
+/// through the gateway, and gives Claude Code, Codex, Copilot CLI, Cursor, Gemini CLI and opencode the hooks that
+/// their built-in tools need. The original bytes are kept: `bailiwick unprotect` puts them back. Safe to run again.
 #[derive(clap::Args)]
 #[command(
     after_help = "Exit codes: 0 everything found is protected, 1 something was left as it is, 2 it could not run.
@@ -36,6 +36,10 @@ pub(crate) struct Args {
     /// The loopback port on which the gateway fronts remote servers.
     #[arg(long, default_value_t = protect::PORT, value_name = "PORT")]
     port: u16,
+    /// Tell the clients to run what policy permits without asking their user. Without it each still asks whatever
+    /// it would ask by itself.
+    #[arg(long)]
+    skip_prompts: bool,
 }
 
 /// Flags of `protect` and `unprotect`.
@@ -286,7 +290,13 @@ fn gateway(args: &Args, home: &Home) -> anyhow::Result<Gateway> {
     // shim would look anyway.
     let usual = std::env::var_os("HOME").map(|user| PathBuf::from(user).join(".local/share/bailiwick"));
     let home_flag = (usual.as_deref() != Some(home.root())).then(|| home.root().to_owned());
-    Ok(Gateway { program, home: home_flag, port: args.port, keys: keys(home, args.common.dry_run)? })
+    Ok(Gateway {
+        program,
+        home: home_flag,
+        port: args.port,
+        keys: keys(home, args.common.dry_run)?,
+        skip_prompts: args.skip_prompts,
+    })
 }
 
 /// The key of each client, made on first use: `keys/agent-CLIENT.key`, 64 hexadecimal digits.

@@ -45,17 +45,26 @@ pub enum Change {
         /// How many maps above the entry were made for it.
         made: usize,
     },
-    /// A hook was put in front of a list.
+    /// A hook was put behind a list.
     Hook {
         /// The list.
         at: Vec<Step>,
         /// The command line that tells it from others.
         command: String,
-        /// The text that was put in; it begins with the hook, or with the outermost key made for it.
+        /// The text that was put in; it begins with the hook, a comma before it, or the outermost key made for it.
         text: String,
         /// How many levels were made for it: 1 the list, 2 the map of hooks.
         made: usize,
     },
+    /// A table was put at the end of the file.
+    Table {
+        /// Where it stands.
+        at: Vec<Step>,
+        /// The text that was put in.
+        text: String,
+    },
+    /// The file is ours as a whole.
+    Whole,
 }
 
 /// A change cannot be made here.
@@ -124,7 +133,7 @@ pub(super) fn insert_entry(document: &Document, at: &[Step], before: &str, (path
     Ok((next, Change::Entry { at, now, text, made: rest.len() }))
 }
 
-/// Puts a hook in front of the list `hooks/EVENT`. JSON only.
+/// Puts a hook behind the list `hooks/EVENT`, so that no other changes its place. JSON only.
 pub(super) fn insert_hook(document: &Document, event: &str, hook: &Json, command: &str) -> Changed {
     if document.format() != Format::Json {
         return Err(Refused("has hooks in a format that is not known"));
@@ -134,9 +143,10 @@ pub(super) fn insert_hook(document: &Document, event: &str, hook: &Json, command
     let list_at = below(&hooks, event);
     let (next, text, made) = match (root.at(&hooks), root.at(&list_at)) {
         (Some(_), Some(list)) if list.is_list() => {
-            let position = list.items().first().map_or(list.span.start + 1, |first| first.span.start);
-            let separator = if list.items().is_empty() { "" } else { ", " };
-            let text = format!("{hook}{separator}");
+            let last = list.items().last();
+            let position = last.map_or(list.span.start + 1, |last| last.span.end);
+            let separator = if last.is_none() { "" } else { ", " };
+            let text = format!("{separator}{hook}");
             (splice(document, position, position, &text), text, 0)
         }
         (Some(map), None) if map.is_map() => {
@@ -150,6 +160,24 @@ pub(super) fn insert_hook(document: &Document, event: &str, hook: &Json, command
         _ => return Err(Refused("has `hooks` of a shape that is not known")),
     };
     Ok((next, Change::Hook { at: list_at, command: command.to_owned(), text, made }))
+}
+
+/// Puts a table with one entry at the end of the file. TOML only.
+pub(super) fn append_table(document: &Document, at: &[Step], (key, value): (&str, &str)) -> Changed {
+    if document.format() != Format::Toml {
+        return Err(Refused("is no TOML"));
+    }
+    let names = at.iter().map(|step| match step {
+        Step::Key(key) if is_bare(key) => Ok(key.clone()),
+        Step::Key(key) => Ok(quoted(key)),
+        _ => Err(Refused("has no name")),
+    });
+    let name = names.collect::<Result<Vec<_>, _>>()?.join(".");
+    let before = if document.text().is_empty() || document.text().ends_with('\n') { "" } else { newline(document) };
+    let line = newline(document);
+    let text = format!("{before}[{name}]{line}{key} = {}{line}", quoted(value));
+    let end = document.text().len();
+    Ok((splice(document, end, end, &text), Change::Table { at: at.to_vec(), text }))
 }
 
 /// Puts `key: value` into the map at `at`, before the entry `before` or the first one.
@@ -190,8 +218,7 @@ fn insert(
 
 /// `key: value` as the format writes it; over several lines if `pad` is given and there is much.
 fn pair(document: &Document, key: &str, value: &Json, pad: Option<&str>, flow: bool) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
-    let name = if plain && !(flow && document.format() != Format::Toml) { key.to_owned() } else { quoted(key) };
+    let name = if is_bare(key) && !(flow && document.format() != Format::Toml) { key.to_owned() } else { quoted(key) };
     let equals = if document.format() == Format::Toml { " = " } else { ": " };
     let value = match pad {
         Some(pad) if value.is_object() => {
@@ -201,6 +228,11 @@ fn pair(document: &Document, key: &str, value: &Json, pad: Option<&str>, flow: b
         _ => render(value, document.format()),
     };
     format!("{name}{equals}{value}")
+}
+
+/// Whether a key needs no quotes in TOML and YAML.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
 }
 
 /// A value on one line.
@@ -279,6 +311,12 @@ pub(super) fn take_back(document: &Document, change: &Change) -> Undone {
             Undone::Text(prune(next, document.format(), at, *made))
         }
         Change::Hook { at, command, text, made } => take_back_hook(document, at, command, (text, *made)),
+        Change::Table { at, text } => match (document.text().rfind(text.as_str()), root.at(at)) {
+            (Some(start), _) => Undone::Text(splice(document, start, start + text.len(), "")),
+            (None, Some(_)) => Undone::Changed,
+            (None, None) => Undone::Gone,
+        },
+        Change::Whole => Undone::Changed,
     }
 }
 
@@ -286,10 +324,14 @@ fn take_back_hook(document: &Document, at: &[Step], command: &str, (text, made):
     let root = document.root();
     let Some(list) = root.at(at) else { return Undone::Gone };
     let is_ours = |node: &Node| node.get("command").and_then(Node::text) == Some(command);
-    let inner = |node: &Node| node.get("hooks").map(|hooks| hooks.items().iter().filter(|hook| is_ours(hook)).count());
-    let Some(index) = list.items().iter().position(|item| inner(item).unwrap_or(0) > 0) else { return Undone::Gone };
+    let has_ours = |item: &Node| match item.get("hooks") {
+        Some(hooks) => hooks.items().iter().any(is_ours),
+        None => is_ours(item),
+    };
+    let Some(index) = list.items().iter().position(has_ours) else { return Undone::Gone };
     let Some(item) = list.items().get(index) else { return Undone::Gone };
     let start = match made {
+        0 if text.starts_with(", ") => item.span.start.checked_sub(2),
         0 => Some(item.span.start),
         1 => entry_at(root, at).map(|entry| entry.key_span.start),
         _ => at.get(..1).and_then(|at| entry_at(root, at)).map(|entry| entry.key_span.start),

@@ -3,6 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::clients::Os;
@@ -56,7 +57,7 @@ impl World {
 
 fn gateway() -> Gateway {
     let keys = crate::clients::CLIENTS.iter().map(|client| (client.id.to_owned(), format!("key-of-{}", client.id)));
-    Gateway { program: "/opt/b/bailiwick".into(), home: None, port: 4100, keys: keys.collect() }
+    Gateway { program: "/opt/b/bailiwick".into(), home: None, port: 4100, keys: keys.collect(), skip_prompts: false }
 }
 
 /// Every client's format: where it lies, and a text with comments and odd spacing where it allows them.
@@ -340,7 +341,7 @@ fn claude_code_gets_its_hooks_even_without_settings() {
     world.protect();
     let path = world.machine.home.join(".claude/settings.json");
     let settings: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for event in HOOK_EVENTS {
+    for event in ["PreToolUse", "PostToolUse", "UserPromptSubmit"] {
         assert_eq!(settings["hooks"][event][0]["hooks"][0]["command"], "/opt/b/bailiwick hook claude-code");
     }
     assert!(world.protect().files.iter().all(|file| !file.changes()));
@@ -350,6 +351,78 @@ fn claude_code_gets_its_hooks_even_without_settings() {
     fs::write(&path, changed.to_string()).unwrap();
     world.unprotect();
     assert_eq!(fs::read_to_string(&path).unwrap(), "{\"model\":\"x\"}");
+}
+
+/// A client's folder before and after: files that are there, and what must stand in which file once protected.
+type Files = &'static [(&'static str, &'static str)];
+const HOOKED: &[(Files, Files)] = &[
+    (
+        &[
+            (".codex/config.toml", "model = \"x\" # mine\n[mcp_servers.fs]\ncommand = \"npx\""),
+            (
+                ".codex/hooks.json",
+                "{\"hooks\": {\"PreToolUse\": [ {\"hooks\": [{\"type\": \"command\", \"command\": \"./mine\"}]} ]}}",
+            ),
+        ],
+        &[
+            (".codex/hooks.json", "./mine\"}]}, {\"hooks\":[{\"command\":\"/opt/b/bailiwick hook codex\""),
+            (".codex/config.toml", "hooks.json:pre_tool_use:1:0\"]"),
+            (".codex/config.toml", "hooks.json:user_prompt_submit:0:0\"]"),
+        ],
+    ),
+    (&[(".codex/config.toml", "")], &[(".codex/hooks.json", "PreToolUse"), (".codex/config.toml", "trusted_hash")]),
+    (
+        &[(".gemini/settings.json", "{ // mine\n  \"ui\": {},\n}\n")],
+        &[(".gemini/settings.json", "\"BeforeTool\""), (".gemini/settings.json", "600000")],
+    ),
+    (
+        &[(".cursor/hooks.json", "{\"version\": 1, \"hooks\": {\"preToolUse\": [{\"command\": \"./a\"}]}}")],
+        &[(".cursor/hooks.json", "\"./a\"}, {\"command\":\"/opt/b/bailiwick hook cursor\",\"failClosed\":true")],
+    ),
+    (&[(".cursor/mcp.json", "{}")], &[(".cursor/hooks.json", "\"version\": 1")]),
+    (
+        &[(".copilot/mcp-config.json", "{\"mcpServers\": {}}")],
+        &[(".copilot/hooks/bailiwick.json", "/opt/b/bailiwick hook copilot-cli")],
+    ),
+    (
+        &[(".config/opencode/opencode.json", "{}")],
+        &[(".config/opencode/plugins/bailiwick.js", "[\"/opt/b/bailiwick\",\"hook\",\"opencode\"]")],
+    ),
+];
+
+#[test]
+fn every_client_with_hooks_gets_them_and_loses_them_without_a_trace() {
+    for (files, expected) in HOOKED {
+        let world = World::new();
+        for (name, text) in *files {
+            world.put(&format!("home/{name}"), text);
+        }
+        world.protect();
+        for (name, part) in *expected {
+            let text = fs::read_to_string(world.machine.home.join(name)).unwrap();
+            assert!(text.contains(part), "{name} lacks {part}:\n{text}");
+        }
+        assert!(world.protect().files.iter().all(|file| !file.changes()), "{expected:?}");
+        world.unprotect();
+        for (name, text) in *files {
+            assert_eq!(&fs::read_to_string(world.machine.home.join(name)).unwrap(), text, "{name}");
+        }
+        let is_ours = |name: &str| files.iter().all(|(other, _)| *other != name);
+        for (name, _) in expected.iter().filter(|(name, _)| is_ours(name)) {
+            assert!(!world.machine.home.join(name).exists(), "{name} is still there");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_somebody_else_s_is_left_where_ours_would_go() {
+    let world = World::new();
+    world.put("home/.config/opencode/opencode.json", "{}");
+    let path = world.put("home/.config/opencode/plugins/bailiwick.js", "// mine");
+    let plan = world.protect();
+    assert!(plan.files.iter().flat_map(|file| &file.outcomes).any(|outcome| outcome.status == Status::Left));
+    world.unprotect();
+    assert_eq!(fs::read_to_string(path).unwrap(), "// mine");
 }
 
 fn word() -> impl Strategy<Value = String> {
@@ -414,6 +487,8 @@ fn blocks_that_a_client_wrote_anew_lose_our_edits_too() {
         let meaning = |text: &str| edit::plain(Document::parse(text, format).unwrap().root());
         let mut expected = meaning(&fs::read_to_string(&path).unwrap());
         expected["MODE"] = json!("auto");
+        // The client dropped what it no longer needs.
+        expected.as_object_mut().unwrap().remove("hooks");
         assert_eq!(meaning(rewrite), expected, "{name}: the test's text is not what we wrote");
         fs::write(&path, rewrite).unwrap();
 

@@ -12,11 +12,11 @@ pub(super) const DIALECT: Dialect =
 
 fn read(event: &Value) -> Result<Event, String> {
     let mut event = claude_code::read(event)?;
-    if event.tool == "apply_patch"
-        && let Some(paths) = event.arguments.get("command").and_then(Value::as_str).map(patched)
+    let patch = event.arguments.get("command").and_then(Value::as_str).filter(|_| event.tool == "apply_patch");
+    if let Some(paths) = patch.map(|patch| json!(patched(patch)))
         && let Some(arguments) = event.arguments.as_object_mut()
     {
-        arguments.insert("paths".to_owned(), json!(paths));
+        arguments.insert("paths".to_owned(), paths);
     }
     Ok(event)
 }
