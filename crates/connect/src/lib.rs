@@ -13,6 +13,9 @@ pub mod cloud;
 pub mod config;
 pub mod document;
 pub mod file;
+#[cfg(fuzzing)]
+#[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
+pub mod fuzzing;
 pub mod history;
 pub mod hook;
 pub mod hunk;

@@ -259,6 +259,18 @@ impl Patience for Silent {
     async fn waits(&mut self, _seconds: u64, _ask: u64) {}
 }
 
+/// Reads one event as every agent's.
+#[cfg(fuzzing)]
+pub(crate) fn read_all(event: &Value) {
+    for dialect in DIALECTS {
+        if let Ok(event) = (dialect.read)(event) {
+            let _ = (dialect.answer)(&event, &Verdict::Deny("no".to_owned()));
+            let _ = dialect.command(&event);
+            let _ = ToolUse::of(&event);
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 mod tests;

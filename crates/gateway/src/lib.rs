@@ -13,6 +13,9 @@ pub mod catalogue;
 mod disk;
 pub mod door;
 mod facts;
+#[cfg(fuzzing)]
+#[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
+pub mod fuzzing;
 mod gateway;
 mod hook;
 mod identity;

@@ -8,6 +8,9 @@
 pub mod canonical;
 #[cfg(test)]
 mod faults;
+#[cfg(fuzzing)]
+#[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
+pub mod fuzzing;
 mod journal;
 mod lock;
 mod log;

@@ -1,0 +1,67 @@
+//! What the fuzz targets call. Built for them alone (`cfg(fuzzing)`); each panics where a parser breaks its word.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::call::{Call, Message};
+use crate::label::{atoms as read_atoms, read};
+use crate::{hook, sse};
+
+/// A message: its bytes pass unchanged, and no id that it carries is ours.
+pub fn envelope(data: &[u8]) {
+    let raw = Bytes::copy_from_slice(data);
+    match Message::read(raw.clone()) {
+        Ok(Message::Request(request)) => {
+            assert_eq!(request.raw(), &raw, "the bytes changed");
+            let _ = Call::sort(request);
+        }
+        Ok(Message::Response(response)) => {
+            assert!(serde_json::from_str::<serde_json::Value>(response.body()).is_ok(), "a body that is no JSON");
+        }
+        Ok(Message::Notification(note)) => assert_eq!(note.raw(), &raw, "the bytes changed"),
+        Err(fault) => drop(fault.to_string()),
+    }
+}
+
+/// Events come the same however the bytes are cut.
+pub fn events(data: &[u8]) {
+    let (head, rest) = data.split_first().map_or((0, data), |(head, rest)| (usize::from(*head), rest));
+    let whole = all(&[rest]);
+    let cut = rest.split_at(head.min(rest.len()));
+    assert_eq!(all(&[cut.0, cut.1]), whole, "the cut changed the events");
+}
+
+fn all(parts: &[&[u8]]) -> Vec<Option<Bytes>> {
+    let mut events = sse::Events::default();
+    let mut found = Vec::new();
+    for part in parts {
+        if events.push(part).is_err() {
+            break;
+        }
+        found.extend(std::iter::from_fn(|| events.next()).map(|event| sse::data(&event)));
+    }
+    found
+}
+
+/// A shell command.
+pub fn shell(text: &str) {
+    let fact = hook::shell::Shell::read(text, Some(Path::new("/w"))).fact();
+    assert!(fact.get("parsed").is_some_and(serde_json::Value::is_boolean));
+}
+
+/// What labels read out of a text.
+pub fn atoms(text: &str) {
+    let found = read_atoms::atoms(text, 64);
+    assert!(found.len() <= 64, "more atoms than were asked for");
+    let _ = read_atoms::normal(text);
+    let _ = read_atoms::decoded(text);
+    let _ = read::leaves(&serde_json::Value::from(text), 64);
+}
+
+/// Events of agents' hooks.
+pub fn hook(data: &[u8]) {
+    if let Ok(event) = serde_json::from_slice(data) {
+        hook::read_all(&event);
+    }
+}
