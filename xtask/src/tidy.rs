@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("cli", &["graph", "policy", "ledger", "connect", "gateway", "control"]),
     ("bench", &["graph", "policy", "ledger", "connect", "gateway", "control"]),
     ("xtask", &[]),
+    ("fuzz", &["ledger", "connect", "gateway"]),
 ];
 
 /// A file longer than this is two files.
