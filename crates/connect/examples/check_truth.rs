@@ -3,7 +3,10 @@
 //! `cargo xtask check-truth DIR` runs it. It reads two forms of truth: `NAME.truth.json` beside
 //! `NAME.json` lists principals with what is expected of each; `truth.json` lists scenarios, each with
 //! its account file, its principals in order and its target. Other accounts in the folder are only
-//! timed. Nothing here knows a name of any data.
+//! timed. A folder of manifests is judged by the names of its files. Nothing here knows a name of any data.
+
+#[path = "check_truth/manifests.rs"]
+mod manifests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,9 +62,11 @@ impl std::fmt::Display for Score {
     }
 }
 
-/// The folder and those directly below it.
+/// The folder and those up to two levels below it.
 fn folders(root: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries(root).into_iter().filter(|path| path.is_dir()).collect();
+    let below: Vec<PathBuf> = folders.iter().flat_map(|folder| entries(folder)).filter(|path| path.is_dir()).collect();
+    folders.extend(below);
     folders.insert(0, root.to_owned());
     folders
 }
@@ -74,7 +79,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn check(folder: &Path) -> Score {
-    let mut total = Score::default();
+    let mut total = manifests::check(folder);
     let scenarios = read(&folder.join("truth.json"));
     for file in entries(folder) {
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -117,8 +122,8 @@ struct Case {
 impl Case {
     fn new(file: &Path) -> Self {
         let started = Instant::now();
-        let Loaded { estate, unread, .. } = connect::aws::load(&[file.to_owned()], now());
-        let world = World::derive(estate);
+        let Loaded { estate, cluster, unread, .. } = connect::aws::load(&[file.to_owned()], now());
+        let world = World::derive(estate, cluster);
         let found = paths::find(&world.steps, &world.target(&Goal::Administrator), None);
         Self { world, found, took: started.elapsed(), unread: unread.len() }
     }

@@ -1,5 +1,5 @@
 //! Reads what AWS says about its accounts: authorization details, inventories, organisation policies,
-//! and the plans that Terraform makes of them.
+//! the plans that Terraform makes of them, CloudFormation templates, and the manifests of a cluster.
 //!
 //! Never calls AWS and never stops at one broken file or policy: it is said in [`Loaded::unread`].
 //! What the files mean is in `graph::aws`; this module only reads.
@@ -20,13 +20,15 @@ use graph::aws::estate::{Policy, PolicyId};
 use graph::aws::policy::Document as PolicyDocument;
 
 use crate::document::{Document, Format, Node, Value};
-use crate::terraform;
+use crate::{kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The accounts.
     pub estate: Estate,
+    /// The cluster.
+    pub cluster: graph::kubernetes::Estate,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
     /// How many files held something.
@@ -42,12 +44,14 @@ pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
         }
     }
     loaded.estate.link();
+    loaded.cluster.link();
     loaded
 }
 
 /// Reads one text. Call `estate.link()` after the last.
 pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
-    let mut reader = Reader { estate: &mut loaded.estate, unread: Vec::new(), source: source.into(), document: None };
+    let (estate, cluster) = (&mut loaded.estate, &mut loaded.cluster);
+    let mut reader = Reader { estate, cluster, unread: Vec::new(), source: source.into(), document: None };
     if reader.read(text) {
         loaded.files += 1;
     }
@@ -57,6 +61,7 @@ pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
 /// One file on its way into the estate.
 pub(crate) struct Reader<'a> {
     pub(crate) estate: &'a mut Estate,
+    pub(crate) cluster: &'a mut graph::kubernetes::Estate,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
     document: Option<Document>,
@@ -64,8 +69,15 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, text: &str) -> bool {
-        let format = if text.trim_start().starts_with(['{', '[']) { Format::Json } else { Format::Yaml };
-        let document = match Document::parse(text, format) {
+        let json = text.trim_start().starts_with(['{', '[']).then(|| Document::parse(text, Format::Json));
+        let is_json = matches!(json, Some(Ok(_)));
+        let document = match json {
+            Some(Ok(document)) => Ok(document),
+            // YAML's flow form looks like JSON; if it is neither, JSON's reason is the better one.
+            Some(Err(error)) => Document::stream(text).map_err(|_| error),
+            None => Document::stream(text),
+        };
+        let document = match document {
             Ok(document) => document,
             Err(error) => {
                 self.unread.push(Unread {
@@ -78,17 +90,25 @@ impl Reader<'_> {
         };
         let root = document.root().clone();
         self.document = Some(document);
-        let known = details::read(self, &root)
-            | organisation::read(self, &root)
-            | terraform::read(self, &root)
-            | inventory::read(self, &root);
+        let known =
+            if is_json { self.one(&root) } else { root.items().iter().fold(false, |known, one| self.one(one) | known) };
         if !known {
             self.miss(
                 &root,
-                "is neither authorization details, an inventory, an organisation file nor a Terraform plan",
+                "is neither authorization details, an inventory, an organisation file, a Terraform plan, \
+                 a CloudFormation template nor Kubernetes objects",
             );
         }
         known
+    }
+
+    /// Reads one document by what it holds.
+    fn one(&mut self, root: &Node) -> bool {
+        kubernetes::read(self, root)
+            || details::read(self, root)
+                | organisation::read(self, root)
+                | terraform::read(self, root)
+                | inventory::read(self, root)
     }
 
     /// Says that something at a node could not be read.

@@ -115,6 +115,15 @@ impl Document {
         Ok(Self { text: text.to_owned(), format, root, line_starts })
     }
 
+    /// Parses a stream of YAML documents: the root is the list of them. A value with a tag of its own
+    /// (`!Ref name`) becomes a map of one key, as CloudFormation writes it in JSON (`{"Ref": "name"}`).
+    pub fn stream(text: &str) -> Result<Self, Malformed> {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let roots = yaml::stream(text)?;
+        let root = Node { span: 0..text.len(), value: Value::List(roots) };
+        Ok(Self { text: text.to_owned(), format: Format::Yaml, root, line_starts })
+    }
+
     /// The text it was parsed from.
     pub fn text(&self) -> &str {
         &self.text

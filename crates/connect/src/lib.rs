@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod history;
 pub mod hook;
 pub mod hunk;
+mod kubernetes;
 pub mod live;
 pub mod mandate;
 pub mod observe;

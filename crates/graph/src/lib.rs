@@ -10,6 +10,7 @@ pub mod builtin;
 pub mod export;
 pub mod finding;
 pub mod frameworks;
+pub mod kubernetes;
 pub mod model;
 pub mod observation;
 pub mod paths;

@@ -1,4 +1,4 @@
-//! Everything that the files describe in one: cloud accounts, and what leads from where to where.
+//! Everything that the files describe in one: cloud accounts, a cluster, and what leads from where to where.
 //!
 //! Pure. [`World::derive`] makes the steps; [`World::target`] turns what people ask for into a goal.
 
@@ -8,13 +8,16 @@ use std::sync::Arc;
 use crate::aws::attack;
 use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::{self, Arn, Context, PrincipalKind, Truth};
+use crate::kubernetes;
 use crate::step::paths::Target;
 use crate::step::{ACCESS, Ground, Node, NodeKind, Step, Steps};
 
-/// Accounts with every step that follows from them.
+/// Accounts and a cluster with every step that follows from them.
 pub struct World {
     /// The cloud accounts. A principal's index is the index of its node.
     pub aws: aws::Estate,
+    /// The cluster.
+    pub cluster: kubernetes::Estate,
     /// Every step.
     pub steps: Steps,
 }
@@ -36,10 +39,11 @@ pub enum Goal {
 }
 
 impl World {
-    /// Derives every step of linked accounts.
-    pub fn derive(estate: aws::Estate) -> Self {
-        let attack::Derived { estate, steps } = attack::derive(estate);
-        Self { aws: estate, steps }
+    /// Derives every step of linked accounts and a linked cluster, and those between them.
+    pub fn derive(estate: aws::Estate, cluster: kubernetes::Estate) -> Self {
+        let attack::Derived { estate, mut steps } = attack::derive(estate);
+        kubernetes::attack::derive(&cluster, &mut steps);
+        Self { aws: estate, cluster, steps }
     }
 
     /// A goal as the search needs it.

@@ -1,19 +1,25 @@
 //! `bailiwick can`, `who-can` and `what-can`.
 
+mod cluster;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use graph::aws::evaluate::{Evaluator, Request};
 use graph::aws::{Context, Truth, Value, query, report};
+use graph::step::FindError;
 
 /// Ask whether a principal may do something, and why.
+///
+/// The files decide what is asked: an account's (`can ann s3:GetObject arn:aws:s3:::b/x account.json`) or a
+/// cluster's (`can serviceaccount/web/agent create pods/exec manifests/ -n web`).
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// An ARN, `user/alice`, or a name that only one principal has.
+    /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.
     principal: String,
-    /// For example `s3:GetObject`.
+    /// For example `s3:GetObject`; in a cluster a verb, for example `create`.
     action: String,
-    /// The resource's ARN, or `*`.
+    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME].
     resource: String,
     #[command(flatten)]
     input: Input,
@@ -22,9 +28,9 @@ pub(crate) struct Args {
 /// Ask who may do something, and why.
 #[derive(clap::Args)]
 pub(crate) struct WhoArgs {
-    /// For example `s3:GetObject`.
+    /// For example `s3:GetObject`; in a cluster a verb, for example `create`.
     action: String,
-    /// The resource's ARN, or `*`.
+    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME].
     resource: String,
     #[command(flatten)]
     input: Input,
@@ -33,7 +39,7 @@ pub(crate) struct WhoArgs {
 /// Ask what a principal's policies grant it.
 #[derive(clap::Args)]
 pub(crate) struct WhatArgs {
-    /// An ARN, `user/alice`, or a name that only one principal has.
+    /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.
     principal: String,
     #[command(flatten)]
     input: Input,
@@ -41,9 +47,13 @@ pub(crate) struct WhatArgs {
 
 #[derive(clap::Args)]
 struct Input {
-    /// Account authorization details, inventories, organisation files, Terraform plans, or folders of them.
+    /// Account authorization details, inventories, organisation files, Terraform plans, Kubernetes objects, or
+    /// folders of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The namespace of the question; without it the whole cluster.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// A condition key of the request; repeat it for more.
     #[arg(long = "context", value_name = "KEY=VALUE")]
     context: Vec<String>,
@@ -63,8 +73,15 @@ pub(crate) enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let estate = load(&args.input.files)?.estate;
-    let principal = estate.find(&args.principal)?;
+    let loaded = load(&args.input.files)?;
+    let estate = loaded.estate;
+    let principal = match estate.find(&args.principal) {
+        Err(FindError::Nobody(_)) if !loaded.cluster.is_empty() => {
+            let question = cluster::Question::new(&args.action, &args.resource, args.input.namespace.as_deref());
+            return cluster::can(&loaded.cluster, &args.principal, &question, args.input.format);
+        }
+        found => found?,
+    };
     let context = context(&args.input.context)?;
     let answer = Evaluator::new(&estate).decide(&Request::new(principal, &args.action, &args.resource, &context));
     match args.input.format {
@@ -74,15 +91,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             print!("{}", report::answer(&estate, &question, &answer));
         }
     }
-    Ok(ExitCode::from(match answer.verdict {
+    Ok(exit(answer.verdict))
+}
+
+/// Yes, no and unknown as a program reads them.
+fn exit(verdict: Truth) -> ExitCode {
+    ExitCode::from(match verdict {
         Truth::Yes => 0,
         Truth::No => 1,
         Truth::Unknown => 3,
-    }))
+    })
 }
 
 pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
-    let estate = load(&args.input.files)?.estate;
+    let loaded = load(&args.input.files)?;
+    let estate = loaded.estate;
+    if !args.action.contains(':') && !loaded.cluster.is_empty() {
+        let question = cluster::Question::new(&args.action, &args.resource, args.input.namespace.as_deref());
+        return Ok(cluster::who(&loaded.cluster, &question, args.input.format));
+    }
     let found = query::who_can(&estate, &args.action, &args.resource, &context(&args.input.context)?);
     let named = found.iter().filter_map(|(index, answer)| Some((estate.principals.get(*index)?, answer)));
     if args.input.format == Format::Json {
@@ -100,8 +127,15 @@ pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn what(args: &WhatArgs) -> anyhow::Result<ExitCode> {
-    let estate = load(&args.input.files)?.estate;
-    let grants = query::what_can(&estate, estate.find(&args.principal)?);
+    let loaded = load(&args.input.files)?;
+    let estate = loaded.estate;
+    let principal = match estate.find(&args.principal) {
+        Err(FindError::Nobody(_)) if !loaded.cluster.is_empty() => {
+            return cluster::what(&loaded.cluster, &args.principal, args.input.format);
+        }
+        found => found?,
+    };
+    let grants = query::what_can(&estate, principal);
     match args.input.format {
         Format::Json => println!("{:#}", report::grants_json(&estate, &grants)),
         Format::Text => print!("{}", report::grants(&estate, &grants)),

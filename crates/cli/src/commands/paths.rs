@@ -28,7 +28,8 @@ Examples:
   bailiwick paths --format json                    every path with its evidence, every choke point with its patch
   bailiwick paths account.json --to admin          over one cloud export alone")]
 pub(crate) struct Args {
-    /// Account authorization details, inventories, organisation files, Terraform plans, or folders of them.
+    /// Account authorization details, inventories, organisation files, Terraform plans, Kubernetes objects, or
+    /// folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only from here: `outside`, `outsiders`, `agents`, or the name or id of anything; with files a principal.
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         let to = args.to.as_deref().unwrap_or("jewels");
         return joined::run(home, &joined::Wanted { from, to, all: args.all, format: args.format });
     }
-    let world = World::derive(load(&args.files)?.estate);
+    let world = world(&args.files)?;
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
     let found = paths::find(&world.steps, &target, from);
@@ -65,6 +66,11 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Format::Text => print!("{}", view.text(args.all)),
     }
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn world(files: &[PathBuf]) -> anyhow::Result<World> {
+    let loaded = load(files)?;
+    Ok(World::derive(loaded.estate, loaded.cluster))
 }
 
 fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {

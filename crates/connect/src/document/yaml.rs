@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::{Entry, Malformed, Node, Value};
 
@@ -28,12 +28,30 @@ pub(super) fn parse(text: &str) -> Result<Node, Malformed> {
     Ok(builder.root.unwrap_or(Node { span: 0..0, value: Value::Null }))
 }
 
+/// All documents of a stream, with tags of one's own as maps of one key.
+pub(super) fn stream(text: &str) -> Result<Vec<Node>, Malformed> {
+    let mut builder = Builder { tags: true, ..Builder::new(text) };
+    let mut roots = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| Malformed {
+            line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX),
+            reason: error.info().to_owned(),
+        })?;
+        if matches!(event, Event::DocumentEnd) {
+            roots.extend(builder.root.take());
+        }
+        builder.take(event, span)?;
+    }
+    Ok(roots)
+}
+
 /// A collection whose end is still to come.
 struct Open {
     start: usize,
     anchor: usize,
     is_map: bool,
     key: Option<(String, Range<usize>)>,
+    tag: Option<String>,
     items: Vec<Node>,
     entries: Vec<Entry>,
 }
@@ -45,13 +63,15 @@ struct Builder<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
+    /// Whether tags of one's own are kept.
+    tags: bool,
     root: Option<Node>,
 }
 
 impl<'a> Builder<'a> {
     fn new(text: &'a str) -> Self {
         let offsets = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
-        Self { text, offsets, open: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }
+        Self { text, offsets, open: Vec::new(), anchors: HashMap::new(), nodes: 0, tags: false, root: None }
     }
 
     fn offset(&self, index: usize) -> usize {
@@ -71,10 +91,15 @@ impl<'a> Builder<'a> {
             return refuse("has more than 200000 values");
         }
         match event {
-            Event::Scalar(value, style, anchor, _) => {
+            Event::Scalar(value, style, anchor, tag) => {
                 let end = start + self.text.get(start..end).unwrap_or_default().trim_end().len();
                 let value = if style == ScalarStyle::Plain { plain(&value) } else { Value::Text(value.into_owned()) };
-                self.done(Node { span: start..end, value }, anchor);
+                let node = Node { span: start..end, value };
+                let node = match self.own_tag(tag.as_deref()) {
+                    Some(tag) => tagged(tag, node),
+                    None => node,
+                };
+                self.done(node, anchor);
             }
             Event::Alias(id) => {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
@@ -90,16 +115,28 @@ impl<'a> Builder<'a> {
                 let _ = anchor;
                 return refuse("is nested more than 100 deep");
             }
-            Event::SequenceStart(anchor, _) => self.begin(start, anchor, false),
-            Event::MappingStart(anchor, _) => self.begin(start, anchor, true),
+            Event::SequenceStart(anchor, tag) => {
+                let tag = self.own_tag(tag.as_deref());
+                self.begin(start, anchor, (false, tag));
+            }
+            Event::MappingStart(anchor, tag) => {
+                let tag = self.own_tag(tag.as_deref());
+                self.begin(start, anchor, (true, tag));
+            }
             Event::SequenceEnd | Event::MappingEnd => self.finish(end),
             _ => {}
         }
         Ok(())
     }
 
-    fn begin(&mut self, start: usize, anchor: usize, is_map: bool) {
-        self.open.push(Open { start, anchor, is_map, key: None, items: Vec::new(), entries: Vec::new() });
+    fn begin(&mut self, start: usize, anchor: usize, (is_map, tag): (bool, Option<String>)) {
+        self.open.push(Open { start, anchor, is_map, key: None, tag, items: Vec::new(), entries: Vec::new() });
+    }
+
+    /// `Ref` of `!Ref`, if such tags are kept.
+    fn own_tag(&self, tag: Option<&Tag>) -> Option<String> {
+        let tag = tag.filter(|tag| self.tags && tag.handle == "!" && !tag.suffix.is_empty())?;
+        Some(tag.suffix.clone())
     }
 
     fn finish(&mut self, end: usize) {
@@ -116,7 +153,12 @@ impl<'a> Builder<'a> {
         let first = open.items.first().filter(|_| !is_flow).map(|item| item.span.start);
         let start = first.and_then(|first| self.dash_before(first)).unwrap_or(open.start);
         let value = if open.is_map { Value::Map(open.entries) } else { Value::List(open.items) };
-        self.done(Node { span: start..end, value }, open.anchor);
+        let node = Node { span: start..end, value };
+        let node = match open.tag {
+            Some(tag) => tagged(tag, node),
+            None => node,
+        };
+        self.done(node, open.anchor);
     }
 
     fn dash_before(&self, position: usize) -> Option<usize> {
@@ -140,6 +182,13 @@ impl<'a> Builder<'a> {
             },
         }
     }
+}
+
+/// A tagged value as a map of one key: `Ref` and `Condition` as they are, others as `Fn::Name`.
+fn tagged(tag: String, node: Node) -> Node {
+    let key = if tag == "Ref" || tag == "Condition" { tag } else { format!("Fn::{tag}") };
+    let span = node.span.clone();
+    Node { span: span.clone(), value: Value::Map(vec![Entry { key, key_span: span, node }]) }
 }
 
 fn size(node: &Node) -> usize {

@@ -1,0 +1,226 @@
+//! Kubernetes objects: manifests, `kubectl get -o json` lists, and dumps of single objects.
+//!
+//! Takes from an object only what says who may do what and what runs where: never the contents of a
+//! secret, an environment variable or a command line. Objects of other kinds are passed over.
+
+mod custom;
+mod pod;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use graph::kubernetes::estate::{
+    Binding, Machine, Mapping, Meta, NetworkPolicy, Peers, PodIdentity, Role, RoleRef, Rule, Secret, Selector, Service,
+    ServiceAccount, Subject,
+};
+
+use crate::aws::{Reader, text};
+use crate::document::{Document, Node};
+
+/// Reads an object or a list of objects; false when the document is none.
+pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
+    if let Some(association) = root.get("association") {
+        return pod_identity(reader, association);
+    }
+    if let Some(entry) = root.get("accessEntry") {
+        return access_entry(reader, entry);
+    }
+    let (Some(_), Some(kind)) = (text(root, "apiVersion"), text(root, "kind")) else { return false };
+    match kind.strip_suffix("List").filter(|_| root.get("items").is_some_and(Node::is_list)) {
+        Some(of) => {
+            for item in root.get("items").map(Node::items).unwrap_or_default() {
+                object(reader, item, text(item, "kind").unwrap_or(of));
+            }
+        }
+        None => object(reader, root, kind),
+    }
+    true
+}
+
+fn object(reader: &mut Reader<'_>, node: &Node, kind: &str) {
+    let spec = node.get("spec");
+    match kind {
+        "Role" | "ClusterRole" => {
+            let meta = meta(reader, node, kind.starts_with("Cluster"));
+            let rules = node.get("rules").map(Node::items).unwrap_or_default();
+            let rules = rules.iter().map(|rule| role_rule(reader, rule)).collect();
+            let aggregates = node.get("aggregationRule").and_then(|rule| rule.get("clusterRoleSelectors"));
+            let aggregates = aggregates.map(Node::items).unwrap_or_default().iter().map(selector).collect();
+            reader.cluster.roles.push(Role { meta, rules, aggregates });
+        }
+        "RoleBinding" | "ClusterRoleBinding" => binding(reader, node, kind.starts_with("Cluster")),
+        "ServiceAccount" => {
+            let automount = node.get("automountServiceAccountToken").and_then(Node::bool);
+            let meta = meta(reader, node, false);
+            reader.cluster.accounts.push(ServiceAccount { meta, automount });
+        }
+        "Node" => {
+            let provider = spec.and_then(|spec| text(spec, "providerID")).unwrap_or_default().to_owned();
+            let meta = meta(reader, node, true);
+            reader.cluster.machines.push(Machine { meta, provider });
+        }
+        "Namespace" => {
+            let meta = meta(reader, node, true);
+            reader.cluster.namespaces.push(meta);
+        }
+        "Secret" => {
+            let meta = meta(reader, node, false);
+            let account = meta.annotations.get("kubernetes.io/service-account.name").cloned();
+            let account = account.filter(|_| text(node, "type") == Some("kubernetes.io/service-account-token"));
+            reader.cluster.secrets.push(Secret { meta, account });
+        }
+        "Service" => service(reader, node),
+        "NetworkPolicy" => network_policy(reader, node),
+        "ConfigMap" => config_map(reader, node),
+        _ if pod::read(reader, node, kind) => {}
+        _ => custom::read(reader, node, kind),
+    }
+}
+
+/// The metadata of an object. What names no namespace is in `default`, as `kubectl apply` puts it.
+fn meta(reader: &Reader<'_>, node: &Node, of_cluster: bool) -> Meta {
+    let metadata = node.get("metadata");
+    let word = |key: &str| metadata.and_then(|metadata| text(metadata, key)).map(str::to_owned);
+    let namespace = if of_cluster { String::new() } else { word("namespace").unwrap_or_else(|| "default".to_owned()) };
+    Meta {
+        namespace,
+        name: word("name").or_else(|| word("generateName")).unwrap_or_default(),
+        labels: texts(metadata.and_then(|metadata| metadata.get("labels"))),
+        annotations: texts(metadata.and_then(|metadata| metadata.get("annotations"))),
+        source: reader.source.clone(),
+        line: reader.line(node),
+    }
+}
+
+fn texts(node: Option<&Node>) -> BTreeMap<String, String> {
+    let entries = node.map(Node::entries).unwrap_or_default().iter();
+    entries.filter_map(|entry| Some((entry.key.clone(), entry.node.scalar()?))).collect()
+}
+
+fn list(node: &Node, key: &str) -> Vec<String> {
+    node.get(key).map(Node::items).unwrap_or_default().iter().filter_map(Node::scalar).collect()
+}
+
+fn role_rule(reader: &Reader<'_>, node: &Node) -> Rule {
+    Rule {
+        verbs: list(node, "verbs"),
+        groups: list(node, "apiGroups"),
+        resources: list(node, "resources"),
+        names: list(node, "resourceNames"),
+        line: reader.line(node),
+    }
+}
+
+fn selector(node: &Node) -> Selector {
+    let expressions = node.get("matchExpressions").map(Node::items).unwrap_or_default().iter();
+    let expression =
+        |one: &Node| Some((text(one, "key")?.to_owned(), text(one, "operator")?.to_owned(), list(one, "values")));
+    Selector { equals: texts(node.get("matchLabels")), expressions: expressions.filter_map(expression).collect() }
+}
+
+fn binding(reader: &mut Reader<'_>, node: &Node, of_cluster: bool) {
+    let meta = meta(reader, node, of_cluster);
+    let reference = node.get("roleRef");
+    let word = |key: &str| reference.and_then(|reference| text(reference, key));
+    let Some(name) = word("name").map(str::to_owned) else {
+        reader.miss(node, format!("the binding `{}` names no role", meta.name));
+        return;
+    };
+    let role = if word("kind") == Some("ClusterRole") { RoleRef::ClusterRole(name) } else { RoleRef::Role(name) };
+    let mut subjects = Vec::new();
+    for one in node.get("subjects").map(Node::items).unwrap_or_default() {
+        let Some(name) = text(one, "name").map(str::to_owned) else { continue };
+        subjects.push(match text(one, "kind") {
+            Some("ServiceAccount") => {
+                // The API server refuses a service account without namespace; files that leave it out mean the binding's.
+                let namespace = text(one, "namespace").unwrap_or(&meta.namespace).to_owned();
+                Subject::ServiceAccount(namespace, name)
+            }
+            Some("Group") => Subject::Group(name),
+            _ => match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+                Some((namespace, name)) => Subject::ServiceAccount(namespace.to_owned(), name.to_owned()),
+                None => Subject::User(name),
+            },
+        });
+    }
+    reader.cluster.bindings.push(Binding { meta, role, subjects });
+}
+
+fn service(reader: &mut Reader<'_>, node: &Node) {
+    let meta = meta(reader, node, false);
+    let Some(spec) = node.get("spec") else { return };
+    let ports = spec.get("ports").map(Node::items).unwrap_or_default().iter();
+    let targets = ports.filter_map(|port| port.get("targetPort").or_else(|| port.get("port"))?.scalar()).collect();
+    let kind = text(spec, "type").unwrap_or("ClusterIP").to_owned();
+    reader.cluster.services.push(Service { meta, kind, selector: texts(spec.get("selector")), targets });
+}
+
+fn network_policy(reader: &mut Reader<'_>, node: &Node) {
+    let meta = meta(reader, node, false);
+    let Some(spec) = node.get("spec") else { return };
+    let types = list(spec, "policyTypes");
+    let side = |word: &str, key: &str, peers: &str| {
+        let rules = spec.get(key).map(Node::items).unwrap_or_default();
+        let named = types.iter().any(|one| one == word) || types.is_empty() && (word == "Ingress" || !rules.is_empty());
+        named.then(|| rules.iter().map(|rule| peers_of(rule, peers)).collect::<Vec<_>>())
+    };
+    let (ingress, egress) = (side("Ingress", "ingress", "from"), side("Egress", "egress", "to"));
+    let selector = spec.get("podSelector").map(selector).unwrap_or_default();
+    reader.cluster.policies.push(NetworkPolicy { meta, selector, ingress, egress });
+}
+
+fn peers_of(rule: &Node, key: &str) -> Peers {
+    let peers = rule.get(key).map(Node::items).unwrap_or_default();
+    if peers.is_empty() {
+        return Peers::All;
+    }
+    let block = |peer: &Node| {
+        let block = peer.get("ipBlock")?;
+        Some((text(block, "cidr")?.to_owned(), list(block, "except")))
+    };
+    Peers::Some(peers.iter().filter_map(block).collect())
+}
+
+/// EKS's older map of cloud identities to users of the cluster.
+fn config_map(reader: &mut Reader<'_>, node: &Node) {
+    let meta = meta(reader, node, false);
+    if meta.name != "aws-auth" || meta.namespace != "kube-system" {
+        return;
+    }
+    for (key, arn) in [("mapRoles", "rolearn"), ("mapUsers", "userarn")] {
+        let Some(written) = node.get("data").and_then(|data| data.get(key)) else { continue };
+        let line = reader.line(written);
+        let Ok(document) = Document::stream(written.text().unwrap_or_default()) else {
+            reader.miss(written, format!("`{key}` is not YAML"));
+            continue;
+        };
+        for one in document.root().items().iter().flat_map(Node::items) {
+            let Some(arn) = text(one, arn).map(str::to_owned) else { continue };
+            let user = text(one, "username").map(str::to_owned);
+            let (groups, source) = (list(one, "groups"), reader.source.clone());
+            reader.cluster.mappings.push(Mapping { arn, user, groups, source, line });
+        }
+    }
+}
+
+/// `aws eks describe-pod-identity-association`.
+fn pod_identity(reader: &mut Reader<'_>, node: &Node) -> bool {
+    let word = |key: &str| text(node, key).map(str::to_owned);
+    let (Some(namespace), Some(account), Some(role)) = (word("namespace"), word("serviceAccount"), word("roleArn"))
+    else {
+        return false;
+    };
+    let (source, line) = (reader.source.clone(), reader.line(node));
+    reader.cluster.pod_identities.push(PodIdentity { account: (namespace, account), role, source, line });
+    true
+}
+
+/// `aws eks describe-access-entry`.
+fn access_entry(reader: &mut Reader<'_>, node: &Node) -> bool {
+    let Some(arn) = text(node, "principalArn").map(str::to_owned) else { return false };
+    let user = text(node, "username").map(str::to_owned);
+    let (groups, source, line) = (list(node, "kubernetesGroups"), reader.source.clone(), reader.line(node));
+    reader.cluster.mappings.push(Mapping { arn, user, groups, source, line });
+    true
+}

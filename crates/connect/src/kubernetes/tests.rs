@@ -1,0 +1,115 @@
+//! Every kind of step on its own example, and silent on its counter-example.
+
+use graph::aws::Truth;
+use graph::kubernetes::{Evaluator, Request, Subject, kinds};
+use graph::step::paths::find;
+use graph::world::{Goal, World};
+
+use crate::aws::{Loaded, add};
+
+fn world(text: &str) -> World {
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "cluster.yaml", text);
+    assert_eq!(loaded.unread, [], "{text}");
+    loaded.cluster.link();
+    World::derive(loaded.estate, loaded.cluster)
+}
+
+#[test]
+fn every_kind_fires_on_its_example_and_is_silent_on_its_counter_example() {
+    for kind in kinds::all() {
+        let fires = |text: &str| world(text).steps.steps.iter().any(|step| step.kind.id == kind.page.id);
+        let machine = |text: &str| {
+            let world = world(text);
+            let leads = |index: usize| world.steps.nodes.get(index).is_some_and(|node| node.kind.is_crown());
+            world.steps.steps.iter().any(|step| step.kind.id == kind.page.id && leads(step.to))
+        };
+        assert!(fires(kind.example), "{} does not fire", kind.page.id);
+        // Pod security keeps a new pod from the machine, not from the namespace's service accounts.
+        let silent = if kind.page.id == "k8s-create-pod" {
+            !machine(kind.counter_example)
+        } else {
+            !fires(kind.counter_example)
+        };
+        assert!(silent, "{} fires on its counter-example", kind.page.id);
+    }
+}
+
+#[test]
+fn ids_are_unique_and_each_kind_has_a_reference() {
+    let mut ids = std::collections::BTreeSet::new();
+    for kind in kinds::all() {
+        assert!(ids.insert(kind.page.id), "{} twice", kind.page.id);
+        assert!(!kind.page.references.is_empty(), "{}", kind.page.id);
+    }
+}
+
+const AGGREGATED: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: whole}
+aggregationRule: {clusterRoleSelectors: [{matchLabels: {part-of: whole}}]}
+rules: []
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: part, labels: {part-of: whole}}
+rules:
+- {apiGroups: [''], resources: ['pods', '*/scale'], verbs: [list]}
+- {apiGroups: [''], resources: [secrets], resourceNames: [one], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: n}
+roleRef: {kind: ClusterRole, name: whole}
+subjects: [{kind: ServiceAccount, name: s, namespace: m}, {kind: Group, name: 'system:serviceaccounts:k'}]
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: t, namespace: k}
+";
+
+/// Can, who-can and what-can are asked the same and agree.
+fn check(text: &str, who: &Subject, request: &Request<'_>, expected: Truth) {
+    let world = world(text);
+    let evaluator = Evaluator::new(&world.cluster);
+    assert_eq!(evaluator.decide(who, request).verdict, expected, "can {}", request.text());
+    let listed = evaluator.who_can(request).iter().any(|(one, _)| one == who);
+    assert_eq!(listed, expected != Truth::No, "who-can {}", request.text());
+    let cites = evaluator.decide(who, request).allows;
+    let held = evaluator.what_can(who);
+    assert!(cites.iter().all(|cite| held.iter().any(|one| one.cite == *cite)), "what-can {}", request.text());
+}
+
+#[test]
+fn rules_are_aggregated_limited_to_names_and_to_the_namespace() {
+    let account = |namespace: &str, name: &str| Subject::ServiceAccount(namespace.into(), name.into());
+    let s = account("m", "s");
+    let place = Some("n");
+    check(AGGREGATED, &s, &Request::core("list", "pods", place), Truth::Yes);
+    check(AGGREGATED, &s, &Request::core("list", "pods", None), Truth::No);
+    check(AGGREGATED, &s, &Request::core("list", "pods", Some("m")), Truth::No);
+    check(AGGREGATED, &s, &Request::core("list", "pods/scale", place), Truth::Yes);
+    check(AGGREGATED, &s, &Request::core("list", "pods/exec", place), Truth::No);
+    check(AGGREGATED, &s, &Request::core("get", "secrets", place), Truth::No);
+    check(AGGREGATED, &s, &Request::core("get", "secrets", place).named("one"), Truth::Yes);
+    check(AGGREGATED, &account("k", "t"), &Request::core("list", "pods", place), Truth::Yes);
+}
+
+#[test]
+fn a_pod_without_rights_or_access_to_its_machine_leads_nowhere() {
+    let world = world("{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}");
+    assert!(find(&world.steps, &world.target(&Goal::Administrator), None).paths.is_empty());
+}
+
+#[test]
+fn lists_are_read_and_a_role_that_no_file_holds_is_a_gap() {
+    let list = r#"{"apiVersion": "v1", "kind": "RoleBindingList", "items": [
+      {"metadata": {"name": "b", "namespace": "n"}, "roleRef": {"kind": "Role", "name": "gone"},
+       "subjects": [{"kind": "User", "name": "ann"}]}]}"#;
+    let world = world(list);
+    let answer =
+        Evaluator::new(&world.cluster).decide(&Subject::User("ann".into()), &Request::core("get", "pods", Some("n")));
+    assert_eq!(answer.verdict, Truth::No);
+    assert_eq!(answer.gaps.len(), 1);
+}

@@ -1,0 +1,424 @@
+//! The objects of a cluster as far as the evaluation needs them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What every object has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Empty for objects of the whole cluster.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: u32,
+}
+
+/// A label selector.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    /// Labels that must be so.
+    pub equals: BTreeMap<String, String>,
+    /// Key, operator and values of each expression.
+    pub expressions: Vec<(String, String, Vec<String>)>,
+}
+
+impl Selector {
+    /// Whether it selects an object with these labels. An empty selector selects everything.
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        let expression = |(key, operator, values): &(String, String, Vec<String>)| {
+            let value = labels.get(key);
+            match operator.as_str() {
+                "In" => value.is_some_and(|value| values.contains(value)),
+                "NotIn" => value.is_none_or(|value| !values.contains(value)),
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => false,
+            }
+        };
+        self.equals.iter().all(|(key, value)| labels.get(key) == Some(value)) && self.expressions.iter().all(expression)
+    }
+}
+
+/// A Role or ClusterRole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Its namespace is empty for a ClusterRole.
+    pub meta: Meta,
+    /// What it allows.
+    pub rules: Vec<Rule>,
+    /// ClusterRoles with these labels add their rules.
+    pub aggregates: Vec<Selector>,
+}
+
+/// One rule of a role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Verbs, or `*`.
+    pub verbs: Vec<String>,
+    /// API groups; the core group is empty.
+    pub groups: Vec<String>,
+    /// Resources, with their subresource behind a slash.
+    pub resources: Vec<String>,
+    /// If not empty, only objects with these names.
+    pub names: Vec<String>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A user by name.
+    User(String),
+    /// Everyone in a group.
+    Group(String),
+    /// A service account by namespace and name.
+    ServiceAccount(String, String),
+}
+
+impl Subject {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::User(name) => format!("kube-user/{name}"),
+            Self::Group(name) => format!("kube-group/{name}"),
+            Self::ServiceAccount(namespace, name) => format!("serviceaccount/{namespace}/{name}"),
+        }
+    }
+
+    /// Whether what is granted to `other` is granted to this subject too.
+    pub fn includes(&self, other: &Self) -> bool {
+        if self == other {
+            return true;
+        }
+        match (self, other) {
+            (Self::ServiceAccount(namespace, name), Self::User(user)) => {
+                *user == format!("system:serviceaccount:{namespace}:{name}")
+            }
+            (Self::ServiceAccount(namespace, _), Self::Group(group)) => {
+                group == "system:serviceaccounts"
+                    || group == "system:authenticated"
+                    || *group == format!("system:serviceaccounts:{namespace}")
+            }
+            (Self::User(user), Self::Group(group)) => {
+                group == "system:authenticated" && user != "system:anonymous"
+                    || group == "system:unauthenticated" && user == "system:anonymous"
+                    || group == "system:nodes" && user.starts_with("system:node:")
+            }
+            (Self::Group(own), Self::Group(group)) => {
+                group == "system:authenticated" && own != "system:unauthenticated"
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A RoleBinding or ClusterRoleBinding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// Its namespace is empty for a ClusterRoleBinding.
+    pub meta: Meta,
+    /// Whether the role is a ClusterRole, and its name.
+    pub role: RoleRef,
+    /// To whom.
+    pub subjects: Vec<Subject>,
+}
+
+/// The role that a binding names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleRef {
+    /// A Role of the binding's namespace.
+    Role(String),
+    /// A ClusterRole.
+    ClusterRole(String),
+}
+
+/// What a pod shares with its host, or its containers with each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Share {
+    /// The host's processes.
+    HostPid,
+    /// The host's network.
+    HostNetwork,
+    /// The host's shared memory.
+    HostIpc,
+    /// The processes of the pod's containers.
+    Processes,
+}
+
+/// A pod, or the template of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    /// Of the object that was read.
+    pub meta: Meta,
+    /// `pod`, `deployment`, …
+    pub kind: String,
+    /// Labels of the pods themselves.
+    pub labels: BTreeMap<String, String>,
+    /// The service account that it runs as.
+    pub account: String,
+    /// Whether the token is mounted, where the pod says so.
+    pub automount: Option<bool>,
+    /// What it shares, with the line that says so.
+    pub shares: BTreeMap<Share, u32>,
+    /// The machine it runs on, if it says.
+    pub node: Option<String>,
+    /// Its containers.
+    pub containers: Vec<Container>,
+}
+
+/// A container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The line that makes it privileged.
+    pub privileged: Option<u32>,
+    /// Capabilities that are added, with the line.
+    pub capabilities: BTreeMap<String, u32>,
+    /// The numeric user that it must run as, if that is said.
+    pub user: Option<String>,
+    /// Paths of the host that it mounts.
+    pub mounts: Vec<Mount>,
+    /// Ports that it opens.
+    pub ports: Vec<Port>,
+}
+
+/// A path of the host in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mount {
+    /// The path on the host.
+    pub host: String,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// The line of the mount.
+    pub line: u32,
+}
+
+impl Mount {
+    /// Whether a path of the host lies in it.
+    pub fn covers(&self, path: &str) -> bool {
+        let own = self.host.trim_end_matches('/');
+        path == own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// A port of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    /// Its name, if it has one.
+    pub name: String,
+    /// Its number.
+    pub number: String,
+    /// The host's port that leads there.
+    pub host: Option<String>,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// A service account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its name and annotations.
+    pub meta: Meta,
+    /// Whether its token is mounted, where it says so.
+    pub automount: Option<bool>,
+}
+
+/// A machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name.
+    pub meta: Meta,
+    /// The provider's id of it, for example `aws:///eu-west-1a/i-0123`.
+    pub provider: String,
+}
+
+/// A secret: what it is for, never what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name.
+    pub meta: Meta,
+    /// The service account whose token it is.
+    pub account: Option<String>,
+}
+
+/// A service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub meta: Meta,
+    /// `ClusterIP`, `NodePort`, `LoadBalancer`.
+    pub kind: String,
+    /// The pods behind it; none when empty.
+    pub selector: BTreeMap<String, String>,
+    /// Port names or numbers of the pods.
+    pub targets: Vec<String>,
+}
+
+/// A network policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkPolicy {
+    /// Its name.
+    pub meta: Meta,
+    /// The pods that it limits.
+    pub selector: Selector,
+    /// What may come in, if it limits that.
+    pub ingress: Option<Vec<Peers>>,
+    /// What may go out, if it limits that.
+    pub egress: Option<Vec<Peers>>,
+}
+
+/// Whom one rule of a network policy lets through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Everyone.
+    All,
+    /// Pods and these address blocks, each with what is taken from it.
+    Some(Vec<(String, Vec<String>)>),
+}
+
+/// A cloud identity that a service account may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodIdentity {
+    /// Namespace and name of the service account.
+    pub account: (String, String),
+    /// The role's ARN.
+    pub role: String,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: u32,
+}
+
+/// A cloud identity that the cluster takes for a user and groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// The ARN of the role or user.
+    pub arn: String,
+    /// The user that it becomes, if it is said.
+    pub user: Option<String>,
+    /// The groups that it becomes a member of.
+    pub groups: Vec<String>,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: u32,
+}
+
+/// What a custom resource describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CustomKind {
+    /// An agent.
+    Agent,
+    /// An MCP server.
+    Server,
+}
+
+/// An agent or MCP server that is described by a custom resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Custom {
+    /// Its name.
+    pub meta: Meta,
+    /// What it is.
+    pub kind: CustomKind,
+    /// The service account that it says it runs as.
+    pub account: Option<String>,
+    /// Namespaces and names of servers and agents that it uses, with the line.
+    pub uses: Vec<(String, String, u32)>,
+    /// The address of a remote server.
+    pub url: Option<String>,
+    /// The command or image of a local one.
+    pub command: Option<String>,
+}
+
+/// Everything that was read of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Estate {
+    /// Roles and ClusterRoles.
+    pub roles: Vec<Role>,
+    /// RoleBindings and ClusterRoleBindings.
+    pub bindings: Vec<Binding>,
+    /// Pods and templates of pods.
+    pub pods: Vec<Pod>,
+    /// Service accounts.
+    pub accounts: Vec<ServiceAccount>,
+    /// Machines.
+    pub machines: Vec<Machine>,
+    /// Namespaces, whose labels say what pods may do.
+    pub namespaces: Vec<Meta>,
+    /// Secrets.
+    pub secrets: Vec<Secret>,
+    /// Services.
+    pub services: Vec<Service>,
+    /// Network policies.
+    pub policies: Vec<NetworkPolicy>,
+    /// Cloud identities of service accounts.
+    pub pod_identities: Vec<PodIdentity>,
+    /// Cloud identities that become users of the cluster.
+    pub mappings: Vec<Mapping>,
+    /// Agents and MCP servers.
+    pub customs: Vec<Custom>,
+}
+
+impl Estate {
+    /// Whether nothing was read.
+    pub fn is_empty(&self) -> bool {
+        self.roles.is_empty()
+            && self.bindings.is_empty()
+            && self.pods.is_empty()
+            && self.accounts.is_empty()
+            && self.machines.is_empty()
+            && self.mappings.is_empty()
+            && self.customs.is_empty()
+    }
+
+    /// Adds the roles that every cluster has, where a file names them and none holds them.
+    pub fn link(&mut self) {
+        for role in super::builtin::roles() {
+            let named = self.bindings.iter().any(|one| one.role == RoleRef::ClusterRole(role.meta.name.clone()));
+            let known = self.roles.iter().any(|one| one.meta.namespace.is_empty() && one.meta.name == role.meta.name);
+            if named && !known {
+                self.roles.push(role);
+            }
+        }
+    }
+
+    /// Everyone whom the files name, each once.
+    pub fn subjects(&self) -> BTreeSet<Subject> {
+        let account = |namespace: &str, name: &str| Subject::ServiceAccount(namespace.to_owned(), name.to_owned());
+        let mut subjects: BTreeSet<Subject> =
+            self.bindings.iter().flat_map(|binding| binding.subjects.iter().cloned()).collect();
+        subjects.extend(self.accounts.iter().map(|one| account(&one.meta.namespace, &one.meta.name)));
+        subjects.extend(self.pods.iter().map(|pod| account(&pod.meta.namespace, &pod.account)));
+        for mapping in &self.mappings {
+            subjects.extend(mapping.user.iter().cloned().map(Subject::User));
+            subjects.extend(mapping.groups.iter().cloned().map(Subject::Group));
+        }
+        subjects
+    }
+
+    /// The namespaces in which something is.
+    pub fn all_namespaces(&self) -> BTreeSet<String> {
+        let metas = self
+            .pods
+            .iter()
+            .map(|one| &one.meta)
+            .chain(self.accounts.iter().map(|one| &one.meta))
+            .chain(self.roles.iter().map(|one| &one.meta))
+            .chain(self.bindings.iter().map(|one| &one.meta));
+        let mut names: BTreeSet<String> =
+            metas.map(|meta| meta.namespace.clone()).filter(|name| !name.is_empty()).collect();
+        names.extend(self.namespaces.iter().map(|meta| meta.name.clone()));
+        names
+    }
+}
