@@ -31,7 +31,7 @@ pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
     for path in files(paths) {
         keys(&path, salt, &mut cloud);
     }
-    cloud.observations.extend(way::world::observe(&World::derive(loaded.estate)));
+    cloud.observations.extend(way::world::observe(&World::derive(loaded.estate, loaded.cluster)));
     cloud
 }
 

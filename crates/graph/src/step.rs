@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::aws::Truth;
-use crate::observation::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind};
 
 /// What is known of one kind of step, the same for all steps of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,11 +120,6 @@ impl Grant {
         let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
         let comma = if self.part.is_empty() { "" } else { ", " };
         format!("{}{comma}{} ({}{line})", self.policy, self.part, self.source)
-    }
-
-    fn evidence(&self, connector: &str) -> Evidence {
-        let (source, connector) = (self.source.to_string(), connector.to_owned());
-        Evidence { source, line: self.line, connector, basis: Basis::Inferred }
     }
 }
 
@@ -300,49 +294,5 @@ impl Steps {
     /// The name of a node.
     pub fn name(&self, index: usize) -> &str {
         self.nodes.get(index).map_or("?", |node| node.name.as_str())
-    }
-
-    /// Every node as an identity, and every step as "acts as" with its kind, certainty and proof.
-    /// Administrators carry `administrator: true`; a step that only may exist carries `truth: unknown`.
-    pub fn observe(&self, connector: &str) -> Vec<Observation> {
-        let identity = |node: &Node| EntityId::new(EntityKind::Identity, node.key.clone());
-        let shown = |node: &&Node| !node.kind.is_crown() || node.kind == NodeKind::Host;
-        let mut observations = Vec::new();
-        for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| shown(node)) {
-            let props = Props::from([
-                ("domain".to_owned(), node.domain.as_ref().into()),
-                ("account".to_owned(), node.domain.as_ref().into()),
-                ("administrator".to_owned(), self.administrators.contains(&index).into()),
-            ]);
-            let fact = Fact::Entity { id: identity(node), name: node.name.clone(), props };
-            let evidence = Evidence {
-                source: node.source.to_string(),
-                line: node.line,
-                connector: connector.to_owned(),
-                basis: Basis::Collected,
-            };
-            observations.push(Observation { fact, evidence });
-        }
-        for step in self.steps.iter().filter(|step| step.also.is_none()) {
-            let (Some(from), Some(to)) = (self.nodes.get(step.from), self.nodes.get(step.to)) else { continue };
-            if to.kind == NodeKind::Administrator {
-                continue;
-            }
-            let props = Props::from([
-                ("kind".to_owned(), step.kind.id.into()),
-                ("truth".to_owned(), step.truth.as_str().into()),
-            ]);
-            let first = step.grounds.iter().flat_map(|ground| &ground.grants).find_map(|id| self.grant(*id));
-            let derived = Evidence {
-                source: from.source.to_string(),
-                line: from.line,
-                connector: connector.to_owned(),
-                basis: Basis::Inferred,
-            };
-            let evidence = first.map_or(derived, |grant| grant.evidence(connector));
-            let fact = Fact::Relation { from: identity(from), kind: RelationKind::ActsAs, to: identity(to), props };
-            observations.push(Observation { fact, evidence });
-        }
-        observations
     }
 }
