@@ -8,6 +8,7 @@ import type { components } from "./schema";
 export type Schemas = components["schemas"];
 export type Call = Schemas["Call"];
 export type CallDetail = Schemas["CallDetail"];
+export type Result = Schemas["ResultView"];
 export type CallPage = Schemas["CallPage"];
 export type Ask = Schemas["Ask"];
 export type Asks = Schemas["Asks"];

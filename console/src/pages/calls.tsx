@@ -2,7 +2,7 @@
 // document, so that ten thousand calls scroll like ten.
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { ApiError, type Call, type CallDetail, type CallPage, get } from "../api/client";
+import { ApiError, type Call, type CallDetail, type CallPage, type Result, get } from "../api/client";
 import { isTyping } from "../app";
 import { bytes, clock, duration, moment, words } from "../format";
 import { useLoaded, useNews } from "../live";
@@ -291,7 +291,11 @@ function Detail({ entry }: { entry: number }) {
         </p>
       )}
       <h3>Arguments</h3>
-      <Arguments items={data.arguments} />
+      {data.is_whole ? (
+        <Arguments items={data.arguments} />
+      ) : (
+        <p className="muted">They are kept outside the entry, and were erased or cannot be read.</p>
+      )}
       <h3>Outcome</h3>
       {call.outcome ? (
         <p>
@@ -300,6 +304,7 @@ function Detail({ entry }: { entry: number }) {
       ) : (
         <p className="muted">{call.effect === "permit" ? "It is still running." : "Nothing was sent to the server."}</p>
       )}
+      {data.result && <Returned result={data.result} />}
       <dl className="facts">
         <dt>Ledger entry</dt>
         <dd>
@@ -339,6 +344,41 @@ function Detail({ entry }: { entry: number }) {
       <More title="Facts used" value={data.facts} />
     </aside>
   );
+}
+
+const ABSENT = {
+  hidden: "It holds a secret and is not shown here.",
+  erased: "It was erased with its subject's key.",
+  not_kept: "Only a digest was kept.",
+  unreadable: "It is damaged or missing: bailiwick ledger verify says more.",
+};
+
+/** What came back, and how far it may be trusted. */
+function Returned({ result }: { result: Result }) {
+  const isOutside = result.integrity === "third_party" || result.integrity === "anyone";
+  return (
+    <>
+      <p className="provenance">
+        {isOutside && <Tag tone="warn">outsiders wrote in it</Tag>}
+        {(result.confidentiality === "confidential" || result.confidentiality === "secret") && <Tag tone="warn">{result.confidentiality}</Tag>}
+        {result.classes.map((name) => (
+          <Tag key={name} tone="warn">
+            {name} data
+          </Tag>
+        ))}
+      </p>
+      {result.state === "shown" ? <pre className="code">{readable(result.text)}</pre> : <p className="muted">{ABSENT[result.state]}</p>}
+    </>
+  );
+}
+
+/** JSON on several lines; anything else, and JSON that was cut, as it is. */
+function readable(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
 }
 
 function More({ title, value }: { title: string; value: unknown }) {

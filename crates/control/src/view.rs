@@ -11,6 +11,6 @@ pub mod inventory;
 pub mod text;
 
 pub use ask::{Answer, Ask, AskState, Consequence};
-pub use call::{ArgumentView, Call, CallDetail, CallOutcome, OriginView};
+pub use call::{ArgumentView, Call, CallDetail, CallOutcome, OriginView, ResultState, ResultView};
 pub use finding::{FindingView, StepView};
 pub use inventory::{Inventory, Place};

@@ -296,6 +296,46 @@ async fn an_ask_shows_where_values_came_from_and_no_secret() {
 }
 
 #[tokio::test]
+async fn a_result_is_shown_unless_it_is_secret_or_erased() {
+    let world = World::new().await;
+    let ledger = world.started.ledger.clone();
+    let [plain, secret, unlabelled] = [
+        json!({"integrity": "third_party", "confidentiality": "internal"}),
+        json!({"integrity": "trusted", "confidentiality": "secret"}),
+        Value::Null,
+    ]
+    .map(|labels| support::answered_call(&ledger, labels, r#"{"body": "what-came-back"}"#));
+    let none: Result<Ask, _> = client::get(&world.socket(), "/api/asks/0").await;
+    assert!(none.is_err());
+    let read =
+        async |entry: u64| -> Value { client::get(&world.socket(), &format!("/api/calls/{entry}")).await.unwrap() };
+    let shown = read(plain).await;
+    assert_eq!(shown["result"]["integrity"], "third_party");
+    assert!(shown["result"]["text"].as_str().unwrap().contains("what-came-back"), "{shown}");
+    for entry in [secret, unlabelled] {
+        let hidden = read(entry).await;
+        assert_eq!(hidden["result"]["state"], "hidden");
+        assert!(!hidden.to_string().contains("what-came-back"), "{hidden}");
+    }
+    assert!(ledger.erase(support::SUBJECT, jiff::Timestamp::now()).unwrap());
+    assert_eq!(read(plain).await["result"]["state"], "erased");
+}
+
+#[tokio::test]
+async fn the_arguments_of_a_large_call_are_shown_until_erased() {
+    let world = World::new().await;
+    let ledger = world.started.ledger.clone();
+    let entry = support::outsized_call(&ledger);
+    let read = async || -> Value { client::get(&world.socket(), &format!("/api/calls/{entry}")).await.unwrap() };
+    let there = read().await;
+    assert_eq!(there["is_whole"], true);
+    assert_eq!(there["arguments"][0]["pointer"], "/path");
+    assert!(ledger.erase(support::SUBJECT, jiff::Timestamp::now()).unwrap());
+    let gone = read().await;
+    assert_eq!((&gone["is_whole"], &gone["arguments"]), (&json!(false), &json!([])));
+}
+
+#[tokio::test]
 async fn calls_come_in_pages_with_their_outcome() {
     let world = World::new().await;
     let ledger = world.started.ledger.clone();

@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::Control;
 use crate::problem::Problem;
 use crate::store::CallFilter;
-use crate::view::{Call, CallDetail};
+use crate::view::{Call, CallDetail, ResultState, ResultView};
 
 /// Which calls, and from where on.
 #[derive(Deserialize, IntoParams)]
@@ -77,7 +77,32 @@ pub(crate) async fn call(State(control): State<Control>, Path(entry): Path<u64>)
 fn detail(control: &Control, entry: u64) -> Result<CallDetail, Problem> {
     let not_there = || Problem::not_found("no call has this entry number");
     let stored = control.ledger().read(entry).map_err(|_| not_there())?;
-    let Record::Intent(intent) = &stored.entry.record else { return Err(not_there()) };
-    let call = control.store().call(entry)?.unwrap_or_else(|| Call::of(entry, stored.entry.time, intent));
-    Ok(CallDetail::of(call, intent))
+    let Record::Intent(mut intent) = stored.entry.record else { return Err(not_there()) };
+    let call = control.store().call(entry)?.unwrap_or_else(|| Call::of(entry, stored.entry.time, &intent));
+    // A call that is too large for an entry keeps its action as a payload.
+    let outsized = intent.payload.as_ref().map(|payload| control.ledger().payload(payload));
+    let whole = match &outsized {
+        Some(Ok(Some(bytes))) => serde_json::from_slice(bytes).ok(),
+        _ => None,
+    };
+    let is_whole = outsized.is_none() || whole.is_some();
+    if let Some(action) = whole {
+        intent.action = action;
+    }
+    let mut detail = CallDetail::of(call, &intent);
+    detail.is_whole = is_whole;
+    detail.result = detail.call.outcome.as_ref().and_then(|outcome| result(control, outcome.entry));
+    Ok(detail)
+}
+
+/// What came back, if the outcome is on record.
+fn result(control: &Control, entry: u64) -> Option<ResultView> {
+    let Record::Outcome(outcome) = control.ledger().read(entry).ok()?.entry.record else { return None };
+    let kept = outcome.payload.as_ref().map(|payload| control.ledger().payload(payload));
+    Some(match kept {
+        Some(Ok(Some(bytes))) => ResultView::kept(&outcome.labels, &bytes),
+        Some(Ok(None)) => ResultView::absent(&outcome.labels, ResultState::Erased),
+        Some(Err(_)) => ResultView::absent(&outcome.labels, ResultState::Unreadable),
+        None => ResultView::absent(&outcome.labels, ResultState::NotKept),
+    })
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ledger::record::{Intent, Outcome, Status};
-use policy::{Action, ArgumentLabel, Confidentiality, DataClass, Decision, Effect};
+use policy::{Action, ArgumentLabel, Confidentiality, DataClass, Decision, Effect, SessionLabels};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -114,6 +114,10 @@ pub struct CallDetail {
     pub call: Call,
     /// Every argument with its label.
     pub arguments: Vec<ArgumentView>,
+    /// Whether the arguments are all there: those of a large call lie in a payload, which may have been erased.
+    pub is_whole: bool,
+    /// What came back, once there is an outcome.
+    pub result: Option<ResultView>,
     /// The delegation chain, outermost first.
     pub delegation: Vec<String>,
     /// What the principal rests on.
@@ -124,6 +128,64 @@ pub struct CallDetail {
     pub sequence: u64,
     /// Further facts that the decision used.
     pub facts: Value,
+}
+
+/// What came back from a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResultView {
+    /// What is left of it.
+    pub state: ResultState,
+    /// Its beginning and end, as text; empty unless shown.
+    pub text: String,
+    /// `trusted`, `first_party`, `third_party` or `anyone`; absent if it was not labelled.
+    pub integrity: Option<String>,
+    /// `public`, `internal`, `confidential` or `secret`.
+    pub confidentiality: Option<String>,
+    /// Protected classes of data in it.
+    pub classes: Vec<String>,
+}
+
+/// What is left of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResultState {
+    /// Kept, and shown.
+    Shown,
+    /// Kept, and not shown, because it holds a secret.
+    Hidden,
+    /// Its subject was erased.
+    Erased,
+    /// Never kept: too large, or the operator wants digests only.
+    NotKept,
+    /// Damaged or missing; `ledger verify` says more.
+    Unreadable,
+}
+
+impl ResultView {
+    /// A result that is there. One whose labels cannot be read counts as secret.
+    pub fn kept(labels: &Value, bytes: &[u8]) -> Self {
+        let read = serde_json::from_value::<SessionLabels>(labels.clone()).ok();
+        let is_open = read.is_some_and(|labels| {
+            labels.confidentiality < Confidentiality::Secret && !labels.classes.contains(&DataClass::Credential)
+        });
+        let mut view = Self::absent(labels, if is_open { ResultState::Shown } else { ResultState::Hidden });
+        if is_open {
+            view.text = cut(&String::from_utf8_lossy(bytes));
+        }
+        view
+    }
+
+    /// A result of which only the labels are shown.
+    pub fn absent(labels: &Value, state: ResultState) -> Self {
+        let read = serde_json::from_value::<SessionLabels>(labels.clone()).ok();
+        Self {
+            state,
+            text: String::new(),
+            integrity: read.as_ref().map(|labels| word(&labels.integrity)),
+            confidentiality: read.as_ref().map(|labels| word(&labels.confidentiality)),
+            classes: read.map(|labels| labels.classes.iter().map(word).collect()).unwrap_or_default(),
+        }
+    }
 }
 
 /// The value shown instead of a secret.
@@ -234,6 +296,8 @@ impl CallDetail {
             return Self {
                 call,
                 arguments: Vec::new(),
+                is_whole: false,
+                result: None,
                 delegation: Vec::new(),
                 evidence: Value::Null,
                 snapshot: intent.snapshot.clone(),
@@ -244,6 +308,8 @@ impl CallDetail {
         Self {
             call,
             arguments: arguments(&action),
+            is_whole: true,
+            result: None,
             delegation: action.principal.delegation.iter().map(|link| text::line(link, 200)).collect(),
             evidence: visible(Value::Object(action.principal.evidence.into_iter().collect())),
             snapshot: intent.snapshot.clone(),

@@ -83,7 +83,10 @@ pub(crate) fn secret(pointer: &str) -> ArgumentLabel {
 
 /// Appends the intent of a sketch.
 pub(crate) fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
-    let now = Timestamp::now();
+    append(ledger, Record::Intent(intent(sketch, sequence)))
+}
+
+fn intent(sketch: Sketch, sequence: u64) -> Intent {
     let action = Action {
         principal: Principal {
             agent: "claude-code".to_owned(),
@@ -114,19 +117,46 @@ pub(crate) fn intend(ledger: &Ledger, sketch: Sketch, sequence: u64) -> u64 {
         errors: Vec::new(),
         snapshot: SnapshotId("5e0c".repeat(16)),
     };
-    append(
-        ledger,
-        Record::Intent(Intent {
-            action: serde_json::to_value(action).unwrap(),
-            decision: serde_json::to_value(decision).unwrap(),
-            snapshot: "5e0c".repeat(16),
-            now,
-            session: "session-1".to_owned(),
-            sequence,
-            uses: None,
-            payload: None,
-        }),
-    )
+    Intent {
+        action: serde_json::to_value(action).unwrap(),
+        decision: serde_json::to_value(decision).unwrap(),
+        snapshot: "5e0c".repeat(16),
+        now: Timestamp::now(),
+        session: "session-1".to_owned(),
+        sequence,
+        uses: None,
+        payload: None,
+    }
+}
+
+/// Whose payloads the calls below are.
+pub(crate) const SUBJECT: &str = "claude-code for ada";
+
+fn read_sketch() -> Sketch {
+    Sketch {
+        tool: ("filesystem", "read_text_file"),
+        arguments: json!({ "path": "/home/ada/notes.md" }),
+        effect: Effect::Permit,
+        reason: ("baseline/reads", "Reads are allowed and recorded."),
+        labels: vec![label("/path", Role::Path, Choice::User, "user", None)],
+    }
+}
+
+/// A read whose result, of these labels, is kept.
+pub(crate) fn answered_call(ledger: &Ledger, labels: Value, result: &str) -> u64 {
+    let intent = intend(ledger, read_sketch(), 1);
+    let payload = Some(ledger.put_payload(SUBJECT, result.as_bytes()).unwrap());
+    append(ledger, Record::Outcome(Outcome { payload, labels, ..Outcome::bare(intent, Status::Ok) }));
+    intent
+}
+
+/// A call whose action lies in a payload.
+pub(crate) fn outsized_call(ledger: &Ledger) -> u64 {
+    let mut intent = intent(read_sketch(), 1);
+    intent.payload = Some(ledger.put_payload(SUBJECT, &serde_json::to_vec(&intent.action).unwrap()).unwrap());
+    intent.action["arguments"] = json!({});
+    intent.action["labels"]["arguments"] = json!([]);
+    append(ledger, Record::Intent(intent))
 }
 
 /// Appends a record and waits until it is durable.
