@@ -6,6 +6,7 @@
 mod disk;
 mod flow;
 mod gateway;
+mod graph;
 mod ledger;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ enum Bench {
     Disk(disk::Args),
     Flow(flow::Args),
     Gateway(gateway::Args),
+    Graph(graph::Args),
     Ledger(ledger::Args),
 }
 
@@ -30,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Disk(args) => disk::run(&args),
         Bench::Flow(args) => flow::run(&args),
         Bench::Gateway(args) => gateway::run(&args),
+        Bench::Graph(args) => graph::run(&args),
         Bench::Ledger(args) => ledger::run(&args),
     }
 }

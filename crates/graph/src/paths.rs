@@ -128,24 +128,19 @@ impl<'g> Model<'g> {
         count(self.graph.entities())
     }
 
-    /// Every pair of a start and a goal with a way between them, and what ends the ways.
-    pub fn find(&self, starts: &[Place], goals: &[u32]) -> Found {
-        let sources: Vec<u32> = starts.iter().map(|start| self.node(*start)).collect();
-        let first = self.outsiders() + 1;
-        let given: Vec<u32> = (first..).take(self.grants.len()).collect();
-        let certainly = self.certain.reached(&sources, &given);
+    /// Every pair of a start and a goal with a way between them.
+    pub fn pairs(&self, starts: &[Place], goals: &[u32]) -> Vec<Path> {
+        let (sources, given) = (self.sources(starts), self.given());
         let reached = self.all.reached(&sources, &given);
-        let mut paths = Vec::new();
-        for (position, (start, source)) in starts.iter().zip(&sources).enumerate() {
-            for goal in goals.iter().filter(|goal| *goal != source && reached.has(position, **goal)) {
-                let is_certain = certainly.has(position, *goal);
-                let steps = if is_certain { &self.certain } else { &self.all };
-                let have: Vec<u32> = given.iter().copied().chain([*source]).collect();
-                let steps = steps.way(&have, *goal);
-                paths.push(Path { from: *start, to: *goal, certain: is_certain, steps });
-            }
-        }
+        self.paths(starts, goals, &reached)
+    }
+
+    /// The pairs, and what ends the ways between them.
+    pub fn find(&self, starts: &[Place], goals: &[u32]) -> Found {
+        let (sources, given) = (self.sources(starts), self.given());
+        let reached = self.all.reached(&sources, &given);
         let question = Question { network: &self.all.network, sources: &sources, given: &given, targets: goals };
+        let first = self.outsiders() + 1;
         let is_grant = |node: u32| node >= first && ((node - first) as usize) < self.grants.len();
         let grant = |node: u32| (node - first) as usize;
         let ending = |Choke { node, ends }| Ending { grant: grant(node), ends };
@@ -153,16 +148,39 @@ impl<'g> Model<'g> {
         Found {
             chokes: question.chokes(&reached, is_grant).into_iter().map(ending).collect(),
             cut: question.cut(&reached, is_grant).map(cutting),
-            paths,
+            paths: self.paths(starts, goals, &reached),
             starts: starts.to_vec(),
             goals: goals.to_vec(),
         }
     }
 
+    fn sources(&self, starts: &[Place]) -> Vec<u32> {
+        starts.iter().map(|start| self.node(*start)).collect()
+    }
+
+    /// The grants: everybody has them, until one is taken away.
+    fn given(&self) -> Vec<u32> {
+        (self.outsiders() + 1..).take(self.grants.len()).collect()
+    }
+
+    fn paths(&self, starts: &[Place], goals: &[u32], reached: &Reached<'_>) -> Vec<Path> {
+        let (sources, given) = (self.sources(starts), self.given());
+        let certainly = self.certain.reached(&sources, &given);
+        let mut paths = Vec::new();
+        for (position, (start, source)) in starts.iter().zip(&sources).enumerate() {
+            let have: Vec<u32> = given.iter().copied().chain([*source]).collect();
+            for goal in goals.iter().filter(|goal| *goal != source && reached.has(position, **goal)) {
+                let certain = certainly.has(position, *goal);
+                let steps = if certain { &self.certain } else { &self.all };
+                paths.push(Path { from: *start, to: *goal, certain, steps: steps.way(&have, *goal) });
+            }
+        }
+        paths
+    }
+
     /// Every entity that a place leads to, the nearest kinds first.
     pub fn reached_from(&self, start: Place) -> Vec<u32> {
-        let given: Vec<u32> = (self.outsiders() + 1..).take(self.grants.len()).collect();
-        let reached = self.all.reached(&[self.node(start)], &given);
+        let reached = self.all.reached(&[self.node(start)], &self.given());
         let entities = 0..count(self.graph.entities());
         entities.filter(|at| Place::Entity(*at) != start && reached.has(0, *at)).collect()
     }

@@ -5,21 +5,39 @@
 //! of [`crate::text`]; one test runs them all and another holds the pages in `docs/rules` to them.
 
 mod acts_unasked;
+mod agent_definition_rewritable;
 mod agent_edits_itself;
+mod agent_holds_administrator;
+mod agent_reaches_administrator;
+mod agent_tool_code_rewritable;
 mod agent_without_owner;
 mod assess;
 mod broad_filesystem_scope;
+mod by_path;
+mod cluster_identity_in_cloud;
+mod code_with_cloud_key;
+mod container_breaks_out;
+mod foreign_trust;
 mod hidden_instructions;
+mod identity_shared;
 mod lethal_trifecta;
+mod one_identity_for_all_users;
+mod outsiders_reach_data;
 mod page;
 mod remote_over_http;
 mod remote_without_auth;
+mod role_passed_to_agent_runtime;
 mod secret_across_environments;
 mod secret_in_config;
 mod secret_reused;
+mod shared_cascade;
+mod single_choke_point;
 mod tool_name_collision;
+mod trifecta_across_agents;
 mod unpinned_server;
+mod unpinned_with_power;
 mod url;
+mod workload_escapes;
 
 pub use page::{index, page};
 
@@ -43,6 +61,23 @@ pub const RULES: &[Rule] = &[
     agent_edits_itself::RULE,
     acts_unasked::RULE,
     secret_across_environments::RULE,
+    trifecta_across_agents::RULE,
+    code_with_cloud_key::RULE,
+    one_identity_for_all_users::RULE,
+    unpinned_with_power::RULE,
+    container_breaks_out::RULE,
+    identity_shared::RULE,
+    agent_holds_administrator::RULE,
+    outsiders_reach_data::RULE,
+    agent_reaches_administrator::RULE,
+    role_passed_to_agent_runtime::RULE,
+    agent_tool_code_rewritable::RULE,
+    agent_definition_rewritable::RULE,
+    workload_escapes::RULE,
+    cluster_identity_in_cloud::RULE,
+    foreign_trust::RULE,
+    single_choke_point::RULE,
+    shared_cascade::RULE,
 ];
 
 /// Something worth knowing about a graph.
