@@ -10,11 +10,15 @@ use crate::run;
 pub(crate) struct Args {
     /// The folder; it may have folders of scenarios below it.
     dir: PathBuf,
+    /// A folder with what the accounts lack: `NAME/*.json` inventories for each `NAME.json`.
+    #[arg(long, value_name = "DIR")]
+    inventories: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     // The program is an example of `connect`, because xtask depends on no crate of ours.
     let dir = std::path::absolute(&args.dir)?;
     let words = ["run", "--release", "--quiet", "--package", "connect", "--example", "check_truth", "--"];
-    run::run(run::cargo().args(words).arg(dir))
+    let inventories = args.inventories.as_ref().map(std::path::absolute).transpose()?;
+    run::run(run::cargo().args(words).arg(dir).args(inventories))
 }

@@ -62,6 +62,11 @@ impl std::fmt::Display for Score {
     }
 }
 
+/// A folder with inventories, `NAME/*.json` for each account `NAME.json`, if a second argument names one.
+fn inventories() -> Option<PathBuf> {
+    std::env::args_os().nth(2).map(PathBuf::from)
+}
+
 /// The folder and those up to two levels below it.
 fn folders(root: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries(root).into_iter().filter(|path| path.is_dir()).collect();
@@ -88,7 +93,7 @@ fn check(folder: &Path) -> Score {
         }
         let labels = read(&file.with_extension("truth.json"));
         let scenario = scenarios.iter().find(|scenario| text(scenario, "gaad") == name);
-        let case = Case::new(&file);
+        let case = Case::new(&file, inventories());
         if !labels.is_empty() {
             let score = case.check_labels(&labels);
             println!("{name}: {score}; {} ms", case.took.as_millis());
@@ -120,9 +125,12 @@ struct Case {
 }
 
 impl Case {
-    fn new(file: &Path) -> Self {
+    fn new(file: &Path, inventories: Option<PathBuf>) -> Self {
         let started = Instant::now();
-        let Loaded { estate, cluster, unread, .. } = connect::aws::load(&[file.to_owned()], now());
+        let beside = inventories.map(|folder| folder.join(file.file_stem().unwrap_or_default()));
+        let files: Vec<PathBuf> =
+            [Some(file.to_owned()), beside.filter(|folder| folder.is_dir())].into_iter().flatten().collect();
+        let Loaded { estate, cluster, unread, .. } = connect::aws::load(&files, now());
         let world = World::derive(estate, cluster);
         let found = paths::find(&world.steps, &world.target(&Goal::Administrator), None);
         Self { world, found, took: started.elapsed(), unread: unread.len() }

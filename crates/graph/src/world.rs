@@ -2,6 +2,8 @@
 //!
 //! Pure. [`World::derive`] makes the steps; [`World::target`] turns what people ask for into a goal.
 
+pub mod bridge;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -43,6 +45,9 @@ impl World {
     pub fn derive(estate: aws::Estate, cluster: kubernetes::Estate) -> Self {
         let attack::Derived { estate, mut steps } = attack::derive(estate);
         kubernetes::attack::derive(&cluster, &mut steps);
+        if !cluster.is_empty() {
+            bridge::derive(&estate, &cluster, &mut steps);
+        }
         Self { aws: estate, cluster, steps }
     }
 

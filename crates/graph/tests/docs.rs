@@ -27,3 +27,13 @@ fn the_pages_of_the_rules_are_current() {
         wanted.keys().chain(there.keys()).filter(|name| wanted.get(*name) != there.get(*name)).collect();
     assert!(stale.is_empty(), "run `UPDATE_DOCS=1 cargo nextest run -p graph`: {stale:?}");
 }
+
+#[test]
+fn the_table_of_steps_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/steps.md");
+    let wanted = graph::step::docs::table();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &wanted).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap() == wanted, "run `UPDATE_DOCS=1 cargo nextest run -p graph`");
+}

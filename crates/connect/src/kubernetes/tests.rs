@@ -113,3 +113,86 @@ fn lists_are_read_and_a_role_that_no_file_holds_is_a_gap() {
     assert_eq!(answer.verdict, Truth::No);
     assert_eq!(answer.gaps.len(), 1);
 }
+
+const ROLE: &str = r#"{"RoleDetailList": [
+  {"RoleName": "pod", "Arn": "arn:aws:iam::111122223333:role/pod",
+   "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+     "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/oidc.example/id/1"},
+     "Condition": {"StringEquals": {"oidc.example/id/1:sub": "system:serviceaccount:n:s", "oidc.example/id/1:aud": "sts.amazonaws.com"}}}]},
+   "RolePolicyList": [{"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}}]},
+  {"RoleName": "ci", "Arn": "arn:aws:iam::111122223333:role/ci",
+   "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]}}
+]}"#;
+const CLUSTER: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: s, namespace: n, annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::111122223333:role/pod'}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: aws-auth, namespace: kube-system}
+data:
+  mapRoles: |
+    - rolearn: arn:aws:iam::111122223333:role/ci
+      username: ci
+      groups: [deployers]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: r, namespace: n}
+rules: [{apiGroups: [apps], resources: [deployments], verbs: [patch, create]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: n}
+roleRef: {kind: Role, name: r}
+subjects: [{kind: Group, name: deployers}]
+";
+
+/// From the cloud into the cluster and back: a role that deploys becomes what its service accounts are.
+fn cloud_and_cluster(cluster: &str) -> Truth {
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "account.json", ROLE);
+    add(&mut loaded, "cluster.yaml", cluster);
+    assert_eq!(loaded.unread, []);
+    loaded.estate.link();
+    loaded.cluster.link();
+    let world = World::derive(loaded.estate, loaded.cluster);
+    let from = world.steps.find("role/ci").unwrap();
+    let account = world.steps.administrator_of("111122223333").unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Node(account)), Some(from));
+    found.paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn a_path_leads_from_the_cloud_through_the_cluster_to_the_cloud() {
+    assert_eq!(cloud_and_cluster(CLUSTER), Truth::Yes);
+    assert_eq!(cloud_and_cluster(&CLUSTER.replace("name: s, namespace: n,", "name: t, namespace: n,")), Truth::No);
+    assert_eq!(cloud_and_cluster(&CLUSTER.replace("name: deployers}", "name: others}")), Truth::No);
+}
+
+#[test]
+fn an_agent_of_the_cluster_acts_as_its_service_account_and_through_its_servers() {
+    let text = "
+apiVersion: kagent.dev/v1alpha2
+kind: Agent
+metadata: {name: helper, namespace: n}
+spec: {type: Declarative, declarative: {tools: [{type: McpServer, mcpServer: {name: tools, kind: MCPServer}}]}}
+---
+apiVersion: kagent.dev/v1alpha1
+kind: MCPServer
+metadata: {name: tools, namespace: n}
+spec: {deployment: {image: i, cmd: npx, serviceAccountName: strong}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: strong, namespace: n}]
+";
+    let world = world(text);
+    let from = world.steps.find("agent/n/helper").unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+    assert_eq!(found.paths.len(), 1);
+    assert_eq!(found.paths[0].truth, Truth::Yes);
+}

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use self::workload::{Existing, New};
 use super::condition::{Condition, Context};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
-use super::evaluate::{Answer, Evaluator, Layer, Request};
+use super::evaluate::{Answer, Evaluator, Layer, Request, resource_patterns};
 use super::kinds::{self, Kind, Shape};
-use super::policy::Statement;
+use super::policy::{Statement, placeholder};
 use super::truth::Truth;
 use crate::step::{ADMINISTRATOR, Ground, Node, NodeKind, Page, Step, Steps};
 
@@ -348,7 +348,7 @@ impl<'a> Deriver<'a> {
         let cites = answer.allows.iter().chain(&answer.denies).filter(|cite| cite.truth == Truth::Unknown);
         cites
             .filter_map(|cite| self.estate.statement(cite.statement))
-            .flat_map(conditions)
+            .flat_map(|statement| conditions(statement).into_iter().chain(placeholders(statement)))
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect()
@@ -361,6 +361,14 @@ fn step(from: usize, to: usize, kind: Page, truth: Truth, grounds: Vec<Arc<Groun
 
 fn identity_allows(answer: &Answer) -> impl Iterator<Item = StatementId> {
     answer.allows.iter().filter(|cite| cite.layer == Layer::Identity).map(|cite| cite.statement)
+}
+
+/// Resource names of a statement that name nothing.
+fn placeholders(statement: &Statement) -> Vec<String> {
+    let patterns = resource_patterns(statement).into_iter().filter(|pattern| placeholder(pattern).is_some());
+    patterns
+        .map(|name| format!("{name} is a name that AWS would refuse: what it stands for is not in the files"))
+        .collect()
 }
 
 /// A statement's conditions as people read them.

@@ -145,9 +145,9 @@ impl Statement {
     pub fn has_resource(&self, resource: &str, context: &Context) -> Truth {
         match &self.resources {
             None => Truth::Yes,
-            Some(Choice::Of(patterns)) => Truth::any(patterns.iter().map(|pattern| pattern.matches(resource, context))),
+            Some(Choice::Of(patterns)) => Truth::any(patterns.iter().map(|pattern| covers(pattern, resource, context))),
             Some(Choice::Except(patterns)) => {
-                Truth::any(patterns.iter().map(|pattern| pattern.matches(resource, context))).negate()
+                Truth::any(patterns.iter().map(|pattern| covers(pattern, resource, context))).negate()
             }
         }
     }
@@ -161,6 +161,27 @@ impl Statement {
         };
         Truth::all(self.conditions.iter().map(one))
     }
+}
+
+/// Whether a pattern covers a resource. A name in which the type of a resource stands where its service should
+/// (`arn:aws:instance:…:instance/x`) is one that AWS would refuse: some tool put it there for a name that it did not
+/// know, so what it stands for may be the resource.
+fn covers(pattern: &Pattern, resource: &str, context: &Context) -> Truth {
+    let truth = pattern.matches(resource, context);
+    if truth != Truth::No || placeholder(pattern.as_str()).is_none() {
+        return truth;
+    }
+    let kind =
+        |text: &str| text.splitn(6, ':').nth(5).and_then(|rest| rest.split(['/', ':']).next()).map(str::to_owned);
+    if kind(pattern.as_str()) == kind(resource) { Truth::Unknown } else { Truth::No }
+}
+
+/// The type of resource of a name that no service has.
+pub(crate) fn placeholder(text: &str) -> Option<&str> {
+    let mut parts = text.splitn(6, ':');
+    let (_, service, resource) = (parts.next()?, parts.nth(1)?, parts.nth(2)?);
+    let kind = resource.split(['/', ':']).next()?;
+    (!kind.is_empty() && service == kind).then_some(kind)
 }
 
 /// A string or a list of strings.

@@ -240,3 +240,19 @@ user d
     assert_eq!(find(&without.steps, &Target::crowns(&without.steps), None).paths.len(), 1);
     assert_eq!(found.cut.len(), 2);
 }
+
+#[test]
+fn a_name_that_aws_would_refuse_makes_a_path_possible_and_is_said() {
+    let text = "role target
+  trusts ec2.amazonaws.com
+  profile
+  allow * on *
+user alice
+  allow ssm:SendCommand on arn:aws:instance:us-east-1:111122223333:instance/made-up";
+    let (_, found) = paths(text);
+    assert_eq!(found.paths.len(), 1);
+    let step = &found.steps[found.paths[0].steps[0]];
+    assert_eq!((step.truth, step.missing[0].id), (Truth::Unknown, "ec2-instance"));
+    assert!(step.grounds[0].open[0].contains("AWS would refuse"));
+    assert_eq!(reaches(&text.replace(":instance:", ":s3:"), "user/alice"), Truth::No);
+}

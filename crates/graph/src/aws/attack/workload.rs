@@ -9,7 +9,7 @@ use crate::aws::estate::{Principal, StatementId};
 use crate::aws::evaluate::{Request, resource_patterns};
 use crate::aws::kinds::{self, Kind, Need, On, WorkloadKind};
 use crate::aws::pattern::glob;
-use crate::aws::policy::Effect;
+use crate::aws::policy::{Effect, placeholder};
 use crate::aws::truth::Truth;
 use crate::step::{Ground, Step};
 
@@ -208,7 +208,8 @@ fn instance_of(pattern: &str, template: &str) -> Option<String> {
         parts.collect::<Vec<_>>().join(":")
     };
     let plain = whole(template);
-    if glob(pattern, &plain) {
+    // A placeholder names nothing; what it stands for has the form of the template.
+    if glob(pattern, &plain) || placeholder(pattern).is_some() {
         return Some(plain);
     }
     let merged: Vec<String> = pattern

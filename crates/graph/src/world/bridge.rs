@@ -1,0 +1,341 @@
+//! Steps between a cluster and the cloud it runs in, and of the agents that a cluster describes.
+
+use std::sync::Arc;
+
+use crate::aws::estate::{Grants, Principal};
+use crate::aws::evaluate::Evaluator;
+use crate::aws::policy::{Effect, Named, Principals};
+use crate::aws::{self, Context, Truth, Value};
+use crate::kubernetes::attack::DOMAIN;
+use crate::kubernetes::estate::{CustomKind, Meta, Peers, Pod, PodIdentity, Share};
+use crate::kubernetes::{Estate, Subject};
+use crate::step::{Grant, Ground, Missing, Node, NodeKind, Page, Step, Steps};
+
+const fn page(id: &'static str, title: &'static str, why: &'static str, references: &'static [&'static str]) -> Page {
+    Page { id, title, catalogue: &[], why, references }
+}
+
+/// A service account's token is exchanged for a role.
+pub const IRSA: Page = page(
+    "k8s-irsa",
+    "exchanges its token for the role",
+    "The role trusts the cluster's token issuer for this service account.",
+    &["https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html"],
+);
+/// EKS hands a role to pods of a service account.
+pub const POD_IDENTITY: Page = page(
+    "k8s-pod-identity",
+    "is handed the role by EKS Pod Identity",
+    "The agent on the machine gives pods of the service account credentials of the role.",
+    &["https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html"],
+);
+/// A service account stands for an identity of another cloud.
+pub const WORKLOAD_IDENTITY: Page = page(
+    "k8s-workload-identity",
+    "exchanges its token for the cloud identity",
+    "The annotation names the identity of Google Cloud or Azure that the service account stands for.",
+    &[
+        "https://cloud.google.com/kubernetes-engine/docs/how-to/workload-identity",
+        "https://azure.github.io/azure-workload-identity/docs/",
+    ],
+);
+/// A machine has an instance role.
+pub const MACHINE_ROLE: Page = page(
+    "k8s-node-role",
+    "reads the credentials of the machine's role",
+    "The metadata service gives them to whoever asks from the machine.",
+    &["https://docs.aws.amazon.com/eks/latest/userguide/create-node-role.html"],
+);
+/// A pod reaches the metadata service of its machine.
+pub const METADATA: Page = page(
+    "k8s-metadata",
+    "asks the machine's metadata service for its role",
+    "Unless a network policy or the hop limit forbids it, a pod reaches 169.254.169.254.",
+    &["https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html"],
+);
+/// A cloud identity is a user of the cluster.
+pub const MAPPED: Page = page(
+    "eks-access",
+    "signs in to the cluster",
+    "An access entry or the `aws-auth` map makes the cloud identity a user and a member of groups.",
+    &["https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html"],
+);
+/// An agent runs as a service account.
+pub const AGENT_ACCOUNT: Page = page(
+    "k8s-agent-account",
+    "runs as the service account",
+    "What an agent is talked into, it does with the rights of its service account.",
+    &["https://kagent.dev/docs/kagent"],
+);
+/// An agent calls a server's tools.
+pub const AGENT_TOOLS: Page = page(
+    "k8s-agent-tools",
+    "calls the tools of the server",
+    "A server does for an agent what the server's own identity may do.",
+    &["https://kagent.dev/docs/kmcp"],
+);
+
+/// Every kind of step of this module.
+pub const PAGES: &[Page] =
+    &[IRSA, POD_IDENTITY, WORKLOAD_IDENTITY, MACHINE_ROLE, METADATA, MAPPED, AGENT_ACCOUNT, AGENT_TOOLS];
+
+/// What would show whether a role trusts the cluster.
+const DETAILS: Missing = Missing {
+    id: "account-details",
+    noun: "roles of the cloud account",
+    listing: "aws iam get-account-authorization-details",
+};
+const METADATA_ADDRESS: &str = "169.254.169.254";
+
+pub(super) fn derive(aws: &aws::Estate, cluster: &Estate, steps: &mut Steps) {
+    let mut bridge = Bridge { aws, cluster, steps, evaluator: Evaluator::new(aws), grants: aws.grants() };
+    bridge.annotated_accounts();
+    for identity in &cluster.pod_identities {
+        bridge.pod_identity(identity);
+    }
+    bridge.machines();
+    bridge.mappings();
+    bridge.agents();
+}
+
+struct Bridge<'b> {
+    aws: &'b aws::Estate,
+    cluster: &'b Estate,
+    steps: &'b mut Steps,
+    evaluator: Evaluator<'b>,
+    grants: Grants,
+}
+
+impl Bridge<'_> {
+    fn node(&mut self, name: &str, kind: NodeKind, meta: &Meta) -> usize {
+        let (key, source, line) = (format!("{DOMAIN}/{name}"), meta.source.clone(), Some(meta.line));
+        self.steps.add_node(Node { key, name: name.to_owned(), kind, domain: DOMAIN.into(), source, line })
+    }
+
+    fn account(&mut self, namespace: &str, name: &str, meta: &Meta) -> usize {
+        let subject = Subject::ServiceAccount(namespace.to_owned(), name.to_owned());
+        self.node(&subject.name(), NodeKind::Principal, meta)
+    }
+
+    /// The node of a cloud identity, and its place in the accounts if they have it.
+    fn cloud(&mut self, arn: &str, (source, line): (&Arc<str>, u32)) -> (usize, Option<usize>) {
+        if let Some(index) = self.aws.index_of(arn) {
+            return (index, Some(index));
+        }
+        let domain = aws::Arn::parse(arn).map_or("", |arn| arn.account).into();
+        let (key, name) = (arn.to_owned(), arn.to_owned());
+        let node = Node { key, name, kind: NodeKind::Inner, domain, source: source.clone(), line: Some(line) };
+        (self.steps.add_node(node), None)
+    }
+
+    fn said(&mut self, policy: String, part: String, (source, line): (&Arc<str>, u32)) -> Arc<Ground> {
+        let claim = part.clone();
+        let grant = Grant { policy, arn: None, part, source: source.clone(), line: Some(line) };
+        let grants = vec![self.steps.add_grant(grant)];
+        Arc::new(Ground { claim, grants, truth: Truth::Yes, open: Vec::new() })
+    }
+
+    fn annotated_accounts(&mut self) {
+        for account in &self.cluster.accounts {
+            let meta = &account.meta;
+            let from = self.account(&meta.namespace, &meta.name, meta);
+            let policy = format!("ServiceAccount {}/{}", meta.namespace, meta.name);
+            let place = (&meta.source, meta.line);
+            if let Some(role) = meta.annotations.get("eks.amazonaws.com/role-arn") {
+                let said = self.said(policy.clone(), format!("names the role {role}"), place);
+                self.irsa(from, role, (meta, said));
+            }
+            for (key, cloud) in
+                [("iam.gke.io/gcp-service-account", "Google Cloud"), ("azure.workload.identity/client-id", "Azure")]
+            {
+                if let Some(identity) = meta.annotations.get(key) {
+                    let said = self.said(policy.clone(), format!("names the {cloud} identity {identity}"), place);
+                    let name = format!("{cloud} identity {identity}");
+                    let to = self.node(&name, NodeKind::Inner, meta);
+                    self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, WORKLOAD_IDENTITY) });
+                }
+            }
+        }
+    }
+
+    fn irsa(&mut self, from: usize, role: &str, (meta, said): (&Meta, Arc<Ground>)) {
+        let (to, known) = self.cloud(role, (&meta.source, meta.line));
+        let mut step = Step { grounds: vec![said], ..Step::new(from, to, IRSA) };
+        match known.and_then(|index| self.aws.principals.get(index)) {
+            None => step.missing.push(DETAILS),
+            Some(role) => match self.issuer_trusted(role, meta) {
+                Some(ground) => step.grounds.push(Arc::new(ground)),
+                None => return,
+            },
+        }
+        self.steps.push(step);
+    }
+
+    /// Whether a role trusts a token issuer for this service account.
+    fn issuer_trusted(&self, role: &Principal, meta: &Meta) -> Option<Ground> {
+        let subject = format!("system:serviceaccount:{}:{}", meta.namespace, meta.name);
+        let mut best: Option<Ground> = None;
+        for (id, statement) in self.aws.statements(role.trust?) {
+            let federated = match &statement.principals {
+                Some(Principals::Of(list)) => list.iter().any(|one| matches!(one, Named::Federated(_))),
+                _ => false,
+            };
+            if statement.effect != Effect::Allow || !federated || !statement.has_action("sts:assumerolewithwebidentity")
+            {
+                continue;
+            }
+            let mut context = Context::default();
+            for condition in &statement.conditions {
+                if condition.key.ends_with(":sub") {
+                    context.set(&condition.key, Value::one(&subject));
+                } else if condition.key.ends_with(":aud") {
+                    context.set(&condition.key, Value::one("sts.amazonaws.com"));
+                }
+            }
+            let truth = statement.conditions_hold(&context);
+            if truth > best.as_ref().map_or(Truth::No, |ground| ground.truth) {
+                let claim = format!("the trust policy of {} lets {subject} assume it", role.short());
+                best = Some(Ground { claim, grants: self.grants.all([id]), truth, open: Vec::new() });
+            }
+        }
+        best
+    }
+
+    fn pod_identity(&mut self, identity: &PodIdentity) {
+        let place = (&identity.source, identity.line);
+        let (namespace, name) = &identity.account;
+        let meta = Meta { source: identity.source.clone(), line: identity.line, ..Meta::default() };
+        let from = self.account(namespace, name, &meta);
+        let (to, known) = self.cloud(&identity.role, place);
+        let said = self.said("pod identity association".into(), format!("gives {}", identity.role), place);
+        let mut step = Step { grounds: vec![said], ..Step::new(from, to, POD_IDENTITY) };
+        match known {
+            None => step.missing.push(DETAILS),
+            Some(role) => match self.evaluator.trusts_service(role, "pods.eks.amazonaws.com") {
+                (truth, Some(statement)) => {
+                    let claim = "its trust policy lets pods.eks.amazonaws.com assume it".to_owned();
+                    let grants = self.grants.all([statement]);
+                    step.grounds.push(Arc::new(Ground { claim, grants, truth, open: Vec::new() }));
+                }
+                (_, None) => return,
+            },
+        }
+        self.steps.push(step);
+    }
+
+    fn machines(&mut self) {
+        for machine in &self.cluster.machines {
+            let Some(instance) = machine.provider.strip_prefix("aws://").and_then(|id| id.rsplit('/').next()) else {
+                continue;
+            };
+            let ends = format!("/{instance}");
+            let workloads =
+                self.aws.workloads.iter().filter(|one| one.kind == "ec2-instance" && one.arn.ends_with(&ends));
+            let role = workloads.filter_map(|one| self.aws.find(one.role.as_deref()?).ok()).next();
+            let Some(to) = role else { continue };
+            let host = self.node(&format!("node/{}", machine.meta.name), NodeKind::Host, &machine.meta);
+            let place = (&machine.meta.source, machine.meta.line);
+            let said = self.said(format!("Node {}", machine.meta.name), format!("is the instance {instance}"), place);
+            self.steps.push(Step { grounds: vec![said.clone()], ..Step::new(host, to, MACHINE_ROLE) });
+            for pod in self.cluster.pods.iter().filter(|pod| pod.node.as_deref() == Some(&machine.meta.name)) {
+                self.metadata(pod, to, &said);
+            }
+        }
+    }
+
+    fn metadata(&mut self, pod: &Pod, to: usize, said: &Arc<Ground>) {
+        let on_host = pod.shares.contains_key(&Share::HostNetwork);
+        if !on_host && !leaves(self.cluster, pod, METADATA_ADDRESS) {
+            return;
+        }
+        for container in &pod.containers {
+            let several = if pod.containers.len() > 1 { format!(":{}", container.name) } else { String::new() };
+            let name = format!("{}/{}/{}{several}", pod.kind, pod.meta.namespace, pod.meta.name);
+            let from = self.node(&name, NodeKind::Workload, &pod.meta);
+            let mut step = Step { grounds: vec![said.clone()], ..Step::new(from, to, METADATA) };
+            if !on_host {
+                step.truth = Truth::Unknown;
+                step.assuming.push("the instance's metadata service answers over more than one hop".to_owned());
+            }
+            self.steps.push(step);
+        }
+    }
+
+    fn mappings(&mut self) {
+        for mapping in &self.cluster.mappings {
+            let (from, _) = self.cloud(&mapping.arn, (&mapping.source, mapping.line));
+            let user = mapping.user.iter().filter(|user| !user.contains("{{")).cloned().map(Subject::User);
+            let subjects: Vec<Subject> = user.chain(mapping.groups.iter().cloned().map(Subject::Group)).collect();
+            for subject in subjects {
+                let place = (&mapping.source, mapping.line);
+                let said =
+                    self.said("access of cloud identities".into(), format!("makes it {}", subject.name()), place);
+                let meta = Meta { source: mapping.source.clone(), line: mapping.line, ..Meta::default() };
+                let to = self.node(&subject.name(), NodeKind::Principal, &meta);
+                self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, MAPPED) });
+            }
+        }
+    }
+
+    fn agents(&mut self) {
+        for custom in &self.cluster.customs {
+            let (meta, from) = (&custom.meta, self.custom(custom.kind, &custom.meta));
+            let own = self
+                .cluster
+                .accounts
+                .iter()
+                .any(|one| one.meta.namespace == meta.namespace && one.meta.name == meta.name);
+            let account = custom.account.clone().or_else(|| own.then(|| meta.name.clone()));
+            let policy = format!("{}/{}", meta.namespace, meta.name);
+            if let Some(account) = account {
+                let said =
+                    self.said(policy.clone(), format!("runs as service account {account}"), (&meta.source, meta.line));
+                let to = self.account(&meta.namespace, &account, meta);
+                self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, AGENT_ACCOUNT) });
+            }
+            for (namespace, name, line) in &custom.uses {
+                let used =
+                    self.cluster.customs.iter().find(|one| one.meta.namespace == *namespace && one.meta.name == *name);
+                let Some(used) = used else { continue };
+                let said = self.said(policy.clone(), format!("uses {namespace}/{name}"), (&meta.source, *line));
+                let to = self.custom(used.kind, &used.meta);
+                self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, AGENT_TOOLS) });
+            }
+        }
+    }
+
+    fn custom(&mut self, kind: CustomKind, meta: &Meta) -> usize {
+        let (word, node) = match kind {
+            CustomKind::Agent => ("agent", NodeKind::Workload),
+            CustomKind::Server => ("mcpserver", NodeKind::Inner),
+        };
+        self.node(&format!("{word}/{}/{}", meta.namespace, meta.name), node, meta)
+    }
+}
+
+/// Whether network policies let a pod send to an address.
+fn leaves(cluster: &Estate, pod: &Pod, address: &str) -> bool {
+    let policies = cluster
+        .policies
+        .iter()
+        .filter(|policy| policy.meta.namespace == pod.meta.namespace && policy.selector.selects(&pod.labels));
+    let mut limits = policies.filter_map(|policy| policy.egress.as_ref()).peekable();
+    let lets = |peers: &Peers| match peers {
+        Peers::All => true,
+        Peers::Some(blocks) => blocks
+            .iter()
+            .any(|(block, except)| contains(block, address) && !except.iter().any(|except| contains(except, address))),
+    };
+    limits.peek().is_none() || limits.flatten().any(lets)
+}
+
+/// Whether a block of IPv4 addresses contains one.
+fn contains(block: &str, address: &str) -> bool {
+    let bits = |text: &str| text.parse::<std::net::Ipv4Addr>().ok().map(u32::from);
+    let Some((network, length)) = block.split_once('/') else { return block == address };
+    let (Some(network), Some(address), Ok(length)) = (bits(network), bits(address), length.parse::<u32>()) else {
+        return false;
+    };
+    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(length)).unwrap_or(0);
+    length <= 32 && network & mask == address & mask
+}
