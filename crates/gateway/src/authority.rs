@@ -383,7 +383,14 @@ struct Uses {
 
 /// From now on the session knows that this was called, and with what.
 fn admitted<C>(caller: &Caller, permit: Permit<C>, tool: Arc<ToolFacts>) -> Admitted<C> {
-    caller.session.change().called(&tool, permit.intent(), &permit.action().arguments);
+    let action = permit.action();
+    match action.verb {
+        // What a server says to the model or the user has entered the session like its results.
+        Verb::Sample | Verb::Elicit => {
+            caller.session.change().result(&tool, permit.intent(), &action.arguments);
+        }
+        _ => caller.session.change().called(&tool, permit.intent(), &action.arguments),
+    }
     Admitted { permit, tool }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use policy::Verb;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -357,6 +358,64 @@ impl Call {
         };
         Ok(Some(Self::Judged { request, subject }))
     }
+}
+
+/// What a server's own request to the client means to policy.
+#[derive(Debug)]
+pub(crate) enum Wish {
+    /// Policy decides about it.
+    Judged {
+        /// What is wished.
+        verb: Verb,
+        /// The parameters, an object.
+        arguments: Value,
+    },
+    /// Passes: it keeps the conversation or a task going.
+    Plumbing,
+}
+
+impl Wish {
+    /// Sorts a server's request, by its method and its parameters' JSON text. An unknown method is `None`.
+    pub(crate) fn sort(method: &str, params: &str) -> Result<Option<Self>, Malformed> {
+        let verb = match method {
+            "sampling/createMessage" => Verb::Sample,
+            "elicitation/create" => Verb::Elicit,
+            "roots/list" => Verb::ListRoots,
+            "ping" | "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" => return Ok(Some(Self::Plumbing)),
+            _ => return Ok(None),
+        };
+        let arguments = strict_value(params)?;
+        let arguments = if arguments.is_object() { arguments } else { return Err(Malformed::Parameter("params")) };
+        Ok(Some(Self::Judged { verb, arguments }))
+    }
+}
+
+/// What the user or the client must say before a server goes on, in a result of the protocol without sessions: the
+/// requests by name. `None` if the result needs nothing.
+pub(crate) fn wishes(result: &str) -> Result<Option<Vec<(String, Option<Wish>)>>, Malformed> {
+    // The word could be written with escapes.
+    if !result.contains("input_required") && !result.contains("\\u") {
+        return Ok(None);
+    }
+    let value = strict_value(result)?;
+    if value.get("resultType").and_then(Value::as_str) != Some("input_required") {
+        return Ok(None);
+    }
+    let requests = value.get("inputRequests").and_then(Value::as_object).into_iter().flatten();
+    let wish = |(name, request): (&String, &Value)| {
+        let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
+        let params = request.get("params").map_or_else(|| "{}".to_owned(), Value::to_string);
+        Ok((name.clone(), Wish::sort(method, &params)?))
+    };
+    requests.map(wish).collect::<Result<_, _>>().map(Some)
+}
+
+/// What a request of the protocol without sessions says of its client, for a request of our own on its behalf.
+pub(crate) fn envelope(request: &Request) -> Option<Value> {
+    let [meta] = fields(request.params(), &["_meta"]).ok()?;
+    let Value::Object(mut meta) = strict_value(meta?.get()).ok()? else { return None };
+    meta.retain(|key, _| key.starts_with("io.modelcontextprotocol/") && key != "io.modelcontextprotocol/logLevel");
+    (!meta.is_empty()).then_some(Value::Object(meta))
 }
 
 /// The progress token of a request, as JSON text.

@@ -5,6 +5,7 @@ pub mod hello;
 pub mod http;
 pub(crate) mod relay;
 pub(crate) mod unix;
+mod wish;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,8 @@
 
 mod results;
 
+mod wishes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -79,6 +81,13 @@ impl World {
 
     /// A client in a conversation of its own.
     fn connect(&self) -> Client {
+        self.connect_to(|server| {
+            tokio::spawn(serve(server, self.seen.clone(), self.server.clone(), self.tools.clone()));
+        })
+    }
+
+    /// The same, with another server.
+    fn connect_to(&self, serve: impl FnOnce(DuplexStream)) -> Client {
         let authority = self.gateway.authority();
         let key = Key::Named { agent: "agent".to_owned(), name: "test".to_owned() };
         let session = authority.sessions.join(&[key], || "s1".to_owned());
@@ -92,7 +101,7 @@ impl World {
         let caller = Caller { door: Door::McpStdio, principal, session };
         let (client, to_client) = duplex(1 << 16);
         let (server, to_server) = duplex(1 << 16);
-        tokio::spawn(serve(server, self.seen.clone(), self.server.clone(), self.tools.clone()));
+        serve(server);
         let ((from_client, to_client), (from_server, to_server)) = (split(to_client), split(to_server));
         let parties = Parties { caller, server: "files".to_owned(), facts: BTreeMap::new() };
         let relay =

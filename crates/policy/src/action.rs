@@ -52,6 +52,8 @@ pub enum Verb {
     Sample,
     /// Let a server ask the user.
     Elicit,
+    /// Let a server know the folders that the client works in.
+    ListRoots,
 }
 
 /// One action, complete: everything that [`crate::decide`] looks at besides the snapshot and the time.

@@ -33,12 +33,13 @@ const EFFECTS: [EffectKind; 8] = [
 ];
 
 /// The verbs that are actions of their own, and the type of what they act on.
-const VERBS: [(Verb, &str); 5] = [
+const VERBS: [(Verb, &str); 6] = [
     (Verb::ListTool, "Tool"),
     (Verb::ReadResource, "Resource"),
     (Verb::GetPrompt, "Prompt"),
     (Verb::Sample, "Server"),
     (Verb::Elicit, "Server"),
+    (Verb::ListRoots, "Server"),
 ];
 
 /// A tool that nobody has and that is in every group, so that a rule for a group is checked even while no
@@ -105,6 +106,7 @@ fn verb_name(verb: Verb) -> &'static str {
         Verb::GetPrompt => "get_prompt",
         Verb::Sample => "sample",
         Verb::Elicit => "elicit",
+        Verb::ListRoots => "list_roots",
     }
 }
 
@@ -202,7 +204,7 @@ pub(crate) fn other_target(action: &Action, tool: Option<&ToolFacts>) -> Result<
         (Verb::ListTool | Verb::CallTool, None) => return Err(EntityError::UnknownTool(action.tool.clone())),
         (Verb::ReadResource, _) => Some(place(&RESOURCE)),
         (Verb::GetPrompt, _) => Some(place(&PROMPT)),
-        (Verb::Sample | Verb::Elicit, _) => None,
+        (Verb::Sample | Verb::Elicit | Verb::ListRoots, _) => None,
     };
     let resource = subject.as_ref().map_or_else(|| server.clone(), |subject| subject.uid().clone());
     let verb = uid(&ACTION, verb_name(action.verb));

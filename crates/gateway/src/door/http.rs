@@ -23,6 +23,7 @@ use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
 use policy::Verb;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -34,11 +35,11 @@ use crate::door;
 use crate::door::claims::Claims;
 use crate::gateway::Shared;
 use crate::identity;
-use crate::pipeline::Ending;
+use crate::pipeline::{Act, Ending};
 use crate::session::Caller;
 use crate::sse;
 use crate::upstream::http::{Outbound, Target, Unreachable, pass_headers};
-use screen::{Conversation, End, Expect, Screen};
+use screen::{Asked, Conversation, End, Expect, Screen};
 use who::Peer;
 
 /// How long a client may take to send a body.
@@ -87,6 +88,8 @@ pub(crate) struct HttpDoor {
     pub(crate) user: String,
     /// Answers that were promised on a stream that broke off.
     promised: Claims<(Conversation, Id), Expect>,
+    /// Requests of servers that their clients have not answered yet, with the act where one was judged.
+    asked: Claims<(Conversation, Id), Option<Act>>,
 }
 
 impl HttpDoor {
@@ -94,13 +97,16 @@ impl HttpDoor {
         let fronts = std::sync::RwLock::new(Arc::new(fronts));
         // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
         let user = identity::user_name(rustix::process::getuid().as_raw());
-        Self { shared, fronts, outbound: Outbound::new(), user, promised: Claims::default() }
+        Self { shared, fronts, outbound: Outbound::new(), user, promised: Claims::default(), asked: Claims::default() }
     }
 
     /// Ends what nobody came back for.
     pub(crate) fn expire(&self) {
         for mut expect in self.promised.overdue() {
             expect.ends(Status::TimedOut);
+        }
+        for act in self.asked.overdue().into_iter().flatten() {
+            act.end(Ending::without_result(Status::TimedOut));
         }
     }
 
@@ -109,6 +115,8 @@ impl HttpDoor {
         for mut expect in self.promised.all() {
             expect.ends(Status::Unknown);
         }
+        // An act that is dropped says so.
+        drop(self.asked.all());
     }
 }
 
@@ -234,12 +242,12 @@ impl Exchange {
 
     async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
         let answer = self.door.outbound.listen(self.target(request.headers())).await;
-        self.relay(answer, Expect::nothing()).await
+        self.relay(request.headers(), answer, Expect::nothing()).await
     }
 
     async fn delete(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
         let answer = self.door.outbound.leave(self.target(request.headers())).await;
-        self.relay(answer, Expect::nothing()).await
+        self.relay(request.headers(), answer, Expect::nothing()).await
     }
 
     async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
@@ -258,8 +266,11 @@ impl Exchange {
         let request = match Message::read(body) {
             Ok(Message::Request(request)) => request,
             Ok(Message::Notification(note)) => return self.aside(&head.headers, note.raw().clone()).await,
-            Ok(Message::Response(response)) => return self.aside(&head.headers, response.raw().clone()).await,
-            Ok(Message::Fault(fault)) => return self.aside(&head.headers, fault.raw().clone()).await,
+            Ok(Message::Response(response)) => return self.client_answers(&head.headers, &response).await,
+            Ok(Message::Fault(_)) => {
+                tracing::warn!("dropped an error of the client that names no request");
+                return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+            }
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(None, &fault)),
         };
         if request.id.is_own() {
@@ -286,15 +297,29 @@ impl Exchange {
                 let expect = Expect { id: Some(request.id.clone()), end: End::List };
                 let answer =
                     self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
-                self.relay(answer, expect).await
+                self.relay(&head.headers, answer, expect).await
             }
             Call::Plumbing(request) => {
                 let expect = Expect { id: Some(request.id.clone()), end: End::Pass };
                 let answer =
                     self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
-                self.relay(answer, expect).await
+                self.relay(&head.headers, answer, expect).await
             }
         }
+    }
+
+    /// The client answers a request of the server: the act ends, and the answer passes.
+    async fn client_answers(self, headers: &HeaderMap, response: &Response) -> HttpResponse<Reply> {
+        let place = screen::place(&self.caller, &self.server, self.session.as_ref());
+        let Some(asked) = self.door.asked.take(&(place, response.id.clone())) else {
+            tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
+            return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+        };
+        if let Some(act) = asked {
+            let status = if response.is_error { Status::Error } else { Status::Ok };
+            act.end(Ending { size_bytes: response.body().len(), ..Ending::without_result(status) });
+        }
+        self.aside(headers, response.raw().clone()).await
     }
 
     fn unknown_method(&self, request: &Request) -> HttpResponse<Reply> {
@@ -304,13 +329,13 @@ impl Exchange {
 
     async fn aside(self, headers: &HeaderMap, raw: Bytes) -> HttpResponse<Reply> {
         let answer = self.door.outbound.pass(&Plumbing::aside(raw), self.target(headers)).await;
-        self.relay(answer, Expect::nothing()).await
+        self.relay(headers, answer, Expect::nothing()).await
     }
 
     async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
         let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
         if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Known::Unknown) {
-            self.list_by_itself(&headers).await;
+            self.list_by_itself(&headers, call::envelope(&request)).await;
         }
         match self.authority().first(&self.caller, errand).await {
             First::Admitted(admitted) => self.act(&headers, admitted, &request.id).await,
@@ -354,20 +379,23 @@ impl Exchange {
             Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),
             Ok(_) => {
                 let expect = Expect { id: Some(id.clone()), end: End::Act(act, admitted.tool) };
-                return self.relay(answer, expect).await;
+                return self.relay(headers, answer, expect).await;
             }
         }
-        self.relay(answer, Expect { id: Some(id.clone()), end: End::Pass }).await
+        self.relay(headers, answer, Expect { id: Some(id.clone()), end: End::Pass }).await
     }
 
     /// Lists the server's tools with the headers of the call, because it calls one that nobody has listed.
-    async fn list_by_itself(&self, headers: &HeaderMap) {
+    async fn list_by_itself(&self, headers: &HeaderMap, envelope: Option<Value>) {
         let mut headers = headers.clone();
         headers.remove(NAME_HEADER);
         if headers.contains_key(METHOD_HEADER) {
             headers.insert(METHOD_HEADER, HeaderValue::from_static("tools/list"));
         }
         let mut params = serde_json::json!({});
+        if let Some(envelope) = envelope {
+            params["_meta"] = envelope;
+        }
         for _ in 0..door::PAGES_MAX {
             let Ok(request) = Request::own(self.authority().own_id(), "tools/list", &params) else { return };
             let plumbing = Plumbing::aside(request.raw().clone());
@@ -386,13 +414,14 @@ impl Exchange {
             let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
                 return;
             };
-            params = serde_json::json!({ "cursor": cursor });
+            params["cursor"] = cursor.into();
         }
     }
 
     /// Passes the server's answer on, looking at every message in it.
     async fn relay(
         &self,
+        asked_with: &HeaderMap,
         answer: Result<HttpResponse<Incoming>, Unreachable>,
         mut expect: Expect,
     ) -> HttpResponse<Reply> {
@@ -413,7 +442,8 @@ impl Exchange {
         };
         if is_type(&head.headers, "text/event-stream") {
             let (events, reply) = mpsc::channel(QUEUE);
-            tokio::spawn(async move { screen.events(body, &events, expect).await });
+            let asked = Asked { uri: self.uri.clone(), headers: asked_with.clone() };
+            tokio::spawn(screen::events(Arc::new((screen, asked)), body, events, expect));
             return stream(head.status, headers, reply);
         }
         let wait = self.authority().limits.call_wait;
@@ -439,7 +469,7 @@ impl Exchange {
             expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
             return whole(head.status, headers, bytes);
         }
-        match screen.message(bytes, &mut expect).await {
+        match screen.message(Message::read(bytes), &mut expect).await {
             Some(bytes) => whole(head.status, headers, bytes),
             None => {
                 expect.ends(Status::Error);

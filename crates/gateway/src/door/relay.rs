@@ -17,9 +17,9 @@ use tokio::task::JoinSet;
 
 use crate::answer;
 use crate::authority::{Admitted, Authority, Patience, Returned};
-use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, Subject};
+use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, Subject, Wish};
 use crate::catalogue::{self, Known};
-use crate::door;
+use crate::door::{self, wish};
 use crate::lines::{Line, Lines};
 use crate::pipeline::Ending;
 use crate::session::Caller;
@@ -40,8 +40,8 @@ pub(crate) struct Relay {
     client: mpsc::Sender<Bytes>,
     /// The client's requests that are not answered yet. Held only for map work.
     open: Mutex<HashMap<Id, Slot>>,
-    /// The server's requests that the client has not answered yet.
-    reverse: Mutex<HashMap<Id, ()>>,
+    /// The server's requests that the client has not answered yet. Held only for map work.
+    reverse: Mutex<HashMap<Id, Asked>>,
     /// Held while the gateway lists the server's tools by itself, so that it does so once.
     listed: tokio::sync::Mutex<bool>,
 }
@@ -52,6 +52,15 @@ struct Slot {
     cancel: Arc<Notify>,
     /// Where the server's answer goes; absent as long as nothing was sent.
     answer: Option<oneshot::Sender<Response>>,
+}
+
+/// A server's request that the client has not answered yet.
+#[derive(Debug)]
+enum Asked {
+    /// Policy has no say in it: the answer passes.
+    Plumbing,
+    /// It is judged, and then the client is told.
+    Judged { cancel: Arc<Notify>, answer: Option<oneshot::Sender<Response>> },
 }
 
 /// The four ends of a conversation.
@@ -144,12 +153,14 @@ impl Relay {
         }
     }
 
-    async fn read_server<R: AsyncRead + Unpin>(&self, mut lines: Lines<R>) {
+    async fn read_server<R: AsyncRead + Unpin>(self: &Arc<Self>, mut lines: Lines<R>) {
+        let mut wishes = JoinSet::new();
         while let Some(line) = lines.next().await {
+            while wishes.try_join_next().is_some() {}
             let passed = match read(line) {
                 Ok(Message::Response(response)) => self.server_answers(response).await,
-                Ok(Message::Notification(notification)) => self.tell(notification.raw().clone()).await,
-                Ok(Message::Request(request)) => self.server_asks(request).await,
+                Ok(Message::Notification(notification)) => self.server_tells(notification).await,
+                Ok(Message::Request(request)) => self.server_asks(request, &mut wishes).await,
                 // The server could not read a message; which one, only the client can guess.
                 Ok(Message::Fault(fault)) => self.tell(fault.raw().clone()).await,
                 Err(fault) => {
@@ -252,7 +263,7 @@ impl Relay {
     async fn judged(&self, request: Request, subject: Subject) -> Option<Bytes> {
         let errand = door::errand(&self.server, request.clone(), &subject, self.facts.clone());
         if errand.verb == Verb::CallTool && matches!(self.authority.catalogue.get(&errand.tool), Known::Unknown) {
-            self.list_by_itself().await;
+            self.list_by_itself(call::envelope(&request)).await;
         }
         let patience = Progress { token: call::progress_token(&request), client: self.client.clone() };
         let Admitted { permit, tool } = match self.authority.admit(&self.caller, errand, patience).await {
@@ -269,7 +280,10 @@ impl Relay {
             Ok(Some(response)) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
                 self.authority.conclude(&self.caller, &tool, act, &returned);
-                Some(response.raw().clone())
+                match wish::admit_all(&self.authority, &self.caller, &self.server, response.body()).await {
+                    Ok(_) => Some(response.raw().clone()),
+                    Err(refused) => Some(answer::error(Some(&request.id), answer::DENIED, &refused)),
+                }
             }
             Ok(None) => {
                 act.end(Ending::without_result(Status::Unknown));
@@ -307,12 +321,15 @@ impl Relay {
     }
 
     /// Lists the server's tools, because a client calls one that nobody has listed.
-    async fn list_by_itself(&self) {
+    async fn list_by_itself(&self, envelope: Option<Value>) {
         let mut listed = self.listed.lock().await;
         if std::mem::replace(&mut *listed, true) {
             return;
         }
         let mut params = json!({});
+        if let Some(envelope) = envelope {
+            params["_meta"] = envelope;
+        }
         for _ in 0..door::PAGES_MAX {
             let Some(result) = self.own_request("tools/list", &params).await else { return };
             if let Err(error) = self.authority.learn(&self.server, result.body()).await {
@@ -322,7 +339,7 @@ impl Relay {
             let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
                 return;
             };
-            params = json!({ "cursor": cursor });
+            params["cursor"] = cursor.into();
         }
     }
 
@@ -355,11 +372,41 @@ impl Relay {
     }
 
     async fn client_answers(&self, response: Response) -> Result<(), Gone> {
-        if self.hold_reverse().remove(&response.id).is_none() {
-            tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
-            return Ok(());
+        let asked = {
+            let mut reverse = self.hold_reverse();
+            match reverse.get_mut(&response.id) {
+                Some(Asked::Judged { answer, .. }) => answer.take().map(Some),
+                Some(Asked::Plumbing) => reverse.remove(&response.id).map(|_| None),
+                None => None,
+            }
+        };
+        match asked {
+            Some(None) => self.link.pass(&Plumbing::aside(response.raw().clone())).await,
+            // The receiver is gone when the server cancelled meanwhile.
+            Some(Some(tell)) => {
+                drop(tell.send(response));
+                Ok(())
+            }
+            None => {
+                tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
+                Ok(())
+            }
         }
-        self.link.pass(&Plumbing::aside(response.raw().clone())).await
+    }
+
+    async fn server_tells(&self, notification: Notification) -> Result<(), Gone> {
+        if let Some(id) = call::cancelled(&notification) {
+            match self.hold_reverse().remove(&id) {
+                // The client was not told, so there is nothing for it to cancel.
+                Some(Asked::Judged { cancel, answer: None }) => {
+                    cancel.notify_one();
+                    return Ok(());
+                }
+                Some(Asked::Judged { cancel, .. }) => cancel.notify_one(),
+                Some(Asked::Plumbing) | None => {}
+            }
+        }
+        self.tell(notification.raw().clone()).await
     }
 
     async fn server_answers(&self, response: Response) -> Result<(), Gone> {
@@ -374,23 +421,77 @@ impl Relay {
         Ok(())
     }
 
-    async fn server_asks(&self, request: Request) -> Result<(), Gone> {
-        let fault = {
-            let mut reverse = self.hold_reverse();
-            if reverse.len() >= REVERSE_MAX {
-                Some("too many requests wait for the client")
-            } else if reverse.insert(request.id.clone(), ()).is_some() {
-                Some("the id is in use by a request that is not answered yet")
-            } else {
-                None
-            }
+    async fn server_asks(self: &Arc<Self>, request: Request, wishes: &mut JoinSet<()>) -> Result<(), Gone> {
+        let id = request.id.clone();
+        let refuse = |line| Plumbing::aside(line);
+        let wish = match Wish::sort(&request.method, request.params()) {
+            Ok(Some(wish)) => wish,
+            Ok(None) => return self.link.pass(&refuse(answer::unknown_method(&request))).await,
+            Err(fault) => return self.link.pass(&refuse(answer::malformed(Some(&id), &fault))).await,
         };
-        match fault {
-            Some(fault) => {
-                let line = answer::error(Some(&request.id), answer::BUSY, fault);
-                self.link.pass(&Plumbing::aside(line)).await
+        let cancel = Arc::new(Notify::new());
+        let asked = match &wish {
+            Wish::Plumbing => Asked::Plumbing,
+            Wish::Judged { .. } => Asked::Judged { cancel: cancel.clone(), answer: None },
+        };
+        if let Err(fault) = self.owe(&id, asked) {
+            return self.link.pass(&refuse(answer::error(Some(&id), answer::BUSY, fault))).await;
+        }
+        let Wish::Judged { verb, arguments } = wish else { return self.tell(request.raw().clone()).await };
+        let relay = self.clone();
+        wishes.spawn(async move {
+            let line = tokio::select! {
+                biased;
+                () = cancel.notified() => None,
+                line = relay.wished(request, verb, arguments) => line,
+            };
+            relay.hold_reverse().remove(&id);
+            if let Some(line) = line {
+                let _ = relay.link.pass(&Plumbing::aside(line)).await;
             }
-            None => self.tell(request.raw().clone()).await,
+        });
+        Ok(())
+    }
+
+    /// From now on the server waits for an answer of the client to this id.
+    fn owe(&self, id: &Id, asked: Asked) -> Result<(), &'static str> {
+        let mut reverse = self.hold_reverse();
+        if reverse.len() >= REVERSE_MAX {
+            return Err("too many requests wait for the client");
+        }
+        if reverse.contains_key(id) {
+            return Err("the id is in use by a request that is not answered yet");
+        }
+        reverse.insert(id.clone(), asked);
+        Ok(())
+    }
+
+    /// Judges a server's request, tells the client, and answers what the server hears.
+    async fn wished(&self, request: Request, verb: Verb, arguments: Value) -> Option<Bytes> {
+        let id = request.id.clone();
+        let admitted = wish::admit(&self.authority, &self.caller, &self.server, (request, verb, arguments)).await;
+        let permit = match admitted {
+            Ok(Admitted { permit, .. }) => permit,
+            Err(refused) => return Some(answer::error(Some(&id), answer::DENIED, &refused)),
+        };
+        let (tell, answer) = oneshot::channel();
+        match self.hold_reverse().get_mut(&id) {
+            Some(Asked::Judged { answer, .. }) => *answer = Some(tell),
+            _ => return None,
+        }
+        let (request, act) = permit.spend();
+        self.tell(request.raw().clone()).await.ok()?;
+        match tokio::time::timeout(self.authority.limits.call_wait, answer).await {
+            Ok(Ok(response)) => {
+                let status = if response.is_error { Status::Error } else { Status::Ok };
+                act.end(Ending { size_bytes: response.body().len(), ..Ending::without_result(status) });
+                Some(response.raw().clone())
+            }
+            Ok(Err(_)) => None,
+            Err(_) => {
+                act.end(Ending::without_result(Status::TimedOut));
+                Some(answer::error(Some(&id), answer::UPSTREAM, "the client did not answer in time"))
+            }
         }
     }
 
@@ -398,7 +499,7 @@ impl Relay {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold_reverse(&self) -> MutexGuard<'_, HashMap<Id, ()>> {
+    fn hold_reverse(&self) -> MutexGuard<'_, HashMap<Id, Asked>> {
         self.reverse.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use hyper::Uri;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use ledger::record::Status;
 use policy::ToolFacts;
 use tokio::sync::mpsc;
 
 use super::HttpDoor;
+use crate::answer;
 use crate::authority::Returned;
-use crate::call::{Fault, Id, Message, Response};
-use crate::door::relay;
+use crate::call::{Fault, Id, Malformed, Message, Plumbing, Request, Response, Wish};
+use crate::door::{relay, wish};
 use crate::pipeline::{Act, Ending};
 use crate::session::Caller;
 use crate::sse;
+use crate::upstream::http::{Target, pass_headers};
 
 /// Which answer is expected, and what is to be done with it.
 #[derive(Debug)]
@@ -57,6 +60,12 @@ pub(crate) struct Conversation {
     pub(crate) session: Vec<u8>,
 }
 
+/// How the server was asked, to tell it more in the same conversation.
+pub(crate) struct Asked {
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+}
+
 /// Looks at the messages of a server.
 pub(crate) struct Screen {
     pub(crate) door: Arc<HttpDoor>,
@@ -68,8 +77,8 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// What of a message goes on to the client.
-    pub(crate) async fn message(&self, bytes: Bytes, expect: &mut Expect) -> Option<Bytes> {
-        match Message::read(bytes.clone()) {
+    pub(crate) async fn message(&self, read: Result<Message, Malformed>, expect: &mut Expect) -> Option<Bytes> {
+        match read {
             Ok(Message::Response(response)) if expect.id.as_ref() == Some(&response.id) => {
                 expect.id = None;
                 Some(self.answer(&response, std::mem::replace(&mut expect.end, End::Pass)).await)
@@ -87,9 +96,14 @@ impl Screen {
             }
             Ok(Message::Fault(fault)) => {
                 self.fault(&fault, expect);
-                Some(bytes)
+                Some(fault.raw().clone())
             }
-            Ok(Message::Request(_) | Message::Notification(_)) => Some(bytes),
+            Ok(Message::Notification(notification)) => Some(notification.raw().clone()),
+            // Only on a stream can the client be asked something; there, `events` takes it.
+            Ok(Message::Request(request)) => {
+                tracing::warn!(server = self.server, method = request.method, "dropped a request of the server");
+                None
+            }
             Err(fault) => {
                 tracing::warn!(server = self.server, %fault, "dropped a message of the server");
                 None
@@ -103,6 +117,9 @@ impl Screen {
             End::Act(act, tool) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
                 authority.conclude(&self.caller, &tool, act, &returned);
+                if let Err(refused) = wish::admit_all(authority, &self.caller, &self.server, response.body()).await {
+                    return answer::error(Some(&response.id), answer::DENIED, &refused);
+                }
             }
             End::List if !response.is_error => {
                 if let Err(error) = authority.learn(&self.server, response.body()).await {
@@ -123,63 +140,120 @@ impl Screen {
         }
     }
 
-    fn conversation(&self) -> Option<Conversation> {
-        let session = self.session.as_ref()?.as_bytes().to_vec();
-        Some(Conversation { agent: self.caller.principal.agent.clone(), server: self.server.clone(), session })
+    fn place(&self) -> Conversation {
+        place(&self.caller, &self.server, self.session.as_ref())
     }
 
     /// What waits for an answer that was promised on a stream that ended without it.
     fn promised(&self, id: &Id) -> Option<Expect> {
-        self.door.promised.take(&(self.conversation()?, id.clone()))
+        self.door.promised.take(&(self.place(), id.clone()))
     }
 
     /// The stream ended before the answer. A client of the stateful protocol may take up a stream with numbered
     /// events again; else the end is unknown.
     fn broke_off(&self, mut expect: Expect, is_numbered: bool) {
         let wait = self.door.shared.authority.limits.call_wait;
-        if is_numbered && let (Some(conversation), Some(id)) = (self.conversation(), expect.id.clone()) {
-            let kept = self.door.promised.keep((conversation, id), expect, wait);
+        if is_numbered
+            && self.session.is_some()
+            && let Some(id) = expect.id.clone()
+        {
+            let kept = self.door.promised.keep((self.place(), id), expect, wait);
             let Err(back) = kept else { return };
             expect = back;
         }
         expect.ends(Status::Unknown);
     }
 
-    /// Passes a stream of events on, to its end or until the client leaves.
-    pub(crate) async fn events(&self, mut body: Incoming, to: &mpsc::Sender<Bytes>, mut expect: Expect) {
-        let mut events = sse::Events::default();
-        let mut is_numbered = false;
-        let all = async {
-            while let Some(Ok(frame)) = body.frame().await {
-                let Some(bytes) = frame.data_ref() else { continue };
-                if events.push(bytes).is_err() {
-                    tracing::warn!(server = self.server, "closed a stream whose event is too large");
-                    return;
-                }
-                while let Some(event) = events.next() {
-                    is_numbered |= sse::is_numbered(&event);
-                    let Some(event) = self.event(event, &mut expect).await else { continue };
+    /// A request of the server on a stream: judged, and then the client is asked or the server told why not.
+    async fn wished(&self, asked_with: &Asked, request: Request, event: Bytes, to: mpsc::Sender<Bytes>) {
+        let key = (self.place(), request.id.clone());
+        let wait = self.door.shared.authority.limits.call_wait;
+        let refused = match Wish::sort(&request.method, request.params()) {
+            Ok(None) => answer::unknown_method(&request),
+            Err(fault) => answer::malformed(Some(&request.id), &fault),
+            Ok(Some(wish)) => match self.admitted(wish).await {
+                Ok(act) => match self.door.asked.keep(key.clone(), act, wait) {
+                    Ok(()) => {
+                        if to.send(event).await.is_err() {
+                            // The client left: an act that is dropped says so.
+                            drop(self.door.asked.take(&key));
+                        }
+                        return;
+                    }
+                    Err(_) => answer::error(Some(&request.id), answer::BUSY, "too many requests wait for the client"),
+                },
+                Err(refused) => answer::error(Some(&request.id), answer::DENIED, &refused),
+            },
+        };
+        let (uri, headers) = (asked_with.uri.clone(), pass_headers(&asked_with.headers));
+        let target = Target { uri, headers, wait };
+        if let Err(error) = self.door.outbound.pass(&Plumbing::aside(refused), target).await {
+            tracing::warn!(server = self.server, %error, "the server was not told that its request is refused");
+        }
+    }
+
+    async fn admitted(&self, wish: Wish) -> Result<Option<Act>, String> {
+        let Wish::Judged { verb, arguments } = wish else { return Ok(None) };
+        let authority = &self.door.shared.authority;
+        let admitted = wish::admit(authority, &self.caller, &self.server, ((), verb, arguments)).await?;
+        Ok(Some(admitted.permit.spend().1))
+    }
+}
+
+pub(crate) fn place(caller: &Caller, server: &str, session: Option<&HeaderValue>) -> Conversation {
+    let session = session.map(|session| session.as_bytes().to_vec()).unwrap_or_default();
+    Conversation { agent: caller.principal.agent.clone(), server: server.to_owned(), session }
+}
+
+/// Passes a stream of events on, to its end or until the client leaves.
+pub(crate) async fn events(
+    stream: Arc<(Screen, Asked)>,
+    mut body: Incoming,
+    to: mpsc::Sender<Bytes>,
+    mut expect: Expect,
+) {
+    let screen = &stream.0;
+    let mut events = sse::Events::default();
+    let mut is_numbered = false;
+    let all = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(bytes) = frame.data_ref() else { continue };
+            if events.push(bytes).is_err() {
+                tracing::warn!(server = screen.server, "closed a stream whose event is too large");
+                return;
+            }
+            while let Some(event) = events.next() {
+                is_numbered |= sse::is_numbered(&event);
+                let Some(data) = sse::data(&event) else {
                     if to.send(event).await.is_err() {
                         return;
                     }
+                    continue;
+                };
+                let read = match Message::read(data.clone()) {
+                    Ok(Message::Request(request)) => {
+                        // Beside the stream, which goes on while somebody thinks about it.
+                        let (stream, to) = (stream.clone(), to.clone());
+                        tokio::spawn(async move { stream.0.wished(&stream.1, request, event, to).await });
+                        continue;
+                    }
+                    read => read,
+                };
+                let Some(passed) = screen.message(read, &mut expect).await else { continue };
+                let event = if passed == data { event } else { sse::with_data(&event, &passed) };
+                if to.send(event).await.is_err() {
+                    return;
                 }
             }
-        };
-        tokio::select! {
-            () = all => {}
-            () = to.closed() => {}
         }
-        let left = to.is_closed();
-        if left && !(is_numbered && self.session.is_some()) {
-            // The client left: the act is dropped, and says so in the ledger.
-            return;
-        }
-        self.broke_off(expect, is_numbered);
+    };
+    tokio::select! {
+        () = all => {}
+        () = to.closed() => {}
     }
-
-    async fn event(&self, event: Bytes, expect: &mut Expect) -> Option<Bytes> {
-        let Some(data) = sse::data(&event) else { return Some(event) };
-        let passed = self.message(data.clone(), expect).await?;
-        Some(if passed == data { event } else { sse::with_data(&event, &passed) })
+    if to.is_closed() && !(is_numbered && screen.session.is_some()) {
+        // The client left: the act is dropped, and says so in the ledger.
+        return;
     }
+    screen.broke_off(expect, is_numbered);
 }
