@@ -129,7 +129,10 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         "the policies are refused: {diagnostics:?}"
     );
     let fronts = gateway::Fronts {
-        upstreams: BTreeMap::from([("echo".to_owned(), format!("http://{upstream}/mcp").parse()?)]),
+        upstreams: BTreeMap::from([(
+            "echo".to_owned(),
+            gateway::Upstream::Http(format!("http://{upstream}/mcp").parse()?),
+        )]),
         keys: vec![("bench".to_owned(), KEY.to_owned())],
         ..gateway::Fronts::default()
     };

@@ -3,7 +3,8 @@
 usage: client.py CONFIG.json SERVER SCRIPT.json
 
 Connects to one server of an MCP client configuration, over stdio or Streamable HTTP as it says, lists the tools,
-makes the scripted calls and prints one JSON line: {"tools": [...], "results": [...]}.
+makes the scripted calls and prints one JSON line: {"tools": [...], "results": [...]}. $MCP_MODE says how the protocol's
+version is found: `auto`, `legacy`, or a version.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ async def main():
     config, name, script = sys.argv[1:]
     server = json.load(open(config, encoding="utf-8"))["mcpServers"][name]
     results = []
-    async with Client(transport(server)) as client:
+    async with Client(transport(server), mode=os.environ.get("MCP_MODE", "auto")) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
         for step in json.load(open(script, encoding="utf-8")):
             try:

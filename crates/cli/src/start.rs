@@ -7,11 +7,12 @@ use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
-use gateway::{Fronts, Gateway, Limits};
+use gateway::{Fronts, Gateway, Limits, Program, Upstream};
 use ledger::{Ledger, OpenError, Recovery, SigningKey};
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
@@ -148,11 +149,18 @@ fn fronts(home: &Home) -> anyhow::Result<Fronts> {
     let listed = upstream::read(home)?;
     let mut upstreams = BTreeMap::new();
     for (name, listed) in listed.servers() {
-        if let UpstreamLaunch::Http(url) = &listed.launch {
+        let upstream = match &listed.launch {
             // The address is not said: it may hold a key.
-            let url = url.parse().map_err(|_| anyhow::anyhow!("the address of `{name}` is none"))?;
-            upstreams.insert(name.to_owned(), url);
-        }
+            UpstreamLaunch::Http(url) => {
+                Upstream::Http(url.parse().map_err(|_| anyhow::anyhow!("the address of `{name}` is none"))?)
+            }
+            UpstreamLaunch::Program { command, cwd, env } => {
+                let (command, cwd) = (command.clone(), cwd.as_ref().map(PathBuf::from));
+                Upstream::Program(Arc::new(Program { command, env: environment(env), cwd }))
+            }
+            UpstreamLaunch::Sse(_) => continue,
+        };
+        upstreams.insert(name.to_owned(), upstream);
     }
     let programs = listed.agents().map(|(agent, program)| (PathBuf::from(program), agent.to_owned())).collect();
     let mut keys = Vec::new();
@@ -162,6 +170,14 @@ fn fronts(home: &Home) -> anyhow::Result<Fronts> {
         keys.push((agent, key.trim().to_owned()));
     }
     Ok(Fronts { upstreams, keys, programs })
+}
+
+/// A fronted server's environment: what every program needs, and what was set for it. Nothing else of ours, for that may
+/// hold secrets of others.
+fn environment(set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    const USUAL: &[&str] = &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"];
+    let usual = USUAL.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    usual.chain(set.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
 }
 
 fn front_paths(home: &Home) -> Vec<PathBuf> {

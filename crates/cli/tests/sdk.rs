@@ -28,6 +28,13 @@ fn python(world: &World) -> std::process::Command {
     command
 }
 
+/// Speaks only the protocol without sessions, which these servers do not.
+fn python_stateless(world: &World) -> std::process::Command {
+    let mut command = python(world);
+    command.env("MCP_MODE", "2026-07-28");
+    command
+}
+
 fn typescript(world: &World) -> std::process::Command {
     let mut command = world.command("node");
     command.arg(repository("tests/agents/client.mjs")).env("BAILIWICK_TEST_TOOLS", world.tool(""));
@@ -100,6 +107,67 @@ fn filesystem_and_git_over_stdio() {
         assert_eq!(world.intents().len(), 3);
         world.verify();
     }
+}
+
+#[test]
+fn filesystem_and_git_over_streamable_http() {
+    let Some(tools) = tools("filesystem_and_git_over_streamable_http") else { return };
+    for sdk in [python as Sdk, typescript] {
+        let world = World::new(&tools);
+        git(&world, &world.path("files"));
+        let port = free_port();
+        let (program, args) = world.files_server();
+        let mut words = vec!["upstream", "add", "fs", "--", program.as_str()];
+        words.extend(args.iter().map(String::as_str));
+        world.ok(&words);
+        let (git, files) = (world.tool("venv/bin/mcp-server-git"), world.path("files").display().to_string());
+        world.ok(&["upstream", "add", "git", "--", &git, "--repository", &files]);
+        world.write("bailiwick/policy/90-test.cedar", POLICY);
+        world.write("bailiwick/keys/agent-cursor.key", "a key of the test");
+        let server = |name: &str| json!({"url": format!("http://127.0.0.1:{port}/mcp/{name}"), "headers": {"x-bailiwick-key": "a key of the test"}});
+        let servers = json!({"fs": server("fs"), "git": server("git")});
+        world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+        let _gateway = world.up_on(port);
+
+        let answer = drive(&world, sdk, "fs", &json!([world.read_step(), world.write_step("new.txt")]));
+        assert!(text(&answer["results"][0]).contains("hello from a"), "{answer}");
+        assert_eq!(std::fs::read_to_string(world.path("files/new.txt")).unwrap(), "written");
+        let log = json!([{"tool": "git_log", "args": {"repo_path": files}}]);
+        let answer = drive(&world, sdk, "git", &log);
+        assert!(text(&answer["results"][0]).contains("first"), "{answer}");
+        assert_eq!(world.intents().len(), 3);
+        world.verify();
+    }
+}
+
+/// The filesystem server speaks no version without sessions; this client no other.
+#[test]
+fn a_client_without_sessions_at_a_server_with_a_handshake() {
+    let Some(tools) = tools("a_client_without_sessions_at_a_server_with_a_handshake") else { return };
+    let world = World::new(&tools);
+    let port = free_port();
+    let (program, args) = world.files_server();
+    let mut words = vec!["upstream", "add", "far", "--", program.as_str()];
+    words.extend(args.iter().map(String::as_str));
+    world.ok(&words);
+    world.write("bailiwick/policy/90-test.cedar", POLICY);
+    world.write("bailiwick/keys/agent-cursor.key", "a key of the test");
+    let mut shim: Vec<String> = ["mcp", "--server", "near", "--", program.as_str()].map(str::to_owned).to_vec();
+    shim.extend(args);
+    let near = json!({"command": env!("CARGO_BIN_EXE_bailiwick"), "args": shim});
+    let far =
+        json!({"url": format!("http://127.0.0.1:{port}/mcp/far"), "headers": {"x-bailiwick-key": "a key of the test"}});
+    world.write("home/.cursor/mcp.json", &json!({"mcpServers": {"near": near, "far": far}}).to_string());
+    let _gateway = world.up_on(port);
+    for name in ["near", "far"] {
+        let answer =
+            drive(&world, python_stateless, name, &json!([world.read_step(), {"tool": "no_such", "args": {}}]));
+        assert!(answer["tools"].as_array().unwrap().len() > 10, "{answer}");
+        assert!(text(&answer["results"][0]).contains("hello from a"), "{answer}");
+        assert!(text(&answer["results"][1]).contains("Bailiwick denied"), "{answer}");
+    }
+    assert_eq!(world.intents().len(), 4);
+    world.verify();
 }
 
 #[test]

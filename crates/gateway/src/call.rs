@@ -70,6 +70,11 @@ impl Id {
         Self(format!("\"{OWN_ID_PREFIX}{number}\"").into())
     }
 
+    /// An id of the translation between two eras of the protocol.
+    pub(crate) fn of_bridge(number: u64) -> Self {
+        Self(format!("\"{OWN_ID_PREFIX}bridge:{number}\"").into())
+    }
+
     fn read(raw: &RawValue) -> Result<Self, Malformed> {
         let text = raw.get();
         if text.len() > ID_MAX_BYTES {
@@ -390,9 +395,12 @@ impl Wish {
     }
 }
 
+/// A wish by the name that its answer will have; `None` if it is of no known kind.
+pub(crate) type Named = (String, Option<Wish>);
+
 /// What the user or the client must say before a server goes on, in a result of the protocol without sessions: the
 /// requests by name. `None` if the result needs nothing.
-pub(crate) fn wishes(result: &str) -> Result<Option<Vec<(String, Option<Wish>)>>, Malformed> {
+pub(crate) fn wishes(result: &str) -> Result<Option<Vec<Named>>, Malformed> {
     // The word could be written with escapes.
     if !result.contains("input_required") && !result.contains("\\u") {
         return Ok(None);
@@ -434,6 +442,24 @@ pub(crate) fn is_stateless(request: &Request) -> bool {
         serde_json::from_str::<String>(version?.get()).ok()
     };
     version().is_some_and(|version| version.as_str() >= "2026-07-28")
+}
+
+/// Puts a member into an object; into anything else nothing is put.
+pub(crate) fn put(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value.into());
+    }
+}
+
+/// The message with the value at a path of keys replaced; `None` if nothing is there.
+pub(crate) fn replaced(raw: &Bytes, path: &[&'static str], with: &str) -> Option<Bytes> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let mut span = 0..text.len();
+    for name in path {
+        let [found] = fields(text.get(span)?, &[*name]).ok()?;
+        span = span_in(text, found?);
+    }
+    Some(Bytes::from([text.get(..span.start)?, with, text.get(span.end..)?].concat()))
 }
 
 /// The request that a `notifications/cancelled` cancels.

@@ -1,6 +1,7 @@
 //! The doors: how agents reach the gateway.
 
 mod claims;
+pub(crate) mod era;
 pub mod hello;
 pub mod http;
 pub(crate) mod relay;

@@ -37,8 +37,9 @@ mod tests;
 
 pub use authority::Limits;
 pub use disk::DiskError;
-pub use door::http::Fronts;
+pub use door::http::{Fronts, Upstream};
 pub use gateway::{Gateway, Options, StartError};
 pub use hook::agents as hook_agents;
 pub use law::LawError;
 pub use results::Keep;
+pub use upstream::child::Program;

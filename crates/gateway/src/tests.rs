@@ -2,6 +2,7 @@
 
 mod results;
 
+mod eras;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +20,7 @@ use tokio::io::{
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::{Gateway, Options};
 use crate::session::{Caller, Key};
-use crate::{Limits, StartError};
+use crate::{Limits, StartError, Upstream};
 
 const POLICY: &str = r#"
 @id("allow") @reason("Allowed.") permit (principal, action, resource);
@@ -103,6 +104,7 @@ impl World {
         let (server, to_server) = duplex(1 << 16);
         serve(server);
         let ((from_client, to_client), (from_server, to_server)) = (split(to_client), split(to_server));
+        let (from_server, to_server) = crate::door::era::bridge(from_server, to_server);
         let parties = Parties { caller, server: "files".to_owned(), facts: BTreeMap::new() };
         let relay =
             tokio::spawn(relay::run(authority, parties, Ends { from_client, to_client, from_server, to_server }));
@@ -764,7 +766,10 @@ mod http {
         let world = World::new().await;
         let upstream = upstream(world.seen.clone()).await;
         let fronts = Fronts {
-            upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
+            upstreams: BTreeMap::from([(
+                "files".to_owned(),
+                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
+            )]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
             ..Fronts::default()
         };
@@ -802,7 +807,10 @@ mod http {
         let world = World::new().await;
         let upstream = upstream(world.seen.clone()).await;
         let fronts = |program: std::path::PathBuf| Fronts {
-            upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
+            upstreams: BTreeMap::from([(
+                "files".to_owned(),
+                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
+            )]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
             programs: BTreeMap::from([(program, "self".to_owned())]),
         };
@@ -831,7 +839,10 @@ mod http {
         let world = World::new().await;
         let upstream = upstream(world.seen.clone()).await;
         let fronts = Fronts {
-            upstreams: BTreeMap::from([("files".to_owned(), format!("http://{upstream}/mcp").parse().unwrap())]),
+            upstreams: BTreeMap::from([(
+                "files".to_owned(),
+                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
+            )]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
             ..Fronts::default()
         };

@@ -1,10 +1,10 @@
 //! `bailiwick hook`: one event of an agent's hook in, one answer out. Whatever fails, the tool is denied.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use gateway::door::hello::{Hello, Hook, Reply};
+use gateway::door::hello::{Hello, Hook};
 
 use crate::commands::mcp;
 use crate::home::Home;
@@ -54,12 +54,5 @@ fn answer(args: &Args, home: &Home) -> anyhow::Result<String> {
     anyhow::ensure!(text.len() as u64 <= EVENT_MAX_BYTES, "the hook event is too large");
     let event = serde_json::from_slice(&text).context("the hook event is not JSON")?;
     let hook = Hook { agent: args.agent.clone(), event, wait: args.wait, skip_prompts: args.skip_prompts };
-    let hello = Hello::Hook(hook);
-    let stream = mcp::greet(home, &hello, false)?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    match serde_json::from_str(&line).context("the gateway gave no answer")? {
-        Reply::Done { output } => Ok(output.to_string()),
-        Reply::Failed { error } => anyhow::bail!(error),
-    }
+    Ok(mcp::order(home, &Hello::Hook(hook))?.to_string())
 }

@@ -71,7 +71,7 @@ fn environment() -> BTreeMap<String, String> {
 
 /// Connects to the gateway, starts one if none runs, and says hello. Nothing was read from standard input
 /// before the gateway accepted, so trying again loses nothing.
-pub(crate) fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Result<UnixStream> {
+fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Result<UnixStream> {
     let mut line = serde_json::to_vec(hello)?;
     line.push(b'\n');
     let deadline = Instant::now() + START_WAIT;
@@ -108,9 +108,21 @@ pub(crate) fn ask(home: &Home, hello: &Hello) -> anyhow::Result<Option<Reply>> {
     line.push(b'\n');
     say(&stream, &line, false)?;
     anyhow::ensure!(accepted(&stream), "the gateway at `{}` takes nothing more", home.gateway_socket().display());
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
-    serde_json::from_str(&answer).map(Some).context("the gateway gave no answer")
+    reply(stream).map(Some)
+}
+
+/// Says one thing to the gateway, which is started if none runs, and answers what it has to be told.
+pub(crate) fn order(home: &Home, hello: &Hello) -> anyhow::Result<serde_json::Value> {
+    match reply(greet(home, hello, false)?)? {
+        Reply::Done { output } => Ok(output),
+        Reply::Failed { error } => anyhow::bail!(error),
+    }
+}
+
+fn reply(stream: UnixStream) -> anyhow::Result<Reply> {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line)?;
+    serde_json::from_str(&line).context("the gateway gave no answer")
 }
 
 fn accepted(mut stream: &UnixStream) -> bool {

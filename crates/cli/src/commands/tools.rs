@@ -1,10 +1,9 @@
 //! `bailiwick tools`: definitions of tools that changed since they were approved.
 
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use gateway::door::hello::{Hello, Reply};
+use gateway::door::hello::Hello;
 
 use crate::commands::mcp;
 use crate::home::Home;
@@ -35,12 +34,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Task::Waiting { server } => (Hello::WaitingTools { server: server.clone() }, "waits for approval"),
         Task::Approve { server } => (Hello::ApproveTools { server: server.clone() }, "approved"),
     };
-    let mut line = String::new();
-    BufReader::new(mcp::greet(home, &hello, false)?).read_line(&mut line)?;
-    let output = match serde_json::from_str(&line).context("the gateway gave no answer")? {
-        Reply::Done { output } => output,
-        Reply::Failed { error } => anyhow::bail!(error),
-    };
+    let output = mcp::order(home, &hello)?;
     let tools: Vec<(String, String)> = serde_json::from_value(output.get("tools").cloned().unwrap_or_default())?;
     let mut stdout = io::stdout().lock();
     if tools.is_empty() {

@@ -17,6 +17,8 @@ use crate::home::Home;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bailiwick upstream add docs https://docs.example/mcp
+  bailiwick upstream add files -- npx -y @modelcontextprotocol/server-filesystem /data
+  bailiwick upstream add tickets --env TOKEN -- ticket-server      takes the value from this environment
   bailiwick upstream know inspector --program \"$(readlink -f \"$(command -v node)\")\"
   bailiwick upstream list
   bailiwick upstream remove docs")]
@@ -31,8 +33,16 @@ enum Task {
     Add {
         /// Its name in the address and in policies.
         name: String,
-        /// Its address.
-        url: String,
+        /// Its address, if it is a remote server.
+        #[arg(required_unless_present = "command", conflicts_with = "command")]
+        url: Option<String>,
+        /// A variable of this environment that the command gets beside the usual ones; its value is kept in
+        /// `gateway/upstreams.toml`.
+        #[arg(long, value_name = "NAME", requires = "command")]
+        env: Vec<String>,
+        /// Its command, if the gateway is to start it in this folder.
+        #[arg(last = true)]
+        command: Vec<String>,
     },
     /// Know an agent that cannot send the `x-bailiwick-key` header by its program.
     ///
@@ -64,8 +74,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let _lock = store.lock().context("cannot lock the originals")?;
     let mut upstreams = read(home)?;
     match &args.task {
-        Task::Add { name, url } => {
-            upstreams.add(name, UpstreamLaunch::Http(url.clone())).map_err(anyhow::Error::msg)?;
+        Task::Add { name, url, env, command } => {
+            let launch = match url {
+                Some(url) => UpstreamLaunch::Http(url.clone()),
+                None => program(command, env)?,
+            };
+            upstreams.add(name, launch).map_err(anyhow::Error::msg)?;
         }
         Task::Know { agent, program } => {
             let path = std::fs::canonicalize(program).with_context(|| format!("no program `{}`", program.display()))?;
@@ -77,6 +91,15 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     }
     write(home, &upstreams)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A server that the gateway starts as it would start here and now.
+fn program(command: &[String], names: &[String]) -> anyhow::Result<UpstreamLaunch> {
+    let value = |name: &String| Ok((name.clone(), std::env::var(name).with_context(|| format!("`${name}`"))?));
+    let env = names.iter().map(value).collect::<anyhow::Result<_>>()?;
+    let folder = std::env::current_dir().context("the current folder is gone")?;
+    let cwd = Some(folder.to_str().context("the current folder's path is no text")?.to_owned());
+    Ok(UpstreamLaunch::Program { command: command.to_vec(), cwd, env })
 }
 
 /// Reads the file; it is empty until something is fronted.

@@ -4,6 +4,7 @@
 //! loopback, so that a rebound name reaches nothing. Headers that name a method or tool must equal the
 //! body, or they are a way around whoever routes on them.
 
+mod hosted;
 mod screen;
 mod who;
 
@@ -38,7 +39,9 @@ use crate::identity;
 use crate::pipeline::{Act, Ending};
 use crate::session::Caller;
 use crate::sse;
+use crate::upstream::child::Program;
 use crate::upstream::http::{Outbound, Target, Unreachable, pass_headers};
+use hosted::{Hosts, Visit};
 use screen::{Asked, Conversation, End, Expect, Screen};
 use who::Peer;
 
@@ -65,11 +68,20 @@ const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
 #[derive(Clone, Default)]
 pub struct Fronts {
     /// Servers by the name in the path.
-    pub upstreams: BTreeMap<String, Uri>,
+    pub upstreams: BTreeMap<String, Upstream>,
     /// Agents and their keys.
     pub keys: Vec<(String, String)>,
     /// Agents that cannot show a key, by their program's path.
     pub programs: BTreeMap<PathBuf, String>,
+}
+
+/// A server behind the door.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// It speaks Streamable HTTP.
+    Http(Uri),
+    /// The gateway starts it and speaks to it over its standard input and output.
+    Program(Arc<Program>),
 }
 
 /// Keys are never shown.
@@ -90,6 +102,8 @@ pub(crate) struct HttpDoor {
     promised: Claims<(Conversation, Id), Expect>,
     /// Requests of servers that their clients have not answered yet, with the act where one was judged.
     asked: Claims<(Conversation, Id), Option<Act>>,
+    /// Servers that run for clients of this door.
+    hosts: Hosts,
 }
 
 impl HttpDoor {
@@ -97,7 +111,15 @@ impl HttpDoor {
         let fronts = std::sync::RwLock::new(Arc::new(fronts));
         // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
         let user = identity::user_name(rustix::process::getuid().as_raw());
-        Self { shared, fronts, outbound: Outbound::new(), user, promised: Claims::default(), asked: Claims::default() }
+        Self {
+            shared,
+            fronts,
+            outbound: Outbound::new(),
+            user,
+            promised: Claims::default(),
+            asked: Claims::default(),
+            hosts: Hosts::default(),
+        }
     }
 
     /// Ends what nobody came back for.
@@ -105,6 +127,7 @@ impl HttpDoor {
         for mut expect in self.promised.overdue() {
             expect.ends(Status::TimedOut);
         }
+        self.hosts.expire();
         for act in self.asked.overdue().into_iter().flatten() {
             act.end(Ending::without_result(Status::TimedOut));
         }
@@ -167,13 +190,20 @@ async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, request: HttpRequest<Inc
     };
     match route(door, peer, &request).await {
         Err(refused) => *refused,
-        Ok(exchange) => match *request.method() {
+        Ok(Way::Hosted(visit)) => visit.serve(request).await,
+        Ok(Way::Remote(exchange)) => match *request.method() {
             Method::POST => exchange.post(request).await,
             Method::GET => exchange.get(&request).await,
             Method::DELETE => exchange.delete(&request).await,
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
         },
     }
+}
+
+/// Where a request goes.
+enum Way {
+    Remote(Exchange),
+    Hosted(Visit),
 }
 
 /// One request to one server by one agent.
@@ -192,7 +222,7 @@ async fn route(
     door: &Arc<HttpDoor>,
     peer: &Peer,
     request: &HttpRequest<Incoming>,
-) -> Result<Exchange, Box<HttpResponse<Reply>>> {
+) -> Result<Way, Box<HttpResponse<Reply>>> {
     let refuse = |status, text| Err(Box::new(plain(status, text)));
     let headers = request.headers();
     if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_authority) {
@@ -210,13 +240,16 @@ async fn route(
         );
     };
     let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
-    let Some(uri) = fronts.upstreams.get(name) else {
+    let Some(upstream) = fronts.upstreams.get(name) else {
         return refuse(StatusCode::NOT_FOUND, "no such server");
     };
     let is_stateless = headers.get(VERSION_HEADER).is_some_and(|version| version.as_bytes() >= STATELESS.as_bytes());
     let session = headers.get(SESSION_HEADER).cloned();
-    let (door, server, uri) = (door.clone(), name.to_owned(), uri.clone());
-    Ok(Exchange { door, caller, server, uri, is_stateless, session })
+    let (door, server) = (door.clone(), name.to_owned());
+    Ok(match upstream.clone() {
+        Upstream::Http(uri) => Way::Remote(Exchange { door, caller, server, uri, is_stateless, session }),
+        Upstream::Program(program) => Way::Hosted(Visit { door, caller, server, program, is_stateless, session }),
+    })
 }
 
 fn is_loopback_authority(authority: &str) -> bool {
@@ -252,16 +285,9 @@ impl Exchange {
 
     async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
         let (head, body) = request.into_parts();
-        if !is_type(&head.headers, "application/json") {
-            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
-        }
-        let body = match tokio::time::timeout(BODY_WAIT, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
-            }
-            Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the body broke off"),
-            Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        let body = match read_body(&head.headers, body).await {
+            Ok(body) => body,
+            Err(refused) => return *refused,
         };
         let request = match Message::read(body) {
             Ok(Message::Request(request)) => request,
@@ -394,7 +420,7 @@ impl Exchange {
         }
         let mut params = serde_json::json!({});
         if let Some(envelope) = envelope {
-            params["_meta"] = envelope;
+            call::put(&mut params, "_meta", envelope);
         }
         for _ in 0..door::PAGES_MAX {
             let Ok(request) = Request::own(self.authority().own_id(), "tools/list", &params) else { return };
@@ -414,7 +440,7 @@ impl Exchange {
             let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
                 return;
             };
-            params["cursor"] = cursor.into();
+            call::put(&mut params, "cursor", cursor);
         }
     }
 
@@ -477,6 +503,22 @@ impl Exchange {
                 json(StatusCode::BAD_GATEWAY, line)
             }
         }
+    }
+}
+
+/// The body of a request, if it is JSON, of a bearable size, and comes in time.
+async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<HttpResponse<Reply>>> {
+    let refuse = |status, text| Err(Box::new(plain(status, text)));
+    if !is_type(headers, "application/json") {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+    }
+    match tokio::time::timeout(BODY_WAIT, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+        }
+        Ok(Err(_)) => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     }
 }
 

@@ -328,7 +328,7 @@ impl Relay {
         }
         let mut params = json!({});
         if let Some(envelope) = envelope {
-            params["_meta"] = envelope;
+            call::put(&mut params, "_meta", envelope);
         }
         for _ in 0..door::PAGES_MAX {
             let Some(result) = self.own_request("tools/list", &params).await else { return };
@@ -339,7 +339,7 @@ impl Relay {
             let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
                 return;
             };
-            params["cursor"] = cursor.into();
+            call::put(&mut params, "cursor", cursor);
         }
     }
 

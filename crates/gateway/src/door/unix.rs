@@ -21,6 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::answer;
 use crate::call::{Message, Request};
+use crate::door::era;
 use crate::door::hello::{ACCEPTED, Configured, HELLO_MAX_BYTES, Hello, Mcp, Reply};
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::Shared;
@@ -161,6 +162,7 @@ async fn mcp(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: P
     caller.session.protects(&hello.server);
     let facts = [("project".to_owned(), Value::from(hello.cwd.to_string_lossy().into_owned()))];
     let parties = Parties { caller, server: hello.server, facts: facts.into() };
+    let (from_server, to_server) = era::bridge(from_server, to_server);
     let ends = Ends { from_client, to_client, from_server, to_server };
     tokio::select! {
         () = relay::run(shared.authority.clone(), parties, ends) => {}
