@@ -149,6 +149,7 @@ impl Authority {
 
     /// Judges and records once; applies what a human already approved.
     pub(crate) async fn first<C>(&self, caller: &Caller, errand: Errand<C>) -> First<C> {
+        caller.session.recorded().await;
         let known = self.catalogue.get(&errand.tool);
         let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
         let unknown = unknown && errand.verb == Verb::CallTool;
@@ -331,8 +332,8 @@ impl Authority {
         };
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
         let status = if failed { Status::Error } else { Status::Ok };
-        self.results
-            .end(act, Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels });
+        let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
+        self.results.end(&caller.session, act, came);
     }
 
     /// Takes in a page of a server's tools; new ones take effect before this returns.

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ledger::record::{Answered, Record, Scope};
-use policy::{Door, ToolId, Verb};
+use policy::{Door, ToolFacts, ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -53,6 +53,11 @@ const DIALECTS: &[&Dialect] = &[
 /// The agents whose hooks are spoken.
 pub fn agents() -> impl Iterator<Item = &'static str> {
     DIALECTS.iter().map(|dialect| dialect.agent)
+}
+
+/// What is known of every agent's built-in tools.
+pub(crate) fn built_in() -> impl Iterator<Item = ToolFacts> {
+    DIALECTS.iter().flat_map(|dialect| dialect.built_in())
 }
 
 /// What an event is answered with.

@@ -1,20 +1,26 @@
-//! Decides again what a ledger recorded: under the same policies, to prove the record, or under others, to
-//! see what they would have changed.
+//! Reads a ledger again: decides under the same policies, to prove the record ([`Recompute`]); under others, to see
+//! what they would have changed ([`whatif`]); or tells what happened ([`story`]). [`import`] writes other people's
+//! records so that they can be read like ours.
 //!
-//! Each record is judged by itself: an Intent carries its whole action with the labels, facts and approval
-//! of its time, so the session's label state is the recorded one and is not derived anew. INVARIANT: this
-//! module takes records and returns verdicts; it has no way to open a connection, a file or a clock.
+//! To recompute, each record is judged by itself: an Intent carries its whole action with the labels, facts and
+//! approval of its time. INVARIANT: but for [`import`], which fills a ledger of its own, nothing
+//! here writes; and nothing here has a way to open a connection or a clock.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+pub mod import;
+pub mod otel;
+pub mod page;
+pub mod story;
+pub mod whatif;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use ledger::record::{Intent, Payload};
-use policy::{Action, Decision, Effect, Snapshot, SnapshotId, Source, decide};
+use policy::{Action, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-/// Examples kept of one kind of flip.
-const EXAMPLES_MAX: usize = 5;
 /// Snapshots kept compiled at a time; a log seldom alternates between more.
 const SNAPSHOTS_MAX: usize = 8;
 
@@ -75,19 +81,34 @@ pub struct Recomputation {
 }
 
 /// Compiled snapshots by id, from the ledger's objects.
-struct Snapshots<F> {
+pub(crate) struct Snapshots<F> {
     load: F,
     /// Instead of the recorded policies.
     policies: Option<Vec<(String, String)>>,
-    compiled: HashMap<String, Result<Snapshot, Unreadable>>,
+    compiled: HashMap<String, Result<Compiled, Unreadable>>,
+}
+
+/// A snapshot with its tools.
+pub(crate) struct Compiled {
+    pub(crate) snapshot: Snapshot,
+    tools: HashMap<ToolId, Arc<ToolFacts>>,
+}
+
+impl Compiled {
+    /// What is known of a tool. Of one that the snapshot has not: as much as its name says.
+    pub(crate) fn tool(&self, id: &ToolId) -> Arc<ToolFacts> {
+        self.tools.get(id).cloned().unwrap_or_else(|| {
+            Arc::new(crate::tools::infer(&id.server, &serde_json::json!({ "name": id.name }), String::new()))
+        })
+    }
 }
 
 impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Snapshots<F> {
-    fn new(policies: Option<Vec<(String, String)>>, load: F) -> Self {
+    pub(crate) fn new(policies: Option<Vec<(String, String)>>, load: F) -> Self {
         Self { load, policies, compiled: HashMap::new() }
     }
 
-    fn get(&mut self, id: &str) -> Result<&Snapshot, Unreadable> {
+    pub(crate) fn get(&mut self, id: &str) -> Result<&Compiled, Unreadable> {
         if self.compiled.len() >= SNAPSHOTS_MAX && !self.compiled.contains_key(id) {
             self.compiled.clear();
         }
@@ -123,8 +144,8 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
         };
         match self.snapshots.get(&intent.snapshot) {
             Err(error) => Recomputed::Unreadable(error),
-            Ok(snapshot) => {
-                let computed = decide(snapshot, &action, intent.now);
+            Ok(compiled) => {
+                let computed = decide(&compiled.snapshot, &action, intent.now);
                 if computed == recorded {
                     Recomputed::Same
                 } else {
@@ -159,7 +180,7 @@ fn compile(
     id: &str,
     loaded: Result<Vec<u8>, String>,
     policies: Option<&[(String, String)]>,
-) -> Result<Snapshot, Unreadable> {
+) -> Result<Compiled, Unreadable> {
     let fault = |error: String| Unreadable::Snapshot { snapshot: id.to_owned(), error };
     let mut source: Source =
         serde_json::from_slice(&loaded.map_err(fault)?).map_err(|error| fault(error.to_string()))?;
@@ -167,6 +188,7 @@ fn compile(
     if found != SnapshotId(id.to_owned()) {
         return Err(fault(format!("its source has the id {found}")));
     }
+    let tools = source.tools.iter().map(|tool| (tool.id.clone(), Arc::new(tool.clone()))).collect();
     let made = match policies {
         None => Snapshot::assemble(source),
         Some(policies) => {
@@ -179,7 +201,7 @@ fn compile(
         let first = first.map(|found| format!("{}:{}: {}", found.file, found.line, found.message));
         fault(format!("it does not compile: {}", first.unwrap_or_default()))
     })?;
-    Ok(snapshot)
+    Ok(Compiled { snapshot, tools })
 }
 
 /// The intent with its whole action, where that lies in a payload. One that was erased or cannot be read leaves an
@@ -193,7 +215,7 @@ pub fn whole(mut intent: Intent, load: impl FnOnce(&Payload) -> Result<Option<Ve
     intent
 }
 
-fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {
+pub(crate) fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {
     let fault =
         |part: &str, error: serde_json::Error| Unreadable::Record { part: part.to_owned(), error: error.to_string() };
     let action = Action::deserialize(&intent.action).map_err(|error| fault("action", error))?;
@@ -221,7 +243,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn of(decision: &Decision) -> Self {
+    pub(crate) fn of(decision: &Decision) -> Self {
         match decision.effect {
             Effect::Permit => Self::Permit,
             Effect::Ask { .. } => Self::Ask,
@@ -235,123 +257,6 @@ impl Verdict {
             Self::Permit => "permit",
             Self::Ask => "ask",
             Self::Deny => "deny",
-        }
-    }
-}
-
-/// One kind of flip: which agent's calls of which tool would have come out otherwise, and by which policies.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FlipKind {
-    /// Recorded.
-    pub from: Verdict,
-    /// Under the other policies.
-    pub to: Verdict,
-    /// The policies that decide now; none where nothing permits any more.
-    pub policies: Vec<String>,
-    /// The agent.
-    pub agent: String,
-    /// The tool, as `server/tool`.
-    pub tool: String,
-}
-
-/// How often a flip occurs, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flip {
-    /// Which.
-    #[serde(flatten)]
-    pub kind: FlipKind,
-    /// How often.
-    pub count: u64,
-    /// The first entries.
-    pub examples: Vec<u64>,
-    /// Why, as the agent would be told, from the first example.
-    pub text: String,
-}
-
-/// What other policies would have changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WhatIf {
-    /// Decisions made under the other policies.
-    pub decisions: u64,
-    /// Those with the same effect.
-    pub same: u64,
-    /// Those with another, most frequent first.
-    pub flips: Vec<Flip>,
-    /// Decisions after the first flip of their session: what the agent would have done there is not known.
-    pub after_first_flip: u64,
-    /// Entries that could not be read.
-    pub unreadable: Vec<Fault>,
-}
-
-/// Re-runs recorded intents under other policies. The tools are those of the snapshot each was decided
-/// under, so that only policies differ.
-pub struct Rerun<F> {
-    snapshots: Snapshots<F>,
-    flips: BTreeMap<FlipKind, Flip>,
-    /// Sessions with a flip so far.
-    flipped: HashSet<String>,
-    result: WhatIf,
-}
-
-impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Rerun<F> {
-    /// Nothing re-run yet. `load` gives a snapshot's source by its id.
-    pub fn new(policies: Vec<(String, String)>, load: F) -> Self {
-        Self {
-            snapshots: Snapshots::new(Some(policies), load),
-            flips: BTreeMap::new(),
-            flipped: HashSet::new(),
-            result: WhatIf::default(),
-        }
-    }
-
-    /// Re-runs one intent.
-    pub fn add(&mut self, entry: u64, intent: &Intent) {
-        match self.decide(intent) {
-            Err(error) => self.result.unreadable.push(Fault { entry, message: error.to_string() }),
-            Ok((action, recorded, computed)) => self.count(entry, &action, &recorded, &computed),
-        }
-    }
-
-    /// What was found.
-    pub fn finish(mut self) -> WhatIf {
-        self.result.flips = self.flips.into_values().collect();
-        self.result.flips.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
-        self.result
-    }
-
-    fn decide(&mut self, intent: &Intent) -> Result<(Action, Decision, Decision), Unreadable> {
-        let (action, recorded) = read(intent)?;
-        let computed = decide(self.snapshots.get(&intent.snapshot)?, &action, intent.now);
-        Ok((action, recorded, computed))
-    }
-
-    fn count(&mut self, entry: u64, action: &Action, recorded: &Decision, computed: &Decision) {
-        self.result.decisions += 1;
-        if self.flipped.contains(&action.principal.session) {
-            self.result.after_first_flip += 1;
-        }
-        let (from, to) = (Verdict::of(recorded), Verdict::of(computed));
-        if from == to {
-            self.result.same += 1;
-            return;
-        }
-        self.flipped.insert(action.principal.session.clone());
-        let kind = FlipKind {
-            from,
-            to,
-            policies: computed.reasons.iter().map(|reason| reason.policy.clone()).collect(),
-            agent: action.principal.agent.clone(),
-            tool: action.tool.to_string(),
-        };
-        let flip = self.flips.entry(kind.clone()).or_insert_with(|| Flip {
-            kind,
-            count: 0,
-            examples: Vec::new(),
-            text: policy::agent_text(computed),
-        });
-        flip.count += 1;
-        if flip.examples.len() < EXAMPLES_MAX {
-            flip.examples.push(entry);
         }
     }
 }

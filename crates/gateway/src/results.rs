@@ -2,7 +2,7 @@
 //!
 //! A small result is encrypted on the spot, which costs less than reading it did. A large one, or the first of a
 //! subject whose key must become durable first, goes to a thread of its own, so that the caller's answer waits for
-//! neither. If too much waits there, the caller's thread does the work: slower, and nothing is lost. This module
+//! neither; the session's next call does, so that the log stays in the order of what was seen. If too much waits there, the caller's thread does the work: slower, and nothing is lost. This module
 //! never looks at what a result says.
 
 use std::io;
@@ -16,6 +16,7 @@ use ledger::record::Status;
 use serde_json::Value;
 
 use crate::pipeline::{Act, Ending, Kept};
+use crate::session::{RecordedLater, Session};
 
 /// Results up to this size are encrypted on the spot.
 const ON_THE_SPOT_MAX_BYTES: usize = 8 << 10;
@@ -51,6 +52,15 @@ pub(crate) struct Came<B> {
     pub(crate) labels: Value,
 }
 
+/// What the thread gets to do.
+#[derive(Debug)]
+struct Later {
+    act: Act,
+    came: Came<Box<str>>,
+    /// Until this is dropped, the session's next call waits.
+    _behind: RecordedLater,
+}
+
 /// Keeps results and ends their acts.
 #[derive(Debug)]
 pub(crate) struct Results {
@@ -58,19 +68,19 @@ pub(crate) struct Results {
     ledger: Ledger,
     /// Bytes that the thread has not taken up yet.
     waiting: Arc<AtomicUsize>,
-    later: Sender<(Act, Came<Box<str>>)>,
+    later: Sender<Later>,
 }
 
 impl Results {
     /// Starts the thread, which ends with this.
     pub(crate) fn new(keep: Keep, ledger: &Ledger) -> io::Result<Self> {
-        let (later, queue) = channel::<(Act, Came<Box<str>>)>();
+        let (later, queue) = channel::<Later>();
         let waiting = Arc::<AtomicUsize>::default();
         // The thread has no handle of the ledger of its own: each act brings one, so that an idle thread does not
         // keep the ledger open.
         let taken = Arc::clone(&waiting);
         thread::Builder::new().name("results".to_owned()).spawn(move || {
-            for (act, came) in queue {
+            for Later { act, came, _behind } in queue {
                 let size = came.body.len();
                 let ledger = act.ledger().clone();
                 end(keep, &ledger, act, &came);
@@ -81,9 +91,9 @@ impl Results {
     }
 
     /// Records what came back: at once, or soon.
-    pub(crate) fn end(&self, act: Act, came: Came<&str>) {
+    pub(crate) fn end(&self, session: &Session, act: Act, came: Came<&str>) {
         let size = came.body.len();
-        let quick = size <= ON_THE_SPOT_MAX_BYTES && self.ledger.has_subject(&came.subject);
+        let quick = size <= ON_THE_SPOT_MAX_BYTES && !session.is_behind() && self.ledger.has_subject(&came.subject);
         if quick || self.waiting.fetch_add(size, Ordering::AcqRel) + size > WAITING_MAX_BYTES {
             if !quick {
                 self.waiting.fetch_sub(size, Ordering::AcqRel);
@@ -91,7 +101,8 @@ impl Results {
             return end(self.keep, &self.ledger, act, &came);
         }
         let Came { subject, body, status, labels } = came;
-        let later = (act, Came { subject, body: Box::<str>::from(body), status, labels });
+        let came = Came { subject, body: Box::<str>::from(body), status, labels };
+        let later = Later { act, came, _behind: session.records_later() };
         // The thread is gone only if it panicked; the act then records its end by being dropped.
         drop(self.later.send(later));
     }

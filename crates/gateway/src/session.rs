@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::pipeline::Departures;
 use crate::{disk, label};
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     labels: Mutex<label::Session>,
     sequences: Mutex<HashMap<String, u64>>,
     departures: Mutex<HashMap<String, Departures>>,
+    /// Results that labels have heard of and the ledger has not.
+    unrecorded: Arc<Unrecorded>,
     grants: Mutex<Vec<Grant>>,
     withheld: Mutex<HashMap<String, Vec<String>>>,
     /// Servers whose calls pass another door of this session.
@@ -60,6 +63,24 @@ pub(crate) struct Session {
     used: AtomicU64,
     /// Whether there is something to save.
     changed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Unrecorded {
+    count: AtomicUsize,
+    done: Notify,
+}
+
+/// Until it is dropped, something of the session is not recorded yet.
+#[derive(Debug)]
+pub(crate) struct RecordedLater(Arc<Unrecorded>);
+
+impl Drop for RecordedLater {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.done.notify_waiters();
+        }
+    }
 }
 
 /// A human's answer that covers more than one call.
@@ -82,6 +103,7 @@ impl Session {
             labels: Mutex::new(labels),
             sequences: Mutex::default(),
             departures: Mutex::default(),
+            unrecorded: Arc::default(),
             grants: Mutex::default(),
             withheld: Mutex::default(),
             protected: Mutex::default(),
@@ -110,6 +132,30 @@ impl Session {
         }
         sequences.insert(server.to_owned(), 1);
         1
+    }
+
+    /// A result entered the session whose record comes later: when what is answered is dropped.
+    pub(crate) fn records_later(&self) -> RecordedLater {
+        self.unrecorded.count.fetch_add(1, Ordering::AcqRel);
+        RecordedLater(Arc::clone(&self.unrecorded))
+    }
+
+    /// Whether something is not recorded yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.unrecorded.count.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until the ledger has everything that entered the session. INVARIANT: a call is judged after that, so the
+    /// record of what its labels rest on stands before it, and the session can be run again from the log alone.
+    pub(crate) async fn recorded(&self) {
+        let mut changed = std::pin::pin!(self.unrecorded.done.notified());
+        // Enabled before the look, so that no end is missed between look and wait.
+        changed.as_mut().enable();
+        while self.is_behind() {
+            changed.as_mut().await;
+            changed.set(self.unrecorded.done.notified());
+            changed.as_mut().enable();
+        }
     }
 
     /// What leaves for a server.

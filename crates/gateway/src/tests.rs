@@ -1,6 +1,7 @@
 //! The whole pipeline with in-memory streams: the invariants, and attempts to break them.
 
 mod results;
+mod whatif;
 
 mod eras;
 mod wishes;

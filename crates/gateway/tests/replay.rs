@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway::replay::{Recompute, Rerun, Verdict};
+use gateway::replay::Recompute;
 use jiff::Timestamp;
 use ledger::record::Intent;
 use policy::{
@@ -112,29 +112,4 @@ fn an_exchanged_snapshot_is_found() {
     recompute.add(0, &intent(&snapshot, "s", "a"));
     let found = recompute.finish().faults;
     assert!(found[0].message.contains("its source has the id"), "{found:?}");
-}
-
-#[test]
-fn flips_are_grouped_and_counted() {
-    let (snapshot, _) = Snapshot::compile(source()).unwrap();
-    let all = vec![("all.cedar".to_owned(), "@id(\"all\") permit (principal, action, resource);".to_owned())];
-    let mut rerun = Rerun::new(all, load);
-    for (entry, (session, path)) in
-        [("a", ".env"), ("a", "notes"), ("b", "notes"), ("b", "~/.aws/credentials")].into_iter().enumerate()
-    {
-        rerun.add(entry as u64, &intent(&snapshot, session, path));
-    }
-    let found = rerun.finish();
-    assert_eq!((found.decisions, found.same, found.after_first_flip, found.flips.len()), (4, 2, 1, 1));
-    let flip = &found.flips[0];
-    assert_eq!(
-        (flip.kind.from, flip.kind.to, flip.count, flip.examples.as_slice()),
-        (Verdict::Deny, Verdict::Permit, 2, &[0, 3][..])
-    );
-    assert_eq!(flip.kind.policies, ["all"]);
-
-    let broken = vec![("b.cedar".to_owned(), "permit (".to_owned())];
-    let mut rerun = Rerun::new(broken, load);
-    rerun.add(0, &intent(&snapshot, "a", "x"));
-    assert_eq!(rerun.finish().unreadable.len(), 1);
 }

@@ -17,6 +17,8 @@ use crate::home::Home;
 
 /// The name of the ledger's private key among the home's keys.
 const KEY: &str = "ledger.ed25519";
+/// The private key of a log that was imported, which lies in its own directory.
+pub(crate) const OWN_KEY: &str = "import.ed25519";
 
 /// Show, follow, prove and verify the ledger.
 #[derive(clap::Args)]
@@ -119,7 +121,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Tail { lines, follow } => tail(&open(&dir)?, *lines, *follow, format),
         Command::Prove { entry, output } => prove(&open(&dir)?, *entry, output.as_deref()),
         Command::Verify { file, key, complete, recompute, witness } => {
-            let key = key.clone().map_or_else(|| public_key(home), Ok)?;
+            let key = key.clone().map_or_else(|| public_key(&dir, home), Ok)?;
             match file {
                 Some(file) => verify_proof(file, &key, witness, format),
                 None => {
@@ -132,7 +134,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         }
         Command::Erase { subject, yes } => erase(&dir, home, subject, *yes),
         Command::Stats => stats(&dir, &open(&dir)?, format),
-        Command::Key => print_line(&public_key(home)?.to_string()),
+        Command::Key => print_line(&public_key(&dir, home)?.to_string()),
     }
 }
 
@@ -150,12 +152,18 @@ fn signing_key(home: &Home) -> anyhow::Result<SigningKey> {
     SigningKey::from_seed(&seed).with_context(|| format!("`keys/{KEY}`"))
 }
 
-fn public_key(home: &Home) -> anyhow::Result<VerifyingKey> {
-    Ok(signing_key(home)?.verifying_key())
+/// The key of a ledger: its own if it was imported, else the home's.
+fn public_key(dir: &Path, home: &Home) -> anyhow::Result<VerifyingKey> {
+    let own = dir.join(OWN_KEY);
+    match std::fs::read(&own) {
+        Ok(seed) => Ok(SigningKey::from_seed(&seed).with_context(|| format!("`{}`", own.display()))?.verifying_key()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(signing_key(home)?.verifying_key()),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", own.display())),
+    }
 }
 
 /// Prints; a reader that went away (`| head`) is no error.
-fn print_line(text: &str) -> anyhow::Result<ExitCode> {
+pub(crate) fn print_line(text: &str) -> anyhow::Result<ExitCode> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
@@ -200,7 +208,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Text from elsewhere must not steer the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let unsafe_in_terminal = |letter: &char| letter.is_control() && *letter != '\n' && *letter != '\t';
     text.chars().map(|letter| if unsafe_in_terminal(&letter) { '\u{fffd}' } else { letter }).collect()
 }
@@ -248,7 +256,7 @@ fn summary(record: &Record) -> String {
     printable(&text).replace('\n', " ")
 }
 
-fn shorten(text: &str, letters: usize) -> String {
+pub(crate) fn shorten(text: &str, letters: usize) -> String {
     match text.char_indices().nth(letters) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
         None => text.to_owned(),

@@ -4,32 +4,40 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use gateway::replay::{Rerun, Verdict, WhatIf};
+use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
+use gateway::replay::{Verdict, page};
 use jiff::Timestamp;
-use ledger::record::{Intent, Record};
 
-use super::policy::some_policies;
+use super::ledger::{print_line, printable};
+use super::policy::read_policies;
 use crate::home::Home;
 
 /// Re-run recorded decisions under other policies and print every flip.
 ///
-/// Nothing is executed and no connection is opened. Each recorded action is judged by itself, with the labels,
-/// facts and approvals of its time; what an agent would have done after its first flip is not known, and those
-/// decisions are counted apart.
+/// Nothing is executed and no connection is opened. Sessions in which a decision flips are run again with their state
+/// carried forward: a call that would have been denied leaves no result behind, and later calls are judged by what
+/// the agent would have seen. What nobody can know any more is counted apart.
 ///
 /// Exit code 0: done. 1: a flip named by --fail-on. 2: could not run, or entries could not be read.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     bailiwick whatif --policy ./policy                               what would a change have meant\n  \
-    bailiwick whatif --policy ./policy --fail-on deny-to-permit      a CI check: nothing denied becomes permitted\n  \
-    bailiwick whatif --policy ./policy --agent claude-code --since 2026-03-01T00:00:00Z --format json")]
+    bailiwick whatif --policy ./policy --fail-on deny-permit         a CI check: nothing denied becomes permitted\n  \
+    bailiwick whatif --policy ./policy --agent claude-code --since 2026-03-01T00:00:00Z --format json\n  \
+    bailiwick whatif --policy ./policy --dir ./imported --format html > whatif.html")]
 pub(crate) struct Args {
     /// A folder of `*.cedar` files.
     #[arg(long, value_name = "DIR")]
     policy: PathBuf,
-    /// Only decisions from this time on.
+    /// A ledger's directory, if it is not the home's.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Only decisions from this time on; the policies take effect here.
     #[arg(long, value_name = "TIME")]
     since: Option<Timestamp>,
+    /// Only decisions before this time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
     /// Only this agent's.
     #[arg(long)]
     agent: Option<String>,
@@ -46,18 +54,23 @@ enum Format {
     #[default]
     Text,
     Json,
+    Html,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum FailOn {
     /// Something denied becomes permitted.
-    DenyToPermit,
+    #[value(aliases = ["deny→permit", "deny-to-permit"])]
+    DenyPermit,
     /// Something asked becomes permitted.
-    AskToPermit,
+    #[value(aliases = ["ask→permit", "ask-to-permit"])]
+    AskPermit,
     /// Something permitted becomes denied.
-    PermitToDeny,
+    #[value(aliases = ["permit→deny", "permit-to-deny"])]
+    PermitDeny,
     /// Something permitted becomes asked.
-    PermitToAsk,
+    #[value(aliases = ["permit→ask", "permit-to-ask"])]
+    PermitAsk,
     /// Any flip at all.
     Any,
 }
@@ -65,64 +78,62 @@ enum FailOn {
 impl FailOn {
     fn is(self, from: Verdict, to: Verdict) -> bool {
         match self {
-            Self::DenyToPermit => (from, to) == (Verdict::Deny, Verdict::Permit),
-            Self::AskToPermit => (from, to) == (Verdict::Ask, Verdict::Permit),
-            Self::PermitToDeny => (from, to) == (Verdict::Permit, Verdict::Deny),
-            Self::PermitToAsk => (from, to) == (Verdict::Permit, Verdict::Ask),
+            Self::DenyPermit => (from, to) == (Verdict::Deny, Verdict::Permit),
+            Self::AskPermit => (from, to) == (Verdict::Ask, Verdict::Permit),
+            Self::PermitDeny => (from, to) == (Verdict::Permit, Verdict::Deny),
+            Self::PermitAsk => (from, to) == (Verdict::Permit, Verdict::Ask),
             Self::Any => true,
         }
     }
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
-    let reader = ledger::Reader::open(&home.ledger()).context("cannot read the ledger")?;
-    let load = |id: &str| reader.object(id).map_err(|error| error.to_string());
-    let mut rerun = Rerun::new(some_policies(&args.policy)?, load);
-    for stored in reader.range(0..reader.len()) {
-        let stored = stored?;
-        if let Record::Intent(intent) = stored.entry.record
-            && chosen(args, &intent)
-        {
-            let intent =
-                gateway::replay::whole(intent, |payload| reader.payload(payload).map_err(|error| error.to_string()));
-            rerun.add(stored.index, &intent);
-        }
-    }
-    let found = rerun.finish();
+    let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
+    let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
+    let window = Window { since: args.since, until: args.until, agent: args.agent.clone() };
+    let policies = read_policies(&args.policy)?;
+    anyhow::ensure!(!policies.is_empty(), "`{}` holds no `*.cedar` file", args.policy.display());
+    let found = whatif(&reader, policies, &window)?;
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&found)?),
-        Format::Text => print(&found),
-    }
+        Format::Json => print_line(&serde_json::to_string_pretty(&found)?)?,
+        Format::Html => print_line(page::html(&found).trim_end())?,
+        Format::Text => print_line(&text(&found))?,
+    };
     let failed = found.flips.iter().any(|flip| args.fail_on.iter().any(|fail| fail.is(flip.kind.from, flip.kind.to)));
     // An entry that could not be judged may be the one that CI looks for.
     Ok(ExitCode::from(if !found.unreadable.is_empty() { 2 } else { u8::from(failed) }))
 }
 
-fn chosen(args: &Args, intent: &Intent) -> bool {
-    let agent = intent.action.pointer("/principal/agent").and_then(serde_json::Value::as_str);
-    args.since.is_none_or(|since| intent.now >= since) && args.agent.as_deref().is_none_or(|name| agent == Some(name))
+fn text(found: &WhatIf) -> String {
+    let mut lines: Vec<String> = found.flips.iter().flat_map(flip).collect();
+    lines.extend(found.unreadable.iter().map(|fault| format!("entry {}: {}", fault.entry, fault.message)));
+    let flipped: u64 = found.flips.iter().map(|flip| flip.count).sum();
+    lines.push(format!(
+        "{} decisions in {} sessions; {flipped} flips in {} sessions; {} entries unreadable",
+        found.decisions,
+        found.sessions,
+        found.sessions_flipped,
+        found.unreadable.len()
+    ));
+    let unknowns = page::unknowns(found).into_iter().filter(|(count, _)| *count > 0);
+    lines.extend(unknowns.map(|(count, text)| format!("  {count} {text}")));
+    printable(&lines.join("\n"))
 }
 
-fn print(found: &WhatIf) {
-    for flip in &found.flips {
-        let kind = &flip.kind;
-        let entries = flip.examples.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        println!("{:>6} × {} → {}  {} {}", flip.count, kind.from.word(), kind.to.word(), kind.agent, kind.tool);
-        let by = if kind.policies.is_empty() { "no policy permits it".to_owned() } else { kind.policies.join(", ") };
-        println!(
-            "         by {by}; entries {entries}{}",
-            if flip.count > flip.examples.len() as u64 { ", …" } else { "" }
-        );
-    }
-    for fault in &found.unreadable {
-        println!("entry {}: {}", fault.entry, fault.message);
-    }
-    let flipped = found.decisions - found.same;
-    println!("{} decisions, {flipped} flips, {} unreadable", found.decisions, found.unreadable.len());
-    if found.after_first_flip > 0 {
-        println!(
-            "{} decisions come after the first flip of their session: what the agent would have done there is not known",
-            found.after_first_flip
-        );
-    }
+fn flip(flip: &Flip) -> [String; 3] {
+    let kind = &flip.kind;
+    let names = |policies: &[String]| {
+        if policies.is_empty() { "no policy permits it".to_owned() } else { policies.join(", ") }
+    };
+    let entries = flip.examples.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let dots = if flip.count > flip.examples.len() as u64 { ", …" } else { "" };
+    let after = match flip.after_first_flip {
+        0 => String::new(),
+        count => format!("; {count} after an earlier flip of their session"),
+    };
+    [
+        format!("{:>6} × {} → {}  {} {}", flip.count, kind.from.word(), kind.to.word(), kind.agent, kind.tool),
+        format!("         by {} (was: {}): {}", names(&kind.policies), names(&kind.were), flip.text),
+        format!("         entries {entries}{dots}{after}"),
+    ]
 }

@@ -1,0 +1,211 @@
+//! `bailiwick trace`: the story of one session.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use gateway::replay::otel;
+use gateway::replay::story::{self, Call, End, Step, Story, Subject, Summary};
+use policy::{Label, Request, SessionLabels};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ledger::{print_line, printable, shorten};
+use crate::home::Home;
+
+/// Tell the story of a session: who, what it had seen, what was decided and why, what became of it.
+///
+/// Give an entry's number or a session's name; without either, the sessions of the ledger are listed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    bailiwick trace                          the sessions of the ledger, the last one last\n  \
+    bailiwick trace 1742                     the session that entry 1742 belongs to\n  \
+    bailiwick trace s19a2b3c-4 --format json\n  \
+    bailiwick trace 1742 --format otel > spans.json    OTLP JSON, for any OpenTelemetry collector")]
+pub(crate) struct Args {
+    /// An entry's number or a session's name.
+    #[arg(value_name = "ENTRY|SESSION")]
+    of: Option<String>,
+    /// A ledger's directory, if it is not the home's.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A tree for people.
+    #[default]
+    Text,
+    /// The story, for programs.
+    Json,
+    /// OpenTelemetry spans with the conventions for generative AI and MCP, as OTLP JSON.
+    Otel,
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
+    let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
+    let Some(of) = &args.of else { return list(&story::sessions(&reader)?, args.format) };
+    let subject = of.parse().map_or_else(|_| Subject::Session(of.clone()), Subject::Entry);
+    let told = story::tell(&reader, &subject)?;
+    match args.format {
+        Format::Json => print_line(&serde_json::to_string_pretty(&told)?),
+        Format::Otel => print_line(&otel::spans(&told).to_string()),
+        Format::Text => print_line(&tree(&told, &subject)),
+    }
+}
+
+fn list(sessions: &[Summary], format: Format) -> anyhow::Result<ExitCode> {
+    if format != Format::Text {
+        return print_line(&serde_json::to_string_pretty(sessions)?);
+    }
+    for one in sessions {
+        let (agent, user, since) = (&one.agent, &one.user, one.since.strftime("%Y-%m-%d %H:%M:%S"));
+        let line = format!(
+            "{since}  {}  {agent} for {user}: {} decisions, {} not permitted",
+            one.session, one.decisions, one.refused
+        );
+        print_line(&printable(&line))?;
+    }
+    print_line(&format!("{} sessions; `bailiwick trace SESSION` tells one", sessions.len()))
+}
+
+/// A type's word as the record writes it.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word.replace('_', " "),
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+fn tree(story: &Story, subject: &Subject) -> String {
+    let mut lines = Vec::new();
+    match &story.principal {
+        Some(principal) => {
+            lines.push(format!("session {}: {} for {}", story.session, principal.agent, principal.user));
+            if !principal.delegation.is_empty() {
+                lines.push(format!("│  through {}", principal.delegation.join(" → ")));
+            }
+            for (name, value) in &principal.evidence {
+                lines.push(format!("│  known by {name}: {}", shorten(&value.to_string(), 160)));
+            }
+        }
+        None => lines.push(format!("session {}: nothing was called", story.session)),
+    }
+    let last = story.steps.len().saturating_sub(1);
+    for (place, step) in story.steps.iter().enumerate() {
+        let (branch, stem) = if place == last { ("└─", "   ") } else { ("├─", "│  ") };
+        let mut told = tell(step, subject).into_iter();
+        lines.extend(told.next().map(|line| format!("{branch} {line}")));
+        lines.extend(told.map(|line| format!("{stem}      {line}")));
+    }
+    lines.extend(story.unreadable.iter().map(|fault| format!("entry {}: {}", fault.entry, fault.message)));
+    let lines: Vec<String> = lines.iter().map(|line| printable(line).replace('\n', " ")).collect();
+    lines.join("\n")
+}
+
+fn tell(step: &Step, subject: &Subject) -> Vec<String> {
+    match step {
+        Step::Prompt { entry, time, text } => {
+            let text = text.as_deref().map_or("(erased)".to_owned(), |text| format!("“{}”", shorten(text, 160)));
+            vec![format!("{entry} {} the user: {text}", time.strftime("%H:%M:%S"))]
+        }
+        Step::Withheld { entry, time, server, names, because } => {
+            let time = time.strftime("%H:%M:%S");
+            vec![format!("{entry} {time} not shown of `{server}`: {} ({because})", shorten(&names.join(", "), 160))]
+        }
+        Step::Call(call) => tell_call(call, subject),
+    }
+}
+
+fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
+    let mark = if *subject == Subject::Entry(call.entry) { " ◀" } else { "" };
+    let because: Vec<&str> = call.reasons.iter().map(|reason| reason.policy.as_str()).collect();
+    let mut lines = vec![format!(
+        "{} {} {} {} {} [{}]{mark}",
+        call.entry,
+        call.time.strftime("%H:%M:%S"),
+        call.verdict.word().to_uppercase(),
+        call.tool,
+        shorten(&call.arguments.to_string(), 120),
+        because.join(", ")
+    )];
+    let since = call.seen_since.map(|entry| format!(", since entry {entry}")).unwrap_or_default();
+    let asked_for = match call.request {
+        Request::Named => "the user asked for it",
+        Request::Delegated => "the user asked to do what some place says",
+        Request::Unheard => "the user was not heard at this door",
+        Request::Unnamed => "the user did not ask for it",
+    };
+    lines.push(format!("seen by then: {}{since}; {asked_for}", seen(&call.seen)));
+    for taint in &call.tainted {
+        let ArgumentLine { from } = ArgumentLine::of(&taint.argument.label);
+        let (role, choice) = (word(&taint.argument.role), word(&taint.argument.choice));
+        let value = shorten(&taint.value, 60);
+        lines.push(format!("{role} {} = `{value}`: {choice}{from}", taint.argument.pointer));
+    }
+    if !call.touched.is_empty() {
+        let one = |touched: &story::Touched| format!("{} `{}`", word(&touched.role), shorten(&touched.value, 80));
+        lines.push(format!("about: {}", call.touched.iter().map(one).collect::<Vec<_>>().join(", ")));
+    }
+    lines.extend(call.errors.iter().map(|error| format!("error while deciding: {error}")));
+    lines.extend(call.asked.as_ref().map(asked));
+    lines.extend(call.outcome.as_ref().map(|end| outcome(call, end)));
+    lines
+}
+
+/// Where a value came from, in words.
+struct ArgumentLine {
+    from: String,
+}
+
+impl ArgumentLine {
+    fn of(label: &Label) -> Self {
+        let from: Vec<String> = label
+            .origins
+            .iter()
+            .map(|origin| {
+                let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+                let field = origin.field.as_deref().map(|field| format!(", field {field}")).unwrap_or_default();
+                format!("{entry}{}{field}", origin.source)
+            })
+            .collect();
+        let from = if from.is_empty() { String::new() } else { format!(", from {}", from.join("; ")) };
+        let (integrity, confidentiality) = (word(&label.integrity), word(&label.confidentiality));
+        Self { from: format!("{from} (written by {integrity}, {confidentiality})") }
+    }
+}
+
+fn seen(labels: &SessionLabels) -> String {
+    let classes: Vec<String> = labels.classes.iter().map(word).collect();
+    let classes = if classes.is_empty() { String::new() } else { format!(", {}", classes.join(", ")) };
+    format!("{}, {}{classes}", word(&labels.integrity), word(&labels.confidentiality))
+}
+
+fn asked(ask: &story::Ask) -> String {
+    let groups = ask.groups.join(", ");
+    match (ask.approved, &ask.by, ask.answer) {
+        (Some(approved), Some(by), Some(answer)) => {
+            let word = if approved { "approved" } else { "refused" };
+            let scope = ask.scope.map(|scope| format!(", {}", self::word(&scope))).unwrap_or_default();
+            format!("asked for {groups} (entry {}): {word} by {by} (entry {answer}{scope})", ask.entry)
+        }
+        _ => format!("asked for {groups} (entry {}): nobody answered", ask.entry),
+    }
+}
+
+fn outcome(call: &Call, end: &End) -> String {
+    let took = std::time::Duration::from_micros(end.duration_us);
+    let changed: Vec<String> = call.changed.iter().map(word).collect();
+    let changed = if changed.is_empty() { String::new() } else { format!("; it can {}", changed.join(", ")) };
+    let labels = end.labels.as_ref().map(|labels| format!("; brought {}", seen(labels))).unwrap_or_default();
+    let status = word(&end.status);
+    format!(
+        "→ {status}, {} bytes in {took:?} (entry {}, result {}){labels}{changed}",
+        end.size_bytes, end.entry, end.result
+    )
+}

@@ -1,0 +1,466 @@
+//! A ledger under other policies, with state carried forward.
+//!
+//! First every decision is made again with the labels that it had: sessions in which nothing flips are done. The
+//! others are run again from their beginning, with the gateway's own [`label::Session`] fed from the recorded results:
+//! after a call that would not have been permitted, its result is missing from what the session has seen, and the
+//! labels of later calls are what they would have been. Approvals of people are carried forward, too.
+//!
+//! What nobody can know is counted and never guessed: what the agent would have done after the first flip of its
+//! session, what a call that was never made would have returned, how a person would have answered.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use ledger::record::{Intent, Outcome, Payload, Record, Scope};
+use ledger::{ReadError, Reader};
+use policy::action::Approved;
+use policy::{Action, ArgumentLabel, Decision, Effect, Labels, ToolFacts, ToolId, decide};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Fault, Snapshots, Unreadable, Verdict, read, whole};
+use crate::{ask, label};
+
+/// Examples kept of one kind of flip.
+const EXAMPLES_MAX: usize = 5;
+
+/// Which decisions are asked about. The others are taken as they were recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    /// From this time on.
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    pub until: Option<Timestamp>,
+    /// Of this agent.
+    pub agent: Option<String>,
+}
+
+impl Window {
+    fn holds(&self, intent: &Intent, agent: &str) -> bool {
+        self.since.is_none_or(|since| intent.now >= since)
+            && self.until.is_none_or(|until| intent.now < until)
+            && self.agent.as_deref().is_none_or(|name| name == agent)
+    }
+}
+
+/// One kind of flip: which agent's calls of which tool would have come out otherwise, and by which policies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FlipKind {
+    /// Recorded.
+    pub from: Verdict,
+    /// Under the other policies.
+    pub to: Verdict,
+    /// The policies that decide now; none where nothing permits any more.
+    pub policies: Vec<String>,
+    /// The policies that decided then.
+    pub were: Vec<String>,
+    /// The agent.
+    pub agent: String,
+    /// The tool, as `server/tool`.
+    pub tool: String,
+}
+
+/// How often a flip occurs, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flip {
+    /// Which.
+    #[serde(flatten)]
+    pub kind: FlipKind,
+    /// How often.
+    pub count: u64,
+    /// How many of them come after another flip of their session, so that the agent might not have called at all.
+    pub after_first_flip: u64,
+    /// The first entries.
+    pub examples: Vec<u64>,
+    /// Why, as the agent would be told, from the first example.
+    pub text: String,
+}
+
+/// What could not be known any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// Decisions after the first flip of their session: made as if the agent had gone on as recorded.
+    pub after_first_flip: u64,
+    /// Results that would not have come back; later labels are without them.
+    pub results_gone: u64,
+    /// Results of calls that were not made then; later labels lack them.
+    pub results_never_seen: u64,
+    /// Approvals that nobody was asked for.
+    pub answers_never_given: u64,
+    /// Decisions made with the recorded labels, because a result or prompt before them is not kept or erased.
+    pub labels_as_recorded: u64,
+    /// Decisions before the first flip whose labels come out otherwise than recorded.
+    pub labels_differ: u64,
+}
+
+/// What other policies would have changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// Decisions made under the other policies.
+    pub decisions: u64,
+    /// Those with the same effect.
+    pub same: u64,
+    /// Sessions with such decisions.
+    pub sessions: u64,
+    /// Those with a flip.
+    pub sessions_flipped: u64,
+    /// Those with another effect, most frequent first.
+    pub flips: Vec<Flip>,
+    /// What could not be known any more.
+    pub unknown: Unknown,
+    /// Entries that could not be read.
+    pub unreadable: Vec<Fault>,
+}
+
+/// Runs the decisions of a ledger again under other policies. The tools are those of the snapshot that each was made
+/// under, so that only policies differ.
+pub fn whatif(log: &Reader, policies: Vec<(String, String)>, window: &Window) -> Result<WhatIf, ReadError> {
+    let survey = survey(log, policies.clone(), window)?;
+    let mut rerun = Rerun {
+        log,
+        snapshots: snapshots(log, policies),
+        window,
+        survey: &survey,
+        courses: HashMap::new(),
+        running: HashMap::new(),
+        flips: BTreeMap::new(),
+        result: WhatIf::default(),
+    };
+    if survey.sessions.values().any(|session| session.flips) {
+        for stored in log.range(0..log.len()) {
+            let stored = stored?;
+            rerun.entry(stored.index, stored.entry.record);
+        }
+    }
+    Ok(rerun.finish())
+}
+
+type Load<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a>;
+
+fn snapshots<'a>(log: &'a Reader, policies: Vec<(String, String)>) -> Snapshots<Load<'a>> {
+    let load: Load<'a> = Box::new(|id| log.object(id).map_err(|error| error.to_string()));
+    Snapshots::new(Some(policies), load)
+}
+
+fn payload(log: &Reader, payload: &Payload) -> Result<Option<Vec<u8>>, String> {
+    log.payload(payload).map_err(|error| error.to_string())
+}
+
+/// What the first look found.
+#[derive(Default)]
+struct Survey {
+    sessions: HashMap<String, Surveyed>,
+    /// Asks that led to the call being decided again with an approval.
+    continued: HashSet<u64>,
+    unreadable: Vec<Fault>,
+}
+
+#[derive(Default)]
+struct Surveyed {
+    decisions: u64,
+    flips: bool,
+    last: u64,
+    /// The last intent that asked, and what.
+    asked: Option<(u64, ToolId, Value)>,
+}
+
+fn survey(log: &Reader, policies: Vec<(String, String)>, window: &Window) -> Result<Survey, ReadError> {
+    let mut snapshots = snapshots(log, policies);
+    let mut survey = Survey::default();
+    for stored in log.range(0..log.len()) {
+        let stored = stored?;
+        let Record::Intent(intent) = stored.entry.record else { continue };
+        let intent = whole(intent, |at| payload(log, at));
+        let judged = read(&intent).and_then(|(action, recorded)| {
+            let asked_about = window.holds(&intent, &action.principal.agent);
+            let computed = match asked_about {
+                true => Some(decide(&snapshots.get(&intent.snapshot)?.snapshot, &action, intent.now)),
+                false => None,
+            };
+            Ok((action, recorded, computed))
+        });
+        match judged {
+            Err(error) => survey.unreadable.push(Fault { entry: stored.index, message: error.to_string() }),
+            Ok((action, recorded, computed)) => survey.add(stored.index, action, &recorded, computed.as_ref()),
+        }
+    }
+    Ok(survey)
+}
+
+impl Survey {
+    fn add(&mut self, entry: u64, action: Action, recorded: &Decision, computed: Option<&Decision>) {
+        let session = self.sessions.entry(action.principal.session.clone()).or_default();
+        session.last = entry;
+        if action.approval.is_some()
+            && let Some((asked, ..)) =
+                session.asked.take_if(|(_, tool, arguments)| *tool == action.tool && *arguments == action.arguments)
+        {
+            self.continued.insert(asked);
+        }
+        if Verdict::of(recorded) == Verdict::Ask {
+            session.asked = Some((entry, action.tool, action.arguments));
+        }
+        if let Some(computed) = computed {
+            session.decisions += 1;
+            session.flips |= Verdict::of(recorded) != Verdict::of(computed);
+        }
+    }
+}
+
+/// A session in the other world.
+#[derive(Default)]
+struct Course {
+    labels: label::Session,
+    /// Whether a result or prompt is missing that the recorded labels rest on.
+    incomplete: bool,
+    flipped: bool,
+    /// Whether what the session has seen, or may do, differs from the record.
+    apart: bool,
+    /// The call that was asked, and whether that decision flipped.
+    asked: Option<(ToolId, Value, bool)>,
+    /// What people approved for the rest of the session: scope and groups.
+    grants: Vec<(String, BTreeSet<String>)>,
+}
+
+/// A call that is made in both worlds, until its outcome.
+struct Running {
+    session: String,
+    tool: Arc<ToolFacts>,
+}
+
+/// The second look, at sessions with a flip.
+struct Rerun<'a> {
+    log: &'a Reader,
+    snapshots: Snapshots<Load<'a>>,
+    window: &'a Window,
+    survey: &'a Survey,
+    courses: HashMap<String, Course>,
+    running: HashMap<u64, Running>,
+    flips: BTreeMap<FlipKind, Flip>,
+    result: WhatIf,
+}
+
+/// One decision in both worlds.
+struct Judged {
+    action: Action,
+    recorded: Decision,
+    /// `None` where the decision is not asked about.
+    computed: Option<Decision>,
+    tool: Arc<ToolFacts>,
+}
+
+impl Judged {
+    fn was(&self) -> Verdict {
+        Verdict::of(&self.recorded)
+    }
+
+    fn is(&self) -> Verdict {
+        self.computed.as_ref().map_or_else(|| self.was(), Verdict::of)
+    }
+}
+
+impl Rerun<'_> {
+    fn entry(&mut self, entry: u64, record: Record) {
+        match record {
+            Record::Intent(intent) if self.is_of_interest(&intent.session) => {
+                let log = self.log;
+                let intent = whole(intent, |at| payload(log, at));
+                // What cannot be read was said by the first look.
+                if let Ok(judged) = self.judge(&intent) {
+                    self.take(entry, judged);
+                }
+            }
+            Record::Outcome(outcome) => self.outcome(&outcome),
+            Record::Prompt { session, payload } if self.is_of_interest(&session) => {
+                let text = self::payload(self.log, &payload).ok().flatten();
+                let course = self.courses.entry(session).or_default();
+                match text.and_then(|text| String::from_utf8(text).ok()) {
+                    Some(text) => course.labels.user_says(&text, Some(entry)),
+                    None => course.incomplete = true,
+                }
+            }
+            Record::Answered(answered) if answered.approved && answered.scope == Scope::Session => {
+                self.granted(answered.ask);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_of_interest(&self, session: &str) -> bool {
+        self.survey.sessions.get(session).is_some_and(|session| session.flips)
+    }
+
+    fn judge(&mut self, intent: &Intent) -> Result<Judged, Unreadable> {
+        let (mut action, recorded) = read(intent)?;
+        let compiled = self.snapshots.get(&intent.snapshot)?;
+        let tool = compiled.tool(&action.tool);
+        let course = self.courses.entry(action.principal.session.clone()).or_default();
+        if course.incomplete {
+            self.result.unknown.labels_as_recorded += u64::from(course.apart);
+        } else {
+            let labels = course.labels.labels(&tool, &action.arguments);
+            if course.apart {
+                action.labels = labels;
+            } else {
+                self.result.unknown.labels_differ += u64::from(!same(&labels, &action.labels));
+            }
+        }
+        let asked_about = self.window.holds(intent, &action.principal.agent);
+        let computed = asked_about.then(|| {
+            let decision = decide(&compiled.snapshot, &action, intent.now);
+            // Where it was asked then, too, the next entry applies what was approved.
+            if Verdict::of(&recorded) == Verdict::Ask {
+                return decision;
+            }
+            let granted = granted(&decision, &action, &tool, course);
+            granted.map_or(decision, |action| decide(&compiled.snapshot, &action, intent.now))
+        });
+        Ok(Judged { action, recorded, computed, tool })
+    }
+
+    /// A decision takes its effect in the other world.
+    fn take(&mut self, entry: u64, judged: Judged) {
+        let session = judged.action.principal.session.clone();
+        let (was, is) = (judged.was(), judged.is());
+        let continued = self.survey.continued.contains(&entry);
+        let flips = self.count(entry, &judged);
+        let Some(course) = self.courses.get_mut(&session) else { return };
+        course.flipped |= flips;
+        let Judged { action, tool, .. } = judged;
+        match (was, is) {
+            (Verdict::Permit, Verdict::Permit) => {
+                course.labels.called(&tool, entry, &action.arguments);
+                self.running.insert(entry, Running { session: session.clone(), tool });
+            }
+            (Verdict::Permit, _) => {
+                course.apart = true;
+                self.result.unknown.results_gone += 1;
+                self.result.unknown.answers_never_given += u64::from(is == Verdict::Ask);
+            }
+            // With its approval it is decided again in the next entry, and runs from there.
+            (Verdict::Ask, _) if continued => course.asked = Some((action.tool, action.arguments, flips)),
+            (_, Verdict::Permit) => {
+                course.apart = true;
+                course.labels.called(&tool, entry, &action.arguments);
+                self.result.unknown.results_never_seen += 1;
+            }
+            (Verdict::Deny, Verdict::Ask) => self.result.unknown.answers_never_given += 1,
+            (Verdict::Ask, _) | (Verdict::Deny, Verdict::Deny) => {}
+        }
+        if self.survey.sessions.get(&session).is_some_and(|known| known.last <= entry) {
+            // The last decision of the session; nothing asks for its state any more.
+            if let Some(course) = self.courses.get_mut(&session) {
+                course.labels = label::Session::default();
+            }
+        }
+    }
+
+    /// Counts a decision, and says whether it flips.
+    fn count(&mut self, entry: u64, judged: &Judged) -> bool {
+        let (was, is) = (judged.was(), judged.is());
+        let (Some(computed), Some(course)) = (&judged.computed, self.courses.get_mut(&judged.action.principal.session))
+        else {
+            return false;
+        };
+        self.result.decisions += 1;
+        self.result.unknown.after_first_flip += u64::from(course.flipped);
+        // The second half of a call whose first half flipped is no second flip.
+        let asked = course.asked.take_if(|(tool, arguments, _)| {
+            judged.action.approval.is_some() && *tool == judged.action.tool && *arguments == judged.action.arguments
+        });
+        if was == is || asked.is_some_and(|(.., flipped)| flipped) {
+            self.result.same += u64::from(was == is);
+            return false;
+        }
+        let policies = |decision: &Decision| decision.reasons.iter().map(|reason| reason.policy.clone()).collect();
+        let kind = FlipKind {
+            from: was,
+            to: is,
+            policies: policies(computed),
+            were: policies(&judged.recorded),
+            agent: judged.action.principal.agent.clone(),
+            tool: judged.action.tool.to_string(),
+        };
+        let flip = self.flips.entry(kind.clone()).or_insert_with(|| Flip {
+            kind,
+            count: 0,
+            after_first_flip: 0,
+            examples: Vec::new(),
+            text: policy::agent_text(computed),
+        });
+        flip.count += 1;
+        flip.after_first_flip += u64::from(course.flipped);
+        if flip.examples.len() < EXAMPLES_MAX {
+            flip.examples.push(entry);
+        }
+        true
+    }
+
+    /// A result came back, in both worlds.
+    fn outcome(&mut self, outcome: &Outcome) {
+        let Some(running) = self.running.remove(&outcome.intent) else { return };
+        let Some(course) = self.courses.get_mut(&running.session).filter(|course| !course.incomplete) else { return };
+        let bytes = outcome.payload.as_ref().and_then(|at| payload(self.log, at).ok().flatten());
+        match bytes.map(|bytes| serde_json::from_slice::<Value>(&bytes)) {
+            Some(Ok(value)) => _ = course.labels.result(&running.tool, outcome.intent, &value),
+            // What is no JSON gave the session nothing then, either.
+            Some(Err(_)) => {}
+            None => course.incomplete |= outcome.size_bytes > 0,
+        }
+    }
+
+    /// A person approved for the rest of the session.
+    fn granted(&mut self, ask: u64) {
+        let Ok(Record::Asked(asked)) = self.log.read(ask).map(|stored| stored.entry.record) else { return };
+        let Ok(Record::Intent(intent)) = self.log.read(asked.intent).map(|stored| stored.entry.record) else { return };
+        if !self.is_of_interest(&intent.session) {
+            return;
+        }
+        let log = self.log;
+        let intent = whole(intent, |at| payload(log, at));
+        let (Ok((action, _)), Ok(compiled)) = (read(&intent), self.snapshots.get(&intent.snapshot)) else { return };
+        let scope = ask::scope(&action, &compiled.tool(&action.tool), "");
+        let course = self.courses.entry(intent.session).or_default();
+        course.grants.push((scope, asked.groups.into_iter().collect()));
+    }
+
+    fn finish(mut self) -> WhatIf {
+        for session in self.survey.sessions.values().filter(|session| session.decisions > 0) {
+            self.result.sessions += 1;
+            if session.flips {
+                self.result.sessions_flipped += 1;
+            } else {
+                self.result.decisions += session.decisions;
+                self.result.same += session.decisions;
+            }
+        }
+        self.result.unreadable.clone_from(&self.survey.unreadable);
+        self.result.flips = self.flips.into_values().collect();
+        self.result.flips.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
+        self.result
+    }
+}
+
+/// The action with what a person approved for the rest of the session, where that lifts what is asked; as the gateway
+/// does. The policies that an approval is bound to are other ones here: it is carried over to them.
+fn granted(decision: &Decision, action: &Action, tool: &ToolFacts, course: &Course) -> Option<Action> {
+    let Effect::Ask { groups } = &decision.effect else { return None };
+    let scope = ask::scope(action, tool, "");
+    let covers =
+        |(granted, of): &(String, BTreeSet<String>)| *granted == scope && groups.iter().all(|group| of.contains(group));
+    if action.approval.is_some() || !course.grants.iter().any(covers) {
+        return None;
+    }
+    Some(Action { approval: Some(Approved { entry: 0, groups: groups.clone() }), ..action.clone() })
+}
+
+/// Whether labels are the same. The record sorts the members of arguments, so their order says nothing.
+fn same(one: &Labels, other: &Labels) -> bool {
+    let sorted = |labels: &Labels| {
+        let mut arguments: Vec<ArgumentLabel> = labels.arguments.clone();
+        arguments.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        arguments
+    };
+    one.session == other.session && one.request == other.request && sorted(one) == sorted(other)
+}
