@@ -48,6 +48,9 @@ struct Tool {
     approved: Option<Arc<ToolFacts>>,
     /// Pins that were approved, newest last: two agents may run two versions of one server.
     pins: Vec<String>,
+    /// The approved definition, to show what changed; absent if it was approved before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    definition: Option<Box<RawValue>>,
     /// The definition that waits for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
@@ -57,6 +60,17 @@ struct Tool {
 struct Waiting {
     pin: String,
     definition: Box<RawValue>,
+}
+
+/// A definition that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The tool.
+    pub name: String,
+    /// The definition that was approved, as the server wrote it; absent if the tool is new.
+    pub before: Option<String>,
+    /// The definition that waits, as the server wrote it.
+    pub after: String,
 }
 
 /// What the catalogue says of a tool.
@@ -176,7 +190,8 @@ impl Catalogue {
             let server = servers.entry(facts.id.server.clone()).or_default();
             server.complete = true;
             let name = facts.id.name.clone();
-            let new = Tool { pins: vec![facts.pin.clone()], approved: Some(Arc::new(facts)), waiting: None };
+            let pins = vec![facts.pin.clone()];
+            let new = Tool { pins, approved: Some(Arc::new(facts)), definition: None, waiting: None };
             if server.tools.get(&name).is_none_or(|tool| tool.approved != new.approved) {
                 server.tools.insert(name, new);
                 dirty = true;
@@ -205,12 +220,16 @@ impl Catalogue {
         Ok(approved)
     }
 
-    /// The definitions that wait for approval at a server: name, and the raw definition.
-    pub fn waiting(&self, server: &str) -> Vec<(String, String)> {
+    /// The definitions that wait for approval at a server.
+    pub fn waiting(&self, server: &str) -> Vec<Change> {
         let servers = self.lock();
         let tools = servers.get(server).into_iter().flat_map(|server| &server.tools);
         tools
-            .filter_map(|(name, tool)| Some((name.clone(), tool.waiting.as_ref()?.definition.get().to_owned())))
+            .filter_map(|(name, tool)| {
+                let before = tool.definition.as_ref().map(|definition| definition.get().to_owned());
+                let after = tool.waiting.as_ref()?.definition.get().to_owned();
+                Some(Change { name: name.clone(), before, after })
+            })
             .collect()
     }
 
@@ -228,7 +247,7 @@ impl Server {
             // At the bound a tool stays unknown, which denies it.
             None if full => false,
             None => {
-                let mut new = Tool { approved: None, pins: Vec::new(), waiting: None };
+                let mut new = Tool { approved: None, pins: Vec::new(), definition: None, waiting: None };
                 let event = (tool.name.clone(), seen.pin.clone());
                 if self.complete {
                     new.waiting = Some(seen);
@@ -244,10 +263,13 @@ impl Server {
                 // The approved definition is back, so nothing waits any more.
                 let was_waiting = known.waiting.take().is_some();
                 let other = known.approved.as_ref().is_none_or(|facts| facts.pin != seen.pin);
+                let unseen = known.definition.is_none();
                 if other {
                     known.approve(server, &seen);
+                } else if unseen {
+                    known.definition = Some(seen.definition);
                 }
-                was_waiting || other
+                was_waiting || other || unseen
             }
             Some(known) if known.waiting.as_ref().is_some_and(|waiting| waiting.pin == seen.pin) => false,
             Some(known) => {
@@ -265,6 +287,7 @@ impl Tool {
         // A definition that two parsers may read differently gets no facts, and so stays unknown.
         self.approved =
             definition.is_object().then(|| Arc::new(crate::tools::infer(server, &definition, seen.pin.clone())));
+        self.definition = Some(seen.definition.clone());
         self.pins.retain(|pin| *pin != seen.pin);
         self.pins.push(seen.pin.clone());
         let excess = self.pins.len().saturating_sub(8);
@@ -286,6 +309,23 @@ mod tests {
         assert_eq!(one, raw(r#"{ "inputSchema": {"title":"r","type":"object"}, "name":"read" }"#));
         assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r "}}"#));
         assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r"},"x":null}"#));
+    }
+
+    #[test]
+    fn a_change_shows_what_was_approved() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tools.json");
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        let (old, new) = (raw(r#"{"name":"a","description":"reads"}"#), raw(r#"{"name":"a","description":"sends"}"#));
+        let listed = |definition| [Listed { name: "a".to_owned(), definition }];
+        let catalogue = Catalogue::open(path.clone()).unwrap();
+        catalogue.learn("s", &listed(&old), false).unwrap();
+        catalogue.learn("s", &listed(&new), false).unwrap();
+        let change = Change { name: "a".to_owned(), before: Some(old.get().to_owned()), after: new.get().to_owned() };
+        assert_eq!(Catalogue::open(path).unwrap().waiting("s"), [change]);
+        catalogue.approve("s").unwrap();
+        catalogue.learn("s", &listed(&old), false).unwrap();
+        assert!(catalogue.waiting("s").is_empty(), "an approved definition that is back is no change");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Asks;
 use crate::authority::{Authority, Limits};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, Change};
 use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor};
@@ -255,8 +255,8 @@ impl Gateway {
         }
     }
 
-    /// Approves the tool definitions that wait at a server; answers their names and raw definitions.
-    pub async fn approve_tools(&self, server: &str) -> Result<Vec<(String, String)>, String> {
+    /// Approves the tool definitions that wait at a server; answers what they were and are.
+    pub async fn approve_tools(&self, server: &str) -> Result<Vec<Change>, String> {
         self.shared.approve(server).await
     }
 
@@ -318,7 +318,7 @@ impl Shared {
         format!("s{}-{}", self.started, self.sessions_named.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) async fn approve(&self, server: &str) -> Result<Vec<(String, String)>, String> {
+    pub(crate) async fn approve(&self, server: &str) -> Result<Vec<Change>, String> {
         let waiting = self.authority.catalogue.waiting(server);
         let pins = self.authority.catalogue.approve(server).map_err(|error| error.to_string())?;
         if !pins.is_empty() {

@@ -746,6 +746,12 @@ mod http {
     }
 
     async fn post(address: SocketAddr, headers: &str, body: &str) -> (u16, String) {
+        let (head, body) = exchange(address, headers, body).await;
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    /// The head of the answer in lower case, and its body.
+    async fn exchange(address: SocketAddr, headers: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "POST /mcp/files HTTP/1.1\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
@@ -754,8 +760,8 @@ mod http {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_ascii_lowercase(), body.to_owned())
     }
 
     fn call(tool: &str) -> String {
@@ -783,23 +789,59 @@ mod http {
             (format!("{host}{key}origin: https://page.example\r\n"), 403),
             (format!("{host}{key}mcp-method: tools/list\r\n"), 400),
             (format!("{host}{key}mcp-method: tools/call\r\nmcp-name: delete\r\n"), 400),
+            (format!("{host}{key}mcp-name: =?base64?ZGVsZXRl?=\r\n"), 400),
+            (format!("{host}{key}mcp-name: read\r\nmcp-name: delete\r\n"), 400),
         ] {
             assert_eq!(post(address, &headers, &call("read")).await.0, status, "{headers}");
         }
         assert!(world.seen.lock().unwrap().is_empty());
-        let good = format!("{host}{key}mcp-method: tools/call\r\n");
+        let good = format!("{host}{key}mcp-method: tools/call\r\nmcp-name: =?base64?cmVhZA==?=\r\n");
         let (status, body) = post(address, &good, &call("read")).await;
         assert_eq!(status, 200);
         assert!(
             body.contains(r#"{\"n\":7}"#) && body.contains("notifications/message") && !body.contains("stray"),
             "{body}"
         );
-        let (_, body) = post(address, &good, &call("delete")).await;
+        let (_, body) = post(address, &format!("{host}{key}"), &call("delete")).await;
         assert!(body.contains("Nothing is deleted here."), "{body}");
         let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
         let (_, body) = post(address, &format!("{host}{key}"), list).await;
         assert!(body.contains(r#""read""#) && !body.contains(r#""delete""#), "{body}");
         assert_eq!(world.calls_seen(), ["read"]);
+        world.check().await;
+    }
+
+    #[tokio::test]
+    async fn a_hosted_server_wants_a_session_that_is_its_own() {
+        let world = World::new().await;
+        // Answers every line with a result for number 1.
+        let script = r#"while read -r line; do echo '{"jsonrpc":"2.0","id":1,"result":{"ok":true}}'; done"#;
+        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+        let program =
+            crate::Program { command, env: std::env::vars().filter(|(name, _)| name == "PATH").collect(), cwd: None };
+        let fronts = Fronts {
+            upstreams: BTreeMap::from([("files".to_owned(), Upstream::Program(Arc::new(program)))]),
+            keys: vec![("agent".to_owned(), "secret".to_owned()), ("other".to_owned(), "hidden".to_owned())],
+            ..Fronts::default()
+        };
+        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+        let host = "host: localhost\r\nx-bailiwick-key: secret\r\n";
+        let request =
+            |method: &str| json!({ "jsonrpc": "2.0", "id": "mine", "method": method, "params": {} }).to_string();
+        assert_eq!(post(address, host, &request("ping")).await.0, 400, "no session");
+        let stateless = format!("{host}mcp-protocol-version: 2026-07-28\r\n");
+        let (status, body) = post(address, &stateless, &request("tools/list")).await;
+        assert!(status == 400 && body.contains("-32020"), "the body speaks another version: {body}");
+        let (head, body) = exchange(address, host, &request("initialize")).await;
+        assert!(head.contains("200 ok") && body.contains(r#""id":"mine""#), "{head}{body}");
+        let session = head.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).unwrap();
+        let known = format!("{host}mcp-session-id: {session}\r\n");
+        let foreign = format!("host: localhost\r\nx-bailiwick-key: hidden\r\nmcp-session-id: {session}\r\n");
+        assert_eq!(post(address, &foreign, &request("ping")).await.0, 404, "another agent's session");
+        let guessed = format!("{host}mcp-session-id: 0000\r\n");
+        assert_eq!(post(address, &guessed, &request("ping")).await.0, 404);
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+        assert_eq!(post(address, &known, note).await.0, 202);
         world.check().await;
     }
 

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -548,7 +550,7 @@ async fn only_answer(answer: HttpResponse<Incoming>, id: &Id) -> Option<Response
 fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Call) -> Option<&'static str> {
     let says = |name: &HeaderName, value: Option<&str>| {
         let mut all = headers.get_all(name).iter();
-        all.all(|header| value.is_some_and(|value| header.as_bytes() == value.as_bytes()))
+        all.all(|header| value.is_some_and(|value| header.as_bytes() == value.as_bytes() || is_encoded(header, value)))
     };
     let name = match call {
         Call::Judged { subject: Subject::Tool { name, .. } | Subject::Prompt { name, .. }, .. } => Some(name.as_str()),
@@ -562,6 +564,12 @@ fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Call) -> Optio
         return Some("the Mcp-Name header is not the body's name");
     }
     None
+}
+
+/// Whether a header says a value in the form for what a header cannot hold: `=?base64?…?=`.
+fn is_encoded(header: &HeaderValue, value: &str) -> bool {
+    let inner = header.as_bytes().strip_prefix(b"=?base64?").and_then(|rest| rest.strip_suffix(b"?="));
+    inner.is_some_and(|inner| BASE64_STANDARD.encode(value).as_bytes() == inner)
 }
 
 fn is_type(headers: &HeaderMap, wanted: &str) -> bool {

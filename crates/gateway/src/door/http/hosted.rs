@@ -154,6 +154,10 @@ impl Visit {
             let line = answer::error(Some(&request.id), super::HEADER_MISMATCH, mismatch);
             return json(StatusCode::BAD_REQUEST, line);
         }
+        if call::is_stateless(&request) != self.is_stateless {
+            let text = "the MCP-Protocol-Version header is not the version that the body speaks";
+            return json(StatusCode::BAD_REQUEST, answer::error(Some(&request.id), super::HEADER_MISMATCH, text));
+        }
         let opens = request.method == "initialize" && !self.is_stateless;
         let (host, session) = match self.host(opens) {
             Ok(found) => found,
