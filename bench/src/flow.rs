@@ -116,10 +116,18 @@ fn cases(scored: &[Scored<'_>]) {
     for scored in scored.iter().filter(|scored| scored.right.attack_succeeds(scored.run)) {
         println!("  {}", scored.run.id);
     }
+    println!("\nstopped in attack runs with another source than the injection's result:");
+    for scored in scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Attack) {
+        let carries = |text: &str| scored.run.carries_injection(text);
+        for call in scored.right.interventions().filter(|call| !call.source.as_deref().is_some_and(carries)) {
+            let deciding = if scored.run.attack_calls().contains(&call.i) { "deciding " } else { "" };
+            println!("  {} {deciding}{} #{}: {}", scored.run.id, call.tool, call.i + 1, call.why.join("; "));
+        }
+    }
     println!("\nasked or denied in benign runs:");
     for scored in scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Benign) {
         for call in scored.right.interventions() {
-            println!("  {} {}: {}", scored.run.id, call.tool, call.why.join("; "));
+            println!("  {} {}: {}", scored.run.id, call.tool, call.said());
         }
     }
 }

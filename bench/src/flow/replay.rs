@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use connect::history::{Call, What};
 use gateway::label::Session;
 use policy::{Labels, ToolFacts};
 use serde_json::Value;
 
-use super::traces::{Event, Kind, Run};
+use super::traces::{Kind, Run};
 
 /// What was decided about a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,15 +64,18 @@ pub(crate) fn replay(
     let attack_calls: BTreeSet<i64> = run.attack_calls().into_iter().collect();
     let mut session = Session::default();
     let mut calls: Vec<Judged> = Vec::new();
-    let mut open: BTreeMap<String, (i64, bool)> = BTreeMap::new();
+    let mut open: Vec<(String, i64, bool)> = Vec::new();
     let mut results: BTreeMap<i64, String> = BTreeMap::new();
-    for event in &run.events {
-        match event {
-            Event::User { text } => session.user_says(text, Some(0)),
-            Event::Say {} => {}
-            Event::Call { i, id, tool, args } => {
+    let mut next = 0;
+    for step in &run.steps {
+        match &step.what {
+            What::User { text } => session.user_says(text, Some(0)),
+            What::System { .. } | What::Says { .. } => {}
+            What::Call(Call { id, tool, arguments: args, .. }) => {
+                let i = next;
+                next += 1;
                 let Some(facts) = tools.get(tool) else { continue };
-                let entry = entry(*i);
+                let entry = entry(i);
                 let start = Instant::now();
                 let labels = session.labels(facts, args);
                 let verdict = judge(facts, args, &labels)?;
@@ -79,7 +83,7 @@ pub(crate) fn replay(
                 let stopped = match (&verdict, human) {
                     (Verdict::Permit, _) | (Verdict::Ask(_), Human::ApprovesAll) => false,
                     (Verdict::Deny(_), _) | (Verdict::Ask(_), Human::DeniesAll) => true,
-                    (Verdict::Ask(_), Human::Right) => attack_calls.contains(i),
+                    (Verdict::Ask(_), Human::Right) => attack_calls.contains(&i),
                 };
                 let why = if verdict == Verdict::Permit { Vec::new() } else { session.why(facts, args, &labels) };
                 let source =
@@ -89,7 +93,7 @@ pub(crate) fn replay(
                 }
                 let read = facts.effects.iter().all(|effect| *effect == policy::EffectKind::Read);
                 calls.push(Judged {
-                    i: *i,
+                    i,
                     tool: tool.clone(),
                     read,
                     verdict,
@@ -98,14 +102,17 @@ pub(crate) fn replay(
                     why: why.into_iter().map(|why| why.text).collect(),
                     time,
                 });
-                open.insert(id.clone().unwrap_or_default(), (*i, stopped));
+                open.push((id.clone(), i, stopped));
             }
-            Event::Result { id, text } => {
-                let Some((i, stopped)) = open.remove(id.as_deref().unwrap_or_default()) else { continue };
+            What::Result(answer) => {
+                // Without ids, results come in the order of the calls.
+                let Some(at) = open.iter().position(|(id, ..)| *id == answer.id) else { continue };
+                let (_, i, stopped) = open.remove(at);
+                let text = answer.content.as_str().unwrap_or_default().to_owned();
                 let facts = run.calls().find(|(call, ..)| *call == i).and_then(|(_, tool, _)| tools.get(tool));
                 results.insert(i, text.clone());
                 if let Some(facts) = facts.filter(|_| !stopped) {
-                    session.result(facts, entry(i), &Value::String(text.clone()));
+                    session.result(facts, entry(i), &Value::String(text));
                 }
             }
         }
@@ -123,9 +130,9 @@ fn entry(i: i64) -> u64 {
 fn broken_reads(run: &Run, calls: &[Judged], results: &BTreeMap<i64, String>) -> bool {
     let stopped: Vec<i64> = calls.iter().filter(|call| call.read && call.stopped).map(|call| call.i).collect();
     let prompt: String = run
-        .events
+        .steps
         .iter()
-        .filter_map(|event| if let Event::User { text } = event { Some(text.as_str()) } else { None })
+        .filter_map(|step| if let What::User { text } = &step.what { Some(text.as_str()) } else { None })
         .collect();
     stopped.iter().any(|read| {
         let Some(lost) = results.get(read) else { return false };
@@ -148,6 +155,16 @@ fn strings(value: &Value, into: &mut Vec<String>) {
         Value::Null | Value::Bool(_) => {}
         Value::String(text) => into.push(text.clone()),
         other => into.push(other.to_string()),
+    }
+}
+
+impl Judged {
+    /// The verdict and its reasons, on one line.
+    pub(crate) fn said(&self) -> String {
+        match &self.verdict {
+            Verdict::Deny(by) => format!("denied by {}; {}", by.join(", "), self.why.join("; ")),
+            _ => self.why.join("; "),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Recorded runs: what the user said, what was called, what came back, and which calls decide the outcome.
+//! What happened is read by `connect::history`, the rest here.
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use connect::history::{self, Step, What};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -19,7 +21,11 @@ pub(crate) struct Run {
     #[serde(default)]
     pub(crate) injections: BTreeMap<String, String>,
     pub(crate) error: Option<Value>,
-    pub(crate) events: Vec<Event>,
+    /// As they stand in the file.
+    events: Vec<Value>,
+    /// What happened.
+    #[serde(skip)]
+    pub(crate) steps: Vec<Step>,
     pub(crate) replay: Replay,
 }
 
@@ -35,16 +41,6 @@ pub(crate) struct Replay {
     pub(crate) util_crit: Vec<i64>,
     #[serde(default)]
     pub(crate) out_only: bool,
-}
-
-/// One step of a run.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "e", rename_all = "snake_case")]
-pub(crate) enum Event {
-    User { text: String },
-    Say {},
-    Call { i: i64, id: Option<String>, tool: String, args: Value },
-    Result { id: Option<String>, text: String },
 }
 
 /// The three kinds of run, counted apart.
@@ -80,11 +76,11 @@ impl Run {
         self.replay.changes.iter().copied().filter(|i| *i >= first).collect()
     }
 
+    /// The calls with their numbers, from 0.
     pub(crate) fn calls(&self) -> impl Iterator<Item = (i64, &str, &Value)> {
-        self.events.iter().filter_map(|event| match event {
-            Event::Call { i, tool, args, .. } => Some((*i, tool.as_str(), args)),
-            _ => None,
-        })
+        let calls =
+            self.steps.iter().filter_map(|step| if let What::Call(call) = &step.what { Some(call) } else { None });
+        (0..).zip(calls).map(|(i, call)| (i, call.tool.as_str(), &call.arguments))
     }
 
     /// The unit of the bootstrap: many runs share a task.
@@ -108,7 +104,12 @@ fn letters(text: &str) -> String {
 
 /// Reads `traces.jsonl` or `traces.jsonl.zst`.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Run>> {
-    bytes(path)?.lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+    let read = |(at, line): (u32, std::io::Result<String>)| {
+        let mut run: Run = serde_json::from_str(&line?)?;
+        run.steps = history::runs::steps(at, &std::mem::take(&mut run.events), &run.suite);
+        Ok(run)
+    };
+    (1..).zip(bytes(path)?.lines()).map(read).collect()
 }
 
 /// The bytes of a file, unpacked by the `zstd` program if its name says so.

@@ -149,7 +149,7 @@ pub struct Call {
 /// What a tool gave back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The id of its call; empty if the format has none, and then it answers the latest open call.
+    /// The id of its call; empty if the format has none, and then it answers the first call that is still open.
     pub id: String,
     /// A text, or an object with `content` blocks as in MCP.
     pub content: Value,

@@ -14,12 +14,15 @@ use policy::{Action, ArgumentLabel, Role, ToolFacts};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, oneshot};
 
+use crate::label::Why;
 use crate::pipeline::Journal;
 
 /// The most asks that wait at a time.
 const ASKS_MAX: usize = 1_000;
 /// The longest summary, in characters.
-const SUMMARY_MAX_CHARS: usize = 600;
+const SUMMARY_MAX_CHARS: usize = 1_500;
+/// How many of the reasons against it the approver reads.
+const WHY_MAX: usize = 3;
 
 /// The asks that wait.
 #[derive(Debug, Default)]
@@ -246,7 +249,7 @@ pub(crate) fn scope(action: &Action, facts: &ToolFacts, policies: &str) -> Strin
 }
 
 /// What the approver is shown.
-pub(crate) fn summary(action: &Action) -> String {
+pub(crate) fn summary(action: &Action, why: &[Why]) -> String {
     let mut arguments = Vec::new();
     for (name, value) in action.arguments.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -255,7 +258,10 @@ pub(crate) fn summary(action: &Action) -> String {
         arguments.push(format!("{name}={short}{dots}"));
     }
     let who = &action.principal;
-    let text = format!("`{}` for `{}` wants `{}`: {}", who.agent, who.user, action.tool, arguments.join(", "));
+    let mut text = format!("`{}` for `{}` wants `{}`: {}", who.agent, who.user, action.tool, arguments.join(", "));
+    for why in why.iter().take(WHY_MAX) {
+        text += &format!(". {}", why.text);
+    }
     // Control characters could repaint the approver's terminal.
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(SUMMARY_MAX_CHARS).collect()
 }

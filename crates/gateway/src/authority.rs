@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::catalogue::{Catalogue, Known};
 use crate::facts;
+use crate::label;
 use crate::law::{Force, Law};
 use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
@@ -123,6 +124,8 @@ pub(crate) struct Asking<C> {
     pub(crate) question: Question<C>,
     pub(crate) tool: Arc<ToolFacts>,
     force: Arc<Force>,
+    /// What in its arguments speaks against it, for the approver.
+    why: Vec<label::Why>,
 }
 
 /// Tells a waiting caller that it still waits.
@@ -174,7 +177,8 @@ impl Authority {
                 First::Refused(Refusal::Denied { intent: denied.intent, decision: denied.decision })
             }
             Ok(Verdict::Ask(question)) => {
-                self.already_approved(caller, Asking { question: *question, tool, force }).await
+                let why = caller.session.labels().why(&tool, &question.action.arguments, &question.action.labels);
+                self.already_approved(caller, Asking { question: *question, tool, force, why }).await
             }
         }
     }
@@ -233,7 +237,7 @@ impl Authority {
             binding: self.binding(asking),
             groups: asking.question.groups.clone(),
             expires: self.journal.now().checked_add(wait).unwrap_or(jiff::Timestamp::MAX),
-            summary: ask::summary(&asking.question.action),
+            summary: ask::summary(&asking.question.action, &asking.why),
         }
     }
 

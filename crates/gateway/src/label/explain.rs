@@ -1,10 +1,10 @@
 //! One sentence for each argument that speaks against a call. For operators and approvers only.
 
-use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
+use policy::{ArgumentLabel, Choice, DataClass, EffectKind, Request, Role, ToolFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::index::Index;
+use super::account::Account;
 
 /// How much of a value is shown.
 const SHOWN_MAX_CHARS: usize = 60;
@@ -21,15 +21,15 @@ pub struct Why {
     pub text: String,
 }
 
-pub(crate) fn why(index: &Index, tool: &ToolFacts, arguments: &Value, labels: &policy::Labels) -> Vec<Why> {
-    let _ = index;
+pub(crate) fn why(account: &Account, tool: &ToolFacts, arguments: &Value, labels: &policy::Labels) -> Vec<Why> {
     let mut against: Vec<&ArgumentLabel> =
         labels.arguments.iter().filter(|argument| speaks_against(tool, argument)).collect();
-    // What a call is aimed at comes before what it carries along.
-    against.sort_by_key(|argument| argument.role == Role::Link);
+    // What came from the source that accounts for most of the call is said first; what a call is aimed at comes
+    // before what it carries along.
+    against.sort_by_key(|argument| (account.rank_of(&argument.label.origins), argument.role == Role::Link));
     let mut sentences: Vec<Why> = against.into_iter().map(|argument| untrusted(arguments, argument)).collect();
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
-        sentences.push(unasked(tool, labels));
+        sentences.push(unasked(account, tool));
     }
     sentences
 }
@@ -48,7 +48,10 @@ fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
 }
 
 fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
-    let value = arguments.pointer(&argument.pointer).map(shown).unwrap_or_default();
+    let value = match arguments.pointer(&argument.pointer) {
+        _ if argument.label.classes.contains(&DataClass::Credential) => "a secret".to_owned(),
+        value => value.map(shown).unwrap_or_default(),
+    };
     let origin = argument.label.origins.first();
     let place = origin.map_or_else(
         || "an unknown place".to_owned(),
@@ -69,17 +72,13 @@ fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
     }
 }
 
-fn unasked(tool: &ToolFacts, labels: &policy::Labels) -> Why {
-    let origin = labels
-        .arguments
-        .iter()
-        .filter(|argument| argument.choice == Choice::Untrusted)
-        .find_map(|argument| argument.label.origins.first());
-    let entry = origin.and_then(|origin| origin.entry);
-    let place = entry.map(|entry| format!(" and its arguments match entry {entry}")).unwrap_or_default();
+fn unasked(account: &Account, tool: &ToolFacts) -> Why {
+    let best = account.best();
+    let place =
+        best.map(|(entry, source)| format!(", but most of it stands in entry {entry}, {source}")).unwrap_or_default();
     Why {
         pointer: String::new(),
-        entry,
+        entry: best.map(|(entry, _)| entry),
         text: format!(
             "nothing the user said asks for `{}`{place}; it would pass if the user asked for it or a person approves it",
             tool.id

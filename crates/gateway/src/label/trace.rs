@@ -20,9 +20,18 @@ const QUOTE_MIN: u32 = 6;
 
 /// The short strings among arguments, which name the place that a call reads.
 pub(crate) fn strings(arguments: &Value) -> Vec<String> {
+    leaves(arguments)
+        .into_iter()
+        .filter(|(_, text)| text.len() <= atoms::VALUE_MAX_BYTES)
+        .map(|(_, text)| text)
+        .collect()
+}
+
+/// The leaves of arguments as text, with their pointers.
+pub(crate) fn leaves(arguments: &Value) -> Vec<(String, String)> {
     let mut leaves = Vec::new();
     walk(arguments, String::new(), &mut leaves);
-    leaves.into_iter().filter(|(_, text)| text.len() <= atoms::VALUE_MAX_BYTES).map(|(_, text)| text).collect()
+    leaves
 }
 
 fn walk(value: &Value, pointer: String, leaves: &mut Vec<(String, String)>) {
@@ -68,10 +77,8 @@ impl Tracer<'_> {
     /// One label for each leaf, in document order, and one more for each link or address inside content that
     /// somebody else chose.
     pub(crate) fn arguments(&self, arguments: &Value) -> Vec<ArgumentLabel> {
-        let mut leaves = Vec::new();
-        walk(arguments, String::new(), &mut leaves);
         let mut labels: Vec<ArgumentLabel> = Vec::new();
-        for (pointer, text) in &leaves {
+        for (pointer, text) in &leaves(arguments) {
             let role = self.role(pointer);
             labels.push(self.argument(pointer, role, text));
             if matches!(role, Role::Content | Role::Other) {
