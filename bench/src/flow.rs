@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use gateway::tools::{Annotation, annotate, infer};
+use gateway::tools::{Annotations, infer};
 use policy::{Action, Door, Effect, Labels, Principal, Snapshot, Source, ToolFacts, Verb};
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// A file of chat transcripts without attacks (JSON or `.zst`): every Ask or Deny is a false one.
     #[arg(long)]
     benign: Option<PathBuf>,
-    /// Annotations of tools (TOML): with them it is track B.
+    /// Annotations of tools (a TOML file or a folder of them): with them it is track B.
     #[arg(long)]
     annotations: Option<PathBuf>,
     /// Only these suites.
@@ -133,16 +133,11 @@ fn cases(scored: &[Scored<'_>]) {
 }
 
 fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
-    let annotations: BTreeMap<String, Annotation> = match annotations {
-        Some(path) => toml_edit::de::from_str(&std::fs::read_to_string(path)?)?,
-        None => BTreeMap::new(),
-    };
+    let annotations = annotations.map_or_else(|| Ok(Annotations::default()), read_annotations)?;
     let suites = catalog.as_object().context("`catalog.json` is not an object")?;
     let facts = |suite: &str, definition: &Value| {
         let mut facts = infer(suite, definition, String::new());
-        if let Some(annotation) = annotations.get(&facts.id.to_string()) {
-            annotate(&mut facts, annotation);
-        }
+        annotations.apply(&mut facts);
         (facts.id.name.clone(), facts)
     };
     Ok(suites
@@ -160,6 +155,17 @@ fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites>
             )
         })
         .collect())
+}
+
+fn read_annotations(path: &Path) -> anyhow::Result<Annotations> {
+    let mut files = vec![path.to_owned()];
+    if path.is_dir() {
+        files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+        files.retain(|file| file.extension().is_some_and(|suffix| suffix == "toml"));
+        files.sort();
+    }
+    let texts: Vec<String> = files.iter().map(std::fs::read_to_string).collect::<std::io::Result<_>>()?;
+    Annotations::read(&texts.join("\n")).map_err(|faults| anyhow::anyhow!("annotations: {faults:?}"))
 }
 
 /// The shipped packs over some tools.

@@ -8,7 +8,8 @@
 //! The file is private to the user and trusted: who can write it can approve.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
@@ -19,6 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::call::{self, Malformed};
 use crate::disk;
+use crate::tools::annotations::{Annotations, Fault};
 
 /// The most tools that are kept of one server.
 const TOOLS_MAX: usize = 2_000;
@@ -33,6 +35,8 @@ pub struct Catalogue {
     path: PathBuf,
     /// Held only for map work and the write of the file, never across an await.
     servers: Mutex<BTreeMap<String, Server>>,
+    /// The operator's corrections of what was inferred.
+    annotations: Annotations,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -108,6 +112,14 @@ pub enum CatalogueError {
     /// The file.
     #[error("tool catalogue: {0}")]
     Disk(#[from] disk::DiskError),
+    /// The operator's corrections.
+    #[error("annotations: `{path}`, line {}: {}", first.line, first.message)]
+    Annotations {
+        /// The file.
+        path: PathBuf,
+        /// The first of its faults.
+        first: Fault,
+    },
     /// No such server.
     #[error("no server `{0}` was seen yet")]
     NoServer(String),
@@ -139,11 +151,38 @@ pub fn pin(definition: &RawValue) -> String {
     hex::encode(digest::digest(&digest::SHA256, &bytes))
 }
 
+fn read_annotations(path: &Path) -> Result<Annotations, CatalogueError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Annotations::default()),
+        Err(error) => return Err(disk::DiskError::Io { path: path.to_owned(), error }.into()),
+    };
+    Annotations::read(&text).map_err(|faults| {
+        let none = Fault { line: 1, error: true, message: "cannot be read".to_owned() };
+        CatalogueError::Annotations { path: path.to_owned(), first: faults.into_iter().next().unwrap_or(none) }
+    })
+}
+
 impl Catalogue {
-    /// Reads the catalogue, or begins one.
+    /// Reads the catalogue, or begins one; `annotations.toml` beside it corrects what was inferred.
     pub fn open(path: PathBuf) -> Result<Self, CatalogueError> {
+        let annotations = read_annotations(&path.with_file_name("annotations.toml"))?;
+        Ok(Self { annotations, ..Self::inferred(path)? })
+    }
+
+    /// Reads the catalogue without the operator's corrections.
+    pub fn inferred(path: PathBuf) -> Result<Self, CatalogueError> {
         let servers = disk::read_json(&path)?.unwrap_or_default();
-        Ok(Self { path, servers: Mutex::new(servers) })
+        Ok(Self { path, servers: Mutex::new(servers), annotations: Annotations::default() })
+    }
+
+    fn corrected(&self, facts: &Arc<ToolFacts>) -> Arc<ToolFacts> {
+        if !self.annotations.names(&facts.id) {
+            return facts.clone();
+        }
+        let mut corrected = ToolFacts::clone(facts);
+        self.annotations.apply(&mut corrected);
+        Arc::new(corrected)
     }
 
     /// What is known of a tool.
@@ -151,7 +190,7 @@ impl Catalogue {
         let servers = self.lock();
         match servers.get(&id.server).and_then(|server| server.tools.get(&id.name)) {
             Some(Tool { waiting: Some(_), .. }) => Known::Quarantined,
-            Some(Tool { approved: Some(facts), .. }) => Known::Facts(facts.clone()),
+            Some(Tool { approved: Some(facts), .. }) => Known::Facts(self.corrected(facts)),
             _ => Known::Unknown,
         }
     }
@@ -160,7 +199,10 @@ impl Catalogue {
     pub fn facts(&self) -> Vec<ToolFacts> {
         let servers = self.lock();
         let tools = servers.values().flat_map(|server| server.tools.values());
-        tools.filter(|tool| tool.waiting.is_none()).filter_map(|tool| Some(tool.approved.as_deref()?.clone())).collect()
+        tools
+            .filter(|tool| tool.waiting.is_none())
+            .filter_map(|tool| Some(ToolFacts::clone(&self.corrected(tool.approved.as_ref()?))))
+            .collect()
     }
 
     /// Takes in one page of a server's list.

@@ -1,0 +1,292 @@
+//! Annotation files: corrections of what was inferred of tools, at most three lines a tool. Format and examples
+//! stand in `spec/annotations.md`.
+//!
+//! A file with any fault corrects nothing, because a correction that is silently left out may be the one that
+//! says that a tool is dangerous. Never looks at values, only at definitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use policy::{EffectKind, Role, ToolFacts, ToolId};
+use serde::Deserialize;
+
+use super::infer::{Annotation, annotate};
+
+/// The largest file that is read, in bytes.
+pub const SIZE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// How many lines one tool may have, beside its header.
+const LINES_MAX: usize = 3;
+
+/// Corrections by tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations {
+    tools: BTreeMap<String, Annotation>,
+}
+
+/// Something that is wrong with a file, or that its author may not mean.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// From 1.
+    pub line: usize,
+    /// Whether the gateway refuses the file for it.
+    pub error: bool,
+    /// One clause.
+    pub message: String,
+}
+
+impl Annotations {
+    /// Reads a file, or says all that is wrong with it.
+    pub fn read(text: &str) -> Result<Self, Vec<Fault>> {
+        let (annotations, faults) = parse(text);
+        if faults.is_empty() { Ok(annotations) } else { Err(faults) }
+    }
+
+    /// How many tools are corrected.
+    pub fn len(&self) -> usize {
+        self.tools.len()
+    }
+
+    /// Whether nothing is corrected.
+    pub fn is_empty(&self) -> bool {
+        self.tools.is_empty()
+    }
+
+    /// Corrects the facts of one tool; answers whether there was something to correct.
+    pub fn apply(&self, facts: &mut ToolFacts) -> bool {
+        let found = self.tools.get(&facts.id.to_string());
+        if let Some(annotation) = found {
+            annotate(facts, annotation);
+        }
+        found.is_some()
+    }
+
+    /// Whether a tool is corrected.
+    pub fn names(&self, tool: &ToolId) -> bool {
+        !self.tools.is_empty() && self.tools.contains_key(&tool.to_string())
+    }
+}
+
+/// All that is wrong with a file, and all that its author may not mean, given what was inferred.
+pub fn check(text: &str, inferred: &[ToolFacts]) -> Vec<Fault> {
+    let (annotations, mut faults) = parse(text);
+    for (name, annotation) in &annotations.tools {
+        let line = line_of_tool(text, name);
+        let doubt = |message: String| Fault { line, error: false, message };
+        let Some(facts) = inferred.iter().find(|facts| facts.id.to_string() == *name) else {
+            faults.push(doubt(format!("`{name}` was not seen yet")));
+            continue;
+        };
+        let mut corrected = facts.clone();
+        annotate(&mut corrected, annotation);
+        if corrected == *facts {
+            faults.push(doubt(format!("`{name}` says only what is inferred anyway")));
+        }
+        let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
+        faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
+        let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect_name(*effect)).collect();
+        if !lost.is_empty() {
+            faults.push(doubt(format!("`{name}` no longer counts as {}: fewer rules hold for it", lost.join(", "))));
+        }
+    }
+    faults.sort_by_key(|fault| fault.line);
+    faults
+}
+
+fn parse(text: &str) -> (Annotations, Vec<Fault>) {
+    let fault = |line: usize, message: String| Fault { line, error: true, message };
+    if text.len() > SIZE_MAX_BYTES {
+        return (Annotations::default(), vec![fault(1, format!("is larger than {SIZE_MAX_BYTES} bytes"))]);
+    }
+    let line_at = |span: Option<std::ops::Range<usize>>| line_of(text, span.map_or(0, |span| span.start));
+    let document = match toml_edit::Document::parse(text) {
+        Ok(document) => document,
+        // The first line only: the rest of a TOML error quotes the file.
+        Err(error) => {
+            let message = error.message().lines().next().unwrap_or("is not TOML").to_owned();
+            return (Annotations::default(), vec![fault(line_at(error.span()), message)]);
+        }
+    };
+    let (mut annotations, mut faults) = (Annotations::default(), Vec::new());
+    for (name, item) in document.as_table() {
+        let line = line_of_tool(text, name);
+        if name.split_once('/').is_none_or(|(server, tool)| server.is_empty() || tool.is_empty()) {
+            faults.push(fault(line, format!("`{name}` is not `server/tool`")));
+            continue;
+        }
+        let lines = item.as_table().map_or(0, |table| table.len());
+        let lines = lines.max(lines_of(text, line));
+        if lines > LINES_MAX {
+            faults.push(fault(line, format!("`{name}` has {lines} lines, more than {LINES_MAX}")));
+        }
+        let table = item.clone().into_table().unwrap_or_default();
+        match Annotation::deserialize(toml_edit::de::Deserializer::from(toml_edit::DocumentMut::from(table))) {
+            Ok(annotation) => drop(annotations.tools.insert(name.to_owned(), annotation)),
+            Err(error) => {
+                let message = error.message().lines().next().unwrap_or("cannot be read").to_owned();
+                faults.push(fault(line, format!("`{name}`: {message}")));
+            }
+        }
+    }
+    (annotations, faults)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
+}
+
+/// The line of a tool's header, or 1.
+fn line_of_tool(text: &str, name: &str) -> usize {
+    let header = |line: &str| {
+        let line = line.trim();
+        line.starts_with('[') && line.trim_start_matches(['[', '"', '\'', ' ']).starts_with(name)
+    };
+    text.lines().position(header).map_or(1, |at| at + 1)
+}
+
+/// How many lines stand below a header, without comments.
+fn lines_of(text: &str, header: usize) -> usize {
+    let below = text.lines().skip(header).take_while(|line| !line.trim_start().starts_with('['));
+    below.filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')).count()
+}
+
+/// A file that says what was inferred, for people to correct: the tools of which the least is known first. With
+/// `doubtful`, only those whose definition leaves something open.
+pub fn propose(inferred: &[ToolFacts], doubtful: bool) -> String {
+    let mut text = String::new();
+    let mut tools: Vec<(&ToolFacts, Vec<String>)> = inferred.iter().map(|facts| (facts, doubts(facts))).collect();
+    tools.retain(|(_, doubts)| !doubtful || !doubts.is_empty());
+    tools.sort_by_key(|(facts, doubts)| (std::cmp::Reverse(doubts.len()), facts.id.clone()));
+    for (facts, doubts) in tools {
+        for doubt in doubts {
+            let _ = writeln!(text, "# {doubt}");
+        }
+        let _ = writeln!(text, "[{}]", quoted(&facts.id.to_string()));
+        let effects: Vec<String> = facts.effects.iter().map(|effect| quoted(effect_name(*effect))).collect();
+        let _ = writeln!(text, "effects = [{}]", effects.join(", "));
+        let _ = writeln!(text, "open_world = {}", facts.open_world);
+        let listed = facts.roles.iter().filter(|(pointer, _)| !pointer.ends_with("/*"));
+        let roles: Vec<String> =
+            listed.map(|(pointer, role)| format!("{} = {}", quoted(pointer), quoted(role_name(*role)))).collect();
+        if !roles.is_empty() {
+            let _ = writeln!(text, "roles = {{ {} }}", roles.join(", "));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// What a tool's definition leaves open.
+fn doubts(facts: &ToolFacts) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if facts.effects == BTreeSet::from([EffectKind::Write, EffectKind::Execute]) {
+        doubts.push("nothing in the definition says what it does".to_owned());
+    }
+    let consequential = facts.effects.iter().any(|effect| *effect != EffectKind::Read);
+    let is_text = |pointer: &str| {
+        let name = pointer.trim_start_matches('/');
+        let property = facts.input_schema.get("properties").and_then(|properties| properties.get(name));
+        property.and_then(|property| property.get("type")).is_none_or(|kind| kind == "string")
+    };
+    let open = facts.roles.iter().filter(|(pointer, role)| **role == Role::Other && is_text(pointer));
+    let open: Vec<&str> = open.map(|(pointer, _)| pointer.as_str()).collect();
+    if consequential && !open.is_empty() {
+        doubts.push(format!("nothing in the definition says what matters about {}", open.join(", ")));
+    }
+    doubts
+}
+
+/// A TOML string. What could repaint a terminal is escaped.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
+}
+
+fn effect_name(effect: EffectKind) -> &'static str {
+    match effect {
+        EffectKind::Read => "read",
+        EffectKind::Write => "write",
+        EffectKind::Delete => "delete",
+        EffectKind::Send => "send",
+        EffectKind::Pay => "pay",
+        EffectKind::Share => "share",
+        EffectKind::Execute => "execute",
+        EffectKind::Publish => "publish",
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Recipient => "recipient",
+        Role::Destination => "destination",
+        Role::Account => "account",
+        Role::Path => "path",
+        Role::Command => "command",
+        Role::Query => "query",
+        Role::Amount => "amount",
+        Role::Permission => "permission",
+        Role::Target => "target",
+        Role::Link => "link",
+        Role::Content => "content",
+        Role::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tools::infer;
+
+    fn seen() -> Vec<ToolFacts> {
+        let tool = |name: &str, argument: &str| {
+            infer(
+                "desk",
+                &json!({"name": name, "inputSchema": {"properties": {argument: {"type": "string"}}}}),
+                String::new(),
+            )
+        };
+        vec![tool("frobnicate", "thing"), tool("send_note", "to"), tool("list_notes", "query")]
+    }
+
+    #[test]
+    fn a_proposal_is_a_file_that_changes_nothing() {
+        let seen = seen();
+        let text = propose(&seen, false);
+        let annotations = Annotations::read(&text).unwrap();
+        assert_eq!(annotations.len(), seen.len());
+        for facts in &seen {
+            let mut corrected = facts.clone();
+            assert!(annotations.apply(&mut corrected));
+            assert_eq!(corrected.effects, facts.effects);
+            assert_eq!(corrected.roles, facts.roles);
+        }
+        let doubtful = propose(&seen, true);
+        assert!(doubtful.contains("desk/frobnicate") && !doubtful.contains("desk/list_notes"), "{doubtful}");
+    }
+
+    #[test]
+    fn faults_have_lines_and_a_faulty_file_corrects_nothing() {
+        let text = "# ours\n[\"desk/send_note\"]\neffects = [\"fly\"]\n\n[\"desk/list_notes\"]\neffect = [\"read\"]\n\n[alone]\n";
+        let faults = Annotations::read(text).unwrap_err();
+        let lines: Vec<_> = faults.iter().map(|fault| fault.line).collect();
+        assert_eq!(lines, [2, 5, 8], "{faults:?}");
+        assert_eq!(Annotations::read("[\"a/b\"]\neffects = [").unwrap_err().first().map(|fault| fault.line), Some(2));
+    }
+
+    #[test]
+    fn what_is_not_meant_is_doubted() {
+        let text = "[\"desk/send_note\"]\neffects = [\"write\"]\nroles = { \"/too\" = \"recipient\" }\n\n[\"desk/list_notes\"]\neffects = [\"read\"]\n\n[\"desk/gone\"]\neffects = [\"read\"]\n";
+        let faults = check(text, &seen());
+        let said: Vec<String> =
+            faults.iter().map(|fault| format!("{} {} {}", fault.line, fault.error, fault.message)).collect();
+        assert_eq!(
+            said,
+            [
+                "1 false `desk/send_note` has no argument `/too`",
+                "1 false `desk/send_note` no longer counts as send: fewer rules hold for it",
+                "5 false `desk/list_notes` says only what is inferred anyway",
+                "8 false `desk/gone` was not seen yet",
+            ]
+        );
+    }
+}
