@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use gateway::label::Session;
-use gateway::tools::infer;
+use gateway::tools::observed;
 use policy::ToolFacts;
 use serde_json::{Value, json};
 
@@ -84,32 +84,7 @@ fn calls(message: &Value) -> Vec<(String, String, Value)> {
 
 /// Tools by the names and arguments that occur.
 fn tools(runs: &[Value]) -> BTreeMap<String, ToolFacts> {
-    let mut schemas: BTreeMap<String, serde_json::Map<String, Value>> = BTreeMap::new();
-    for (_, tool, arguments) in runs.iter().flat_map(messages).flat_map(calls) {
-        let properties = schemas.entry(tool).or_default();
-        for (name, value) in arguments.as_object().into_iter().flatten() {
-            properties.entry(name.clone()).or_insert_with(|| schema(value));
-        }
-    }
-    let facts = |(tool, properties): (String, serde_json::Map<String, Value>)| {
-        let facts = infer(
-            "transcript",
-            &json!({"name": tool, "inputSchema": {"type": "object", "properties": properties}}),
-            String::new(),
-        );
-        (tool, facts)
-    };
-    schemas.into_iter().map(facts).collect()
-}
-
-fn schema(value: &Value) -> Value {
-    match value {
-        Value::Object(object) => {
-            json!({"type": "object", "properties": object.iter().map(|(name, value)| (name.clone(), schema(value))).collect::<serde_json::Map<_, _>>()})
-        }
-        Value::Array(items) => {
-            json!({"type": "array", "items": items.first().map(schema).unwrap_or_else(|| json!({}))})
-        }
-        _ => json!({}),
-    }
+    let calls: Vec<_> = runs.iter().flat_map(messages).flat_map(calls).collect();
+    let facts = observed(calls.iter().map(|(_, tool, arguments)| ("transcript", tool.as_str(), arguments)));
+    facts.into_iter().map(|facts| (facts.id.name.clone(), facts)).collect()
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::catalogue::{Catalogue, Known};
 use crate::facts;
-use crate::label;
+use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
 use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
@@ -70,6 +70,8 @@ pub(crate) struct Authority {
     pub(crate) asks: Arc<Asks>,
     pub(crate) limits: Limits,
     pub(crate) results: Results,
+    /// What was written down keeps its labels.
+    pub(crate) memory: Memory,
     /// Bailiwick's own folder: a call that touches it touches the control itself.
     pub(crate) home: PathBuf,
     pub(crate) own_ids: AtomicU64,
@@ -166,7 +168,7 @@ impl Authority {
         let id = action.tool.clone();
         match self.judge(caller, call, action, &force).await {
             Err(refusal) => First::Refused(refusal),
-            Ok(Verdict::Permit(permit)) => First::Admitted(admitted(caller, permit, tool)),
+            Ok(Verdict::Permit(permit)) => First::Admitted(self.admitted(caller, permit, tool)),
             Ok(Verdict::Deny(denied)) if quarantined => {
                 First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
             }
@@ -274,7 +276,7 @@ impl Authority {
         let place = self.place(caller, &action, Some(uses.ask));
         let judged = pipeline::judge(asking.question.call, action, place, &force.snapshot, self.journal.now());
         match judged.record(&self.journal).await.map(pipeline::Recorded::verdict) {
-            Ok(Verdict::Permit(permit)) => Ok(admitted(caller, permit, asking.tool)),
+            Ok(Verdict::Permit(permit)) => Ok(self.admitted(caller, permit, asking.tool)),
             Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
             // The approval lifts less than is asked now; to ask again and again would be no answer.
             Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
@@ -326,12 +328,28 @@ impl Authority {
         decision.errors.is_empty() && decision.effect != policy::Effect::Deny
     }
 
+    /// From now on the session knows that this was called, and with what; what it wrote keeps its labels.
+    fn admitted<C>(&self, caller: &Caller, permit: Permit<C>, tool: Arc<ToolFacts>) -> Admitted<C> {
+        let (action, intent) = (permit.action(), permit.intent());
+        let mut session = caller.session.change();
+        match action.verb {
+            // What a server says to the model or the user has entered the session like its results.
+            Verb::Sample | Verb::Elicit => drop(session.result(&tool, intent, &action.arguments)),
+            _ => {
+                self.memory.remember(&tool.id, intent, &session.written(&tool, &action.arguments));
+                session.called(&tool, intent, &action.arguments);
+            }
+        }
+        drop(session);
+        Admitted { permit, tool }
+    }
+
     /// A result came back: its values enter the session, and the outcome is recorded.
     pub(crate) fn conclude(&self, caller: &Caller, tool: &ToolFacts, act: Act, result: &Returned<'_>) {
         let value = serde_json::from_str::<Value>(result.body);
         // Before the answer goes on: what it leads to must meet these labels.
         let labels = match &value {
-            Ok(value) => json!(caller.session.change().result(tool, act.intent(), value)),
+            Ok(value) => json!(caller.session.change().recalled(tool, act.intent(), value, &self.memory)),
             Err(_) => Value::Null,
         };
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
@@ -365,6 +383,14 @@ impl Authority {
         compiled.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
+    /// Writes what sessions have seen and what was written down. Blocks.
+    pub(crate) fn save(&self) {
+        self.sessions.save();
+        if let Err(error) = self.memory.save() {
+            tracing::error!(%error, "what was written down could not be saved");
+        }
+    }
+
     /// A number for a request of the gateway's own.
     pub(crate) fn own_id(&self) -> u64 {
         self.own_ids.fetch_add(1, Ordering::Relaxed)
@@ -384,19 +410,6 @@ struct Uses {
     ask: u64,
     answer: u64,
     groups: Vec<String>,
-}
-
-/// From now on the session knows that this was called, and with what.
-fn admitted<C>(caller: &Caller, permit: Permit<C>, tool: Arc<ToolFacts>) -> Admitted<C> {
-    let action = permit.action();
-    match action.verb {
-        // What a server says to the model or the user has entered the session like its results.
-        Verb::Sample | Verb::Elicit => {
-            caller.session.change().result(&tool, permit.intent(), &action.arguments);
-        }
-        _ => caller.session.change().called(&tool, permit.intent(), &action.arguments),
-    }
-    Admitted { permit, tool }
 }
 
 fn unknown_tool<C>(errand: &Errand<C>) -> ToolFacts {

@@ -23,6 +23,7 @@ use crate::door::http::{self, Fronts, HttpDoor};
 use crate::door::unix;
 use crate::hook::Hooks;
 use crate::identity::Programs;
+use crate::label::memory::Memory;
 use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
@@ -44,6 +45,9 @@ pub struct Options {
 /// A gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The memory.
+    #[error("memory: {0}")]
+    Memory(#[from] disk::DiskError),
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -111,6 +115,7 @@ impl Gateway {
             law: Law::none()?,
             catalogue,
             sessions: Sessions::new(sessions),
+            memory: Memory::open(options.dir.join("memory.json"))?,
             asks: Arc::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
@@ -247,7 +252,7 @@ impl Gateway {
             task.abort();
         }
         shared.http.lock().unwrap_or_else(PoisonError::into_inner).take();
-        shared.authority.sessions.save();
+        shared.authority.save();
         let details = shared.authority.journal.totals();
         let ended = Record::Log { event: "drained".to_owned(), details };
         if let Err(error) = shared.authority.journal.append(ended).await {
@@ -281,7 +286,7 @@ async fn save_sessions(authority: Arc<Authority>) {
     loop {
         let began = Instant::now();
         let saves = authority.clone();
-        if tokio::task::spawn_blocking(move || saves.sessions.save()).await.is_err() {
+        if tokio::task::spawn_blocking(move || saves.save()).await.is_err() {
             return;
         }
         tokio::time::sleep(Duration::from_secs(1).max(began.elapsed() * 50)).await;

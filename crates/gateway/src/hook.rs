@@ -56,7 +56,7 @@ pub fn agents() -> impl Iterator<Item = &'static str> {
 }
 
 /// What is known of every agent's built-in tools.
-pub(crate) fn built_in() -> impl Iterator<Item = ToolFacts> {
+pub fn built_in() -> impl Iterator<Item = ToolFacts> {
     DIALECTS.iter().flat_map(|dialect| dialect.built_in())
 }
 

@@ -16,6 +16,7 @@ mod account;
 mod atoms;
 mod explain;
 mod index;
+pub mod memory;
 mod python;
 mod read;
 mod request;
@@ -34,6 +35,7 @@ use serde_json::Value;
 
 use account::Account;
 use index::{Field, Index, Place};
+use memory::{Memory, Remembered};
 use request::User;
 
 /// How many distinct values a session remembers.
@@ -68,8 +70,23 @@ impl Session {
         self.index.place(Place::new(tool, entry, named));
     }
 
+    /// The values that a call which changes something carries out of text of others, or out of what is confidential:
+    /// wherever they are written to, they keep these labels.
+    pub fn written(&self, tool: &ToolFacts, arguments: &Value) -> Vec<(String, Remembered)> {
+        trace::Tracer { user: &self.user, index: &self.index, tool }.written(arguments)
+    }
+
     /// A tool's result entered the session, recorded as `entry`. Answers the join of its values' labels.
     pub fn result(&mut self, tool: &ToolFacts, entry: u64, result: &Value) -> SessionLabels {
+        self.take_in(tool, entry, result, None)
+    }
+
+    /// Like [`Session::result`], and values that some session wrote down get back the labels they had then.
+    pub fn recalled(&mut self, tool: &ToolFacts, entry: u64, result: &Value, memory: &Memory) -> SessionLabels {
+        self.take_in(tool, entry, result, Some(memory).filter(|memory| !memory.is_empty()))
+    }
+
+    fn take_in(&mut self, tool: &ToolFacts, entry: u64, result: &Value, memory: Option<&Memory>) -> SessionLabels {
         let place = self.index.place_of(tool, entry);
         let (leaves, cut) = read::leaves(result, RESULT_FIELDS_MAX);
         let mut out = nothing_seen();
@@ -80,12 +97,13 @@ impl Session {
         let kind = source::Kind::of(tool);
         let pointed = request::pointed_records(&self.user, &leaves);
         for leaf in &leaves {
-            let judged = source::judge(tool, kind, leaf);
+            let mut judged = source::judge(tool, kind, leaf);
+            let recalled = memory.map(|memory| judged.recall(&leaf.text, memory)).unwrap_or_default();
             out.integrity = out.integrity.max(judged.integrity);
             out.confidentiality = out.confidentiality.max(judged.confidentiality);
             out.classes.extend(judged.classes.iter().copied());
             let field = Field::new(place, leaf, judged, pointed.contains(&leaf.record));
-            self.index.add(field, &leaf.text, FIELD_VALUES_MAX);
+            self.index.add(field, &leaf.text, FIELD_VALUES_MAX, &recalled);
         }
         out
     }

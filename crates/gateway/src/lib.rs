@@ -28,6 +28,7 @@ pub mod replay;
 mod results;
 mod session;
 mod sse;
+pub mod story;
 pub mod tools;
 pub mod upstream;
 
@@ -40,6 +41,7 @@ pub use disk::DiskError;
 pub use door::http::{Fronts, Upstream};
 pub use gateway::{Gateway, Options, StartError};
 pub use hook::agents as hook_agents;
+pub use hook::built_in as built_in_tools;
 pub use law::LawError;
 pub use results::Keep;
 pub use upstream::child::Program;

@@ -2,6 +2,8 @@
 
 pub mod annotations;
 mod infer;
+mod observed;
 
 pub use annotations::Annotations;
 pub use infer::{Annotation, annotate, infer};
+pub use observed::observed;

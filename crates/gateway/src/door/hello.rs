@@ -31,6 +31,11 @@ pub enum Hello {
         /// The server.
         server: String,
     },
+    /// Show what was written down with its labels, or forget what one entry wrote; one line comes back.
+    Memory {
+        /// The entry to forget.
+        forget: Option<u64>,
+    },
     /// A client's configuration was changed; it is recorded, and one line comes back.
     Configured {
         /// The changes.

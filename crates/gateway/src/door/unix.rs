@@ -74,6 +74,10 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         Hello::WaitingTools { server } => {
             Reply::Done { output: serde_json::json!({ "tools": shared.authority.catalogue.waiting(&server) }) }
         }
+        Hello::Memory { forget: Some(entry) } => {
+            Reply::Done { output: serde_json::json!({ "forgotten": shared.authority.memory.forget(entry) }) }
+        }
+        Hello::Memory { forget: None } => Reply::Done { output: serde_json::json!(shared.authority.memory.list()) },
         Hello::Configured { changes } => configured(&shared, changes).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atoms::{self, Atom, Kind};
 use super::read::Leaf;
-use super::source::Judged;
+use super::source::{Judged, Recalled};
 use super::{FIELDS_MAX, VALUES_MAX, request::User};
 
 /// How many sightings in prose a value keeps.
@@ -169,8 +169,8 @@ impl Index {
         }
     }
 
-    /// Adds one field with its text.
-    pub(crate) fn add(&mut self, mut field: Field, text: &str, max: usize) {
+    /// Adds one field with its text; `recalled` are values in it that somebody less trusted wrote first.
+    pub(crate) fn add(&mut self, mut field: Field, text: &str, max: usize, recalled: &Recalled) {
         let atoms = atoms::atoms(text, max);
         if atoms.len() >= max {
             self.overflowed = true;
@@ -186,6 +186,7 @@ impl Index {
         }
         if prose {
             for atom in atoms {
+                let integrity = recalled.get(&atom.text).map_or(integrity, |first| integrity.max(*first));
                 self.remember(atom.text, |sightings| sightings.saw_in_prose(number, integrity));
             }
         } else {

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::atoms::{self, Atom, Kind};
 use super::index::{Index, keys};
+use super::memory::Remembered;
 use super::request::User;
+use super::source;
 
 /// How many leaves of the arguments are traced.
 const LEAVES_MAX: usize = 512;
@@ -87,6 +89,32 @@ impl Tracer<'_> {
         }
         self.withdraw_delegation(&mut labels);
         labels
+    }
+
+    /// The values in the arguments of a call that changes something which stand in others' text only, or in what is
+    /// confidential, with their labels.
+    pub(crate) fn written(&self, arguments: &Value) -> Vec<(String, Remembered)> {
+        if self.tool.effects.iter().all(|effect| *effect == EffectKind::Read) {
+            return Vec::new();
+        }
+        let leaves = leaves(arguments).into_iter().filter(|(_, text)| !self.user.names(text));
+        let values =
+            leaves.flat_map(|(_, text)| source::telling(&text, ATOMS_MAX)).filter(|value| !self.user.names(value));
+        values
+            .filter_map(|value| Some((self.worth_remembering(&value)?, value)))
+            .map(|(labels, value)| (value, labels))
+            .collect()
+    }
+
+    fn worth_remembering(&self, value: &str) -> Option<Remembered> {
+        let sightings = self.index.get(value)?;
+        let fields = || sightings.value.iter().chain(&sightings.prose).filter_map(|number| self.index.field(*number));
+        let confidentiality = fields().map(|field| field.confidentiality).max().unwrap_or(Confidentiality::Public);
+        let of_others = sightings.value.is_none() && !sightings.prose.is_empty();
+        let integrity = if of_others { sightings.worst.unwrap_or(Integrity::Anyone) } else { Integrity::FirstParty };
+        let worth = integrity >= Integrity::ThirdParty || confidentiality >= Confidentiality::Confidential;
+        let classes = fields().flat_map(|field| field.classes.iter().copied()).collect();
+        worth.then_some(Remembered { integrity, confidentiality, classes })
     }
 
     /// A delegated value may complete a call whose object the user named ("invite X, her address is on her page");

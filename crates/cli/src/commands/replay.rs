@@ -1,0 +1,299 @@
+//! `bailiwick replay`: sessions that already happened, told with labels.
+
+mod html;
+mod text;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use connect::history::{self, History, What};
+use gateway::catalogue::Catalogue;
+use gateway::story::{Story, Told, Verdict};
+use gateway::tools::{infer, observed};
+use policy::{SessionLabels, Snapshot, Source, ToolFacts, ToolId};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::policy::some_policies;
+use crate::home::Home;
+
+/// Tell recorded sessions as stories: what each value came from, and what would have been stopped.
+///
+/// Reads message logs of OpenAI and Anthropic, transcripts of Claude Code, OpenTelemetry spans (OTLP JSON) and
+/// benchmark runs. Nothing is executed, nothing is sent, nothing is kept. What would have been stopped still
+/// happened, so the story goes on as it went.
+///
+/// Exit code 0: told. 1: with --fail, something would have been asked or denied. 2: nothing could be read.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    bailiwick replay ~/.claude/projects              every session of Claude Code on this machine, in short\n  \
+    bailiwick replay log.jsonl --session 3f2a        one session, step by step\n  \
+    bailiwick replay traces/ --stopped --format html > stopped.html\n  \
+    bailiwick replay run.json --policy ./policy --fail   a CI check")]
+pub(crate) struct Args {
+    /// Files, or folders of `.json` and `.jsonl` files.
+    #[arg(required = true, value_name = "TRACE")]
+    traces: Vec<PathBuf>,
+    /// Only sessions whose id holds this.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
+    /// Only sessions in which something would have been asked or denied.
+    #[arg(long)]
+    stopped: bool,
+    /// A folder of `*.cedar` files; the shipped policies if absent.
+    #[arg(long, value_name = "DIR")]
+    policy: Option<PathBuf>,
+    /// Exit with 1 if something would have been asked or denied.
+    #[arg(long)]
+    fail: bool,
+    /// How to print the stories.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    #[default]
+    Text,
+    Json,
+    Html,
+}
+
+/// One session, told.
+#[derive(Serialize)]
+struct Tale {
+    id: String,
+    source: String,
+    format: &'static str,
+    agent: String,
+    calls: usize,
+    asked: usize,
+    denied: usize,
+    /// Calls of tools of which nothing is known.
+    unknown: usize,
+    lines: Vec<Line>,
+}
+
+/// One step of a tale.
+#[derive(Serialize)]
+struct Line {
+    step: u64,
+    #[serde(flatten)]
+    what: Happened,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Happened {
+    System { text: String },
+    User { text: String },
+    Says { text: String },
+    Call { tool: String, arguments: Value, told: Option<Box<Told>>, quotes: Vec<Quote> },
+    Result { of: u64, tool: String, text: String, labels: Option<SessionLabels>, failed: bool },
+}
+
+/// Where a value that speaks against a call stands in the result that it came from.
+#[derive(Serialize)]
+struct Quote {
+    step: u64,
+    source: String,
+    before: String,
+    value: String,
+    after: String,
+}
+
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
+    let mut history = history::read(&args.traces);
+    history.sessions.retain(|session| args.session.as_ref().is_none_or(|id| session.id.contains(id.as_str())));
+    for unread in history.unread.iter().take(20) {
+        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
+        eprintln!("bailiwick: `{}`{line} {}", unread.source, unread.reason);
+    }
+    anyhow::ensure!(!history.sessions.is_empty(), "no session was found");
+    let tools = tools(&history, home)?;
+    let snapshot = snapshot(args, &tools)?;
+    let mut tales: Vec<Tale> = history.sessions.iter().map(|session| tell(session, &snapshot, &tools)).collect();
+    let stopped = tales.iter().any(|tale| tale.asked + tale.denied > 0);
+    tales.retain(|tale| !args.stopped || tale.asked + tale.denied > 0);
+    let mut stdout = io::stdout().lock();
+    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    match args.format {
+        Format::Text => write!(stdout, "{}", text::render(&tales, color))?,
+        Format::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&tales)?)?,
+        Format::Html => write!(stdout, "{}", html::render(&tales))?,
+    }
+    Ok(if args.fail && stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn snapshot(args: &Args, tools: &BTreeMap<ToolId, ToolFacts>) -> anyhow::Result<Snapshot> {
+    let policies = match &args.policy {
+        Some(dir) => some_policies(dir)?,
+        None => policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+    };
+    let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.values().cloned().collect() })
+        .map_err(|errors| anyhow::anyhow!("the policies do not compile: {errors:?}"))?;
+    Ok(snapshot)
+}
+
+/// Every tool that was called: as this gateway knows it, else as the record defines it, else by its calls.
+fn tools(history: &History, home: &Home) -> anyhow::Result<BTreeMap<ToolId, ToolFacts>> {
+    let named: Vec<(String, &history::Call)> =
+        history.sessions.iter().flat_map(|session| session.calls().map(|call| (server(session, call), call))).collect();
+    let calls = named.iter().map(|(server, call)| (server.as_str(), call.tool.as_str(), &call.arguments));
+    let mut tools: BTreeMap<ToolId, ToolFacts> =
+        observed(calls).into_iter().map(|facts| (facts.id.clone(), facts)).collect();
+    for session in &history.sessions {
+        for definition in &session.tools {
+            let facts = infer(&session_server(session), definition, "recorded".to_owned());
+            tools.insert(facts.id.clone(), facts);
+        }
+    }
+    let known = Catalogue::open(home.gateway().join("tools.json")).context("the tools that the gateway has seen")?;
+    let built_in = gateway::built_in_tools();
+    for facts in known.facts().into_iter().chain(built_in) {
+        if let Some(tool) = tools.get_mut(&facts.id) {
+            *tool = facts;
+        }
+    }
+    Ok(tools)
+}
+
+/// An agent's own tools have its name as server, as at the gateway's doors.
+fn server(session: &history::Session, call: &history::Call) -> String {
+    if call.server.is_empty() { session_server(session) } else { call.server.clone() }
+}
+
+fn session_server(session: &history::Session) -> String {
+    if session.agent.is_empty() { "agent".to_owned() } else { session.agent.clone() }
+}
+
+fn tell(session: &history::Session, snapshot: &Snapshot, tools: &BTreeMap<ToolId, ToolFacts>) -> Tale {
+    let mut teller = Teller { story: Story::new(snapshot, tools), open: Vec::new(), results: HashMap::new() };
+    let lines: Vec<Line> = (1..)
+        .zip(&session.steps)
+        .map(|(step, happened)| Line { step, what: teller.happened(session, &happened.what, step) })
+        .collect();
+    let count = |wanted: Option<Verdict>| {
+        let told = lines.iter().filter_map(|line| match &line.what {
+            Happened::Call { told, .. } => Some(told.as_ref().map(|told| told.verdict)),
+            _ => None,
+        });
+        told.filter(|verdict| *verdict == wanted).count()
+    };
+    Tale {
+        id: session.id.clone(),
+        source: session.source.display().to_string(),
+        format: session.format.name(),
+        agent: session.agent.clone(),
+        calls: session.calls().count(),
+        asked: count(Some(Verdict::Ask)),
+        denied: count(Some(Verdict::Deny)),
+        unknown: count(None),
+        lines,
+    }
+}
+
+struct Teller<'a> {
+    story: Story<'a>,
+    /// Calls without a result: their id as recorded, step and tool.
+    open: Vec<(String, u64, ToolId)>,
+    /// What came back, by the step of the call.
+    results: HashMap<u64, String>,
+}
+
+impl Teller<'_> {
+    fn happened(&mut self, session: &history::Session, what: &What, step: u64) -> Happened {
+        match what {
+            What::System { text } => Happened::System { text: text.clone() },
+            What::Says { text } => Happened::Says { text: text.clone() },
+            What::User { text } => {
+                self.story.user_says(text, step);
+                Happened::User { text: text.clone() }
+            }
+            What::Call(call) => {
+                let tool = ToolId { server: server(session, call), name: call.tool.clone() };
+                let told = self.story.called(&tool, &call.arguments, step);
+                let quotes = told.iter().flat_map(|told| self.quotes(told, &call.arguments)).collect();
+                self.open.push((call.id.clone(), step, tool.clone()));
+                let arguments = call.arguments.clone();
+                Happened::Call { tool: tool.to_string(), arguments, told: told.map(Box::new), quotes }
+            }
+            What::Result(answer) => {
+                let at = self.open.iter().position(|(id, ..)| *id == answer.id);
+                let (of, tool) = match at.map(|at| self.open.remove(at)) {
+                    Some((_, step, tool)) => (step, tool),
+                    None => (0, ToolId { server: "unknown".to_owned(), name: "call".to_owned() }),
+                };
+                let labels = self.story.came(&tool, &answer.content, of);
+                let text = text_of(&answer.content);
+                self.results.insert(of, text.clone());
+                Happened::Result { of, tool: tool.to_string(), text, labels, failed: answer.failed }
+            }
+        }
+    }
+
+    /// The passages from which the values came that speak against a call.
+    fn quotes(&self, told: &Told, arguments: &Value) -> Vec<Quote> {
+        let mut quotes: Vec<Quote> = Vec::new();
+        for why in &told.why {
+            let Some((step, text)) = why.entry.and_then(|entry| Some((entry, self.results.get(&entry)?))) else {
+                continue;
+            };
+            let source = told.labels.arguments.iter().flat_map(|label| &label.label.origins);
+            let source = source.filter(|origin| origin.entry == Some(step)).map(|origin| origin.source.clone()).next();
+            let found = values(arguments, &why.pointer).into_iter().find_map(|value| passage(text, &value));
+            if let Some((before, value, after)) = found
+                && !quotes.iter().any(|quote| quote.step == step && quote.value == value)
+            {
+                quotes.push(Quote { step, source: source.unwrap_or_default(), before, value, after });
+            }
+        }
+        quotes
+    }
+}
+
+/// The texts at a pointer of the arguments, longest first: what is long is found in one place only.
+fn values(arguments: &Value, pointer: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Vec<&Value> = arguments.pointer(pointer).into_iter().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(object) => open.extend(object.values()),
+            Value::Array(items) => open.extend(items),
+            Value::Null | Value::Bool(_) => {}
+            Value::String(text) => found.push(text.clone()),
+            other => found.push(other.to_string()),
+        }
+    }
+    found.retain(|text| text.len() >= 2);
+    found.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    found
+}
+
+/// A value in its text, with what stands around it.
+fn passage(text: &str, value: &str) -> Option<(String, String, String)> {
+    const AROUND: usize = 90;
+    let value = value.trim();
+    let bare = value.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+    let at = text.find(value).map(|at| (at, value.len())).or_else(|| text.find(bare).map(|at| (at, bare.len())))?;
+    let (from, to) = (at.0, at.0 + at.1);
+    let before: String = text.get(..from)?.chars().rev().take(AROUND).collect();
+    let after: String = text.get(to..)?.chars().take(AROUND).collect();
+    Some((before.chars().rev().collect(), text.get(from..to)?.to_owned(), after))
+}
+
+/// What a tool gave back, as text.
+fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Object(object) if object.get("content").is_some_and(Value::is_array) => {
+            let blocks = object.get("content").and_then(Value::as_array).into_iter().flatten();
+            blocks.filter_map(|block| block.get("text")?.as_str()).collect::<Vec<_>>().join("\n")
+        }
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
