@@ -20,7 +20,7 @@ use graph::aws::estate::{Policy, PolicyId};
 use graph::aws::policy::Document as PolicyDocument;
 
 use crate::document::{Document, Format, Node, Value};
-use crate::{kubernetes, terraform};
+use crate::{cloudformation, kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
 #[derive(Debug, Default)]
@@ -105,6 +105,7 @@ impl Reader<'_> {
     /// Reads one document by what it holds.
     fn one(&mut self, root: &Node) -> bool {
         kubernetes::read(self, root)
+            || cloudformation::read(self, root)
             || details::read(self, root)
                 | organisation::read(self, root)
                 | terraform::read(self, root)

@@ -10,6 +10,7 @@
 pub mod aws;
 pub mod clients;
 pub mod cloud;
+mod cloudformation;
 pub mod config;
 pub mod document;
 pub mod file;

@@ -47,8 +47,8 @@ pub(crate) struct WhatArgs {
 
 #[derive(clap::Args)]
 struct Input {
-    /// Account authorization details, inventories, organisation files, Terraform plans, Kubernetes objects, or
-    /// folders of them.
+    /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation
+    /// templates, Kubernetes objects, or folders of them.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The namespace of the question; without it the whole cluster.

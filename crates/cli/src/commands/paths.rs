@@ -28,8 +28,8 @@ Examples:
   bailiwick paths --format json                    every path with its evidence, every choke point with its patch
   bailiwick paths account.json --to admin          over one cloud export alone")]
 pub(crate) struct Args {
-    /// Account authorization details, inventories, organisation files, Terraform plans, Kubernetes objects, or
-    /// folders of them.
+    /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation
+    /// templates, Kubernetes objects, or folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only from here: `outside`, `outsiders`, `agents`, or the name or id of anything; with files a principal.

@@ -3,7 +3,7 @@
 //! A workload is known by its ARN's key wherever it stands in the document, so an answer is read
 //! whether it was wrapped, filtered or concatenated into a list.
 
-use graph::aws::estate::{PrincipalKind, Workload};
+use graph::aws::estate::Workload;
 
 use super::{Reader, text};
 use crate::document::Node;
@@ -28,6 +28,7 @@ const FORMS: &[(&str, &[&str], &str)] = &[
 const LISTS: &[(&str, &str)] = &[
     ("Functions", "lambda-function"),
     ("Reservations", "ec2-instance"),
+    ("LaunchTemplateVersions", "launch-template"),
     ("Stacks", "cloudformation-stack"),
     ("projects", "codebuild-project"),
     ("DevEndpoints", "glue-dev-endpoint"),
@@ -105,17 +106,22 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
             let region = zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
             let owner = text(reservation, "OwnerId").unwrap_or(&account);
             let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));
-            let role = profile.and_then(|profile| role_of_profile(reader, profile));
+            let role = profile.map(str::to_owned);
             push(reader, instance, "ec2-instance", (format!("arn:aws:ec2:{region}:{owner}:instance/{id}"), role));
         }
     }
-}
-
-fn role_of_profile(reader: &Reader<'_>, profile: &str) -> Option<String> {
-    let name = profile.rsplit('/').next()?;
-    let holds = |profiles: &[String]| profiles.iter().any(|one| one == name);
-    let roles = reader.estate.principals.iter().filter(|one| one.kind == PrincipalKind::Role);
-    roles.into_iter().find(|role| holds(&role.instance_profiles)).map(|role| role.arn.clone())
+    for version in root.get("LaunchTemplateVersions").map(Node::items).unwrap_or_default() {
+        let Some(id) = text(version, "LaunchTemplateId") else { continue };
+        let profile = version.get("LaunchTemplateData").and_then(|data| data.get("IamInstanceProfile"));
+        let named = |name: &str| format!("arn:aws:iam::{account}:instance-profile/{name}");
+        let role = profile.and_then(|one| text(one, "Arn").map(str::to_owned).or_else(|| text(one, "Name").map(named)));
+        push(
+            reader,
+            version,
+            "launch-template",
+            (format!("arn:aws:ec2:us-east-1:{account}:launch-template/{id}"), role),
+        );
+    }
 }
 
 fn push(reader: &mut Reader<'_>, node: &Node, kind: &str, (arn, role): (String, Option<String>)) {

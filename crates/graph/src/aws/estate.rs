@@ -318,6 +318,19 @@ impl Estate {
         for index in 0..self.principals.len() {
             self.link_principal(index);
         }
+        self.link_profiles();
+    }
+
+    /// A workload whose inventory names an instance profile acts as the profile's role.
+    fn link_profiles(&mut self) {
+        for workload in &mut self.workloads {
+            let profile = workload.role.as_deref().and_then(|role| role.split_once(":instance-profile/"));
+            let Some(name) = profile.map(|(_, path)| path.rsplit('/').next().unwrap_or(path)) else { continue };
+            let holds = |one: &&Principal| one.instance_profiles.iter().any(|profile| profile == name);
+            if let Some(role) = self.principals.iter().find(holds) {
+                workload.role = Some(role.arn.clone());
+            }
+        }
     }
 
     fn link_principal(&mut self, index: usize) {

@@ -174,6 +174,12 @@ pub struct WorkloadKind {
 }
 
 impl WorkloadKind {
+    /// Whether a new version of it may name any instance profile: `iam:PassRole` is asked only of whoever
+    /// launches, which is the service for an Auto Scaling group.
+    pub fn takes_any_profile(&self) -> bool {
+        self.id == "launch-template"
+    }
+
     /// The inventory that would list it.
     pub const fn missing(&self) -> Missing {
         let Self { id, noun, listing, .. } = self;

@@ -171,9 +171,15 @@ fn covers(pattern: &Pattern, resource: &str, context: &Context) -> Truth {
     if truth != Truth::No || placeholder(pattern.as_str()).is_none() {
         return truth;
     }
-    let kind =
-        |text: &str| text.splitn(6, ':').nth(5).and_then(|rest| rest.split(['/', ':']).next()).map(str::to_owned);
-    if kind(pattern.as_str()) == kind(resource) { Truth::Unknown } else { Truth::No }
+    let parts = |text: &str| text.splitn(6, ':').map(str::to_owned).collect::<Vec<_>>();
+    let (named, asked) = (parts(pattern.as_str()), parts(resource));
+    let kind = |parts: &[String]| parts.get(5).and_then(|rest| rest.split(['/', ':']).next()).map(str::to_owned);
+    let same_but_service = named.get(3..) == asked.get(3..);
+    match kind(&named) == kind(&asked) {
+        true if same_but_service => Truth::Yes,
+        true => Truth::Unknown,
+        false => Truth::No,
+    }
 }
 
 /// The type of resource of a name that no service has.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Deriver, conditions, step};
+use crate::aws::arn::Arn;
 use crate::aws::condition::{Context, Value};
-use crate::aws::estate::{Principal, StatementId};
+use crate::aws::estate::{Principal, StatementId, Workload};
 use crate::aws::evaluate::{Request, resource_patterns};
 use crate::aws::kinds::{self, Kind, Need, On, WorkloadKind};
 use crate::aws::pattern::glob;
@@ -91,9 +92,10 @@ impl Deriver<'_> {
         }
         let known: Vec<_> = self.estate.workloads.iter().filter(|one| one.kind == existing.workload.id).collect();
         for workload in &known {
-            let Some(role) = workload.role.as_deref().and_then(|role| self.estate.find(role).ok()) else { continue };
             let Some(able) = self.able(index, existing.needs, std::slice::from_ref(&workload.arn)) else { continue };
-            self.push_existing(index, role, existing, able);
+            for role in self.roles_of(workload, existing.workload) {
+                self.push_existing(index, role, existing, able.clone());
+            }
         }
         if !known.is_empty() || self.estate.listed.contains(existing.workload.id) {
             return;
@@ -109,6 +111,18 @@ impl Deriver<'_> {
             let able = Able { missing: Some(existing.workload), ..able.clone() };
             self.push_existing(index, role, existing, able);
         }
+    }
+
+    /// The role of a workload, or every role that it could be given without passing it.
+    fn roles_of(&self, workload: &Workload, kind: &WorkloadKind) -> Vec<usize> {
+        let own = workload.role.as_deref().and_then(|role| self.estate.find(role).ok());
+        let account = Arn::parse(&workload.arn).map(|arn| arn.account.to_owned()).unwrap_or_default();
+        let any = |(index, role): (usize, &Principal)| {
+            (kind.takes_any_profile() && !role.instance_profiles.is_empty() && role.account() == account)
+                .then_some(index)
+        };
+        let others = self.estate.principals.iter().enumerate().filter_map(any);
+        own.into_iter().chain(others).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn push_existing(&mut self, index: usize, role: usize, existing: &Existing, able: Able) {
