@@ -58,6 +58,11 @@ impl Home {
         self.root.join("gateway/upstreams.toml")
     }
 
+    /// Who may sign in at the HTTP door with a token; the operator writes it.
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.gateway().join("identity.toml")
+    }
+
     /// The control plane's SQLite store.
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store.sqlite")

@@ -169,7 +169,21 @@ fn fronts(home: &Home) -> anyhow::Result<Fronts> {
         let key = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         keys.push((agent, key.trim().to_owned()));
     }
-    Ok(Fronts { upstreams, keys, programs })
+    Ok(Fronts { upstreams, keys, programs, identity: identity(home)? })
+}
+
+/// Who may sign in with a token: `gateway/identity.toml`; nobody without it.
+fn identity(home: &Home) -> anyhow::Result<gateway::Identity> {
+    let path = home.identity();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(gateway::Identity::default()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    };
+    let identity: gateway::Identity =
+        toml_edit::de::from_str(&text).with_context(|| format!("`{}` is not as it should be", path.display()))?;
+    identity.check().map_err(|fault| anyhow::anyhow!("`{}`: {fault}", path.display()))?;
+    Ok(identity)
 }
 
 /// A fronted server's environment: what every program needs, and what was set for it. Nothing else of ours, for that may
@@ -182,7 +196,7 @@ fn environment(set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 fn front_paths(home: &Home) -> Vec<PathBuf> {
     let mut paths = key_files(home);
-    paths.push(home.upstreams());
+    paths.extend([home.upstreams(), home.identity()]);
     paths
 }
 

@@ -212,6 +212,7 @@ impl Gateway {
     pub fn reload_fronts(&self, fronts: Fronts) {
         if let Some(door) = self.shared.http() {
             *door.fronts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fronts);
+            door.tokens.forget();
         }
     }
 

@@ -856,6 +856,7 @@ mod http {
             )]),
             keys: vec![("agent".to_owned(), "secret".to_owned())],
             programs: BTreeMap::from([(program, "self".to_owned())]),
+            ..Fronts::default()
         };
         let other = fronts("/bin/other".into());
         let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), other).await.unwrap();

@@ -4,6 +4,7 @@
 //! | attribute | what it is |
 //! |---|---|
 //! | `user`, `session`, `door`, `delegation` | on whose behalf, and through what |
+//! | `user_gap` | effects of the tool that the user may not have by himself, see `facts.user_rights` |
 //! | `now` | the time of the decision |
 //! | `arguments` | typed from the tool's JSON schema, see [`crate::shape`] |
 //! | `unlisted` | pointers of arguments that the schema does not list |
@@ -23,8 +24,9 @@ use crate::facts::{Facts, texts};
 use crate::label::{Choice, DataClass, Labels, Request, Role, SessionLabels};
 use crate::leaves::{Leaf, leaves};
 use crate::marks::marks;
+use crate::schema::effect_name;
 use crate::shape::{Shape, datetime, literal};
-use crate::tool::ToolFacts;
+use crate::tool::{EffectKind, ToolFacts};
 
 /// The type of `context` for actions whose arguments have a given type, in Cedar's JSON schema format.
 pub(crate) fn cedar_type(arguments: &Shape) -> Value {
@@ -36,6 +38,7 @@ pub(crate) fn cedar_type(arguments: &Shape) -> Value {
         "session": text,
         "door": text,
         "delegation": set,
+        "user_gap": set,
         "now": { "type": "Extension", "name": "datetime" },
         "arguments": arguments.cedar_type(),
         "unlisted": set,
@@ -74,6 +77,7 @@ pub(crate) fn context(
         ("session", literal(action.principal.session.as_str())),
         ("door", literal(door(action.door))),
         ("delegation", texts(&action.principal.delegation)),
+        ("user_gap", texts(user_gap(&facts, tool))),
         ("now", time),
         ("arguments", arguments),
         ("unlisted", texts(&unlisted)),
@@ -84,6 +88,14 @@ pub(crate) fn context(
     ];
     let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value)).collect();
     Ok(ast::Context::Value(std::sync::Arc::new(pairs)))
+}
+
+/// What the agent would do for a user who may not do it. Empty where nobody said what the user may do; what is
+/// no tool (a resource, a prompt) is read.
+fn user_gap(facts: &Facts, tool: Option<&ToolFacts>) -> Vec<&'static str> {
+    let Some(rights) = &facts.user_rights else { return Vec::new() };
+    let effects = tool.map_or_else(|| vec![EffectKind::Read], |tool| tool.effects.iter().copied().collect());
+    effects.into_iter().map(effect_name).filter(|name| !rights.contains(*name)).collect()
 }
 
 /// `context.flow`: the roles of arguments by who chose their values, the highest confidentiality and all
@@ -181,7 +193,7 @@ mod tests {
     use crate::action::{Principal, Verb};
     use crate::label::{ArgumentLabel, Confidentiality, Integrity, Label};
     use crate::schema::{schema, tool_name};
-    use crate::tool::{EffectKind, ToolId};
+    use crate::tool::ToolId;
 
     fn json(depth: u32) -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![

@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) self_touch: Option<bool>,
     /// The folder that the session works in.
     pub(crate) project: Option<String>,
+    /// What the user may do by himself, from the principal's evidence; absent where nobody said.
+    pub(crate) user_rights: Option<BTreeSet<String>>,
 }
 
 impl Facts {
@@ -54,6 +56,7 @@ impl Facts {
             hosts: fact(action, "hosts")?,
             self_touch: fact(action, "self_touch")?,
             project: fact(action, "project")?,
+            user_rights: of("user_rights", action.principal.evidence.get("user_rights"))?,
         })
     }
 
@@ -65,6 +68,7 @@ impl Facts {
             ("hosts", self.hosts.as_ref().map(texts)),
             ("self_touch", self.self_touch.map(literal)),
             ("project", self.project.as_deref().map(literal)),
+            ("user_rights", self.user_rights.as_ref().map(texts)),
         ];
         ast::Value::record(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))), None)
     }
@@ -82,6 +86,7 @@ impl Facts {
             "hosts": optional_set,
             "self_touch": { "type": "Boolean", "required": false },
             "project": { "type": "String", "required": false },
+            "user_rights": optional_set,
         } })
     }
 }
@@ -101,7 +106,11 @@ impl Shell {
 }
 
 fn fact<'a, T: Deserialize<'a>>(action: &'a Action, name: &str) -> Result<Option<T>, String> {
-    match action.facts.get(name) {
+    of(name, action.facts.get(name))
+}
+
+fn of<'a, T: Deserialize<'a>>(name: &str, value: Option<&'a Value>) -> Result<Option<T>, String> {
+    match value {
         None | Some(Value::Null) => Ok(None),
         Some(value) => T::deserialize(value).map(Some).map_err(|error| format!("fact `{name}`: {error}")),
     }

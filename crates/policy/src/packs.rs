@@ -8,5 +8,6 @@ pub fn packs() -> &'static [(&'static str, &'static str)] {
         ("flow.cedar", include_str!("../packs/flow.cedar")),
         ("secrets.cedar", include_str!("../packs/secrets.cedar")),
         ("shell.cedar", include_str!("../packs/shell.cedar")),
+        ("users.cedar", include_str!("../packs/users.cedar")),
     ]
 }

@@ -39,6 +39,19 @@ fn tainted_consequences_ask() {
 }
 
 #[test]
+fn an_agent_does_not_lend_its_rights_to_a_user_who_lacks_them() {
+    let may = |rights: Value| {
+        let mut action = call("fs/write_file", json!({ "path": "/w/p/a.txt", "content": "x" }));
+        action.principal.evidence.insert("user_rights".to_owned(), rights);
+        action
+    };
+    check(may(json!(["read", "write"])), r#"permit ["allow-effects"]"#);
+    check(may(json!(["read"])), r#"ask ["act beyond the user's own rights"] ["ask-beyond-the-user"]"#);
+    check(may(json!([])), r#"ask ["act beyond the user's own rights"] ["ask-beyond-the-user"]"#);
+    check(approved(may(json!([])), &["act beyond the user's own rights"]), r#"permit ["allow-effects"]"#);
+}
+
+#[test]
 fn what_nobody_labelled_is_from_anyone() {
     let mut action = call("mail/send", json!({ "to": ["b@example.org"] }));
     action.labels.arguments.clear();

@@ -21,11 +21,13 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
-use policy::Verb;
+use policy::{ToolId, Verb};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -33,19 +35,20 @@ use tokio::sync::mpsc;
 use crate::answer;
 use crate::authority::{Admitted, Authority, First, Patience, Refusal};
 use crate::call::{self, Call, Id, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
-use crate::catalogue::Known;
+use crate::catalogue::Known as Tool;
 use crate::door;
 use crate::door::claims::Claims;
 use crate::gateway::Shared;
 use crate::identity;
 use crate::pipeline::{Act, Ending};
 use crate::session::Caller;
+use crate::signin::{self, Identity, Refused, SignedIn, metadata};
 use crate::sse;
 use crate::upstream::child::Program;
 use crate::upstream::http::{Outbound, Target, Unreachable, pass_headers};
 use hosted::{Hosts, Visit};
 use screen::{Asked, Conversation, End, Expect, Screen};
-use who::Peer;
+use who::{Known, Peer};
 
 /// How long a client may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -75,6 +78,8 @@ pub struct Fronts {
     pub keys: Vec<(String, String)>,
     /// Agents that cannot show a key, by their program's path.
     pub programs: BTreeMap<PathBuf, String>,
+    /// Who may sign in with a token.
+    pub identity: Identity,
 }
 
 /// A server behind the door.
@@ -100,6 +105,7 @@ pub(crate) struct HttpDoor {
     pub(crate) fronts: std::sync::RwLock<Arc<Fronts>>,
     pub(crate) outbound: Outbound,
     pub(crate) user: String,
+    pub(crate) tokens: signin::Door,
     /// Answers that were promised on a stream that broke off.
     promised: Claims<(Conversation, Id), Expect>,
     /// Requests of servers that their clients have not answered yet, with the act where one was judged.
@@ -113,10 +119,12 @@ impl HttpDoor {
         let fronts = std::sync::RwLock::new(Arc::new(fronts));
         // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
         let user = identity::user_name(rustix::process::getuid().as_raw());
+        let outbound = Outbound::new();
         Self {
             shared,
             fronts,
-            outbound: Outbound::new(),
+            tokens: signin::Door::new(outbound.clone()),
+            outbound,
             user,
             promised: Claims::default(),
             asked: Claims::default(),
@@ -212,6 +220,8 @@ enum Way {
 struct Exchange {
     door: Arc<HttpDoor>,
     caller: Caller,
+    /// Absent for an agent of this machine.
+    ticket: Option<Ticket>,
     server: String,
     uri: Uri,
     /// Whether the client speaks the protocol without sessions.
@@ -235,23 +245,82 @@ async fn route(
         return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
     }
     let fronts = door.fronts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let Some(caller) = peer.caller(door, &fronts, headers).await else {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "no agent is known by this x-bailiwick-key header, nor by this program; see `bailiwick upstream --help`",
-        );
+    let path = request.uri().path();
+    if let Some(rest) = path.strip_prefix(metadata::PATH) {
+        return Err(Box::new(metadata_of(&fronts, &peer.base(), rest)));
+    }
+    let name = path.strip_prefix("/mcp/").unwrap_or_default();
+    let known = match peer.caller(door, &fronts, (headers, name)).await {
+        Ok(known) => known,
+        Err(refused) => return Err(Box::new(unauthorized(&fronts, (&peer.base(), name), refused))),
     };
-    let name = request.uri().path().strip_prefix("/mcp/").unwrap_or_default();
     let Some(upstream) = fronts.upstreams.get(name) else {
         return refuse(StatusCode::NOT_FOUND, "no such server");
     };
     let is_stateless = headers.get(VERSION_HEADER).is_some_and(|version| version.as_bytes() >= STATELESS.as_bytes());
     let session = headers.get(SESSION_HEADER).cloned();
     let (door, server) = (door.clone(), name.to_owned());
+    let Known { caller, signed_in } = known;
+    let ticket = signed_in.map(|who| Ticket { who, fronts: fronts.clone(), base: peer.base() });
     Ok(match upstream.clone() {
-        Upstream::Http(uri) => Way::Remote(Exchange { door, caller, server, uri, is_stateless, session }),
-        Upstream::Program(program) => Way::Hosted(Visit { door, caller, server, program, is_stateless, session }),
+        Upstream::Http(uri) => Way::Remote(Exchange { door, caller, ticket, server, uri, is_stateless, session }),
+        Upstream::Program(program) => {
+            Way::Hosted(Visit { door, caller, ticket, server, program, is_stateless, session })
+        }
     })
+}
+
+/// What an agent showed that signed in with a token.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    who: SignedIn,
+    fronts: Arc<Fronts>,
+    /// The gateway's address as the client reached it.
+    base: String,
+}
+
+impl Ticket {
+    /// What a caller is told whose token is good and lacks a scope that this tool needs.
+    fn step_up(&self, authority: &Authority, server: &str, call: &Call) -> Option<HttpResponse<Reply>> {
+        let Call::Judged { subject: Subject::Tool { name, .. }, .. } = call else { return None };
+        let tool = ToolId { server: server.to_owned(), name: name.clone() };
+        let Tool::Facts(facts) = authority.catalogue.get(&tool) else { return None };
+        let identity = &self.fronts.identity;
+        let missing = identity.missing(&self.who, &facts.effects);
+        if missing.is_empty() {
+            return None;
+        }
+        let mut answer = plain(StatusCode::FORBIDDEN, "the token lacks a scope that this tool needs");
+        let challenge = metadata::insufficient(identity, (&self.base, server), &missing);
+        answer.headers_mut().extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+        Some(answer)
+    }
+}
+
+/// RFC 9728: who may issue tokens for a server behind this door.
+fn metadata_of(fronts: &Fronts, base: &str, rest: &str) -> HttpResponse<Reply> {
+    let server = rest.strip_prefix("/mcp/").filter(|name| fronts.upstreams.contains_key(*name));
+    match metadata::document(&fronts.identity, base, server) {
+        Some(document) if rest.is_empty() || server.is_some() => json(StatusCode::OK, document.to_string().into()),
+        _ => plain(StatusCode::NOT_FOUND, "no such resource"),
+    }
+}
+
+fn unauthorized(fronts: &Fronts, at: (&str, &str), refused: Refused) -> HttpResponse<Reply> {
+    let (status, text) = match refused {
+        Refused::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, refused.to_string()),
+        Refused::Invalid(_) => (StatusCode::UNAUTHORIZED, refused.to_string()),
+        Refused::Nobody => (
+            StatusCode::UNAUTHORIZED,
+            "no agent is known by this x-bailiwick-key header, nor by this program; see `bailiwick upstream --help`"
+                .to_owned(),
+        ),
+    };
+    let mut answer = whole(status, HeaderMap::new(), text.into());
+    if let Some(challenge) = metadata::challenge(&fronts.identity, at, refused) {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    answer
 }
 
 fn is_loopback_authority(authority: &str) -> bool {
@@ -272,7 +341,12 @@ impl Exchange {
     }
 
     fn target(&self, headers: &HeaderMap) -> Target {
-        Target { uri: self.uri.clone(), headers: pass_headers(headers), wait: self.authority().limits.call_wait }
+        let mut headers = pass_headers(headers);
+        if self.ticket.is_some() {
+            // The token was for us: passed on, the server could act with it as the caller.
+            headers.remove(AUTHORIZATION);
+        }
+        Target { uri: self.uri.clone(), headers, wait: self.authority().limits.call_wait }
     }
 
     async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
@@ -319,6 +393,11 @@ impl Exchange {
             let line = answer::error(Some(&request.id), HEADER_MISMATCH, mismatch);
             return json(StatusCode::BAD_REQUEST, line);
         }
+        if let Some(answer) =
+            self.ticket.as_ref().and_then(|ticket| ticket.step_up(self.authority(), &self.server, &call))
+        {
+            return answer;
+        }
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
             Call::ListTools(request) => {
@@ -362,7 +441,7 @@ impl Exchange {
 
     async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
         let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
-        if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Known::Unknown) {
+        if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Tool::Unknown) {
             self.list_by_itself(&headers, call::envelope(&request)).await;
         }
         match self.authority().first(&self.caller, errand).await {

@@ -96,6 +96,11 @@ impl Outbound {
         self.exchange(Method::GET, target, Bytes::new()).await
     }
 
+    /// Fetches a document of an identity provider; nothing of a caller goes with it.
+    pub(crate) async fn fetch(&self, target: Target) -> Result<Response<Incoming>, Unreachable> {
+        self.exchange(Method::GET, target, Bytes::new()).await
+    }
+
     /// Ends the session.
     pub async fn leave(&self, target: Target) -> Result<Response<Incoming>, Unreachable> {
         self.exchange(Method::DELETE, target, Bytes::new()).await

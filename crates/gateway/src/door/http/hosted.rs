@@ -21,7 +21,9 @@ use tokio::io::{duplex, split};
 use tokio::sync::{Notify, mpsc};
 
 use super::screen::{Conversation, place};
-use super::{HttpDoor, Reply, SESSION_HEADER, accepts_events, header_mismatch, json, plain, read_body, stream, whole};
+use super::{
+    HttpDoor, Reply, SESSION_HEADER, Ticket, accepts_events, header_mismatch, json, plain, read_body, stream, whole,
+};
 use crate::answer;
 use crate::call::{self, Call, Id, Message, Notification, Request};
 use crate::door::era;
@@ -85,6 +87,8 @@ enum Event {
 pub(crate) struct Visit {
     pub(crate) door: Arc<HttpDoor>,
     pub(crate) caller: Caller,
+    /// Absent for an agent of this machine.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) server: String,
     pub(crate) program: Arc<Program>,
     pub(crate) is_stateless: bool,
@@ -148,11 +152,15 @@ impl Visit {
     }
 
     async fn request(self, headers: &HeaderMap, request: Request) -> HttpResponse<Reply> {
-        if let Ok(Some(call)) = Call::sort(request.clone())
-            && let Some(mismatch) = header_mismatch(headers, &request, &call)
-        {
-            let line = answer::error(Some(&request.id), super::HEADER_MISMATCH, mismatch);
-            return json(StatusCode::BAD_REQUEST, line);
+        if let Ok(Some(call)) = Call::sort(request.clone()) {
+            if let Some(mismatch) = header_mismatch(headers, &request, &call) {
+                let line = answer::error(Some(&request.id), super::HEADER_MISMATCH, mismatch);
+                return json(StatusCode::BAD_REQUEST, line);
+            }
+            let authority = &self.door.shared.authority;
+            if let Some(answer) = self.ticket.as_ref().and_then(|it| it.step_up(authority, &self.server, &call)) {
+                return answer;
+            }
         }
         if call::is_stateless(&request) != self.is_stateless {
             let text = "the MCP-Protocol-Version header is not the version that the body speaks";

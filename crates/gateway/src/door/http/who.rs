@@ -1,7 +1,7 @@
-//! Which agent is at the other end of a connection: the one whose key it shows, else the one whose program the
-//! kernel says it is.
+//! Which agent is at the other end of a connection: the one whose key it shows, else the one that a token of a
+//! trusted issuer names, else the one whose program the kernel says it is.
 //!
-//! A key that is wrong is never made good by a program, and an agent is never known by a name in the address, for
+//! A key or token that is wrong is never made good by a program, and an agent is never known by a name in the address, for
 //! whoever can connect can write that.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ use tokio::sync::OnceCell;
 use super::{Fronts, HttpDoor};
 use crate::identity::{self, Process};
 use crate::session::{Caller, Key};
+use crate::signin::{self, Refused, SignedIn};
 use crate::upstream::http::KEY_HEADER;
 
 /// The other end of one connection.
@@ -37,13 +38,54 @@ struct Program {
     evidence: BTreeMap<String, Value>,
 }
 
+/// Who calls, and what a token says beyond that.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) caller: Caller,
+    /// Absent for an agent of this machine, known by its key or program.
+    pub(crate) signed_in: Option<SignedIn>,
+}
+
+impl Known {
+    fn local(caller: Caller) -> Self {
+        Self { caller, signed_in: None }
+    }
+}
+
 impl Peer {
     pub(crate) fn new(ours: SocketAddr, theirs: SocketAddr) -> Self {
         Self { ours, theirs, program: OnceCell::new() }
     }
 
-    /// Who calls; `None` if it is nobody that is known.
-    pub(crate) async fn caller(&self, door: &Arc<HttpDoor>, fronts: &Fronts, headers: &HeaderMap) -> Option<Caller> {
+    /// Who calls a server.
+    pub(crate) async fn caller(
+        &self,
+        door: &Arc<HttpDoor>,
+        fronts: &Fronts,
+        (headers, server): (&HeaderMap, &str),
+    ) -> Result<Known, Refused> {
+        if headers.contains_key(KEY_HEADER) || fronts.identity.issuer.is_empty() {
+            return self.local(door, fronts, headers).await.map(Known::local).ok_or(Refused::Nobody);
+        }
+        let Some(token) = signin::bearer(headers)? else {
+            return self.local(door, fronts, headers).await.map(Known::local).ok_or(Refused::Nobody);
+        };
+        let now = door.shared.authority.journal.now();
+        let who = door.tokens.verify(&fronts.identity, token, (&self.base(), server), now).await?;
+        let session = Key::Named { agent: who.agent.clone(), name: who.session.clone() };
+        let mut caller = made(door, &who.agent, session, who.evidence.clone());
+        caller.principal.user.clone_from(&who.user);
+        caller.principal.delegation.clone_from(&who.delegation);
+        Ok(Known { caller, signed_in: Some(who) })
+    }
+
+    /// The gateway's address as the client reached it.
+    pub(crate) fn base(&self) -> String {
+        format!("http://{}", self.ours)
+    }
+
+    /// Whose key or program it is; `None` if it is nobody's that is known.
+    async fn local(&self, door: &Arc<HttpDoor>, fronts: &Fronts, headers: &HeaderMap) -> Option<Caller> {
         if let Some(key) = headers.get(KEY_HEADER).map(HeaderValue::as_bytes) {
             let agent = agent_of(&fronts.keys, key)?;
             // All requests of an agent are one session: what one server told it, it can tell another.

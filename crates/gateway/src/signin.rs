@@ -1,0 +1,195 @@
+//! Who signs in at the HTTP door: an agent with its local key, or with a token of an identity provider that the
+//! operator trusts (OAuth and OIDC, SPIFFE JWT-SVID, Kubernetes service accounts: one verifier, other issuers).
+//!
+//! Tokens are verified here and stay here: none is logged, recorded, shown or sent on; evidence holds their
+//! digest. What is not configured is not trusted. The wire format of the operator's file is `spec/identity.md`.
+
+pub(crate) mod fetch;
+mod keys;
+pub(crate) mod metadata;
+mod token;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use hyper::header::{AUTHORIZATION, HeaderMap};
+use jiff::Timestamp;
+use policy::EffectKind;
+use serde::Deserialize;
+use serde_json::Value;
+
+use token::Claims;
+pub(crate) use token::Door;
+
+/// The operator's file on who may sign in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// The gateway's address as its clients know it, without a path. A token's audience must be this, this with
+    /// the path of the server, or what its issuer's row says.
+    pub resource: Option<String>,
+    /// Who is trusted to name agents and users.
+    pub issuer: Vec<Issuer>,
+    /// The scope that a token needs for a tool with an effect.
+    pub scopes: BTreeMap<EffectKind, String>,
+    /// What users may do, whatever their agents may. Where there is a row, a user without one may do nothing.
+    pub right: Vec<Right>,
+}
+
+/// One identity provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// A short name: agents and users of this issuer are `NAME/…`.
+    pub name: String,
+    /// What it issues.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The exact `iss` of its tokens; for SPIFFE the trust domain, `spiffe://…`.
+    pub issuer: String,
+    /// Audiences beside the gateway's own address.
+    #[serde(default)]
+    pub audience: Vec<String>,
+    /// Where its keys are; without it they are discovered from the issuer.
+    pub keys: Option<String>,
+    /// A file with its keys, instead.
+    pub keys_file: Option<PathBuf>,
+    /// The algorithms that are accepted.
+    #[serde(default = "algorithms")]
+    pub algorithms: Vec<String>,
+    /// The claim that names the agent.
+    pub agent: Option<String>,
+    /// The claim that names the user.
+    pub user: Option<String>,
+    /// Names in tokens that are agents known here by another name.
+    #[serde(default)]
+    pub agents: BTreeMap<String, String>,
+}
+
+fn algorithms() -> Vec<String> {
+    ["RS256", "PS256", "ES256", "ES384", "EdDSA"].map(str::to_owned).into()
+}
+
+/// What an issuer issues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// OAuth 2 access tokens and OIDC tokens.
+    #[default]
+    Oauth,
+    /// SPIFFE JWT-SVIDs.
+    Spiffe,
+    /// Kubernetes service account tokens.
+    Kubernetes,
+}
+
+/// What users with a claim may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Right {
+    /// The claim, for example `groups`.
+    pub claim: String,
+    /// Its value, or one of its values.
+    pub value: String,
+    /// The effects of tools that they may use.
+    pub effects: BTreeSet<EffectKind>,
+}
+
+/// Who signed in.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SignedIn {
+    pub(crate) agent: String,
+    pub(crate) user: String,
+    /// Agents between the user and this one, nearest to this one first.
+    pub(crate) delegation: Vec<String>,
+    pub(crate) evidence: BTreeMap<String, Value>,
+    /// What tells this session from others of the agent.
+    pub(crate) session: String,
+    pub(crate) scopes: BTreeSet<String>,
+}
+
+/// Why nobody signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Neither key nor token.
+    #[error("nobody signed in: send an access token, or the key of an agent")]
+    Nobody,
+    /// A token that is not accepted. The words say which check failed and nothing of the token.
+    #[error("the token is not accepted: {0}")]
+    Invalid(&'static str),
+    /// The issuer's keys cannot be had.
+    #[error("the keys of the token's issuer cannot be had now")]
+    NoKeys,
+}
+
+/// The bearer token of a request: one header, one scheme, nothing else.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let Some(first) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(Refused::Invalid("more than one Authorization header"));
+    }
+    let text = first.to_str().map_err(|_| Refused::Invalid("the Authorization header is no text"))?;
+    let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(token.map(|(_, token)| token.trim()))
+}
+
+impl Identity {
+    /// What is wrong with the operator's file beyond its form.
+    pub fn check(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for issuer in &self.issuer {
+            let name = &issuer.name;
+            let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+            if name.is_empty() || !name.chars().all(plain) || !names.insert(name) {
+                return Err(format!("issuer `{name}`: names are letters, digits, `.`, `_`, `-`, and each once"));
+            }
+            if let Some(unknown) = issuer.algorithms.iter().find(|name| token::algorithm_named(name).is_none()) {
+                return Err(format!("issuer `{name}`: algorithm `{unknown}` is not accepted"));
+            }
+            let address = issuer.keys.as_deref().or((issuer.kind != Kind::Spiffe).then_some(&*issuer.issuer));
+            let is_safe = address.is_some_and(|address| address.parse().is_ok_and(|uri| fetch::is_safe(&uri)));
+            if issuer.keys_file.is_none() && !is_safe {
+                return Err(format!(
+                    "issuer `{name}`: its keys must come from a file, over https or from this machine"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The audiences of a token for one server.
+    fn audiences(&self, issuer: &Issuer, base: &str, server: &str) -> Vec<String> {
+        let base = self.resource.as_deref().unwrap_or(base).trim_end_matches('/').to_owned();
+        let mut all = vec![format!("{base}/mcp/{server}"), format!("{base}/"), base];
+        all.extend(issuer.audience.iter().cloned());
+        all
+    }
+
+    /// What a user with these claims may do; `None` where the operator says nothing of users.
+    fn rights(&self, claims: &Claims) -> Option<BTreeSet<EffectKind>> {
+        let fits = |right: &&Right| match claims.get(&right.claim) {
+            Some(Value::String(text)) => *text == right.value,
+            Some(Value::Array(items)) => items.iter().any(|item| item.as_str() == Some(&right.value)),
+            _ => false,
+        };
+        let rights = self.right.iter().filter(fits).flat_map(|right| right.effects.iter().copied());
+        (!self.right.is_empty()).then(|| rights.collect())
+    }
+
+    /// The scopes that a call of a tool with these effects needs and a caller lacks.
+    pub(crate) fn missing<'s>(&'s self, who: &SignedIn, effects: &BTreeSet<EffectKind>) -> Vec<&'s str> {
+        let needed = effects.iter().filter_map(|effect| self.scopes.get(effect));
+        let lacks = |scope: &&str| !who.scopes.contains(*scope);
+        let missing: BTreeSet<&str> = needed.map(String::as_str).filter(lacks).collect();
+        missing.into_iter().collect()
+    }
+
+    fn who(&self, issuer: &Issuer, claims: &Claims, now: Timestamp) -> Result<SignedIn, Refused> {
+        token::who(self, issuer, claims, now)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+mod tests;

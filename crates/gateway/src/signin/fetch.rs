@@ -1,0 +1,63 @@
+//! Fetches an issuer's documents: over TLS or from this machine, no redirects, small, and not for long.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::{StatusCode, Uri};
+use serde_json::Value;
+
+use crate::upstream::http::{Outbound, Target};
+
+/// The largest document, in bytes.
+const SIZE_MAX_BYTES: usize = 256 * 1024;
+/// How long a document may take.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A document could not be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FetchError {
+    /// Neither https nor on this machine.
+    #[error("the address is neither https nor on this machine")]
+    Address,
+    /// No answer, or not the right one.
+    #[error("no document: {0}")]
+    Answer(String),
+    /// Not JSON.
+    #[error("the document is not JSON")]
+    NotJson,
+}
+
+/// Fetches a JSON document.
+pub(crate) async fn json(outbound: &Outbound, address: &str) -> Result<Value, FetchError> {
+    let uri: Uri = address.parse().map_err(|_| FetchError::Address)?;
+    if !is_safe(&uri) {
+        return Err(FetchError::Address);
+    }
+    let bytes = tokio::time::timeout(WAIT, bytes(outbound, uri)).await;
+    let bytes = bytes.map_err(|_| FetchError::Answer("it took too long".to_owned()))??;
+    serde_json::from_slice(&bytes).map_err(|_| FetchError::NotJson)
+}
+
+async fn bytes(outbound: &Outbound, uri: Uri) -> Result<Bytes, FetchError> {
+    let mut headers = hyper::HeaderMap::new();
+    headers.insert(hyper::header::ACCEPT, hyper::header::HeaderValue::from_static("application/json"));
+    let answer = outbound.fetch(Target { uri, headers, wait: WAIT }).await;
+    let answer = answer.map_err(|error| FetchError::Answer(error.to_string()))?;
+    if answer.status() != StatusCode::OK {
+        return Err(FetchError::Answer(format!("status {}", answer.status().as_u16())));
+    }
+    let body = Limited::new(answer.into_body(), SIZE_MAX_BYTES).collect().await;
+    Ok(body.map_err(|_| FetchError::Answer("it broke off or is too large".to_owned()))?.to_bytes())
+}
+
+/// Keys that came over an open network could be anybody's.
+pub(crate) fn is_safe(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => !host.is_empty(),
+        Some("http") => is_here,
+        _ => false,
+    }
+}

@@ -1,0 +1,58 @@
+//! The gateway as an OAuth 2.1 protected resource: its metadata (RFC 9728) and its challenges (RFC 6750).
+
+use hyper::header::HeaderValue;
+use serde_json::{Value, json};
+
+use super::{Identity, Kind, Refused};
+
+/// Where the metadata lies; the path of the server follows.
+pub(crate) const PATH: &str = "/.well-known/oauth-protected-resource";
+
+/// The metadata of a server behind the gateway's address; `None` where no authorization server is trusted.
+pub(crate) fn document(identity: &Identity, base: &str, server: Option<&str>) -> Option<Value> {
+    let issuers = identity.issuer.iter().filter(|issuer| issuer.kind == Kind::Oauth);
+    let issuers: Vec<&str> = issuers.map(|issuer| issuer.issuer.as_str()).collect();
+    let scopes: Vec<&String> = identity.scopes.values().collect();
+    (!issuers.is_empty()).then(|| {
+        json!({
+            "resource": resource(identity, base, server),
+            "authorization_servers": issuers,
+            "scopes_supported": scopes,
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Bailiwick",
+        })
+    })
+}
+
+fn resource(identity: &Identity, base: &str, server: Option<&str>) -> String {
+    let base = identity.resource.as_deref().unwrap_or(base).trim_end_matches('/');
+    server.map_or_else(|| base.to_owned(), |server| format!("{base}/mcp/{server}"))
+}
+
+fn pointer(identity: &Identity, base: &str, server: &str) -> String {
+    let base = identity.resource.as_deref().unwrap_or(base).trim_end_matches('/');
+    format!("resource_metadata=\"{base}{PATH}/mcp/{server}\"")
+}
+
+/// What a refused caller is told in `WWW-Authenticate`.
+pub(crate) fn challenge(identity: &Identity, (base, server): (&str, &str), refused: Refused) -> Option<HeaderValue> {
+    if identity.issuer.is_empty() {
+        return None;
+    }
+    let pointer = pointer(identity, base, server);
+    let text = match refused {
+        Refused::Nobody => format!("Bearer {pointer}"),
+        Refused::Invalid(why) => {
+            format!("Bearer error=\"invalid_token\", error_description=\"{why}\", {pointer}")
+        }
+        Refused::NoKeys => format!("Bearer error=\"temporarily_unavailable\", {pointer}"),
+    };
+    HeaderValue::from_str(&text).ok()
+}
+
+/// What a caller is told whose token is good and not enough: step up.
+pub(crate) fn insufficient(identity: &Identity, (base, server): (&str, &str), missing: &[&str]) -> Option<HeaderValue> {
+    let pointer = pointer(identity, base, server);
+    let text = format!("Bearer error=\"insufficient_scope\", scope=\"{}\", {pointer}", missing.join(" "));
+    HeaderValue::from_str(&text).ok()
+}
