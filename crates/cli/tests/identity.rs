@@ -1,0 +1,192 @@
+//! Agents that sign in over HTTP with tokens of a real OpenID provider, at the real gateway.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod support;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use ledger::record::Record;
+use serde_json::{Value, json};
+use support::{Running, World, free_port, repository, tools, wait_for};
+
+/// An answer: status, head in lower case, body.
+struct Answer(u16, String, String);
+
+fn exchange(port: u16, text: &str) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer(status, head.to_lowercase(), body.to_owned())
+}
+
+fn get(port: u16, path: &str) -> Answer {
+    exchange(port, &format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n"))
+}
+
+fn call(port: u16, tool: &str, headers: &str) -> Answer {
+    let params = json!({"name": tool, "arguments": {}, "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let head = format!(
+        "POST /mcp/far HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
+         mcp-name: {tool}\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    exchange(port, &format!("{head}{body}"))
+}
+
+fn with(token: &Value) -> String {
+    format!("authorization: Bearer {}\r\n", token.as_str().unwrap())
+}
+
+/// The provider, and the line that it prints.
+fn provider(world: &World, tools: &str, audience: &str) -> (Running, Value) {
+    let mut child = world
+        .command(world.tool("node_modules/node/bin/node"))
+        .args([repository("tests/agents/idp.mjs"), free_port().to_string(), audience.to_owned(), tools.to_owned()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.starts_with('{')).expect("the provider started");
+    std::thread::spawn(move || lines.for_each(drop));
+    (Running(child), serde_json::from_str(&line).unwrap())
+}
+
+/// The principals of all calls so far, with their effect.
+fn principals(world: &World) -> Vec<(Value, Value)> {
+    let intent = |(_, record)| match record {
+        Record::Intent(intent) if intent.action["verb"] == "call_tool" => {
+            Some((intent.action["principal"].clone(), intent.decision["effect"]["effect"].clone()))
+        }
+        _ => None,
+    };
+    world.records().into_iter().filter_map(intent).collect()
+}
+
+#[test]
+fn agents_sign_in_with_tokens_of_a_real_provider() {
+    let Some(tools) = tools("agents_sign_in_with_tokens_of_a_real_provider") else { return };
+    let world = World::new(&tools);
+    let (upstream, port) = (free_port(), free_port());
+    let server = world
+        .command(world.tool("venv/bin/python"))
+        .args([repository("tests/conformance/server.py"), upstream.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _server = Running(server);
+    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let audience = format!("http://127.0.0.1:{port}/mcp/far");
+    let (_provider, idp) = provider(&world, &tools.display().to_string(), &audience);
+    let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
+    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+    world.ok(&["protect", "cursor", "--port", &port.to_string()]);
+    let issuer = idp["issuer"].as_str().unwrap();
+    let identity = format!(
+        "[[issuer]]\nname = \"corp\"\nissuer = \"{issuer}\"\n\n\
+         [scopes]\nwrite = \"mcp:write\"\nsend = \"mcp:write\"\nexecute = \"mcp:write\"\nread = \"mcp:read\"\n"
+    );
+    world.write("bailiwick/gateway/identity.toml", &identity);
+    let _gateway = world.up_on(port);
+
+    // Nobody signed in: the answer says where to.
+    let Answer(status, head, _) = call(port, "test_simple_text", "");
+    assert_eq!(status, 401);
+    let metadata = format!("http://127.0.0.1:{port}/.well-known/oauth-protected-resource/mcp/far");
+    assert!(head.contains(&format!("www-authenticate: bearer resource_metadata=\"{metadata}\"")), "{head}");
+    let Answer(status, _, body) = get(port, "/.well-known/oauth-protected-resource/mcp/far");
+    let document: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &document["resource"]), (200, &json!(audience)));
+    assert_eq!(document["authorization_servers"], json!([issuer]));
+    assert_eq!(get(port, "/.well-known/oauth-protected-resource/mcp/none").0, 404);
+
+    // A token of the provider; the decision and its evidence are in the ledger, the token is not.
+    let Answer(status, _, body) = call(port, "test_simple_text", &with(&idp["full"]));
+    assert_eq!(status, 200, "{body}");
+    let (principal, _) = principals(&world).pop().unwrap();
+    assert_eq!(principal["agent"], "corp/helper");
+    assert_eq!(principal["evidence"]["issuer"], json!(issuer));
+    assert!(!format!("{:?}", world.records()).contains(idp["full"].as_str().unwrap()), "a token in the ledger");
+
+    // For another audience, touched, of nobody: refused, and nothing is decided.
+    let before = principals(&world).len();
+    let touched = format!("{}x", idp["full"].as_str().unwrap());
+    for token in [&idp["elsewhere"], &json!(touched), &json!("a.b.c")] {
+        let Answer(status, head, _) = call(port, "test_simple_text", &with(token));
+        assert_eq!(status, 401);
+        assert!(head.contains("error=\"invalid_token\""), "{head}");
+    }
+    let both = format!("x-bailiwick-key: wrong\r\n{}", with(&idp["full"]));
+    assert_eq!(call(port, "test_simple_text", &both).0, 401, "a wrong key is not made good by a token");
+    assert_eq!(principals(&world).len(), before);
+
+    // A chain of actors is the delegation, its subject the user.
+    assert_eq!(call(port, "test_simple_text", &with(&idp["delegated"])).0, 200);
+    let (principal, _) = principals(&world).pop().unwrap();
+    assert_eq!(principal["user"], "corp/ann");
+    assert_eq!((&principal["agent"], &principal["delegation"]), (&json!("corp/helper"), &json!(["corp/outer"])));
+
+    // Good and not enough: step up.
+    let tool = "test_error_handling";
+    let Answer(status, head, _) = call(port, tool, &with(&idp["reader"]));
+    let effects = world.ok(&["policy", "explain", "--help"]);
+    assert!(!effects.is_empty());
+    if status == 403 {
+        assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:write\""), "{head}");
+    }
+    world.verify();
+}
+
+/// What a user may not do, an agent does not do for him without somebody's approval.
+#[test]
+fn a_user_s_own_rights_bound_the_agent_s() {
+    let Some(tools) = tools("a_user_s_own_rights_bound_the_agent_s") else { return };
+    let world = World::new(&tools);
+    let (upstream, port) = (free_port(), free_port());
+    let server = world
+        .command(world.tool("venv/bin/python"))
+        .args([repository("tests/conformance/server.py"), upstream.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _server = Running(server);
+    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let audience = format!("http://127.0.0.1:{port}/mcp/far");
+    let (_provider, idp) = provider(&world, &tools.display().to_string(), &audience);
+    let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
+    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+    world.ok(&["protect", "cursor", "--port", &port.to_string()]);
+    let identity = format!(
+        "[[issuer]]\nname = \"corp\"\nissuer = {}\n\n[[right]]\nclaim = \"groups\"\nvalue = \"staff\"\neffects = [\"read\"]\n",
+        idp["issuer"]
+    );
+    world.write("bailiwick/gateway/identity.toml", &identity);
+    let _gateway = world.up_on(port);
+    // Ann is a guest, and no row speaks of guests.
+    let asked = {
+        let headers = with(&idp["delegated"]);
+        std::thread::spawn(move || call(port, "test_simple_text", &headers))
+    };
+    let ask = world.open_ask();
+    world.ok(&["approve", &ask.to_string()]);
+    let Answer(status, _, body) = asked.join().unwrap();
+    assert_eq!(status, 200);
+    assert!(body.contains("simple text response"), "{body}");
+    let effects: Vec<Value> = principals(&world).into_iter().map(|(_, effect)| effect).collect();
+    assert_eq!(effects, ["ask", "permit"]);
+    world.verify();
+}
