@@ -73,7 +73,7 @@ const server = provider.listen(Number(port), "127.0.0.1", async () => {
   const outer = await exchange("outer", user, "mcp:read mcp:write");
   const tokens = {
     full: await own("mcp:read mcp:write", audience),
-    reader: await own("mcp:read", audience),
+    none: await own("", audience),
     elsewhere: await own("mcp:read mcp:write", "https://elsewhere.test/"),
     delegated: await exchange("helper", outer, "mcp:read mcp:write"),
   };

@@ -30,15 +30,25 @@ fn get(port: u16, path: &str) -> Answer {
 }
 
 fn call(port: u16, tool: &str, headers: &str) -> Answer {
-    let params = json!({"name": tool, "arguments": {}, "_meta": {
+    let headers = format!("mcp-name: {tool}\r\n{headers}");
+    request(port, ("tools/call", json!({"name": tool, "arguments": {}})), &headers)
+}
+
+/// The tools are seen once, so that they are known when they are called.
+fn list(port: u16, headers: &str) -> Answer {
+    request(port, ("tools/list", json!({})), headers)
+}
+
+fn request(port: u16, (method, mut params): (&str, Value), headers: &str) -> Answer {
+    params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-        "io.modelcontextprotocol/clientCapabilities": {}}});
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
     let head = format!(
         "POST /mcp/far HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
-         mcp-name: {tool}\r\ncontent-length: {}\r\n{headers}\r\n",
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n\
+         content-length: {}\r\n{headers}\r\n",
         body.len()
     );
     exchange(port, &format!("{head}{body}"))
@@ -114,8 +124,10 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     assert_eq!(get(port, "/.well-known/oauth-protected-resource/mcp/none").0, 404);
 
     // A token of the provider; the decision and its evidence are in the ledger, the token is not.
+    let Answer(status, _, body) = list(port, &with(&idp["full"]));
+    assert!(status == 200 && body.contains("test_simple_text"), "{body}");
     let Answer(status, _, body) = call(port, "test_simple_text", &with(&idp["full"]));
-    assert_eq!(status, 200, "{body}");
+    assert!(status == 200 && body.contains("This is a simple text response"), "{body}");
     let (principal, _) = principals(&world).pop().unwrap();
     assert_eq!(principal["agent"], "corp/helper");
     assert_eq!(principal["evidence"]["issuer"], json!(issuer));
@@ -140,13 +152,11 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     assert_eq!((&principal["agent"], &principal["delegation"]), (&json!("corp/helper"), &json!(["corp/outer"])));
 
     // Good and not enough: step up.
-    let tool = "test_error_handling";
-    let Answer(status, head, _) = call(port, tool, &with(&idp["reader"]));
-    let effects = world.ok(&["policy", "explain", "--help"]);
-    assert!(!effects.is_empty());
-    if status == 403 {
-        assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:write\""), "{head}");
-    }
+    let before = principals(&world).len();
+    let Answer(status, head, _) = call(port, "test_simple_text", &with(&idp["none"]));
+    assert_eq!(status, 403);
+    assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:read\""), "{head}");
+    assert_eq!(principals(&world).len(), before);
     world.verify();
 }
 
@@ -176,6 +186,7 @@ fn a_user_s_own_rights_bound_the_agent_s() {
     );
     world.write("bailiwick/gateway/identity.toml", &identity);
     let _gateway = world.up_on(port);
+    assert_eq!(list(port, &with(&idp["delegated"])).0, 200);
     // Ann is a guest, and no row speaks of guests.
     let asked = {
         let headers = with(&idp["delegated"]);
