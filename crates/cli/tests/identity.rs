@@ -155,7 +155,7 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     let before = principals(&world).len();
     let Answer(status, head, _) = call(port, "test_simple_text", &with(&idp["none"]));
     assert_eq!(status, 403);
-    assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:read\""), "{head}");
+    assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:write\""), "{head}");
     assert_eq!(principals(&world).len(), before);
     world.verify();
 }
