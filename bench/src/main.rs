@@ -8,6 +8,7 @@ mod flow;
 mod gateway;
 mod graph;
 mod ledger;
+mod simulate;
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +26,7 @@ enum Bench {
     Gateway(gateway::Args),
     Graph(graph::Args),
     Ledger(ledger::Args),
+    Simulate(simulate::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -34,5 +36,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Gateway(args) => gateway::run(&args),
         Bench::Graph(args) => graph::run(&args),
         Bench::Ledger(args) => ledger::run(&args),
+        Bench::Simulate(args) => simulate::run(&args),
     }
 }

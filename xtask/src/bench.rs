@@ -15,3 +15,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     run::run(run::cargo().args(["build", "--release", "--quiet", "--package", "cli"]))?;
     run::run(run::cargo().args(["run", "--release", "--quiet", "--package", "bench", "--"]).args(&args.words))
 }
+
+/// Simulate the gateway's pipeline under a seeded schedule: `--seeds N`, or `--seed N` to run one again.
+#[derive(clap::Args)]
+pub(crate) struct Simulate {
+    /// Options of the simulation.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+pub(crate) fn simulate(args: &Simulate) -> anyhow::Result<()> {
+    let words = ["run", "--release", "--quiet", "--package", "bench", "--", "simulate"];
+    run::run(run::cargo().args(words).args(&args.words))
+}

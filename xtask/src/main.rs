@@ -29,6 +29,7 @@ enum Task {
     /// The house rules that the compiler does not know.
     Tidy,
     Bench(bench::Args),
+    Simulate(bench::Simulate),
     CheckTruth(check_truth::Args),
     Differential(differential::Args),
 }
@@ -40,6 +41,7 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => test::ci(),
         Task::Tidy => tidy::run(),
         Task::Bench(args) => bench::run(&args),
+        Task::Simulate(args) => bench::simulate(&args),
         Task::CheckTruth(args) => check_truth::run(&args),
         Task::Differential(args) => differential::run(&args),
     }

@@ -207,7 +207,8 @@ impl Pending {
         let left = self.expires.duration_since(self.journal.now());
         let left = Duration::try_from(left).unwrap_or_default();
         match tokio::time::timeout(left, &mut self.answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+            // Word of it may come, or the caller go on, when its time is over.
+            Ok(Ok(answer)) if !self.is_over() => Ok(answer),
             _ => Err(NoAnswer::Expired),
         }
     }

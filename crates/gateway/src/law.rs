@@ -57,6 +57,16 @@ impl Law {
         Ok(Self { policies: Mutex::default(), force: RwLock::new(Arc::new(force)) })
     }
 
+    /// A law that was compiled before, for simulations.
+    pub(crate) fn of(force: Arc<Force>) -> Self {
+        Self { policies: Mutex::default(), force: RwLock::new(force) }
+    }
+
+    /// Another law that was compiled before takes force, for simulations.
+    pub(crate) fn to(&self, force: Arc<Force>) {
+        *self.force.write().unwrap_or_else(PoisonError::into_inner) = force;
+    }
+
     /// The law in force.
     pub(crate) fn force(&self) -> Arc<Force> {
         self.force.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -106,9 +116,9 @@ impl Law {
 }
 
 /// How a snapshot is made: with the linter, or without for policies that it has seen.
-type Make = fn(Source) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>;
+pub(crate) type Make = fn(Source) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>;
 
-fn compile(
+pub(crate) fn compile(
     policies: Vec<(String, String)>,
     tools: Vec<ToolFacts>,
     make: Make,

@@ -28,6 +28,7 @@ pub mod replay;
 mod results;
 mod session;
 mod signin;
+pub mod simulation;
 mod sse;
 pub mod story;
 pub mod tools;

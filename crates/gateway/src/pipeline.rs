@@ -14,7 +14,7 @@
 //! This module never opens a connection and never decides; it calls [`policy::decide`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -31,6 +31,8 @@ pub enum Clock {
     System,
     /// Stands still; for tests.
     Fixed(Timestamp),
+    /// Milliseconds that somebody else sets; for simulations.
+    Simulated(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -39,6 +41,9 @@ impl Clock {
         match self {
             Self::System => Timestamp::now(),
             Self::Fixed(time) => *time,
+            Self::Simulated(clock) => {
+                Timestamp::from_millisecond(clock.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+            }
         }
     }
 }

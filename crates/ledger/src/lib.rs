@@ -22,6 +22,7 @@ pub mod record;
 mod recover;
 mod seal;
 mod semantics;
+pub mod simulated;
 mod storage;
 mod tile;
 pub mod tree;
