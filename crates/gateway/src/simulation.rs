@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use crate::ask::{Answer, Asks, Pending};
 use crate::authority::{Admitted, Asking, Authority, Errand, First, Returned};
 use crate::catalogue::Catalogue;
+use crate::label::memory::Memory;
 use crate::law::{Force, Law};
 use crate::pipeline::{Act, Clock, Ending, Journal};
 use crate::results::{Keep, Results};
@@ -157,6 +158,7 @@ impl World {
             catalogue,
             sessions: Sessions::new(dir.join("sessions")),
             asks: Arc::default(),
+            memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
             home: PathBuf::from("/bailiwick"),
             own_ids: AtomicU64::new(1),
             results: Results::new(Keep::Macs, &ledger).map_err(|error| error.to_string())?,
