@@ -12,6 +12,10 @@ mod simulate;
 
 use clap::{Parser, Subcommand};
 
+/// That of the product's binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measure Bailiwick beside its peers and limits.
 #[derive(Parser)]
 struct Cli {

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The control layer for AI agents: see what they can reach, decide what they may do, prove what they did.
 #[derive(Parser)]
 #[command(

@@ -115,7 +115,7 @@ impl Control {
             }),
         };
         // Subscribed before the first read, so that nothing falls between.
-        let news = control.inner.ledger.subscribe();
+        let news = control.inner.ledger.length();
         control.catch_up().await.map_err(|problem| StartError::Index(problem.detail))?;
         tokio::spawn(trail::follow(control.clone(), news));
         Ok(control)

@@ -5,12 +5,10 @@
 //! and loses nothing.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ledger::{Entry, Stored};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 
 use crate::problem::Problem;
 use crate::store::Mark;
@@ -24,16 +22,12 @@ const BATCH: u64 = 512;
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Follows until the ledger is gone or everything ends.
-pub(crate) async fn follow(control: Control, mut news: broadcast::Receiver<Arc<Stored>>) {
+pub(crate) async fn follow(control: Control, mut news: watch::Receiver<u64>) {
     let mut closing = control.inner.closing.subscribe();
     loop {
         tokio::select! {
             () = closed(&mut closing) => return,
-            received = news.recv() => match received {
-                // Lagging loses no entry: what is read is the ledger, not the news.
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return,
-            },
+            changed = news.changed() => if changed.is_err() { return },
         }
         // What is not read before the end is read at the next start.
         tokio::select! {

@@ -162,7 +162,7 @@ impl Asks {
 
     /// Follows the ledger for answers until it is closed.
     pub(crate) async fn follow(self: Arc<Self>, journal: Journal) {
-        let mut stored = journal.ledger().subscribe();
+        let mut stored = journal.ledger().answers();
         let mut next = journal.ledger().len();
         loop {
             match stored.recv().await {

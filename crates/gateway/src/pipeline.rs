@@ -18,9 +18,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use ledger::record::{Intent, Mac, Outcome, Payload, Record, Status};
-use ledger::{AppendError, Ledger, PayloadError, Receipt};
-use policy::{Action, Decision, Effect, Principal, Snapshot};
+    fn outsized(&self, journal: &Journal) -> Result<Append, Unrecorded> {
+        let subject = subject(&self.action.principal);
+        let action = serde_json::to_vec(&self.action).map_err(|error| AppendError::Json(Arc::new(error)))?;
+        let payload = journal.ledger.put_payload(&subject, &action)?;
 use serde_json::Value;
 
 /// Where the time comes from. The only clock of the crate.
@@ -165,43 +166,52 @@ pub enum Unrecorded {
     /// The ledger refused the action's payload.
     #[error("the call could not be recorded: {0}")]
     Payload(#[from] PayloadError),
-    /// The action is not JSON.
-    #[error("the decision could not be written: {0}")]
-    Json(#[from] serde_json::Error),
 }
 
 impl<C> Judged<C> {
-    fn intent(&self, action: &Action, payload: Option<Payload>) -> Result<Intent, Unrecorded> {
-        Ok(Intent {
-            action: serde_json::to_value(action)?,
-            decision: serde_json::to_value(&self.decision)?,
+    fn intent<'a>(&'a self, action: &'a Action, payload: Option<Payload>) -> Intent<&'a Action, &'a Decision> {
+        Intent {
+            action,
+            decision: &self.decision,
             snapshot: self.decision.snapshot.0.clone(),
             now: self.now,
             session: self.place.session.clone(),
             sequence: self.place.sequence,
             uses: self.place.uses,
             payload,
-        })
+        }
     }
 
-    /// The intent of a call that is too large for an entry, such as a file that is written whole: the action is
+    /// The same for a call that is too large for an entry, such as a file that is written whole: the action is
     /// a payload, written before the entry that names it, and the entry says the rest.
+<<<<<<< HEAD
     fn outsized(&self, journal: &Journal) -> Result<Intent, Unrecorded> {
         let subject = subject(&self.action.principal);
         let payload = journal.ledger.put_payload(&subject, &serde_json::to_vec(&self.action)?)?;
+=======
+    fn outsized(&self, journal: &Journal) -> Result<Append, Unrecorded> {
+        let principal = &self.action.principal;
+        let subject = format!("{} for {}", principal.agent, principal.user);
+        let action = serde_json::to_vec(&self.action).map_err(|error| AppendError::Json(Arc::new(error)))?;
+        let payload = journal.ledger.put_payload(&subject, &action)?;
+>>>>>>> face87b (speed: a lone caller syncs by itself, rules are asked their conditions only, intents are written without JSON values)
         let mut action = self.action.clone();
         action.arguments = Value::Object(serde_json::Map::new());
         action.labels.arguments.clear();
         action.facts.clear();
-        self.intent(&action, Some(payload))
+        Ok(self.append(journal, &action, Some(payload))?)
+    }
+
+    fn append(&self, journal: &Journal, action: &Action, payload: Option<Payload>) -> Result<Append, AppendError> {
+        // As the entry says it, which is what verification goes by.
+        let permits = self.decision.effect == Effect::Permit;
+        journal.ledger.intend(&self.intent(action, payload), permits, journal.now())
     }
 
     /// Appends the intent and waits until it is durable. A denial is recorded like a permit.
     pub async fn record(self, journal: &Journal) -> Result<Recorded<C>, Unrecorded> {
-        let append = match journal.ledger.append(Record::Intent(self.intent(&self.action, None)?), journal.now()) {
-            Err(AppendError::TooLarge { .. }) => {
-                journal.ledger.append(Record::Intent(self.outsized(journal)?), journal.now())?
-            }
+        let append = match self.append(journal, &self.action, None) {
+            Err(AppendError::TooLarge { .. }) => self.outsized(journal)?,
             other => other?,
         };
         // The debt begins here and not at the permit: if this future is dropped while it waits, the ledger

@@ -280,7 +280,11 @@ fn intent(sequence: u64) -> Record {
 fn work(ledger: &Ledger, from: u64, promised: &mut Promised) -> Result<(), Box<dyn std::error::Error>> {
     for sequence in from..from + 9 {
         let record = intent(sequence);
-        let receipt = ledger.append(record.clone(), now())?.wait()?;
+        let append = match &record {
+            Record::Intent(intent) if sequence % 3 > 0 => ledger.intend(intent, true, now())?,
+            _ => ledger.append(record.clone(), now())?,
+        };
+        let receipt = append.wait()?;
         promised.entries.push((receipt.index(), record));
         let bytes = format!("result {sequence}").into_bytes();
         let payload = ledger.put_payload("alice", &bytes)?;

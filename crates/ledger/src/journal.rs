@@ -10,7 +10,7 @@ use crate::tree::{Hash, leaf_hash, sha256};
 /// Bytes of a frame's head.
 pub(crate) const HEAD: usize = 64;
 /// Frames start at multiples of this.
-const ALIGN: usize = 8;
+pub(crate) const ALIGN: usize = 8;
 
 /// What a frame holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The ledger in use: one process, one journal, group commit.
 //!
-//! A caller's [`Ledger::append`] makes the entry's bytes and hash on its own thread and writes the frame
-//! into the journal under a lock: from then on a killed process loses nothing. One committer thread syncs
-//! whatever was written whenever somebody waits for it, and wakes everybody whose entry it made durable;
-//! while it syncs, the next group gathers. Outcomes are waited for by nobody, so they ride on the next sync,
-//! or on their own after [`Options::ride_max`]. A keeper thread prepares the next segment before it is
-//! needed and seals durable entries into tiles.
+//! A caller's [`Ledger::append`] makes the entry's bytes and hash on its own thread and, under a lock, gives
+//! them their place in the journal. Whoever syncs writes all that has gathered at once, syncs, and wakes
+//! everybody whose entry is durable now; meanwhile the next group gathers. That is the caller itself if it is
+//! alone and the disk is quick ([`Ledger::intend`]), else the committer thread. Outcomes are waited for by
+//! nobody: they are written at once, so that a killed process loses none, and ride on the next sync, or on
+//! their own after [`Options::ride_max`]. A keeper thread prepares the next segment before it is needed and
+//! seals durable entries into tiles.
 //!
 //! After a failed write or sync nothing is known about the journal's tail: the ledger refuses everything
 //! until it is opened again, which reads what is really there.
@@ -23,7 +24,8 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::broadcast;
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
 
 use crate::canonical;
 use crate::journal::{self, HEAD, Head, Kind};
@@ -31,7 +33,7 @@ use crate::lock::Lock;
 use crate::note::{NoteError, SignedCheckpoint, SigningKey};
 use crate::payload::{Keys, PAYLOAD_SIZE_MAX, PayloadError};
 use crate::read::{self, JOURNAL, PAYLOADS, RawEntries, ReadError, Stored, numbered};
-use crate::record::{Entry, Outcome, Payload, Record, Status};
+use crate::record::{Entry, Intent, Outcome, Payload, Record, Status, Written};
 use crate::recover;
 use crate::seal::Sealer;
 use crate::storage::{Disk, Segment, Storage};
@@ -40,6 +42,11 @@ use crate::tree::{Hash, leaf_hash};
 
 /// So many durable entries may wait to be sealed, should tiles be slower than the journal.
 const UNSEALED_MAX: usize = 1 << 20;
+
+/// A caller syncs by itself only where the last sync took no longer: it must not hold up other work on its thread.
+const SYNC_HERE_MAX: Duration = Duration::from_micros(500);
+/// The journal is read back in pieces of about this size.
+const READ_BYTES: u64 = 1 << 20;
 
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +186,8 @@ pub struct Append {
     shared: Arc<Shared>,
     index: u64,
     leaf_hash: Hash,
+    /// Nobody was asked to sync it yet: whoever waits for it does.
+    quiet: bool,
 }
 
 impl fmt::Debug for Append {
@@ -214,7 +223,10 @@ impl Append {
 impl Future for Append {
     type Output = Result<Receipt, AppendError>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::take(&mut self.quiet) {
+            self.shared.hasten(self.index);
+        }
         let mut state = self.shared.state();
         if self.index < state.durable {
             return Poll::Ready(Ok(Receipt { index: self.index, leaf_hash: self.leaf_hash }));
@@ -228,6 +240,14 @@ impl Future for Append {
         }
         state.demand(self.index + 1, &self.shared.commit);
         Poll::Pending
+    }
+}
+
+impl Drop for Append {
+    fn drop(&mut self) {
+        if self.quiet {
+            self.shared.state().demand(self.index + 1, &self.shared.commit);
+        }
     }
 }
 
@@ -257,6 +277,36 @@ impl Place {
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         self.segment.file.read(self.offset, self.size as usize)
     }
+}
+
+/// The bodies at these places, which follow each other more or less closely.
+fn read_places(places: &[Place]) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+    let mut pieces = places.chunk_by(|one, next| {
+        let same = one.segment.number == next.segment.number;
+        same && one.offset / READ_BYTES == next.offset / READ_BYTES
+    });
+    let mut bodies = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if bodies.len() == 0 {
+            match read_piece(pieces.next()?) {
+                Ok(piece) => bodies = piece.into_iter(),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        bodies.next().map(Ok)
+    })
+}
+
+/// The bodies of one piece of a segment, read at once.
+fn read_piece(places: &[Place]) -> io::Result<Vec<Vec<u8>>> {
+    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
+    let size = last.offset + u64::from(last.size) - first.offset;
+    let bytes = first.segment.file.read(first.offset, size as usize)?;
+    let body = |place: &Place| {
+        let start = (place.offset - first.offset) as usize;
+        bytes.get(start..start + place.size as usize).map(<[u8]>::to_vec)
+    };
+    places.iter().map(|place| body(place).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())).collect()
 }
 
 /// What an entry does to the set of open intents.
@@ -338,8 +388,14 @@ pub(crate) struct State {
     pub(crate) payloads: HashMap<Hash, Place>,
     /// Permitted intents without outcome, as of `next`.
     pub(crate) open: BTreeSet<u64>,
-    /// Segments written to since the last sync, oldest first.
+    /// Frames that have their place and are not written yet.
+    unwritten: Vec<Unwritten>,
+    /// Segments with frames since the last sync, oldest first.
     pub(crate) dirty: Vec<Arc<Live>>,
+    /// Somebody syncs.
+    syncing: bool,
+    /// How long the last sync took.
+    sync_took: Duration,
     /// Somebody waits until so many entries are durable.
     demanded: u64,
     /// Somebody waits until so many entries are sealed.
@@ -368,7 +424,10 @@ impl State {
             tail: VecDeque::new(),
             payloads: HashMap::new(),
             open: BTreeSet::new(),
+            unwritten: Vec::new(),
             dirty: Vec::new(),
+            syncing: false,
+            sync_took: Duration::ZERO,
             demanded: 0,
             seal_demanded: 0,
             waiting: VecDeque::new(),
@@ -382,17 +441,38 @@ impl State {
 
     fn demand(&mut self, entries: u64, commit: &Condvar) {
         self.demanded = self.demanded.max(entries);
+        // Whoever syncs looks again when he is done.
+        if !self.syncing {
+            self.wake_committer(commit);
+        }
+    }
+
+    /// Makes sure that something written will be synced before long.
+    fn ride(&mut self, commit: &Condvar) {
+        if self.committer == Committer::Idle && !self.syncing {
+            self.wake_committer(commit);
+        }
+    }
+
+    fn wake_committer(&mut self, commit: &Condvar) {
         if self.committer != Committer::Busy {
             self.committer = Committer::Busy;
             commit.notify_one();
         }
     }
 
-    /// Makes sure that something written will be synced before long.
-    fn ride(&mut self, commit: &Condvar) {
-        if self.committer == Committer::Idle {
-            self.committer = Committer::Busy;
-            commit.notify_one();
+    /// Everything so far, to be synced by the caller alone.
+    fn begin_group(&mut self) -> Group {
+        self.syncing = true;
+        Group { segments: std::mem::take(&mut self.dirty), end: self.next }
+    }
+
+    /// Leaves what came meanwhile to the committer.
+    fn end_group(&mut self, commit: &Condvar) {
+        self.syncing = false;
+        let wanted = self.demanded > self.durable || self.closing || self.stopped.is_some();
+        if wanted || (!self.dirty.is_empty() && self.committer == Committer::Idle) {
+            self.wake_committer(commit);
         }
     }
 
@@ -403,13 +483,11 @@ impl State {
         }
     }
 
-    /// Writes a frame at the journal's end. INVARIANT: only with the lock held, so frames have no gaps and
-    /// entries stand in the order of their indexes.
-    fn write(&mut self, kind: Kind, digest: Hash, frame: &mut Vec<u8>, segment_bytes: u64) -> io::Result<Place> {
+    /// Gives a frame its place at the journal's end. INVARIANT: only with the lock held, so frames have no gaps
+    /// and entries stand in the order of their indexes.
+    fn place(&mut self, kind: Kind, digest: Hash, frame: &mut [u8], segment_bytes: u64) -> Place {
         let body = frame.len() - HEAD;
-        // Padding is written, too: where the segment has grown, there are no zeros yet.
-        frame.resize(journal::frame_size(body), 0);
-        let size = frame.len() as u64;
+        let size = journal::frame_size(body) as u64;
         if self.position > 0 && self.position + size > segment_bytes {
             // Without a spare the segment grows: each sync costs more then, but nobody waits for a new one.
             if let Some(spare) = self.spare.take() {
@@ -420,13 +498,27 @@ impl State {
         }
         let body = body as u32;
         Head { kind, size: body, index: self.next, durable: self.durable, digest }.write(frame);
-        self.segment.file.write(frame, self.position)?;
+        self.gather(frame);
         if self.dirty.last().is_none_or(|last| last.number != self.segment.number) {
             self.dirty.push(Arc::clone(&self.segment));
         }
         let place = Place { segment: Arc::clone(&self.segment), offset: self.position + HEAD as u64, size: body };
         self.position += size;
-        Ok(place)
+        place
+    }
+
+    fn gather(&mut self, frame: &[u8]) {
+        let follows = |last: &&mut Unwritten| last.segment.number == self.segment.number;
+        let bytes = match self.unwritten.last_mut().filter(follows) {
+            Some(last) => &mut last.bytes,
+            None => {
+                let (segment, bytes) = (Arc::clone(&self.segment), Vec::with_capacity(2 * frame.len()));
+                &mut self.unwritten.push_mut(Unwritten { segment, offset: self.position, bytes }).bytes
+            }
+        };
+        bytes.extend_from_slice(frame);
+        // Padding is written, too: where the segment has grown, there are no zeros yet.
+        bytes.resize(bytes.len().next_multiple_of(journal::ALIGN), 0);
     }
 
     fn stop(&mut self, reason: &str) -> Arc<str> {
@@ -443,6 +535,14 @@ impl State {
     }
 }
 
+/// Frames of one segment that follow each other.
+#[derive(Debug)]
+struct Unwritten {
+    segment: Arc<Live>,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
 /// What the handles, the futures and the two threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -451,10 +551,55 @@ pub(crate) struct Shared {
     keys: Keys,
     /// Held for a few microseconds at a time, never across a sync. Guards the journal's end.
     state: Mutex<State>,
+    /// Held while frames are written, and taken before `state`: whoever has it knows that all frames before those
+    /// that he finds there are written.
+    pen: Mutex<()>,
     commit: Condvar,
     keep: Condvar,
     sealed: Condvar,
-    publish: broadcast::Sender<Arc<Stored>>,
+    news: News,
+}
+
+/// Who hears of what became durable.
+#[derive(Debug)]
+struct News {
+    all: broadcast::Sender<Arc<Stored>>,
+    answers: broadcast::Sender<Arc<Stored>>,
+    length: watch::Sender<u64>,
+}
+
+impl News {
+    /// Whether anybody wants to hear of such an entry.
+    fn wants(&self, is_answer: bool) -> bool {
+        self.all.receiver_count() > 0 || (is_answer && self.answers.receiver_count() > 0)
+    }
+
+    fn publish(&self, stored: Arc<Stored>) {
+        // That nobody listens any more is no error.
+        if matches!(stored.entry.record, Record::Answered(_)) {
+            _ = self.answers.send(Arc::clone(&stored));
+        }
+        _ = self.all.send(stored);
+    }
+}
+
+/// What is kept in memory of an entry that is written.
+struct Kept {
+    effect: Effect,
+    haste: Haste,
+    /// The entry itself, if somebody wants to hear of it.
+    entry: Option<Entry>,
+}
+
+/// When an entry must become durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    /// With the next sync, whenever that is.
+    Rides,
+    /// As soon as the committer can.
+    Demanded,
+    /// When somebody waits for it.
+    Quiet,
 }
 
 /// A group to be synced.
@@ -475,44 +620,81 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accept(self: &Arc<Self>, entry: Entry) -> Result<Append, AppendError> {
-        let mut frame = Vec::with_capacity(1024);
+    /// Gives an entry its number and place. `effect` is that of its record.
+    fn accept<T: Serialize>(self: &Arc<Self>, entry: &T, kept: Kept) -> Result<Append, AppendError> {
+        let mut frame = Vec::with_capacity(2048);
         frame.resize(HEAD, 0);
-        let mut frame = canonical::append(&entry, frame).map_err(|error| AppendError::Json(Arc::new(error)))?;
+        let mut frame = canonical::append(entry, frame).map_err(|error| AppendError::Json(Arc::new(error)))?;
         let size = frame.len() - HEAD;
         if size > ENTRY_SIZE_MAX {
             return Err(AppendError::TooLarge { size });
         }
         let leaf = leaf_hash(frame.get(HEAD..).unwrap_or_default());
-        let effect = Effect::of(&entry.record);
-        let rides = matches!(entry.record, Record::Outcome(_));
-        let watched = (self.publish.receiver_count() > 0).then_some(entry);
 
         let mut state = self.state();
         state.check(self.options.waiting_max)?;
-        if let Effect::Closes(intent) = effect
+        if let Effect::Closes(intent) = kept.effect
             && !state.open.contains(&intent)
         {
             return Err(AppendError::NotOpen(intent));
         }
         let index = state.next;
-        let place = state.write(Kind::Entry, leaf, &mut frame, self.options.segment_bytes);
-        let place = place.map_err(|error| AppendError::Stopped(state.stop(&format!("journal: {error}"))))?;
+        let place = state.place(Kind::Entry, leaf, &mut frame, self.options.segment_bytes);
         state.next += 1;
-        state.tail.push_back((place, effect));
-        effect.apply(index, &mut state.open);
-        let stored = watched.map(|entry| Arc::new(Stored { index, entry }));
+        state.tail.push_back((place, kept.effect));
+        kept.effect.apply(index, &mut state.open);
+        let stored = kept.entry.map(|entry| Arc::new(Stored { index, entry }));
         state.waiting.push_back(Waiting { waker: None, stored });
         if state.spare.is_none() {
             state.wake_keeper(&self.keep);
         }
-        if rides {
-            state.ride(&self.commit);
-        } else {
-            state.demand(index + 1, &self.commit);
+        match kept.haste {
+            Haste::Rides => state.ride(&self.commit),
+            Haste::Demanded => state.demand(index + 1, &self.commit),
+            Haste::Quiet => {}
         }
         drop(state);
-        Ok(Append { shared: Arc::clone(self), index, leaf_hash: leaf })
+        if kept.haste == Haste::Rides {
+            // Nobody waits for it, so nobody else would see to it that a killed process loses nothing.
+            self.write()?;
+        }
+        Ok(Append { shared: Arc::clone(self), index, leaf_hash: leaf, quiet: kept.haste == Haste::Quiet })
+    }
+
+    /// Writes every frame that has its place.
+    fn write(&self) -> Result<(), AppendError> {
+        let _pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        let unwritten = std::mem::take(&mut self.state().unwritten);
+        let written = unwritten.iter().try_for_each(|part| part.segment.file.write(&part.bytes, part.offset));
+        written.map_err(|error| AppendError::Stopped(self.state().stop(&format!("journal: {error}"))))
+    }
+
+    /// Somebody waits for an entry. If nobody syncs and the disk is quick, this thread does it: that is cheaper
+    /// than to wake the committer and be woken again. One sync at most; what gathers meanwhile is the committer's.
+    fn hasten(&self, index: u64) {
+        let mut state = self.state();
+        if state.durable > index || state.stopped.is_some() {
+            return;
+        }
+        let alone = !state.syncing && state.committer != Committer::Busy && state.demanded <= state.durable;
+        if !alone || state.sync_took > SYNC_HERE_MAX {
+            return state.demand(index + 1, &self.commit);
+        }
+        let group = state.begin_group();
+        drop(state);
+        self.sync(group);
+    }
+
+    /// Makes a group durable and wakes who waits for it.
+    fn sync(&self, group: Group) {
+        let began = Instant::now();
+        // Oldest first: a later segment's frame is never durable before an earlier one's.
+        let synced = self.write().and_then(|()| {
+            let synced = group.segments.iter().try_for_each(|segment| segment.file.sync());
+            // Never tried again: after a failed sync the kernel may have dropped the pages and say yes.
+            synced.map_err(|error| AppendError::Stopped(self.state().stop(&format!("journal: {error}"))))
+        });
+        self.committed(group.end, synced.is_ok(), began.elapsed());
     }
 
     /// Waits for something to sync. `None`: no more.
@@ -520,12 +702,18 @@ impl Shared {
         let mut state = self.state();
         let mut rode = false;
         loop {
+            if state.syncing {
+                state.committer = Committer::Idle;
+                state = self.commit.wait(state).unwrap_or_else(PoisonError::into_inner);
+                rode = false;
+                continue;
+            }
             if state.stopped.is_some() {
                 return None;
             }
             if !state.dirty.is_empty() && (state.demanded > state.durable || state.closing || rode) {
                 state.committer = Committer::Busy;
-                return Some(Group { segments: std::mem::take(&mut state.dirty), end: state.next });
+                return Some(state.begin_group());
             }
             if state.closing {
                 return None;
@@ -546,36 +734,30 @@ impl Shared {
 
     fn commit_all(&self) {
         while let Some(group) = self.next_group() {
-            // Oldest first: a later segment's frame is never durable before an earlier one's.
-            let synced = group.segments.iter().try_for_each(|segment| segment.file.sync());
-            self.committed(group.end, synced);
+            self.sync(group);
         }
         self.fail_waiting();
     }
 
-    fn committed(&self, end: u64, synced: io::Result<()>) {
+    fn committed(&self, end: u64, synced: bool, took: Duration) {
         let mut state = self.state();
-        if let Err(error) = synced {
-            // Never tried again: after a failed sync the kernel may have dropped the pages and say yes.
-            state.stop(&format!("journal: {error}"));
-            return;
+        let mut done = Vec::new();
+        if synced {
+            let count = (end - state.durable) as usize;
+            done.extend(state.waiting.drain(..count));
+            state.durable = end;
+            state.sync_took = took;
+            let urgent = state.seal_demanded > state.sealed || !state.closed.is_empty();
+            if state.keeper == Keeper::Idle || urgent {
+                state.wake_keeper(&self.keep);
+            }
+            // With the lock held, so that subscribers hear of one group after the other.
+            done.iter_mut().filter_map(|waiting| waiting.stored.take()).for_each(|stored| self.news.publish(stored));
+            self.news.length.send_replace(end);
         }
-        let count = (end - state.durable) as usize;
-        let done: Vec<Waiting> = state.waiting.drain(..count).collect();
-        state.durable = end;
-        let urgent = state.seal_demanded > state.sealed || !state.closed.is_empty();
-        if state.keeper == Keeper::Idle || urgent {
-            state.wake_keeper(&self.keep);
-        }
+        state.end_group(&self.commit);
         drop(state);
-        for waiting in done {
-            if let Some(stored) = waiting.stored {
-                _ = self.publish.send(stored);
-            }
-            if let Some(waker) = waiting.waker {
-                waker.wake();
-            }
-        }
+        done.into_iter().filter_map(|waiting: Waiting| waiting.waker).for_each(Waker::wake);
     }
 
     /// Wakes everybody who still waits when the committer leaves, so that they see why.
@@ -648,7 +830,7 @@ impl Shared {
     /// Seals everything durable, then retires the segments that are no longer needed.
     fn seal(&self, sealer: &mut Sealer) -> io::Result<()> {
         let (places, open) = self.state().sealable();
-        let checkpoint = sealer.seal(places.iter().map(Place::read), &open)?;
+        let checkpoint = sealer.seal(read_places(&places), &open)?;
         let mut state = self.state();
         state.sealed = checkpoint.checkpoint.size;
         state.tail.drain(..places.len());
@@ -661,6 +843,10 @@ impl Shared {
         // Not before the state has the new size: `chunk` takes a partial bundle that is gone while its
         // checkpoint is still the last one for damage.
         sealer.tidy()?;
+        if !retired.is_empty() {
+            // The payload of an entry that is not durable yet may have its place in a segment that is over.
+            self.write().map_err(io::Error::other)?;
+        }
         for segment in &retired {
             self.retire(segment)?;
         }
@@ -771,10 +957,15 @@ impl Ledger {
             keys: Keys::new(Arc::clone(&storage)),
             storage,
             state: Mutex::new(state),
+            pen: Mutex::default(),
             commit: Condvar::new(),
             keep: Condvar::new(),
             sealed: Condvar::new(),
-            publish: broadcast::Sender::new(options.subscriber_max),
+            news: News {
+                all: broadcast::Sender::new(options.subscriber_max),
+                answers: broadcast::Sender::new(options.subscriber_max),
+                length: watch::Sender::new(0),
+            },
             options,
         });
         let threads = vec![
@@ -818,7 +1009,27 @@ impl Ledger {
     /// Writes a record. The entry is numbered and survives the process when this returns, and is durable
     /// when the [`Append`] gives its [`Receipt`].
     pub fn append(&self, record: Record, now: Timestamp) -> Result<Append, AppendError> {
-        self.shared.accept(Entry { v: 1, time: now, record, unknown: serde_json::Map::new() })
+        let entry = Entry { v: 1, time: now, record, unknown: serde_json::Map::new() };
+        let haste = if matches!(entry.record, Record::Outcome(_)) { Haste::Rides } else { Haste::Demanded };
+        let watched = self.shared.news.wants(matches!(entry.record, Record::Answered(_)));
+        let kept = Kept { effect: Effect::of(&entry.record), haste, entry: watched.then(|| entry.clone()) };
+        self.shared.accept(&entry, kept)
+    }
+
+    /// Writes an intent, which the caller is about to wait for: if nobody else syncs and the disk is quick, the
+    /// [`Append`] syncs on the thread that first polls it. The intent comes in the caller's own types, which spares
+    /// it a way through JSON values. INVARIANT: `permits` says what [`Intent::permits`] will say of the entry.
+    pub fn intend<A: Serialize, D: Serialize>(
+        &self,
+        intent: &Intent<A, D>,
+        permits: bool,
+        now: Timestamp,
+    ) -> Result<Append, AppendError> {
+        let entry = Written::new(intent, now);
+        let effect = if permits { Effect::Opens } else { Effect::Neither };
+        let watched = self.shared.news.wants(false).then(|| entry.read());
+        let watched = watched.transpose().map_err(|error| AppendError::Json(Arc::new(error)))?;
+        self.shared.accept(&entry, Kept { effect, haste: Haste::Quiet, entry: watched })
     }
 
     /// Keeps bytes outside the log, encrypted under the subject's key. They are durable not later than any
@@ -834,8 +1045,7 @@ impl Ledger {
         frame.extend_from_slice(&body);
         let mut state = self.shared.state();
         state.check(self.shared.options.waiting_max)?;
-        let place = state.write(Kind::Payload, leaf, &mut frame, self.shared.options.segment_bytes);
-        let place = place.map_err(|error| AppendError::Stopped(state.stop(&format!("journal: {error}"))))?;
+        let place = state.place(Kind::Payload, leaf, &mut frame, self.shared.options.segment_bytes);
         let segment = place.segment.number;
         state.payloads.insert(digest, place);
         state.ride(&self.shared.commit);
@@ -852,7 +1062,10 @@ impl Ledger {
             Err(_) => None,
         };
         match place {
-            Some(place) => self.shared.keys.open(payload, &place.read()?),
+            Some(place) => {
+                self.shared.write()?;
+                self.shared.keys.open(payload, &place.read()?)
+            }
             None => read::payload(self.shared.storage.as_ref(), &self.shared.keys, payload),
         }
     }
@@ -889,7 +1102,17 @@ impl Ledger {
 
     /// Every entry from now on, once it is durable, in order.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Stored>> {
-        self.shared.publish.subscribe()
+        self.shared.news.all.subscribe()
+    }
+
+    /// Every answer to an ask from now on, once it is durable, in order. Wakes nobody for anything else.
+    pub fn answers(&self) -> broadcast::Receiver<Arc<Stored>> {
+        self.shared.news.answers.subscribe()
+    }
+
+    /// How many entries are durable, and when that changes.
+    pub fn length(&self) -> watch::Receiver<u64> {
+        self.shared.news.length.subscribe()
     }
 
     /// How many entries are durable.

@@ -157,13 +157,13 @@ impl Record {
     }
 }
 
-/// A decision, with everything it used.
+/// A decision, with everything it used. Whoever writes one may have `action` and `decision` in types of his own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct Intent<A = Value, D = Value> {
     /// `policy::Action`, complete.
-    pub action: Value,
+    pub action: A,
     /// `policy::Decision`, complete.
-    pub decision: Value,
+    pub decision: D,
     /// The snapshot id that the decision was made under.
     pub snapshot: String,
     /// The time given to `decide`.
@@ -186,6 +186,27 @@ impl Intent {
         let effect = self.decision.get("effect");
         let word = effect.and_then(|effect| effect.as_str().or_else(|| effect.get("effect")?.as_str()));
         word == Some("permit")
+    }
+}
+
+/// The entry of an intent that is written from its writer's own types.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written<'a, A, D> {
+    v: u32,
+    time: Timestamp,
+    kind: &'static str,
+    #[serde(flatten)]
+    intent: &'a Intent<A, D>,
+}
+
+impl<'a, A: Serialize, D: Serialize> Written<'a, A, D> {
+    pub(crate) fn new(intent: &'a Intent<A, D>, time: Timestamp) -> Self {
+        Self { v: 1, time, kind: "intent", intent }
+    }
+
+    /// The entry as a reader of the log sees it.
+    pub(crate) fn read(&self) -> Result<Entry, serde_json::Error> {
+        serde_json::from_value(serde_json::to_value(self)?)
     }
 }
 

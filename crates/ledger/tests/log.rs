@@ -178,6 +178,32 @@ async fn an_outcome_nobody_waits_for_becomes_durable() {
     assert_eq!(entries.recv().await.unwrap().entry.record, outcome(receipt.index()));
 }
 
+#[tokio::test]
+async fn an_intent_in_its_writers_types_is_the_same_entry() {
+    #[derive(serde::Serialize)]
+    struct Action<'a> {
+        tool: &'a str,
+        arguments: f64,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let Record::Intent(plain) = intent("permit", 1) else { unreachable!() };
+    let ledger::record::Intent { decision, snapshot, now: time, session, sequence, uses, payload, .. } = plain.clone();
+    let action = Action { tool: "b/a", arguments: 1e21 };
+    let own =
+        ledger::record::Intent { action, decision: &decision, snapshot, now: time, session, sequence, uses, payload };
+    let written = ledger.intend(&own, true, now()).unwrap().await.unwrap().index();
+    let plain = ledger::record::Intent { action: json!({"tool": "b/a", "arguments": 1e21}), ..plain };
+    assert_eq!(ledger.read(written).unwrap().entry.record, Record::Intent(plain));
+    assert_eq!(ledger.open_intents(), [written]);
+
+    // Whoever changes his mind about waiting has not undone it.
+    let dropped = ledger.intend(&own, true, now()).unwrap();
+    let expected = dropped.index() + 1;
+    drop(dropped);
+    ledger.length().wait_for(|length| *length >= expected).await.unwrap();
+}
+
 #[test]
 fn an_entry_has_a_largest_size() {
     let dir = tempfile::tempdir().unwrap();

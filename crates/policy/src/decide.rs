@@ -91,8 +91,9 @@ impl<'a> Findings<'a> {
         let evaluator =
             Evaluator::new(question.request.clone(), &question.target.entities, Extensions::all_available());
         let mut findings = Self { permits: Vec::new(), forbids: Vec::new(), errors: Vec::new() };
-        for entry in question.slice.iter() {
-            match evaluator.evaluate(&entry.policy) {
+        for candidate in question.slice.iter() {
+            let entry = candidate.entry.as_ref();
+            match candidate.satisfied(&evaluator) {
                 Ok(false) => {}
                 Ok(true) if entry.rule.forbids => findings.forbids.push(entry),
                 Ok(true) => findings.permits.push(entry),

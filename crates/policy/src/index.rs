@@ -2,14 +2,17 @@
 //!
 //! Cedar evaluates every policy it is given. Rules are kept by the principal that their scope names, so
 //! that a decision looks at the rules for its agent and those for everyone; the slice for one agent and
-//! action is made once and kept. INVARIANT: a rule outside the slice has a scope that is false for the
-//! request, so Cedar would neither have satisfied it nor have had an error in it; a test compares.
+//! action is made once and kept, and where the action decides the whole scope (a tool has one action and one
+//! resource) only the conditions are left to ask. INVARIANT: a rule outside the slice has a scope that is false
+//! for the request, so Cedar would neither have satisfied it nor have had an error in it; a test compares.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
-use cedar_policy_core::ast::{self, EntityUID};
+use cedar_policy_core::ast::{self, EntityUID, EntityUIDEntry, Expr, Literal, SlotEnv, Value, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 
 use crate::rule::Rule;
 use crate::schema::Target;
@@ -18,7 +21,7 @@ use crate::schema::Target;
 const SLICES_MAX: usize = 16_384;
 
 /// The rules that can apply to one principal and action, in order of id.
-pub(crate) type Slice = Arc<[Arc<Entry>]>;
+pub(crate) type Slice = Arc<[Candidate]>;
 
 /// The principal, if a rule names it, and the action.
 type Key = (Option<EntityUID>, Arc<EntityUID>);
@@ -28,8 +31,28 @@ type Key = (Option<EntityUID>, Arc<EntityUID>);
 pub(crate) struct Entry {
     pub(crate) rule: Rule,
     pub(crate) policy: ast::Policy,
+    /// Scope and conditions. Cedar would put them together anew for each evaluation.
+    condition: Expr,
     actions: ActionConstraint,
     resource: ResourceConstraint,
+}
+
+/// A rule that can apply to the requests of one slice.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) entry: Arc<Entry>,
+    open: Open,
+}
+
+/// What principal, action and resource leave open of a rule.
+#[derive(Clone, Debug)]
+enum Open {
+    /// Nothing: it is satisfied.
+    Nothing,
+    /// The scope holds; the conditions may not.
+    Conditions(Arc<Expr>),
+    /// Everything.
+    Whole,
 }
 
 /// All rules of a snapshot.
@@ -82,7 +105,8 @@ impl Index {
         let mut positions: Vec<usize> = self.general.iter().chain(own).copied().collect();
         positions.sort_unstable();
         let entries = positions.into_iter().filter_map(|position| self.all.get(position));
-        let slice: Slice = entries.filter(|entry| entry.can_apply(target)).cloned().collect();
+        let applicable = entries.filter(|entry| entry.can_apply(target));
+        let slice: Slice = applicable.filter_map(|entry| Candidate::new(entry, principal, target)).collect();
         let mut slices = self.slices.write().unwrap_or_else(PoisonError::into_inner);
         if slices.len() >= SLICES_MAX {
             slices.clear();
@@ -92,10 +116,72 @@ impl Index {
     }
 }
 
+impl Candidate {
+    /// `None` if the scope is false for every request of the slice.
+    fn new(entry: &Arc<Entry>, principal: &EntityUID, target: &Target) -> Option<Self> {
+        let open = if target.is_call() { entry.open(principal, target)? } else { Open::Whole };
+        Some(Self { entry: entry.clone(), open })
+    }
+
+    /// Whether the rule is satisfied.
+    pub(crate) fn satisfied(&self, evaluator: &Evaluator<'_>) -> Result<bool, String> {
+        match &self.open {
+            Open::Nothing => Ok(true),
+            // What Cedar would have said of conditions that are no boolean, it says of the whole.
+            Open::Conditions(conditions) => match boolean(evaluator, conditions)? {
+                Some(held) => Ok(held),
+                None => self.entry.satisfied(evaluator),
+            },
+            Open::Whole => self.entry.satisfied(evaluator),
+        }
+    }
+}
+
+/// `None` if the value is no boolean.
+fn boolean(evaluator: &Evaluator<'_>, expression: &Expr) -> Result<Option<bool>, String> {
+    match evaluator.interpret(expression, &SlotEnv::new()) {
+        Ok(Value { value: ValueKind::Lit(Literal::Bool(held)), .. }) => Ok(Some(held)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Entry {
+    fn satisfied(&self, evaluator: &Evaluator<'_>) -> Result<bool, String> {
+        boolean(evaluator, &self.condition)?.ok_or_else(|| "the condition is not a boolean".to_owned())
+    }
+
+    /// What a call's principal, action and resource leave open; `None` if they are outside the scope. A part of the
+    /// scope that cannot be evaluated decides nothing.
+    fn open(&self, principal: &EntityUID, target: &Target) -> Option<Open> {
+        let known = |euid| EntityUIDEntry::Known { euid, loc: None };
+        let request = ast::Request::new_unchecked(
+            known(Arc::new(principal.clone())),
+            known(target.action.clone()),
+            known(target.resource.clone()),
+            Some(ast::Context::empty()),
+        );
+        let evaluator = Evaluator::new(request, &target.entities, Extensions::all_available());
+        let scope = [
+            self.policy.principal_constraint().as_expr(),
+            self.policy.action_constraint().as_expr(),
+            self.policy.resource_constraint().as_expr(),
+        ];
+        for part in &scope {
+            match boolean(&evaluator, part) {
+                Ok(Some(true)) => {}
+                Ok(Some(false)) => return None,
+                Ok(None) | Err(_) => return Some(Open::Whole),
+            }
+        }
+        Some(self.policy.non_scope_constraints_arc().cloned().map_or(Open::Nothing, Open::Conditions))
+    }
+
     fn new(rule: Rule) -> Self {
+        let policy = AsRef::<ast::Policy>::as_ref(&rule.policy).clone();
         Self {
-            policy: AsRef::<ast::Policy>::as_ref(&rule.policy).clone(),
+            condition: policy.condition(),
+            policy,
             actions: rule.policy.action_constraint(),
             resource: rule.policy.resource_constraint(),
             rule,
@@ -112,9 +198,10 @@ impl Entry {
             ActionConstraint::Eq(uid) => same(uid),
             ActionConstraint::In(uids) => uids.iter().any(|uid| same(uid) || group(uid)),
         };
-        let is_call = !target.groups.is_empty();
         let resource = match &self.resource {
-            ResourceConstraint::Eq(uid) if is_call => AsRef::<EntityUID>::as_ref(uid) == target.resource.as_ref(),
+            ResourceConstraint::Eq(uid) if target.is_call() => {
+                AsRef::<EntityUID>::as_ref(uid) == target.resource.as_ref()
+            }
             _ => true,
         };
         action && resource

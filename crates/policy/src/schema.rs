@@ -72,6 +72,13 @@ pub(crate) struct Target {
     pub(crate) entities: Arc<Entities>,
 }
 
+impl Target {
+    /// Whether it is a tool's, so that the action determines the resource.
+    pub(crate) fn is_call(&self) -> bool {
+        !self.groups.is_empty()
+    }
+}
+
 impl Tool {
     pub(crate) fn new(facts: &ToolFacts) -> Result<Self, EntityError> {
         let target = call_target(facts)?;
