@@ -18,10 +18,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jiff::Timestamp;
-    fn outsized(&self, journal: &Journal) -> Result<Append, Unrecorded> {
-        let subject = subject(&self.action.principal);
-        let action = serde_json::to_vec(&self.action).map_err(|error| AppendError::Json(Arc::new(error)))?;
-        let payload = journal.ledger.put_payload(&subject, &action)?;
+use ledger::record::{Intent, Mac, Outcome, Payload, Record, Status};
+use ledger::{Append, AppendError, Ledger, PayloadError, Receipt};
+use policy::{Action, Decision, Effect, Principal, Snapshot};
 use serde_json::Value;
 
 /// Where the time comes from. The only clock of the crate.
@@ -184,17 +183,10 @@ impl<C> Judged<C> {
 
     /// The same for a call that is too large for an entry, such as a file that is written whole: the action is
     /// a payload, written before the entry that names it, and the entry says the rest.
-<<<<<<< HEAD
-    fn outsized(&self, journal: &Journal) -> Result<Intent, Unrecorded> {
-        let subject = subject(&self.action.principal);
-        let payload = journal.ledger.put_payload(&subject, &serde_json::to_vec(&self.action)?)?;
-=======
     fn outsized(&self, journal: &Journal) -> Result<Append, Unrecorded> {
-        let principal = &self.action.principal;
-        let subject = format!("{} for {}", principal.agent, principal.user);
+        let subject = subject(&self.action.principal);
         let action = serde_json::to_vec(&self.action).map_err(|error| AppendError::Json(Arc::new(error)))?;
         let payload = journal.ledger.put_payload(&subject, &action)?;
->>>>>>> face87b (speed: a lone caller syncs by itself, rules are asked their conditions only, intents are written without JSON values)
         let mut action = self.action.clone();
         action.arguments = Value::Object(serde_json::Map::new());
         action.labels.arguments.clear();
