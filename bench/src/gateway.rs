@@ -1,5 +1,6 @@
 //! `bench gateway`: one `tools/call` direct, through Bailiwick with policy, labels and the durable ledger on,
-//! and through `mcp-proxy` if it is there; interleaved in one run, every answer checked.
+//! and through `mcp-proxy` 0.6 if it is there (which keeps no durable log); interleaved in one run, every answer
+//! checked. Then the same under more and more policies.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -26,24 +27,26 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 2)]
     rounds: u32,
     /// Closed loop: connections.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 32])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 32, 256])]
     connections: Vec<usize>,
     /// Open loop: calls a second.
-    #[arg(long, default_value_t = 2_000)]
-    rate: u64,
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 4_000])]
+    rate: Vec<u64>,
+    /// With so many policies beside the shipped ones, at 16 connections.
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 1_000, 10_000])]
+    policies: Vec<usize>,
     /// The folder of the ledger; its disk is part of what is measured.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// An address of `mcp-proxy`, started in front of the echo server that `--echo-port` fixes.
+    /// The program `mcp-proxy` 0.6 (`cargo install mcp-proxy --version 0.6`).
     #[arg(long)]
-    mcp_proxy: Option<SocketAddr>,
-    /// The port of the echo server.
-    #[arg(long, default_value_t = 0)]
-    echo_port: u16,
+    peer: Option<PathBuf>,
     #[arg(long, hide = true)]
     role: Option<Role>,
     #[arg(long, hide = true)]
     upstream: Option<SocketAddr>,
+    #[arg(long, hide = true, default_value_t = 0)]
+    more_policies: usize,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -56,7 +59,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match args.role {
-            Some(Role::Echo) => echo(args.echo_port).await,
+            Some(Role::Echo) => echo().await,
             Some(Role::Gateway) => serve_gateway(args).await,
             None => measure(args).await,
         }
@@ -82,15 +85,45 @@ impl Part {
         BufReader::new(stdout).read_line(&mut line)?;
         Ok(Self { child, address: line.trim().parse().with_context(|| format!("`{line}` is no address"))? })
     }
+}
 
-    /// Processor time so far, in microseconds, from the scheduler's own count.
-    fn cpu_us(&self) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        let task_ns = |task: std::fs::DirEntry| -> Option<u64> {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-            text.split_ascii_whitespace().next()?.parse().ok()
-        };
-        tasks.into_iter().flatten().filter_map(|task| task_ns(task.ok()?)).sum::<u64>() / 1_000
+/// Processor time of a process so far, in microseconds, from the scheduler's own count.
+fn cpu_us(process: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
+    let task_ns = |task: std::fs::DirEntry| -> Option<u64> {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    };
+    tasks.into_iter().flatten().filter_map(|task| task_ns(task.ok()?)).sum::<u64>() / 1_000
+}
+
+/// `mcp-proxy` in front of the echo server.
+struct Peer {
+    child: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Peer {
+    fn start(program: &std::path::Path, upstream: SocketAddr) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        let file = folder.path().join("proxy.toml");
+        let text = format!(
+            "[proxy]\nname = \"bench\"\n[proxy.listen]\nhost = \"127.0.0.1\"\nport = {}\n\n[[backends]]\nname = \"echo\"\ntransport = \"http\"\nurl = \"http://{upstream}/mcp\"\n[observability]\nlog_level = \"error\"\n",
+            address.port()
+        );
+        std::fs::write(&file, text)?;
+        let mut child = Command::new(program);
+        child.arg("--config").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
+        Ok(Self { child: child.spawn()?, address, _folder: folder })
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -120,7 +153,9 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
     let upstream = args.upstream.context("no upstream")?;
     let options = ledger::Options::new(jiff::Timestamp::now());
     let (ledger, _) = ledger::Ledger::open(&scratch.join("ledger"), ledger::SigningKey::generate()?, options)?;
-    let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let mut policies: Vec<(String, String)> =
+        policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    policies.push(("more.cedar".to_owned(), more_policies(args.more_policies)));
     let options =
         gateway::Options { dir: scratch.clone(), home: scratch.clone(), policies, limits: gateway::Limits::default() };
     let (gateway, diagnostics) = gateway::Gateway::start(options, ledger.clone()).await?;
@@ -141,14 +176,52 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
     until_input_ends().await;
     gateway.drain().await;
     eprintln!("  ledger: {} entries, {} intents without an outcome", ledger.len(), ledger.open_intents().len());
+    recompute(&ledger)?;
     drop(ledger);
-    std::fs::remove_dir_all(scratch)?;
+    // What a session has seen may be being written still; the folder is a temporary one.
+    let _ = std::fs::remove_dir_all(scratch);
     Ok(())
 }
 
+/// Makes every decision of the log again, as `ledger verify --recompute` does.
+fn recompute(ledger: &ledger::Ledger) -> anyhow::Result<()> {
+    let load = |id: &str| ledger.object(id).map_err(|error| error.to_string());
+    let (mut recompute, began) = (::gateway::replay::Recompute::new(load), Instant::now());
+    for stored in ledger.range(0..ledger.len()) {
+        let stored = stored?;
+        if let ledger::Record::Intent(intent) = &stored.entry.record {
+            recompute.add(stored.index, intent);
+        }
+    }
+    let (found, took) = (recompute.finish(), began.elapsed().as_secs_f64());
+    anyhow::ensure!(found.faults.is_empty(), "a decision came out otherwise: {:?}", found.faults.first());
+    let rate = found.decisions as f64 / took;
+    eprintln!("  recompute: {} decisions read and made again on one core, {rate:.0}/s, 0 differ", found.decisions);
+    Ok(())
+}
+
+/// As a company writes them: what each agent may do with each tool, and a few rules for all.
+fn more_policies(count: usize) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        text += &match number % 10 {
+            0 => format!(
+                "forbid(principal, action == Action::\"s{number}/send\", resource) when {{ context.door == \"hook\" }};\n"
+            ),
+            1 => format!("permit(principal, action in Action::\"call_tool\", resource in Server::\"s{number}\");\n"),
+            _ => format!(
+                "permit(principal == Agent::\"agent-{}\", action == Action::\"s{}/read_{number}\", resource) when {{ context.user == \"u{number}\" }};\n",
+                number % 97,
+                number % 31,
+            ),
+        };
+    }
+    text
+}
+
 /// A server with one tool that gives back its arguments.
-async fn echo(port: u16) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+async fn echo() -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     say_address(listener.local_addr()?)?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -165,7 +238,17 @@ async fn echo_connection(mut stream: TcpStream) -> anyhow::Result<()> {
     loop {
         let Some(body) = read_message(&mut stream, &mut held).await? else { return Ok(()) };
         let message: serde_json::Value = serde_json::from_slice(&body)?;
+        if message.get("id").is_none() {
+            stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await?;
+            continue;
+        }
         let result = match message.get("method").and_then(serde_json::Value::as_str) {
+            Some("initialize") => serde_json::json!({
+                "protocolVersion": message.pointer("/params/protocolVersion"),
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "echo", "version": "1" },
+            }),
+            Some("ping") => serde_json::json!({}),
             Some("tools/list") => serde_json::json!({ "tools": [{
                 "name": "read_echo",
                 "description": "Reads back its arguments.",
@@ -209,10 +292,16 @@ async fn read_message(stream: &mut TcpStream, held: &mut Vec<u8>) -> anyhow::Res
     }
 }
 
+#[derive(Clone)]
 struct Way {
     name: &'static str,
     address: SocketAddr,
     path: &'static str,
+    tool: &'static str,
+    /// The process in the middle.
+    process: Option<u32>,
+    /// The peer's session, which its clients must name.
+    session: Option<String>,
 }
 
 #[derive(Default)]
@@ -223,40 +312,106 @@ struct Figures {
     cpu_us: u64,
 }
 
-async fn measure(args: &Args) -> anyhow::Result<()> {
-    let echo = Part::start(&["--role".into(), "echo".into(), "--echo-port".into(), args.echo_port.to_string()])?;
-    let mut words = vec!["--role".to_owned(), "gateway".into(), "--upstream".into(), echo.address.to_string()];
+fn start_gateway(args: &Args, echo: SocketAddr, more_policies: usize) -> anyhow::Result<Part> {
+    let mut words = vec!["--role".to_owned(), "gateway".into(), "--upstream".into(), echo.to_string()];
+    words.extend(["--more-policies".to_owned(), more_policies.to_string()]);
     if let Some(dir) = &args.dir {
         words.extend(["--dir".to_owned(), dir.display().to_string()]);
     }
-    let gateway = Part::start(&words)?;
-    let mut ways = vec![
-        Way { name: "direct", address: echo.address, path: "/mcp" },
-        Way { name: "bailiwick", address: gateway.address, path: "/mcp/echo" },
-    ];
-    match args.mcp_proxy {
-        Some(address) => ways.push(Way { name: "mcp-proxy", address, path: "/mcp" }),
-        None => println!("mcp-proxy: skipped, no `--mcp-proxy ADDRESS` was given"),
+    Part::start(&words)
+}
+
+fn through(gateway: &Part) -> Way {
+    let (process, session) = (Some(gateway.child.id()), None);
+    Way { name: "bailiwick", address: gateway.address, path: "/mcp/echo", tool: "read_echo", process, session }
+}
+
+type Table = BTreeMap<(String, &'static str), Figures>;
+
+async fn measure(args: &Args) -> anyhow::Result<()> {
+    let echo = Part::start(&["--role".into(), "echo".into()])?;
+    let gateway = start_gateway(args, echo.address, 0)?;
+    let (path, tool) = ("/mcp", "read_echo");
+    let direct = Way { name: "direct", address: echo.address, path, tool, process: None, session: None };
+    let mut ways = vec![direct, through(&gateway)];
+    let peer = args.peer.as_ref().map(|program| Peer::start(program, echo.address)).transpose()?;
+    match &peer {
+        Some(peer) => ways.push(greet(peer).await?),
+        None => println!("mcp-proxy: skipped, no `--peer PATH` was given"),
     }
     let counter = Arc::new(AtomicU64::new(1));
     for way in &ways {
-        closed(way, 4, Duration::from_millis(300), &counter, &gateway).await?;
+        closed(way, 4, Duration::from_millis(300), &counter).await?;
     }
-    let mut table: BTreeMap<(String, &'static str), Figures> = BTreeMap::new();
+    let mut table = Table::new();
     let lasts = Duration::from_secs(args.seconds);
     for _ in 0..args.rounds {
         for connections in &args.connections {
             for way in &ways {
-                let figures = closed(way, *connections, lasts, &counter, &gateway).await?;
+                let figures = closed(way, *connections, lasts, &counter).await?;
                 table.entry((format!("{connections:>3} connections"), way.name)).or_default().add(figures);
             }
         }
-        for way in &ways {
-            let figures = open(way, args.rate, lasts, &counter, &gateway).await?;
-            table.entry((format!("rate {}/s", args.rate), way.name)).or_default().add(figures);
+        for rate in &args.rate {
+            for way in &ways {
+                let figures = open(way, *rate, lasts, &counter).await?;
+                table.entry((format!("rate {rate}/s"), way.name)).or_default().add(figures);
+            }
         }
     }
     print(&mut table);
+    drop((gateway, peer));
+    under_policies(args, echo.address, &counter).await
+}
+
+/// The peer's session, once it is up.
+async fn greet(peer: &Peer) -> anyhow::Result<Way> {
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: {}\r\n\r\n",
+        peer.address,
+        body.len()
+    );
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut stream = loop {
+        match TcpStream::connect(peer.address).await {
+            Ok(stream) => break stream,
+            Err(error) if Instant::now() > deadline => return Err(error).context("mcp-proxy does not listen"),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    let mut bytes = vec![0; 64 * 1024];
+    let read = stream.read(&mut bytes).await?;
+    let answer = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default()).into_owned();
+    let session = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("mcp-session-id").then(|| value.trim().to_owned())
+    });
+    let process = Some(peer.child.id());
+    Ok(Way { name: "mcp-proxy", address: peer.address, path: "/", tool: "echo/read_echo", process, session })
+}
+
+/// What more policies cost, at 16 connections.
+async fn under_policies(args: &Args, echo: SocketAddr, counter: &Arc<AtomicU64>) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    let mut parts = Vec::new();
+    for count in &args.policies {
+        let began = Instant::now();
+        let part = start_gateway(args, echo, *count)?;
+        println!("{count} more policies: started in {:.1} s", began.elapsed().as_secs_f64());
+        closed(&through(&part), 4, Duration::from_millis(300), counter).await?;
+        parts.push((*count, part));
+    }
+    for _ in 0..args.rounds {
+        for (count, part) in &parts {
+            let figures = closed(&through(part), 16, Duration::from_secs(args.seconds), counter).await?;
+            table.entry((format!("{count:>6} policies"), "bailiwick")).or_default().add(figures);
+        }
+    }
+    if !table.is_empty() {
+        print(&mut table);
+    }
     Ok(())
 }
 
@@ -277,7 +432,7 @@ impl Figures {
 fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
     println!(
         "{:<16} {:<10} {:>9} {:>9} {:>9} {:>11} {:>7} {:>8}",
-        "load", "way", "p50 µs", "p99 µs", "calls/s", "gateway CPU", "errors", "added"
+        "load", "way", "p50 µs", "p99 µs", "calls/s", "CPU a call", "errors", "added"
     );
     let mut direct = 0;
     for figures in table.values_mut() {
@@ -293,7 +448,7 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
                 direct = p50;
             }
             let cpu =
-                if name == "bailiwick" { format!("{:.1} µs", figures.cpu_us as f64 / calls) } else { "-".to_owned() };
+                if name == "direct" { "-".to_owned() } else { format!("{:.1} µs", figures.cpu_us as f64 / calls) };
             let rate = calls / figures.seconds;
             println!(
                 "{load:<16} {name:<10} {p50:>9} {p99:>9} {rate:>9.0} {cpu:>11} {:>7} {:>8}",
@@ -305,19 +460,13 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
 }
 
 /// As many calls as go through, one after the other on each connection.
-async fn closed(
-    way: &Way,
-    connections: usize,
-    lasts: Duration,
-    counter: &Arc<AtomicU64>,
-    gateway: &Part,
-) -> anyhow::Result<Figures> {
-    let (start, cpu) = (Instant::now(), gateway.cpu_us());
+async fn closed(way: &Way, connections: usize, lasts: Duration, counter: &Arc<AtomicU64>) -> anyhow::Result<Figures> {
+    let (start, cpu) = (Instant::now(), way.process.map_or(0, cpu_us));
     let mut tasks = Vec::new();
     for _ in 0..connections {
-        let (counter, address, path) = (counter.clone(), way.address, way.path);
+        let (counter, way) = (counter.clone(), way.clone());
         tasks.push(tokio::spawn(async move {
-            let mut caller = Caller::new(address, path).await?;
+            let mut caller = Caller::new(&way).await?;
             let mut figures = Figures::default();
             while start.elapsed() < lasts {
                 let began = Instant::now();
@@ -325,31 +474,25 @@ async fn closed(
                     Ok(()) => figures.latencies_us.push(u64::try_from(began.elapsed().as_micros())?),
                     Err(_) => {
                         figures.errors += 1;
-                        caller = Caller::new(address, path).await?;
+                        caller = Caller::new(&way).await?;
                     }
                 }
             }
             anyhow::Ok(figures)
         }));
     }
-    gather(tasks, start, cpu, gateway).await
+    gather(tasks, start, (cpu, way.process)).await
 }
 
 /// Calls at a fixed rate; what is late is late from when it was due.
-async fn open(
-    way: &Way,
-    rate: u64,
-    lasts: Duration,
-    counter: &Arc<AtomicU64>,
-    gateway: &Part,
-) -> anyhow::Result<Figures> {
+async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -> anyhow::Result<Figures> {
     const LANES: u64 = 32;
-    let (start, cpu) = (Instant::now(), gateway.cpu_us());
+    let (start, cpu) = (Instant::now(), way.process.map_or(0, cpu_us));
     let mut tasks = Vec::new();
     for lane in 0..LANES {
-        let (counter, address, path) = (counter.clone(), way.address, way.path);
+        let (counter, way) = (counter.clone(), way.clone());
         tasks.push(tokio::spawn(async move {
-            let mut caller = Caller::new(address, path).await?;
+            let mut caller = Caller::new(&way).await?;
             let mut figures = Figures::default();
             let mut due = start + Duration::from_nanos(1_000_000_000 * lane / rate);
             while due < start + lasts {
@@ -358,7 +501,7 @@ async fn open(
                     Ok(()) => figures.latencies_us.push(u64::try_from(due.elapsed().as_micros())?),
                     Err(_) => {
                         figures.errors += 1;
-                        caller = Caller::new(address, path).await?;
+                        caller = Caller::new(&way).await?;
                     }
                 }
                 due += Duration::from_nanos(1_000_000_000 * LANES / rate);
@@ -366,21 +509,20 @@ async fn open(
             anyhow::Ok(figures)
         }));
     }
-    gather(tasks, start, cpu, gateway).await
+    gather(tasks, start, (cpu, way.process)).await
 }
 
 async fn gather(
     tasks: Vec<tokio::task::JoinHandle<anyhow::Result<Figures>>>,
     start: Instant,
-    cpu: u64,
-    gateway: &Part,
+    (cpu, process): (u64, Option<u32>),
 ) -> anyhow::Result<Figures> {
     let mut all = Figures::default();
     for task in tasks {
         all.add(task.await??);
     }
     all.seconds = start.elapsed().as_secs_f64();
-    all.cpu_us = gateway.cpu_us().saturating_sub(cpu);
+    all.cpu_us = process.map_or(0, cpu_us).saturating_sub(cpu);
     Ok(all)
 }
 
@@ -389,22 +531,26 @@ struct Caller {
     stream: TcpStream,
     held: Vec<u8>,
     head: String,
+    tool: &'static str,
 }
 
 impl Caller {
-    async fn new(address: SocketAddr, path: &str) -> anyhow::Result<Self> {
+    async fn new(way: &Way) -> anyhow::Result<Self> {
+        let Way { address, path, tool, session, .. } = way;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
+        let session = session.as_ref().map(|id| format!("mcp-session-id: {id}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nx-bailiwick-key: {KEY}\r\ncontent-length: "
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\nx-bailiwick-key: {KEY}\r\ncontent-length: "
         );
-        Ok(Self { stream, held: Vec::new(), head })
+        Ok(Self { stream, held: Vec::new(), head, tool })
     }
 
     /// One call; the answer must be to this call and hold these arguments.
     async fn call(&mut self, number: u64) -> anyhow::Result<()> {
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"read_echo","arguments":{{"n":{number},"text":"line {number} of the report"}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"{}","arguments":{{"n":{number},"text":"line {number} of the report"}}}}}}"#,
+            self.tool
         );
         self.stream.write_all(format!("{}{}\r\n\r\n{body}", self.head, body.len()).as_bytes()).await?;
         let answer = read_message(&mut self.stream, &mut self.held).await?.context("the connection closed")?;

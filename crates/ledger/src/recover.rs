@@ -6,8 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::OpenError;
+use crate::end::{Effect, Live, Place, State};
 use crate::journal::{self, HEAD, Kind, Scan};
-use crate::log::{Effect, Live, Options, Place, Recovery, State, retire};
+use crate::log::{Options, Recovery, retire};
 use crate::payload::Sealed;
 use crate::read::{self, JOURNAL, PAYLOADS, numbered, numbers};
 use crate::record::Record;

@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 
 use crate::rule::{Rule, diagnostic};
-use crate::schema::{ANY_TOOL, Tool, other_actions, schema, tool_name};
+use crate::schema::{ANY_TOOL, Tool, other_actions, schema, shapes_only, tool_name};
 use crate::snapshot::Diagnostic;
 use crate::tool::ToolId;
 
@@ -37,10 +37,18 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// Whether a schema can be made of one tool at all.
-pub(crate) fn expressible(tool: &Tool) -> Result<(), String> {
-    let name = tool_name(&tool.facts.id);
-    Catalogue::new([tool]).schema(&BTreeSet::from([name])).map(drop)
+/// The tools of which no schema can be made, each with the reason. Nearly always there are none, so all are tried
+/// at once, and halves only where that fails: a schema costs much more than a tool in it.
+pub(crate) fn inexpressible<'a>(tools: &[&'a Tool]) -> Vec<(&'a Tool, String)> {
+    let shapes = tools.iter().map(|tool| (tool_name(&tool.facts.id), &tool.arguments));
+    match (Schema::from_json_value(shapes_only(shapes)), tools) {
+        (Ok(_), _) | (Err(_), []) => Vec::new(),
+        (Err(error), [tool]) => vec![(*tool, error.to_string())],
+        (Err(_), _) => {
+            let (one, other) = tools.split_at(tools.len() / 2);
+            [inexpressible(one), inexpressible(other)].concat()
+        }
+    }
 }
 
 /// All complaints about `rules`.

@@ -144,6 +144,16 @@ pub(crate) fn schema<'a>(tools: impl IntoIterator<Item = (String, Vec<EffectKind
     } })
 }
 
+/// A schema of nothing but tools and the shapes of their arguments, which is all of [`schema`] that could fail.
+pub(crate) fn shapes_only<'a>(tools: impl IntoIterator<Item = (String, &'a Shape)>) -> Value {
+    let action = |arguments: &Shape| {
+        let context = json!({ "type": "Record", "attributes": { "arguments": arguments.cedar_type() } });
+        json!({ "appliesTo": { "principalTypes": ["Agent"], "resourceTypes": ["Tool"], "context": context } })
+    };
+    let actions: Map<String, Value> = tools.into_iter().map(|(name, arguments)| (name, action(arguments))).collect();
+    json!({ "": { "entityTypes": { "Agent": {}, "Tool": {} }, "actions": actions } })
+}
+
 fn actions<'a>(tools: impl IntoIterator<Item = (String, Vec<EffectKind>, &'a Shape)>) -> Map<String, Value> {
     let applies = |resource: &str, arguments: &Shape| json!({ "principalTypes": ["Agent"], "resourceTypes": [resource], "context": context::cedar_type(arguments) });
     let member = |effects: &[EffectKind]| -> Vec<Value> {

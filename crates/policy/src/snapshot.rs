@@ -151,9 +151,8 @@ fn tools(facts: &[ToolFacts]) -> (HashMap<ToolId, Tool>, Vec<Diagnostic>) {
     let mut tools = HashMap::with_capacity(facts.len());
     let mut diagnostics = Vec::new();
     for facts in facts {
-        let tool = Tool::new(facts).map_err(|error| error.to_string());
-        match tool.and_then(|tool| lint::expressible(&tool).map(|()| tool)) {
-            Err(error) => diagnostics.push(lint::about_tool(&facts.id, error)),
+        match Tool::new(facts) {
+            Err(error) => diagnostics.push(lint::about_tool(&facts.id, error.to_string())),
             Ok(tool) => {
                 if tools.insert(facts.id.clone(), tool).is_some() {
                     let mut twice = lint::about_tool(&facts.id, "is in the catalogue twice".to_owned());
@@ -162,6 +161,15 @@ fn tools(facts: &[ToolFacts]) -> (HashMap<ToolId, Tool>, Vec<Diagnostic>) {
                 }
             }
         }
+    }
+    let mut unfit: Vec<(ToolId, String)> = lint::inexpressible(&tools.values().collect::<Vec<_>>())
+        .into_iter()
+        .map(|(tool, error)| (tool.facts.id.clone(), error))
+        .collect();
+    unfit.sort();
+    for (id, error) in unfit {
+        diagnostics.push(lint::about_tool(&id, error));
+        tools.remove(&id);
     }
     (tools, diagnostics)
 }
