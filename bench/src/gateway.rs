@@ -388,6 +388,16 @@ async fn greet(peer: &Peer) -> anyhow::Result<Way> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("mcp-session-id").then(|| value.trim().to_owned())
     });
+    let id = session.as_deref().context("mcp-proxy gave no session")?;
+    let body = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nmcp-session-id: {id}\r\ncontent-length: {}\r\n\r\n",
+        peer.address,
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    let read = stream.read(&mut bytes).await?;
+    anyhow::ensure!(bytes.get(..read).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 202")), "mcp-proxy refuses");
     let process = Some(peer.child.id());
     Ok(Way { name: "mcp-proxy", address: peer.address, path: "/", tool: "echo/read_echo", process, session })
 }
