@@ -9,6 +9,7 @@ import { CallsPage } from "./pages/calls";
 import { FindingsPage } from "./pages/findings";
 import { InventoryPage } from "./pages/inventory";
 import { LedgerPage } from "./pages/ledger";
+import { PathsPage } from "./pages/paths";
 import { OverviewPage } from "./pages/overview";
 import { PoliciesPage } from "./pages/policies";
 import { go, useRoute } from "./route";
@@ -77,6 +78,7 @@ const PAGES = [
   { path: "approvals", name: "Approvals", key: "a" },
   { path: "calls", name: "Calls", key: "c" },
   { path: "findings", name: "Findings", key: "f" },
+  { path: "paths", name: "Paths", key: "t" },
   { path: "inventory", name: "Inventory", key: "i" },
   { path: "policies", name: "Policies", key: "p" },
   { path: "ledger", name: "Ledger", key: "l" },
@@ -163,6 +165,8 @@ function Page({ page, id }: { page: string; id: string | undefined }) {
       return <CallsPage id={id} />;
     case "findings":
       return <FindingsPage id={id} />;
+    case "paths":
+      return <PathsPage id={id} />;
     case "inventory":
       return <InventoryPage />;
     case "policies":

@@ -95,7 +95,7 @@ try {
     await other.close();
   });
 
-  const pages = ["Overview", "Calls", "Findings", "Inventory", "Policies", "Ledger", "Approvals"];
+  const pages = ["Overview", "Calls", "Findings", "Paths", "Inventory", "Policies", "Ledger", "Approvals"];
   for (const name of pages) {
     await check(`${name} renders and is accessible, light and dark`, async () => {
       await page.getByRole("navigation").getByRole("link", { name }).click();
@@ -110,7 +110,7 @@ try {
 
   await check("a narrow window does not scroll sideways", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
-    for (const path of ["/", "/calls", "/findings", "/inventory", "/approvals", "/ledger", "/policies"]) {
+    for (const path of ["/", "/calls", "/findings", "/paths", "/inventory", "/approvals", "/ledger", "/policies"]) {
       await page.goto(origin + path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -156,6 +156,23 @@ try {
     await page.locator(".path .place").first().waitFor();
     assert.match(await page.locator(".path .place").first().innerText(), /:\d+$/);
     await accessible(page, "an open finding");
+  });
+
+  await check("a search leads to what a thing can reach and who can reach it, one click each", async () => {
+    await page.goto(`${origin}/paths`);
+    await page.getByLabel("Search the graph").fill("home");
+    const found = page.getByRole("list", { name: "Found" }).getByRole("listitem").first();
+    await found.getByRole("button", { name: "Who can reach it" }).click();
+    await page.waitForURL(/\/paths\/anyone/);
+    await page.locator(".path .place").first().waitFor();
+    await accessible(page, "paths to a thing");
+    await page.getByLabel("Search the graph").fill("cursor");
+    await page.getByRole("button", { name: "What can it reach" }).first().click();
+    await page.waitForURL(/to%20jewels$/);
+    await page.locator(".patch summary").first().click();
+    await page.emulateMedia({ colorScheme: "dark" });
+    await accessible(page, "what an agent can reach, with a patch");
+    await page.emulateMedia({ colorScheme: "light" });
   });
 
   await check("an ask shows who chose each value and hides secrets; Shift+A approves it", async () => {

@@ -5,7 +5,10 @@ use connect::clients::Machine;
 
 pub(crate) mod approve;
 pub(crate) mod can;
+pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod estate;
 pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod ledger;

@@ -52,6 +52,8 @@ enum Command {
     WhoCan(commands::can::WhoArgs),
     WhatCan(commands::can::WhatArgs),
     Paths(commands::paths::Args),
+    Diff(commands::diff::Args),
+    Check(commands::check::Args),
     Completions(commands::completions::Args),
 }
 
@@ -79,6 +81,8 @@ fn main() -> ExitCode {
         Command::WhoCan(args) => commands::can::who(&args),
         Command::WhatCan(args) => commands::can::what(&args),
         Command::Paths(args) => commands::paths::run(&args, &home),
+        Command::Diff(args) => commands::diff::run(&args, &home),
+        Command::Check(args) => commands::check::run(&args, &home),
         Command::Completions(args) => commands::completions::run(&args),
     });
     result.unwrap_or_else(|error| {

@@ -3,6 +3,7 @@
 //!
 //! Keys are joined by the salted digest of their id, roles by their ARN; never by a name.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use graph::world::World;
@@ -33,6 +34,49 @@ pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
     }
     cloud.observations.extend(way::world::observe(&World::derive(loaded.estate, loaded.cluster)));
     cloud
+}
+
+/// How deep folders are looked through for exports, and how much of a file is looked at.
+const DEPTH_MAX: usize = 8;
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// What only cloud exports, plans and policies say.
+const SIGNS: &[&str] = &[
+    "\"UserDetailList\"",
+    "\"RoleDetailList\"",
+    "\"AccessKeyMetadata\"",
+    "\"planned_values\"",
+    "\"PolicyDocument\"",
+    "\"AssumeRolePolicyDocument\"",
+    "AWS::IAM::",
+    "rbac.authorization.k8s.io",
+];
+
+/// The cloud exports among files and in folders, known by what they say.
+pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in paths {
+        let walker = ignore::WalkBuilder::new(path)
+            .standard_filters(false)
+            .follow_links(false)
+            .max_depth(Some(DEPTH_MAX))
+            .filter_entry(|entry| !matches!(entry.file_name().to_str(), Some("node_modules" | ".git" | "target")))
+            .build();
+        let files = walker.filter_map(Result::ok).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
+        found.extend(files.map(ignore::DirEntry::into_path).filter(|path| is_export(path)));
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn is_export(path: &Path) -> bool {
+    if !path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known)) {
+        return false;
+    }
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.is_ok() && SIGNS.iter().any(|sign| head.windows(sign.len()).any(|part| part == sign.as_bytes()))
 }
 
 fn files(paths: &[PathBuf]) -> Vec<PathBuf> {

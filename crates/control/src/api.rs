@@ -7,6 +7,7 @@ mod estate;
 mod events;
 mod ledger;
 mod overview;
+mod paths;
 mod policies;
 mod sign_in;
 
@@ -60,6 +61,8 @@ fn protected() -> OpenApiRouter<Control> {
         .routes(routes!(overview::overview))
         .routes(routes!(estate::inventory))
         .routes(routes!(estate::findings))
+        .routes(routes!(paths::paths))
+        .routes(routes!(paths::search))
         .routes(routes!(calls::calls))
         .routes(routes!(calls::call))
         .routes(routes!(asks::asks))

@@ -8,6 +8,7 @@ pub mod ask;
 pub mod call;
 pub mod finding;
 pub mod inventory;
+pub mod paths;
 pub mod text;
 
 pub use ask::{Answer, Ask, AskState, Consequence};

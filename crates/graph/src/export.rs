@@ -1,15 +1,23 @@
 //! A report in the forms that others read: pure functions from a [`Report`] to text.
 
+mod aivss;
 mod cyclonedx;
+mod cypher;
+mod graphml;
 mod html;
 mod json;
+mod opengraph;
 mod sarif;
 
 use serde::{Deserialize, Serialize};
 
+pub use aivss::aivss;
 pub use cyclonedx::cyclonedx;
+pub use cypher::cypher;
+pub use graphml::graphml;
 pub use html::html;
 pub use json::json;
+pub use opengraph::opengraph;
 pub use sarif::sarif;
 
 use crate::builtin;

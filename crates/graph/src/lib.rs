@@ -7,6 +7,8 @@
 pub mod aws;
 pub mod behaviour;
 pub mod builtin;
+pub mod compare;
+pub mod difference;
 pub mod export;
 pub mod finding;
 pub mod frameworks;

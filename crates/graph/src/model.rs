@@ -182,6 +182,25 @@ impl Graph {
         Self { entities, relations, out_start, in_start, in_index }
     }
 
+    /// The observations that make this graph again, one for each evidence.
+    pub fn observations(&self) -> Vec<Observation> {
+        let entities = self.entities.iter().flat_map(|entity| {
+            entity.evidence.iter().map(|evidence| Observation {
+                fact: Fact::Entity { id: entity.id.clone(), name: entity.name.clone(), props: entity.props.clone() },
+                evidence: evidence.clone(),
+            })
+        });
+        let relations = self.relations.iter().flat_map(|relation| {
+            let id = |at: u32| self.entity(at).map(|entity| entity.id.clone());
+            relation.evidence.iter().filter_map(move |evidence| {
+                let (from, to) = (id(relation.from)?, id(relation.to)?);
+                let fact = Fact::Relation { from, kind: relation.kind, to, props: relation.props.clone() };
+                Some(Observation { fact, evidence: evidence.clone() })
+            })
+        });
+        entities.chain(relations).collect()
+    }
+
     /// All entities, ordered by id.
     pub fn entities(&self) -> &[Entity] {
         &self.entities

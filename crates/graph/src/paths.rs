@@ -18,7 +18,7 @@ pub use link::{Link, Place, links};
 
 use crate::model::Graph;
 use crate::observation::EntityKind;
-use crate::reach::{Builder, Choke, Cut, Network, Question, Reached, Without, witness};
+use crate::reach::{Builder, Choke, Cut, Network, Question, Reached, StepId, Ways, Without};
 use crate::way::Grant;
 
 /// The joined graph as an attacker sees it.
@@ -169,10 +169,13 @@ impl<'g> Model<'g> {
         let mut paths = Vec::new();
         for (position, (start, source)) in starts.iter().zip(&sources).enumerate() {
             let have: Vec<u32> = given.iter().copied().chain([*source]).collect();
+            let whole = Without::default();
+            let (sure, any) =
+                (Ways::from(&self.certain.network, &have, &whole), Ways::from(&self.all.network, &have, &whole));
             for goal in goals.iter().filter(|goal| *goal != source && reached.has(position, **goal)) {
                 let certain = certainly.has(position, *goal);
-                let steps = if certain { &self.certain } else { &self.all };
-                paths.push(Path { from: *start, to: *goal, certain, steps: steps.way(&have, *goal) });
+                let steps = if certain { self.certain.links(sure.to(*goal)) } else { self.all.links(any.to(*goal)) };
+                paths.push(Path { from: *start, to: *goal, certain, steps });
             }
         }
         paths
@@ -191,10 +194,9 @@ impl Steps {
         crate::reach::reach_together(&self.network, sources, given)
     }
 
-    /// The links of a shortest way.
-    fn way(&self, have: &[u32], goal: u32) -> Vec<usize> {
-        let steps = witness(&self.network, have, goal, &Without::default()).unwrap_or_default();
-        let ends = steps.into_iter().filter_map(|step| self.network.ends(step));
+    /// The links behind the steps of a way.
+    fn links(&self, way: Option<Vec<StepId>>) -> Vec<usize> {
+        let ends = way.into_iter().flatten().filter_map(|step| self.network.ends(step));
         ends.filter_map(|(mut from, to)| {
             from.sort_unstable();
             self.link.get(&(from, to)).copied()

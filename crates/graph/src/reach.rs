@@ -18,4 +18,4 @@ pub use choke::{Choke, Cut, Question};
 pub use dominator::dominators;
 pub use network::{Builder, Network, StepId};
 pub use sweep::{Changed, Reached, Without, reach, reach_together};
-pub use witness::{diverse, witness};
+pub use witness::{Ways, diverse, witness};

@@ -130,6 +130,11 @@ pub fn run_some<'a>(graph: &Graph, rules: impl Iterator<Item = &'a Rule>) -> Vec
     findings
 }
 
+/// Whether an agent's configuration lets it act without a question to a person.
+pub fn acts_without_asking(agent: &crate::model::Entity) -> bool {
+    acts_unasked::licence(agent).is_some()
+}
+
 /// The rule of this id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.id == id)

@@ -1,5 +1,7 @@
 //! `bailiwick mandate`.
 
+mod against;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,7 +47,7 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Check mandates: their fields, and that their servers exist.
+    /// Check mandates, and show what each agent was meant to do beside what it can do and did.
     Check {
         /// Mandates, or folders that hold one.
         #[arg(value_name = "PATH", default_value = ".")]
@@ -56,10 +58,10 @@ enum Command {
     },
 }
 
-pub(crate) fn run(args: &Args, _home: &Home) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Init { folder, stdout, force } => init(folder, *stdout, *force),
-        Command::Check { paths, format } => check(paths, *format),
+        Command::Check { paths, format } => check(paths, *format, home),
     }
 }
 
@@ -140,13 +142,17 @@ struct Remark {
     is_fault: bool,
 }
 
-fn check(paths: &[PathBuf], format: Format) -> anyhow::Result<ExitCode> {
+fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitCode> {
     let mut remarks = Vec::new();
+    let mut compared = Vec::new();
     for path in paths {
         let path = if path.is_dir() { path.join(mandate::FILE) } else { path.clone() };
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         match mandate::parse(&text) {
-            Ok(mandate) => remarks.extend(unknown_servers(&path, &text, &mandate)?),
+            Ok(mandate) => {
+                remarks.extend(unknown_servers(&path, &text, &mandate)?);
+                compared.extend(against::compared(&path, home)?);
+            }
             Err(faults) => remarks.extend(faults.into_iter().map(|fault| Remark {
                 path: path.clone(),
                 line: fault.line,
@@ -159,7 +165,9 @@ fn check(paths: &[PathBuf], format: Format) -> anyhow::Result<ExitCode> {
         let remark = |remark: &Remark| json!({ "path": remark.path, "line": remark.line, "reason": remark.reason, "fault": remark.is_fault });
         println!(
             "{}",
-            serde_json::to_string_pretty(&json!({ "remarks": remarks.iter().map(remark).collect::<Vec<_>>() }))?
+            serde_json::to_string_pretty(
+                &json!({ "remarks": remarks.iter().map(remark).collect::<Vec<_>>(), "agents": compared })
+            )?
         );
     } else {
         for remark in &remarks {
@@ -169,6 +177,7 @@ fn check(paths: &[PathBuf], format: Format) -> anyhow::Result<ExitCode> {
         if remarks.is_empty() {
             println!("The mandate is sound.");
         }
+        print!("{}", against::text(&compared));
     }
     Ok(ExitCode::from(u8::from(remarks.iter().any(|remark| remark.is_fault))))
 }

@@ -64,6 +64,14 @@ enum Format {
     Html,
     /// CycloneDX 1.6, the inventory.
     Cyclonedx,
+    /// BloodHound OpenGraph, with the steps of attackers.
+    Opengraph,
+    /// GraphML, for Gephi, yEd and Cytoscape.
+    Graphml,
+    /// Cypher statements, for Neo4j and its like.
+    Cypher,
+    /// OWASP AIVSS scores of the findings.
+    Aivss,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -112,6 +120,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Format::Sarif => export::sarif(&report),
         Format::Html => export::html(&report),
         Format::Cyclonedx => export::cyclonedx(&report),
+        Format::Opengraph => export::opengraph(&report),
+        Format::Graphml => export::graphml(&report),
+        Format::Cypher => export::cypher(&report),
+        Format::Aivss => export::aivss(&report),
     };
     write(args.output.as_deref(), &text)?;
     let failed = args.fail_on.least().is_some_and(|least| report.findings.iter().any(|found| found.severity >= least));
@@ -190,7 +202,7 @@ fn ask(scan: &mut connect::Scan) -> anyhow::Result<()> {
 }
 
 /// A key for the digests of credentials: they can be compared within this home and nowhere else.
-fn salt() -> anyhow::Result<Vec<u8>> {
+pub(crate) fn salt() -> anyhow::Result<Vec<u8>> {
     let mut bytes = vec![0; 32];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
     Ok(bytes)
@@ -226,7 +238,8 @@ fn style(args: &Args) -> terminal::Style {
     }
 }
 
-fn write(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
+/// Writes to a file or standard output.
+pub(crate) fn write(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
     match output {
         Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display())),
         None => match std::io::stdout().lock().write_all(text.as_bytes()) {

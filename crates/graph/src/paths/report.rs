@@ -183,7 +183,7 @@ fn endings(text: &mut String, model: &Model<'_>, found: &Found, beside: &impl Be
 }
 
 /// What a line grants, where it has no name of its own.
-fn what(model: &Model<'_>, grant: usize) -> String {
+pub fn what(model: &Model<'_>, grant: usize) -> String {
     let links = patch::links_of(model, grant);
     let told: BTreeSet<String> = links
         .iter()

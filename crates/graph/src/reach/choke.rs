@@ -6,9 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::flow;
-use super::network::Network;
+use super::network::{Network, StepId};
 use super::sweep::{Reached, Without, reach_together};
-use super::witness::witness;
+use super::witness::{Ways, witness};
 
 /// Who could start, what everybody has, where nobody should get, and what could be taken away.
 pub struct Question<'q> {
@@ -56,9 +56,12 @@ impl<'q> Question<'q> {
     /// pair is on that pair's shortest way, so no other is tried.
     pub fn chokes(&self, reached: &Reached<'_>, removable: impl Fn(u32) -> bool) -> Vec<Choke> {
         let mut tried: BTreeSet<u32> = BTreeSet::new();
+        let whole = Without::default();
         for (position, source) in self.sources.iter().enumerate() {
+            let starts: Vec<u32> = self.given.iter().copied().chain([*source]).collect();
+            let ways = Ways::from(self.network, &starts, &whole);
             for target in self.targets.iter().filter(|target| *target != source && reached.has(position, **target)) {
-                tried.extend(self.nodes_on_way(*source, *target, &Without::default()).unwrap_or_default());
+                tried.extend(self.nodes_of(&ways.to(*target).unwrap_or_default(), *source, *target));
             }
         }
         let all: usize = self.targets.iter().map(|target| reached.count(*target)).sum();
@@ -136,10 +139,13 @@ impl<'q> Question<'q> {
     /// The nodes that a shortest way rests on, its ends excepted.
     fn nodes_on_way(&self, source: u32, target: u32, without: &Without) -> Option<BTreeSet<u32>> {
         let starts: Vec<u32> = self.given.iter().copied().chain([source]).collect();
-        let way = witness(self.network, &starts, target, without)?;
+        Some(self.nodes_of(&witness(self.network, &starts, target, without)?, source, target))
+    }
+
+    fn nodes_of(&self, way: &[StepId], source: u32, target: u32) -> BTreeSet<u32> {
         let ends = way.iter().filter_map(|step| self.network.ends(*step));
         let nodes = ends.flat_map(|(from, to)| from.into_iter().chain([to]));
-        Some(nodes.filter(|node| *node != source && *node != target).collect())
+        nodes.filter(|node| *node != source && *node != target).collect()
     }
 }
 

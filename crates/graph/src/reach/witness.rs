@@ -18,9 +18,26 @@ pub fn witness(network: &Network, sources: &[u32], target: u32, without: &Withou
         return None;
     }
     let mut search = Search::new(network, without);
-    search.run(sources, network.rank(target));
-    let mut steps = Vec::new();
-    search.unroll(network.rank(target), &mut BTreeSet::new(), &mut steps).then_some(steps)
+    search.run(sources, Some(network.rank(target)));
+    search.way(network.rank(target))
+}
+
+/// The shortest ways from some sources to everything, for many targets.
+pub struct Ways<'n>(Search<'n>);
+
+impl<'n> Ways<'n> {
+    /// From sources that are held together.
+    pub fn from(network: &'n Network, sources: &[u32], without: &'n Without) -> Self {
+        let mut search = Search::new(network, without);
+        search.run(sources, None);
+        Self(search)
+    }
+
+    /// As [`witness`].
+    pub fn to(&self, target: u32) -> Option<Vec<StepId>> {
+        let network = self.0.network;
+        if target < network.nodes() { self.0.way(network.rank(target)) } else { None }
+    }
 }
 
 /// Up to `count` ways of which each shares no inner node with those before where that is possible: the shortest
@@ -60,7 +77,7 @@ impl<'n> Search<'n> {
         Self { network, without, barred, by: vec![NONE; count], cost: vec![NONE; count], done: vec![false; count] }
     }
 
-    fn run(&mut self, sources: &[u32], target: u32) {
+    fn run(&mut self, sources: &[u32], target: Option<u32>) {
         let mut queue = BinaryHeap::new();
         for source in sources.iter().filter(|node| **node < self.network.nodes()) {
             self.arrive(self.network.rank(*source), NONE, 0, &mut queue);
@@ -69,7 +86,7 @@ impl<'n> Search<'n> {
             if std::mem::replace(&mut self.done[rank as usize], true) {
                 continue;
             }
-            if rank == target {
+            if Some(rank) == target {
                 return;
             }
             for (to, step) in self.network.leaving(rank) {
@@ -95,22 +112,22 @@ impl<'n> Search<'n> {
         }
     }
 
-    /// Whether there is a way to the rank; its steps are added, each once.
-    fn unroll(&self, target: u32, taken: &mut BTreeSet<u32>, steps: &mut Vec<StepId>) -> bool {
+    /// The steps to a rank, each once and after those that it rests on.
+    fn way(&self, target: u32) -> Option<Vec<StepId>> {
         if !self.done[target as usize] {
-            return false;
+            return None;
         }
+        let (mut taken, mut steps) = (BTreeSet::new(), Vec::new());
         // An explicit stack: ways can be as long as the network.
         let mut open = vec![(target, false)];
         while let Some((rank, ready)) = open.pop() {
             let step = self.by[rank as usize];
-            if step == NONE || (!ready && taken.contains(&step)) {
+            if step == NONE || taken.contains(&step) {
                 continue;
             }
             if ready {
-                if taken.insert(step) {
-                    steps.push(StepId(step));
-                }
+                taken.insert(step);
+                steps.push(StepId(step));
                 continue;
             }
             open.push((rank, true));
@@ -119,6 +136,6 @@ impl<'n> Search<'n> {
                 Some(joint) => open.extend(self.network.joint.tails(joint).iter().rev().map(|tail| (*tail, false))),
             }
         }
-        true
+        Some(steps)
     }
 }

@@ -13,6 +13,7 @@ use graph::{Graph, poison};
 use ledger::Record;
 
 use super::super::can::Format;
+use super::super::scan::write;
 use crate::home::Home;
 
 /// What to look for.
@@ -36,8 +37,8 @@ pub(crate) fn run(home: &Home, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> 
     let found = model.find(&starts, &goals);
     let beside = Reader::new(home)?;
     match wanted.format {
-        Format::Json => println!("{:#}", report::json(&model, &found, &beside)),
-        Format::Text => print!("{}", safe(&report::text(&model, &found, wanted.all, &beside))),
+        Format::Json => write(None, &format!("{:#}\n", report::json(&model, &found, &beside)))?,
+        Format::Text => write(None, &safe(&report::text(&model, &found, wanted.all, &beside)))?,
     }
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -66,9 +67,11 @@ pub(crate) struct Reader {
 }
 
 /// What the ledger says of calls.
+#[derive(Default)]
 struct Observed {
     entries: u64,
     calls: BTreeMap<(String, String), (u64, String)>,
+    tools: BTreeMap<(String, String), u64>,
 }
 
 impl Reader {
@@ -78,15 +81,24 @@ impl Reader {
         Ok(Self { here, user, calls: RefCell::new(None), ledger: home.ledger() })
     }
 
+    /// Calls by agent and tool; `None` where there is no record.
+    pub(crate) fn tools(&self) -> graph::compare::Calls {
+        self.read().ok().filter(|observed| observed.entries > 0).map(|observed| observed.tools)
+    }
+
     fn read(&self) -> anyhow::Result<Observed> {
-        let mut observed = Observed { entries: 0, calls: BTreeMap::new() };
+        let mut observed = Observed::default();
         let reader = ledger::Reader::open(&self.ledger)?;
         observed.entries = reader.len();
         for stored in reader.range(0..reader.len()) {
             let Record::Intent(intent) = stored?.entry.record else { continue };
             let text = |pointer: &str| intent.action.pointer(pointer).and_then(serde_json::Value::as_str);
-            let (Some(agent), Some(tool)) = (text("/principal/agent"), text("/tool")) else { continue };
-            let server = tool.split('/').next().unwrap_or_default();
+            let (Some(agent), Some(server), Some(tool)) =
+                (text("/principal/agent"), text("/tool/server"), text("/tool/name"))
+            else {
+                continue;
+            };
+            *observed.tools.entry((agent.to_owned(), format!("{server}/{tool}"))).or_default() += 1;
             let last = observed.calls.entry((agent.to_owned(), server.to_owned())).or_default();
             *last = (last.0 + 1, intent.now.to_string());
         }
@@ -117,7 +129,7 @@ impl Beside for Reader {
             return "what legitimate use it has was not observed: no record of it is read here".to_owned();
         }
         let mut calls = self.calls.borrow_mut();
-        let read = || self.read().unwrap_or(Observed { entries: 0, calls: BTreeMap::new() });
+        let read = || self.read().unwrap_or_default();
         let observed = calls.get_or_insert_with(read);
         let seen: Vec<String> = uses
             .iter()

@@ -1,0 +1,275 @@
+//! What changed between two graphs, as far as it matters: things, relations, attack paths and findings that are new or
+//! gone, and for a new path the step that was not there before.
+//!
+//! Things are the same if their ids are; paths if they join the same start and goal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::finding::{Factor, FactorName, Finding, Severity, Step};
+use crate::model::Graph;
+use crate::observation::{EntityId, EntityKind, Evidence, RelationKind};
+use crate::paths::report::name;
+use crate::paths::{Goal, Link, Model, Path, Place, Start};
+use crate::rules;
+
+/// The id of the finding that a new path is.
+pub const NEW_PATH: &str = "new-attack-path";
+
+/// What changed from one graph to another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Difference {
+    /// Things that were not there.
+    pub added: Vec<EntityId>,
+    /// Things that are no longer there.
+    pub removed: Vec<EntityId>,
+    /// Relations that were not there.
+    pub related: Vec<Tie>,
+    /// Relations that are no longer there.
+    pub unrelated: Vec<Tie>,
+    /// Paths that were not there, or that are certain now and were not.
+    pub opened: Vec<Opened>,
+    /// Paths that are gone, as start and goal.
+    pub closed: Vec<(String, String)>,
+    /// Findings that were not there.
+    pub found: Vec<Finding>,
+    /// Ids of findings that are gone.
+    pub settled: Vec<String>,
+}
+
+/// A relation by the ids of its ends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Tie {
+    /// From.
+    pub from: EntityId,
+    /// How.
+    pub kind: RelationKind,
+    /// To.
+    pub to: EntityId,
+    /// Where it is, or was, seen.
+    pub at: Vec<String>,
+}
+
+/// A path that was not there.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Opened {
+    /// Where the attacker stands.
+    pub from: String,
+    /// What is gained.
+    pub to: String,
+    /// Whether every step is certain.
+    pub certain: bool,
+    /// The steps in words.
+    pub steps: Vec<Told>,
+    /// It as a finding.
+    #[serde(skip)]
+    pub finding: Finding,
+}
+
+/// One step of a new path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// In words.
+    pub text: String,
+    /// Where it is seen.
+    pub at: Option<String>,
+    /// Whether it was not there before: this is what opened the path.
+    pub is_new: bool,
+}
+
+impl Difference {
+    /// From the old graph to the new.
+    pub fn between(old: &Graph, new: &Graph) -> Self {
+        let ids = |graph: &Graph| graph.entities().iter().map(|entity| entity.id.clone()).collect::<BTreeSet<_>>();
+        let (before, after) = (ids(old), ids(new));
+        let (ties_before, ties_after) = (ties(old), ties(new));
+        let minus = |a: &BTreeMap<Key, Tie>, b: &BTreeMap<Key, Tie>| {
+            a.iter().filter(|(key, _)| !b.contains_key(*key)).map(|(_, tie)| tie.clone()).collect()
+        };
+        let (findings_before, findings_after) = (rules::run(old), rules::run(new));
+        let known: BTreeSet<&str> = findings_before.iter().map(|finding| finding.id.as_str()).collect();
+        let left: BTreeSet<&str> = findings_after.iter().map(|finding| finding.id.as_str()).collect();
+        let settled = known.difference(&left).map(|id| (*id).to_owned()).collect();
+        let (opened, closed) = paths(old, new);
+        Self {
+            added: after.difference(&before).cloned().collect(),
+            removed: before.difference(&after).cloned().collect(),
+            related: minus(&ties_after, &ties_before),
+            unrelated: minus(&ties_before, &ties_after),
+            opened,
+            closed,
+            settled,
+            found: findings_after.iter().filter(|finding| !known.contains(finding.id.as_str())).cloned().collect(),
+        }
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What a change may not bring: new paths and new findings of at least this severity, as findings.
+    pub fn denied(&self, least: Severity) -> Vec<Finding> {
+        let paths = self.opened.iter().map(|opened| &opened.finding);
+        let mut all: Vec<Finding> =
+            paths.chain(&self.found).filter(|finding| finding.severity >= least).cloned().collect();
+        all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
+        all
+    }
+}
+
+type Key = (EntityId, RelationKind, EntityId);
+
+fn ties(graph: &Graph) -> BTreeMap<Key, Tie> {
+    let tie = |relation: &crate::model::Relation| {
+        let id = |at: u32| graph.entity(at).map(|entity| entity.id.clone());
+        let (from, to) = (id(relation.from)?, id(relation.to)?);
+        let at = relation.evidence.iter().map(Evidence::place).collect();
+        Some(((from.clone(), relation.kind, to.clone()), Tie { from, kind: relation.kind, to, at }))
+    };
+    graph.relations().iter().filter_map(tie).collect()
+}
+
+/// A start or goal in a way that two graphs share.
+fn shared_name(graph: &Graph, place: Place) -> String {
+    match place {
+        Place::Outsiders => "outsiders".to_owned(),
+        Place::Entity(at) => graph.entity(at).map_or_else(String::new, |entity| entity.id.to_string()),
+    }
+}
+
+fn pairs<'g>(graph: &'g Graph) -> (Model<'g>, Vec<Path>) {
+    let model = Model::new(graph);
+    let paths = model.pairs(&Start::Outside.places(graph), &Goal::Jewels.entities(graph));
+    (model, paths)
+}
+
+fn paths(old: &Graph, new: &Graph) -> (Vec<Opened>, Vec<(String, String)>) {
+    let ((was, before), (is, after)) = (pairs(old), pairs(new));
+    let ends = |graph: &Graph, path: &Path| (shared_name(graph, path.from), shared_name(graph, Place::Entity(path.to)));
+    let known: BTreeMap<(String, String), bool> = before.iter().map(|path| (ends(old, path), path.certain)).collect();
+    let left: BTreeSet<(String, String)> = after.iter().map(|path| ends(new, path)).collect();
+    let steps: BTreeSet<Same> = was.links().iter().map(|link| same(old, link)).collect();
+    let opened = after
+        .iter()
+        .filter(|path| known.get(&ends(new, path)).is_none_or(|certain| path.certain && !certain))
+        .filter_map(|path| opened(new, &is, path, &steps))
+        .collect();
+    (opened, known.into_keys().filter(|pair| !left.contains(pair)).collect())
+}
+
+/// What makes two steps of two graphs the same.
+type Same = (Vec<String>, String, String, bool);
+
+fn same(graph: &Graph, link: &Link) -> Same {
+    let from = link.from.iter().map(|place| shared_name(graph, *place)).collect();
+    (from, link.kind.clone(), shared_name(graph, Place::Entity(link.to)), link.certain)
+}
+
+fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &BTreeSet<Same>) -> Option<Opened> {
+    let links: Vec<&Link> = path.steps.iter().filter_map(|step| model.links().get(*step)).collect();
+    let told = |link: &&Link| {
+        let from: Vec<String> = link.from.iter().map(|place| name(model, *place)).collect();
+        let line = link.evidence.iter().min_by_key(|evidence| evidence.line.is_none());
+        Told {
+            text: format!("{} {} {}", from.join(" with "), link.title, name(model, Place::Entity(link.to))),
+            at: line.map(Evidence::place),
+            is_new: !known.contains(&same(graph, link)),
+        }
+    };
+    let steps: Vec<Told> = links.iter().map(told).collect();
+    let (from, to) = (shared_name(graph, path.from), shared_name(graph, Place::Entity(path.to)));
+    let finding = finding(graph, model, path, &links, known)?;
+    Some(Opened { from, to, certain: path.certain, steps, finding })
+}
+
+fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known: &BTreeSet<Same>) -> Option<Finding> {
+    let goal = graph.entity(path.to)?;
+    let (from, to) = (name(model, path.from), name(model, Place::Entity(path.to)));
+    let factor = |name, value, because: &str| Factor { name, value, because: because.to_owned() };
+    let sensitivity = match goal.id.kind {
+        EntityKind::Identity => factor(FactorName::Sensitivity, 1.0, "an administrator"),
+        EntityKind::Store => factor(FactorName::Sensitivity, 0.9, "a store of data"),
+        _ => factor(FactorName::Sensitivity, 0.8, "a secret, or a whole home"),
+    };
+    let factors = vec![
+        factor(
+            FactorName::Reach,
+            if path.certain { 0.9 } else { 0.6 },
+            if path.certain { "every step is certain" } else { "not every step is certain" },
+        ),
+        factor(FactorName::Privilege, 0.8, "it leads to what matters"),
+        sensitivity,
+        factor(FactorName::InputTrust, 0.9, "it begins outside"),
+    ];
+    let step = |link: &&Link| {
+        let entity = graph.entity(link.to)?;
+        let via = RelationKind::ALL.iter().copied().find(|kind| kind.as_str() == link.kind);
+        let new = if known.contains(&same(graph, link)) { "" } else { " (new)" };
+        let note = Some(format!("{}{new}", link.title));
+        Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence: link.evidence.clone() })
+    };
+    // The first new step comes last, for that is the line to show.
+    let mut steps: Vec<Step> = links.iter().filter_map(step).collect();
+    if let Some(first) =
+        links.iter().position(|link| !known.contains(&same(graph, link))).filter(|at| *at < steps.len())
+    {
+        steps.truncate(first + 1);
+    }
+    Some(Finding {
+        id: format!("{NEW_PATH}@{}/{}", shared_name(graph, path.from), goal.id),
+        rule: NEW_PATH.to_owned(),
+        message: format!("this change opens a path: {from} {} get {to}", if path.certain { "can" } else { "may" }),
+        severity: Severity::from_factors(&factors),
+        factors,
+        subject: goal.id.clone(),
+        path: steps,
+        choke_point: None,
+        fix: "take the new step back, or narrow what it grants; `bailiwick paths` names what else ends the path"
+            .to_owned(),
+        frameworks: crate::frameworks::citations(&[
+            crate::frameworks::Cite::Llm("LLM06"),
+            crate::frameworks::Cite::Agentic("ASI02"),
+            crate::frameworks::Cite::Agentic("ASI03"),
+            crate::frameworks::Cite::Nist("CM-3"),
+        ]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text;
+
+    const OLD: &str = "agent claude client=claude-code uses web @c.json:2\nweb offers fetch_page description=\"Fetches a web page.\" @c.json:2\nidentity reader reaches store customers @iam.json:4";
+
+    #[test]
+    fn a_new_grant_opens_a_path_and_is_named_as_what_opened_it() {
+        let old = text::parse(OLD).unwrap();
+        let new =
+            text::parse(&format!("{OLD}\nclaude uses reports @c.json:7\nreports acts_as reader @c.json:9")).unwrap();
+        let difference = Difference::between(&old, &new);
+        let opened: Vec<(&str, &str)> =
+            difference.opened.iter().map(|one| (one.from.as_str(), one.to.as_str())).collect();
+        assert_eq!(opened, [("outsiders", "store:customers")]);
+        let fresh: Vec<&str> = difference.opened[0]
+            .steps
+            .iter()
+            .filter(|step| step.is_new)
+            .filter_map(|step| step.at.as_deref())
+            .collect();
+        assert_eq!(fresh, ["c.json:7", "c.json:9"]);
+        assert_eq!(difference.denied(Severity::Info)[0].places()[0].place(), "c.json:7");
+        let back = Difference::between(&new, &old);
+        assert_eq!((back.opened.len(), back.closed.len()), (0, 1));
+        assert!(Difference::between(&new, &new).is_empty());
+    }
+
+    #[test]
+    fn another_order_or_line_is_no_difference() {
+        let moved = OLD.replace("c.json:2", "c.json:20").lines().rev().collect::<Vec<_>>().join("\n");
+        let moved = moved.replace("web offers", "server web offers");
+        assert!(Difference::between(&text::parse(OLD).unwrap(), &text::parse(&moved).unwrap()).is_empty());
+    }
+}
