@@ -762,6 +762,24 @@ mod tests {
     }
 
     #[test]
+    fn giant_ids_are_refused() {
+        for id in [format!("\"{}\"", "x".repeat(ID_MAX_BYTES)), "9".repeat(ID_MAX_BYTES + 1)] {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            assert_eq!(read(&text).err(), Some(Malformed::NotRpc("the id is too long")));
+        }
+        assert!(read(&format!(r#"{{"jsonrpc":"2.0","id":{},"method":"ping"}}"#, "9".repeat(ID_MAX_BYTES))).is_ok());
+    }
+
+    #[test]
+    fn replacing_touches_nothing_else() {
+        let raw = Bytes::from(r#"{ "id":1, "params":{"x":1.50,"_meta":{"a":"\u0061","progressToken":"t"}} }"#);
+        let replaced = replaced(&raw, &["params", "_meta", "progressToken"], "7").unwrap();
+        assert_eq!(replaced, r#"{ "id":1, "params":{"x":1.50,"_meta":{"a":"\u0061","progressToken":7}} }"#);
+        assert!(super::replaced(&raw, &["params", "missing"], "7").is_none());
+        assert!(super::replaced(&Bytes::from(r#"{"id":1,"id":2}"#), &["id"], "7").is_none());
+    }
+
+    #[test]
     fn equal_ids_are_equal_however_they_are_written() {
         let id = |json: &str| match read(&format!(r#"{{"jsonrpc":"2.0","id":{json},"result":{{}}}}"#)) {
             Ok(Message::Response(response)) => response.id,
