@@ -26,6 +26,7 @@ pub(crate) mod unprotect;
 pub(crate) mod up;
 pub(crate) mod upstream;
 pub(crate) mod whatif;
+pub(crate) mod witness;
 
 /// The machine that this process runs on, seen from the current folder.
 fn machine() -> anyhow::Result<Machine> {

@@ -2,11 +2,15 @@
 //! unknown one is an error, because a misspelt switch would otherwise be taken for one that is off.
 
 use std::fs;
-use std::path::Path;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use control::cosign::WitnessAt;
 use gateway::Keep;
 use serde::Deserialize;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// The operator's settings.
 #[derive(Debug, Default, Deserialize)]
@@ -22,6 +26,16 @@ pub(crate) struct LedgerSettings {
     /// `keep`: results up to a size, encrypted. `digest`: only what they can be checked by.
     results: Results,
     result_size_max_bytes: usize,
+    /// Who is asked to cosign checkpoints.
+    pub(crate) witness: Vec<WitnessSettings>,
+}
+
+/// One witness.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WitnessSettings {
+    pub(crate) url: String,
+    pub(crate) key: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -33,7 +47,7 @@ enum Results {
 
 impl Default for LedgerSettings {
     fn default() -> Self {
-        Self { results: Results::Keep, result_size_max_bytes: 1 << 20 }
+        Self { results: Results::Keep, result_size_max_bytes: 1 << 20, witness: Vec::new() }
     }
 }
 
@@ -49,13 +63,71 @@ impl LedgerSettings {
 
 /// Reads a home's settings.
 pub(crate) fn read(home: &Path) -> anyhow::Result<Settings> {
-    let path = home.join("settings.toml");
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Settings::default()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-    };
-    toml_edit::de::from_str(&text).with_context(|| format!("`{}`", path.display()))
+    toml_edit::de::from_str(&text(home)?).with_context(|| format!("`{}`", path(home).display()))
+}
+
+impl LedgerSettings {
+    /// Who is asked to cosign checkpoints.
+    pub(crate) fn witnesses(&self) -> anyhow::Result<Vec<WitnessAt>> {
+        let one = |witness: &WitnessSettings| {
+            let key = witness.key.parse().with_context(|| format!("the key of the witness `{}`", witness.url))?;
+            anyhow::Ok(WitnessAt::new(&witness.url, key)?)
+        };
+        self.witness.iter().map(one).collect()
+    }
+}
+
+/// Adds a witness, in place of one at the same address.
+pub(crate) fn add_witness(home: &Path, url: &str, key: &str) -> anyhow::Result<()> {
+    remove_witness(home, url)?;
+    let mut document = document(home)?;
+    let ledger = document.entry("ledger").or_insert(Item::Table(Table::new()));
+    let ledger = ledger.as_table_mut().context("`ledger` is no table")?;
+    let witnesses = ledger.entry("witness").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+    let witnesses = witnesses.as_array_of_tables_mut().context("`ledger.witness` is no array of tables")?;
+    let mut witness = Table::new();
+    witness.insert("url", value(url));
+    witness.insert("key", value(key));
+    witnesses.push(witness);
+    write(home, &document)
+}
+
+/// Removes the witness at an address; says whether there was one.
+pub(crate) fn remove_witness(home: &Path, url: &str) -> anyhow::Result<bool> {
+    let mut document = document(home)?;
+    let witnesses = document.get_mut("ledger").and_then(|ledger| ledger.get_mut("witness"));
+    let Some(witnesses) = witnesses.and_then(Item::as_array_of_tables_mut) else { return Ok(false) };
+    let before = witnesses.len();
+    witnesses.retain(|witness| witness.get("url").and_then(Item::as_str) != Some(url));
+    let removed = witnesses.len() < before;
+    write(home, &document)?;
+    Ok(removed)
+}
+
+fn path(home: &Path) -> PathBuf {
+    home.join("settings.toml")
+}
+
+fn text(home: &Path) -> anyhow::Result<String> {
+    match fs::read_to_string(path(home)) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path(home).display())),
+    }
+}
+
+fn document(home: &Path) -> anyhow::Result<DocumentMut> {
+    text(home)?.parse().with_context(|| format!("`{}`", path(home).display()))
+}
+
+/// Whole or not at all: the file decides what is kept.
+fn write(home: &Path, document: &DocumentMut) -> anyhow::Result<()> {
+    let fresh = home.join(".settings.toml.new");
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(document.to_string().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&fresh, path(home)).with_context(|| format!("cannot write `{}`", path(home).display()))
 }
 
 #[cfg(test)]
@@ -71,5 +143,21 @@ mod tests {
         assert_eq!(read(dir.path()).unwrap().ledger.keep(), Keep::Macs);
         fs::write(dir.path().join("settings.toml"), "[ledger]\nresult = \"digest\"\n").unwrap();
         assert!(read(dir.path()).is_err());
+    }
+
+    #[test]
+    fn witnesses_come_and_go_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = ledger::SigningKey::from_seed(&[1; 32]).unwrap().witness_key().to_string();
+        fs::write(dir.path().join("settings.toml"), "# mine\n[ledger]\nresults = \"digest\"\n").unwrap();
+        add_witness(dir.path(), "http://127.0.0.1:1", &key).unwrap();
+        add_witness(dir.path(), "http://127.0.0.1:2", &key).unwrap();
+        add_witness(dir.path(), "http://127.0.0.1:1", &key).unwrap();
+        assert_eq!(read(dir.path()).unwrap().ledger.witnesses().unwrap().len(), 2);
+        assert!(remove_witness(dir.path(), "http://127.0.0.1:1").unwrap());
+        assert!(!remove_witness(dir.path(), "http://127.0.0.1:1").unwrap());
+        let settings = read(dir.path()).unwrap();
+        assert_eq!((settings.ledger.witness.len(), settings.ledger.keep()), (1, Keep::Macs));
+        assert!(text(dir.path()).unwrap().starts_with("# mine"));
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
+use control::cosign::Cosigners;
 use gateway::{Fronts, Gateway, Limits, Program, Upstream};
 use ledger::{Ledger, OpenError, Recovery, SigningKey};
 
@@ -67,13 +68,17 @@ pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
 /// Starts the gateway and its door for shims and hooks, over policies that exist.
 pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gateway> {
     default_policies(home)?;
+    let settings = crate::settings::read(home.root())?.ledger;
+    let witnesses = settings.witnesses()?;
     let options = gateway::Options {
         dir: home.gateway(),
         home: home.root().to_owned(),
         policies: operator_policies(home)?,
-        limits: Limits { keep: crate::settings::read(home.root())?.ledger.keep(), ..Limits::default() },
+        limits: Limits { keep: settings.keep(), ..Limits::default() },
     };
-    let (gateway, diagnostics) = Gateway::start(options, ledger).await?;
+    let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
+    // Ends with the runtime; what is not cosigned by then is asked for at the next start.
+    tokio::spawn(Cosigners::new(ledger, witnesses).follow());
     diagnostics.iter().for_each(say);
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)

@@ -10,6 +10,7 @@ mod api;
 mod asks;
 mod assets;
 pub mod client;
+pub mod cosign;
 mod guard;
 mod ledger_view;
 mod problem;
@@ -19,6 +20,7 @@ mod token;
 mod trail;
 mod verification;
 pub mod view;
+pub mod witness;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};

@@ -6,6 +6,7 @@
 //! JSON that only `policy` understands. The formats are in `spec/record.md` and `spec/ledger.md`.
 
 pub mod canonical;
+mod cosign;
 mod end;
 #[cfg(test)]
 mod faults;

@@ -771,6 +771,11 @@ impl Ledger {
         }
     }
 
+    /// The files.
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        self.shared.storage.as_ref()
+    }
+
     /// The subjects' keys.
     pub(crate) fn keys(&self) -> &Keys {
         &self.shared.keys

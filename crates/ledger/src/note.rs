@@ -168,6 +168,13 @@ impl VerifyingKey {
     }
 }
 
+impl VerifyingKey {
+    /// Whether it is a witness's key and not a log's.
+    pub fn is_witness(&self) -> bool {
+        self.algorithm == ED25519_COSIGNATURE
+    }
+}
+
 impl fmt::Display for VerifyingKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut key = vec![self.algorithm];

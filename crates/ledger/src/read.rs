@@ -419,14 +419,19 @@ impl Reader {
         object(self.storage.as_ref(), id)
     }
 
-    /// Proves that an entry is in the log. Entries behind the last checkpoint cannot be proved yet.
+    /// Proves that an entry is in the log: to the checkpoint that most witnesses cosigned, of those that cover it.
+    /// Entries behind the last checkpoint cannot be proved yet.
     pub fn prove(&self, index: u64) -> Result<Proof, ReadError> {
         let len = self.len();
-        let checkpoint = self.checkpoint().filter(|signed| index < signed.checkpoint.size);
-        let checkpoint = checkpoint.ok_or(ReadError::Unsealed { index, len })?.as_ref().clone();
+        let last = self.checkpoint().filter(|signed| index < signed.checkpoint.size);
+        let last = last.ok_or(ReadError::Unsealed { index, len })?.as_ref().clone();
+        let sealed = last.checkpoint.size;
+        let covers = |signed: &SignedCheckpoint| index < signed.checkpoint.size && signed.checkpoint.size <= sealed;
+        let cosigned = self.cosigned()?.into_iter().filter(covers);
+        let checkpoint = cosigned.max_by_key(|signed| signed.signatures.len()).unwrap_or(last);
         let size = checkpoint.checkpoint.size;
-        let hashes = match tree::inclusion_proof(index, size, &mut |at| node(self.storage.as_ref(), at, size)) {
-            Err(ReadError::Damaged(_)) if self.moved_on(size)? => return self.prove(index),
+        let hashes = match tree::inclusion_proof(index, size, &mut |at| node(self.storage.as_ref(), at, sealed)) {
+            Err(ReadError::Damaged(_)) if self.moved_on(sealed)? => return self.prove(index),
             hashes => hashes?,
         };
         Ok(Proof { index, entry: self.bytes(index)?, hashes, checkpoint })

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::cosign;
 use crate::journal::{self, HEAD, Kind};
 use crate::lock;
 use crate::note::{SignedCheckpoint, VerifyingKey};
@@ -79,6 +80,8 @@ pub struct Report {
     pub kinds: BTreeMap<String, u64>,
     /// Witnesses that cosigned, and when, in seconds since 1970.
     pub cosigned: Vec<(String, u64)>,
+    /// How many entries each of them vouches for.
+    pub witnessed: BTreeMap<String, u64>,
     /// Permitted intents that are still being carried out.
     pub in_flight: Vec<u64>,
     /// Payloads that decrypt to their digest.
@@ -189,9 +192,12 @@ impl Verifier<'_> {
         self.report.sealed = signed.checkpoint.size;
         self.report.root = hex::encode(signed.checkpoint.root);
         for witness in &options.witnesses {
-            match signed.verify(witness) {
-                Ok(time) => self.report.cosigned.push((witness.name().to_owned(), time.unwrap_or(0))),
-                Err(error) => _ = self.report.fault(CHECKPOINT, error.to_string()),
+            match cosign::vouched(self.storage, &signed, (key, witness)) {
+                Ok(vouched) => {
+                    self.report.cosigned.push((witness.name().to_owned(), vouched.time));
+                    self.report.witnessed.insert(witness.name().to_owned(), vouched.size);
+                }
+                Err(error) => _ = self.report.fault(CHECKPOINT, error),
             }
         }
         Ok(Some(signed))

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use gateway::door::hello::{Hello, Reply};
 use jiff::Timestamp;
 use ledger::proof::Proof;
 use ledger::record::Record;
 use ledger::verify::{self, Report};
-use ledger::{Ledger, Options, Reader, SigningKey, Stored, VerifyingKey};
+use ledger::{Ledger, OpenError, Options, Reader, SigningKey, Stored, VerifyingKey};
 use serde_json::{Value, json};
 
 use crate::home::Home;
@@ -98,7 +99,7 @@ enum Command {
         witness: Vec<VerifyingKey>,
     },
     /// Destroy the key of a subject's payloads and record that. Entries and proofs stay as they are.
-    #[command(after_help = "Example: bailiwick ledger erase --subject user:alice --yes")]
+    #[command(after_help = "Example: bailiwick ledger erase --subject \"claude-code for alice\" --yes")]
     Erase {
         /// Whose payloads.
         #[arg(long)]
@@ -107,6 +108,9 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// The witnesses that cosign this log's checkpoints.
+    #[command(subcommand, after_help = "Example: bailiwick ledger witness add http://127.0.0.1:7690 --key KEY")]
+    Witness(super::witness::Configure),
     /// Size, growth and checkpoint of the log.
     Stats,
     /// Print the log's public key, which verifiers need.
@@ -133,6 +137,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Erase { subject, yes } => erase(&dir, home, subject, *yes),
+        Command::Witness(command) => super::witness::configure(command, home),
         Command::Stats => stats(&dir, &open(&dir)?, format),
         Command::Key => print_line(&public_key(&dir, home)?.to_string()),
     }
@@ -406,6 +411,8 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
     }
     if !options.witnesses.is_empty() {
         lines.push(format!("cosigned   by {} of {} witnesses", report.cosigned.len(), options.witnesses.len()));
+        let one = |(name, size): (&String, &u64)| format!("           {name}: the first {size} entries");
+        lines.extend(report.witnessed.iter().map(one));
     }
     match report.faults.len() {
         0 => lines.push("verified: every byte and every rule holds".to_owned()),
@@ -424,8 +431,19 @@ fn erase(dir: &Path, home: &Home, subject: &str, yes: bool) -> anyhow::Result<Ex
     if !yes {
         anyhow::bail!("nothing brings the payloads of `{subject}` back; say `--yes` to erase them");
     }
-    let (ledger, _) = Ledger::open(dir, signing_key(home)?, Options::new(Timestamp::now()))?;
-    if ledger.erase(subject, Timestamp::now())? {
+    let erased = match Ledger::open(dir, signing_key(home)?, Options::new(Timestamp::now())) {
+        Ok((ledger, _)) => ledger.erase(subject, Timestamp::now())?,
+        // The gateway that holds it does it for us.
+        Err(OpenError::Locked { holder, .. }) if dir == home.ledger() => {
+            match super::mcp::ask(home, &Hello::Erase { subject: subject.to_owned() })? {
+                Some(Reply::Done { output }) => output == Value::Bool(true),
+                Some(Reply::Failed { error }) => anyhow::bail!("the gateway could not erase: {error}"),
+                None => anyhow::bail!("the ledger is in use by {holder}, and no gateway answers"),
+            }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if erased {
         print_line(&format!("the payloads of `{subject}` are erased; the log says so"))
     } else {
         print_line(&format!("there are no payloads of `{subject}`"))?;
@@ -455,8 +473,12 @@ fn stats(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result<ExitCode
                 .to_string(),
         );
     }
+    let cosigned = reader.cosigned()?;
+    let most = cosigned.iter().map(|signed| signed.signatures.len().saturating_sub(1)).max().unwrap_or(0);
+    let size = cosigned.iter().map(|signed| signed.checkpoint.size).max().unwrap_or(0);
     let mut rows = vec![
         ("entries".to_owned(), format!("{entries} ({sealed} signed)")),
+        ("cosigned".to_owned(), format!("by {most} witnesses at once; the newest cosignature covers {size} entries")),
         ("bytes".to_owned(), format!("{total} ({per_entry} per entry), without the journal")),
     ];
     if span >= 1.0 {

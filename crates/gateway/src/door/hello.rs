@@ -41,6 +41,11 @@ pub enum Hello {
         /// The changes.
         changes: Vec<Configured>,
     },
+    /// Destroy the key of a subject's payloads and record that; one line comes back.
+    Erase {
+        /// Whose payloads.
+        subject: String,
+    },
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.

@@ -79,12 +79,22 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         }
         Hello::Memory { forget: None } => Reply::Done { output: serde_json::json!(shared.authority.memory.list()) },
         Hello::Configured { changes } => configured(&shared, changes).await,
+        Hello::Erase { subject } => erase(&shared, subject).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,
     };
     let mut line = serde_json::to_vec(&reply).unwrap_or_default();
     line.push(b'\n');
     drop(stream.write_all(&line).await);
+}
+
+async fn erase(shared: &Shared, subject: String) -> Reply {
+    let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
+    match tokio::task::spawn_blocking(move || ledger.erase(&subject, now)).await {
+        Ok(Ok(erased)) => Reply::Done { output: Value::from(erased) },
+        Ok(Err(error)) => Reply::Failed { error: error.to_string() },
+        Err(error) => Reply::Failed { error: error.to_string() },
+    }
 }
 
 async fn configured(shared: &Shared, changes: Vec<Configured>) -> Reply {

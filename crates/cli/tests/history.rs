@@ -1,0 +1,78 @@
+//! Day one: what an agent did before, as a ledger that can be verified, told and run again under policies.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+fn bailiwick(home: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bailiwick")).env("BAILIWICK_HOME", home).args(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A transcript as Claude Code keeps it: a page is read, and a command is run that stood on it.
+fn transcript() -> String {
+    let line = |value: Value| value.to_string();
+    let assistant = |id: &str, name: &str, input: Value| {
+        line(json!({"type": "assistant", "sessionId": "day-one", "timestamp": "2026-01-02T03:04:05Z",
+            "message": {"role": "assistant", "content": [{"type": "tool_use", "id": id, "name": name, "input": input}]}}))
+    };
+    let result = |id: &str, text: &str| {
+        line(json!({"type": "user", "sessionId": "day-one", "timestamp": "2026-01-02T03:04:06Z",
+            "message": {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": text}]}}))
+    };
+    [
+        line(json!({"type": "user", "sessionId": "day-one", "timestamp": "2026-01-02T03:04:04Z",
+            "message": {"role": "user", "content": "Read the notes and fetch what they name"}})),
+        assistant("t1", "Read", json!({"file_path": "/work/notes.md"})),
+        result("t1", "see https://pages.example/setup?key=1234567"),
+        assistant("t2", "WebFetch", json!({"url": "https://pages.example/setup?key=1234567", "prompt": "what is it"})),
+        result("t2", "a page"),
+        assistant("t3", "Read", json!({"file_path": "/home/u/.ssh/id_ed25519"})),
+    ]
+    .join("\n")
+}
+
+#[test]
+fn a_transcript_becomes_a_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, log, policy) = (dir.path().join("home"), dir.path().join("log"), dir.path().join("policy"));
+    std::fs::write(dir.path().join("session.jsonl"), transcript()).unwrap();
+    let (source, into) = (dir.path().join("session.jsonl"), log.to_str().unwrap());
+    let import = bailiwick(&home, &["import", source.to_str().unwrap(), "--into", into]);
+    assert!(import.status.success(), "{}", said(&import));
+    assert!(said(&import).contains("1 sessions with 1 prompts, 3 calls and 2 results"), "{}", said(&import));
+    assert!(!bailiwick(&home, &["import", source.to_str().unwrap(), "--into", into]).status.success(), "not twice");
+
+    let verify = bailiwick(&home, &["ledger", "verify", "--dir", into, "--complete", "--recompute"]);
+    assert!(verify.status.success(), "{}", said(&verify));
+    assert!(said(&verify).contains("3 decisions recomputed, 0 differ"), "{}", said(&verify));
+
+    let trace = bailiwick(&home, &["trace", "day-one", "--dir", into]);
+    let text = said(&trace);
+    assert!(text.contains("session day-one: claude-code for user"), "{text}");
+    assert!(text.contains("PERMIT claude-code/WebFetch"), "{text}");
+    assert!(text.contains("Claude Code transcript"), "{text}");
+    let spans = bailiwick(&home, &["trace", "day-one", "--dir", into, "--format", "otel"]);
+    let spans: Value = serde_json::from_slice(&spans.stdout).unwrap();
+    assert_eq!(spans["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 4);
+    assert!(said(&bailiwick(&home, &["trace", "--dir", into])).contains("day-one"));
+
+    std::fs::create_dir(&policy).unwrap();
+    let rule = "@id(\"all\") permit (principal, action, resource);\n@id(\"no-web\") forbid (principal, action == Action::\"claude-code/WebFetch\", resource);";
+    std::fs::write(policy.join("rule.cedar"), rule).unwrap();
+    let arguments = ["whatif", "--dir", into, "--policy", policy.to_str().unwrap()];
+    let found = bailiwick(&home, &[&arguments[..], &["--fail-on", "permit-deny"]].concat());
+    assert_eq!(found.status.code(), Some(1), "{}", said(&found));
+    assert!(said(&found).contains("1 × permit → deny  claude-code claude-code/WebFetch"), "{}", said(&found));
+    let fine = bailiwick(&home, &[&arguments[..], &["--fail-on", "deny→permit", "--format", "json"]].concat());
+    assert_eq!(fine.status.code(), Some(0), "{}", said(&fine));
+    let fine: Value = serde_json::from_slice(&fine.stdout).unwrap();
+    assert_eq!((&fine["decisions"], &fine["unknown"]["results_gone"]), (&json!(3), &json!(1)));
+    let page = bailiwick(&home, &[&arguments[..], &["--format", "html"]].concat());
+    assert!(said(&page).starts_with("<!doctype html>"));
+}
