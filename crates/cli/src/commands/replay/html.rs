@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use gateway::story::Verdict;
-use policy::{Choice, Integrity};
+use policy::{Choice, Integrity, Role};
 use serde_json::Value;
 
 use super::{Happened, Tale, text};
@@ -63,7 +63,7 @@ fn body(what: &Happened) -> String {
         Happened::Call { tool, arguments, told, quotes } => {
             let mut out = format!("<code>{}</code>", escaped(tool));
             let Some(told) = told else { return out };
-            for label in &told.labels.arguments {
+            for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
                 let value = match arguments.pointer(&label.pointer) {
                     Some(Value::String(text)) => cut(text),
                     Some(other) => cut(&other.to_string()),

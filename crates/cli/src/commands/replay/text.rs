@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use gateway::story::{Told, Verdict};
 use graph::poison;
-use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, SessionLabels};
+use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, Role, SessionLabels};
 use serde_json::Value;
 
 use super::{Happened, Line, Quote, Tale};
@@ -122,7 +122,8 @@ impl Page {
 
     fn arguments(&self, told: &Told, arguments: &Value) -> String {
         let mut out = String::new();
-        for label in &told.labels.arguments {
+        // A link inside content has a label of its own; the content is shown once.
+        for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
             let value = match arguments.pointer(&label.pointer) {
                 Some(Value::String(text)) => short(text),
                 Some(other) => short(&other.to_string()),
