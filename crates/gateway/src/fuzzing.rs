@@ -20,6 +20,7 @@ pub fn envelope(data: &[u8]) {
             assert!(serde_json::from_str::<serde_json::Value>(response.body()).is_ok(), "a body that is no JSON");
         }
         Ok(Message::Notification(note)) => assert_eq!(note.raw(), &raw, "the bytes changed"),
+        Ok(Message::Fault(fault)) => assert_eq!(fault.raw(), &raw, "the bytes changed"),
         Err(fault) => drop(fault.to_string()),
     }
 }

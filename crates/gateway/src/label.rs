@@ -13,12 +13,12 @@
 //! known counts as chosen by anyone, because absence must not be read as harmless.
 
 mod account;
-mod atoms;
+pub(crate) mod atoms;
 mod explain;
 mod index;
 pub mod memory;
 mod python;
-mod read;
+pub(crate) mod read;
 mod request;
 mod source;
 mod trace;
