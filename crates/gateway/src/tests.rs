@@ -539,6 +539,8 @@ async fn every_fault_of_a_server_ends_in_one_outcome() {
             "{how:?}: {answer}"
         );
         client.close().await;
+        // A result is recorded soon after its answer went on.
+        world.gateway.drain().await;
         let statuses: Vec<_> = world
             .records()
             .into_iter()

@@ -218,9 +218,10 @@ fn what_somebody_else_changed_stays_and_is_said() {
         "{\"mcpServers\":{\"a\":{\"command\":\"/other\",\"args\":[\"p\"]}}}"
     );
     assert!(
-        undone.files[0]
-            .outcomes
+        undone
+            .files
             .iter()
+            .flat_map(|file| &file.outcomes)
             .any(|outcome| outcome.status == Status::Left && outcome.name == "mcpServers/a/command")
     );
 }
@@ -365,7 +366,8 @@ const HOOKED: &[(Files, Files)] = &[
             ),
         ],
         &[
-            (".codex/hooks.json", "./mine\"}]}, {\"hooks\":[{\"command\":\"/opt/b/bailiwick hook codex\""),
+            (".codex/hooks.json", "./mine\"}]}, {\""),
+            (".codex/hooks.json", "\"command\":\"/opt/b/bailiwick hook codex\""),
             (".codex/config.toml", "hooks.json:pre_tool_use:1:0\"]"),
             (".codex/config.toml", "hooks.json:user_prompt_submit:0:0\"]"),
         ],
@@ -377,7 +379,10 @@ const HOOKED: &[(Files, Files)] = &[
     ),
     (
         &[(".cursor/hooks.json", "{\"version\": 1, \"hooks\": {\"preToolUse\": [{\"command\": \"./a\"}]}}")],
-        &[(".cursor/hooks.json", "\"./a\"}, {\"command\":\"/opt/b/bailiwick hook cursor\",\"failClosed\":true")],
+        &[
+            (".cursor/hooks.json", "\"./a\"}, {\"command\":\"/opt/b/bailiwick hook cursor\""),
+            (".cursor/hooks.json", "\"failClosed\":true"),
+        ],
     ),
     (&[(".cursor/mcp.json", "{}")], &[(".cursor/hooks.json", "\"version\": 1")]),
     (
