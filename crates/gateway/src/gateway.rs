@@ -249,6 +249,10 @@ impl Gateway {
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        // What came back is here already: it is recorded, however long that takes.
+        while !shared.authority.results.is_idle() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         for task in shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use ledger::Ledger;
 use ledger::record::Status;
@@ -69,6 +69,7 @@ pub(crate) struct Results {
     /// Bytes that the thread has not taken up yet.
     waiting: Arc<AtomicUsize>,
     later: Sender<Later>,
+    thread: JoinHandle<()>,
 }
 
 impl Results {
@@ -79,7 +80,7 @@ impl Results {
         // The thread has no handle of the ledger of its own: each act brings one, so that an idle thread does not
         // keep the ledger open.
         let taken = Arc::clone(&waiting);
-        thread::Builder::new().name("results".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("results".to_owned()).spawn(move || {
             for Later { act, came, _behind } in queue {
                 let size = came.body.len();
                 let ledger = act.ledger().clone();
@@ -87,7 +88,12 @@ impl Results {
                 taken.fetch_sub(size, Ordering::AcqRel);
             }
         })?;
-        Ok(Self { keep, ledger: ledger.clone(), waiting, later })
+        Ok(Self { keep, ledger: ledger.clone(), waiting, later, thread })
+    }
+
+    /// Whether every result so far is recorded.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) == 0 || self.thread.is_finished()
     }
 
     /// Records what came back: at once, or soon.

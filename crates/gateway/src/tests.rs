@@ -285,7 +285,7 @@ fn limits() -> Limits {
         call_wait: Duration::from_secs(60),
         progress_every: Duration::from_millis(20),
         drain_wait: Duration::from_millis(50),
-        grace: Duration::from_millis(50),
+        grace: Duration::from_millis(500),
         ..Limits::default()
     }
 }

@@ -587,7 +587,12 @@ impl Shared {
             let places = state.tail.range((index - sealed) as usize..(durable - sealed) as usize);
             let places: Vec<Place> = places.take(256).map(|(place, _)| place.clone()).collect();
             drop(state);
-            return Ok(places.iter().map(Place::read).collect::<io::Result<_>>()?);
+            let bodies = places.iter().map(Place::read).collect::<io::Result<_>>();
+            // Sealed meanwhile: the segment may be gone, and what was read from it is nothing.
+            if self.state().sealed > index {
+                return self.chunk(index);
+            }
+            return Ok(bodies?);
         }
         drop(state);
         let chunk = read::sealed_chunk(self.storage.as_ref(), index, sealed);
