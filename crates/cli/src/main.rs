@@ -1,6 +1,7 @@
 //! `bailiwick`: flags → library call → text or JSON. No logic lives here; one file per command.
 
 mod commands;
+mod format;
 mod home;
 mod settings;
 mod start;

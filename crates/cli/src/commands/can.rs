@@ -9,6 +9,8 @@ use graph::aws::evaluate::{Evaluator, Request};
 use graph::aws::{Context, Truth, Value, query, report};
 use graph::step::FindError;
 
+use crate::format::Format;
+
 /// Ask whether a principal may do something, and why.
 ///
 /// The files decide what is asked: an account's (`can ann s3:GetObject arn:aws:s3:::b/x account.json`) or a
@@ -60,16 +62,6 @@ struct Input {
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-/// How to print an answer.
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

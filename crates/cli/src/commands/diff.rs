@@ -7,9 +7,9 @@ use graph::EntityKind;
 use graph::difference::{Difference, Opened, Tie};
 use graph::paths::report::plural;
 
-use super::can::Format;
 use super::paths::joined::safe;
 use super::scan::write;
+use crate::format::Format;
 use crate::home::Home;
 
 /// Say what changed between two graphs: new attack paths with the line that opened them, findings, things.

@@ -14,6 +14,7 @@ use ledger::verify::{self, Report};
 use ledger::{Ledger, OpenError, Options, Reader, SigningKey, Stored, VerifyingKey};
 use serde_json::{Value, json};
 
+use crate::format::Format;
 use crate::home::Home;
 
 /// The name of the ledger's private key among the home's keys.
@@ -40,15 +41,6 @@ pub(crate) struct Args {
     format: Format,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs; entries one a line.
-    Json,
 }
 
 #[derive(clap::Subcommand)]

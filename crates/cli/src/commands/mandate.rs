@@ -14,7 +14,7 @@ use connect::{Salt, Scan, ScanOptions};
 use graph::{EntityKind, Fact, RelationKind};
 use serde_json::{Value, json};
 
-use super::protect::Format;
+use crate::format::Format;
 use crate::home::Home;
 
 /// Write down what an agent is meant to do, and check it.

@@ -8,6 +8,7 @@ use gateway::label::memory::Listed;
 use policy::{Confidentiality, Integrity};
 
 use crate::commands::mcp;
+use crate::format::Format;
 use crate::home::Home;
 
 /// Show or forget the labels of what agents wrote down.
@@ -36,13 +37,6 @@ enum Task {
         /// The ledger entry of the call.
         entry: u64,
     },
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {

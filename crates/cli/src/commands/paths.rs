@@ -10,7 +10,8 @@ use graph::step::paths;
 use graph::step::report::View;
 use graph::world::{self, Goal, World};
 
-use super::can::{Format, load};
+use super::can::load;
+use crate::format::Format;
 use crate::home::Home;
 
 /// Find every attack path, and the grants whose absence ends most.

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use ledger::record::{Intent, Record};
 use policy::{Action, Diagnostic, Snapshot, Source, ToolFacts};
 
+use crate::format::Format;
 use crate::home::Home;
 
 /// Check and explain policies.
@@ -71,13 +72,6 @@ struct Show {
     /// The marks.
     #[arg(long)]
     marks: bool,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {

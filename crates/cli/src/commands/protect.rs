@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
 
 use crate::commands::{mcp, upstream};
+use crate::format::Format;
 use crate::home::Home;
 use crate::start;
 
@@ -54,16 +55,6 @@ pub(crate) struct Common {
     /// How to print.
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
-}
-
-/// How to print.
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// For programs.
-    Json,
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::policy::some_policies;
+use crate::format::PageFormat;
 use crate::home::Home;
 
 /// Tell recorded sessions as stories: what each value came from, and what would have been stopped.
@@ -51,15 +52,7 @@ pub(crate) struct Args {
     fail: bool,
     /// How to print the stories.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
-    Html,
+    format: PageFormat,
 }
 
 /// One session, told.
@@ -121,9 +114,9 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let mut stdout = io::stdout().lock();
     let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match args.format {
-        Format::Text => write!(stdout, "{}", text::render(&tales, color))?,
-        Format::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&tales)?)?,
-        Format::Html => write!(stdout, "{}", html::render(&tales))?,
+        PageFormat::Text => write!(stdout, "{}", text::render(&tales, color))?,
+        PageFormat::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&tales)?)?,
+        PageFormat::Html => write!(stdout, "{}", html::render(&tales))?,
     }
     Ok(if args.fail && stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -13,6 +13,7 @@ use policy::ToolFacts;
 use similar::TextDiff;
 
 use crate::commands::mcp;
+use crate::format::Format;
 use crate::home::Home;
 
 /// Show and approve definitions of tools that changed; correct what is known of tools.
@@ -71,13 +72,6 @@ struct Check {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
 }
 
 fn annotate(args: &Annotate, home: &Home) -> anyhow::Result<ExitCode> {

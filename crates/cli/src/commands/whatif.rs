@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::ledger::{print_line, printable};
 use super::policy::read_policies;
+use crate::format::PageFormat;
 use crate::home::Home;
 
 /// Re-run recorded decisions under other policies and print every flip.
@@ -46,15 +47,7 @@ pub(crate) struct Args {
     fail_on: Vec<FailOn>,
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    #[default]
-    Text,
-    Json,
-    Html,
+    format: PageFormat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -95,9 +88,9 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(!policies.is_empty(), "`{}` holds no `*.cedar` file", args.policy.display());
     let found = whatif(&reader, policies, &window)?;
     match args.format {
-        Format::Json => print_line(&serde_json::to_string_pretty(&found)?)?,
-        Format::Html => print_line(page::html(&found).trim_end())?,
-        Format::Text => print_line(&text(&found))?,
+        PageFormat::Json => print_line(&serde_json::to_string_pretty(&found)?)?,
+        PageFormat::Html => print_line(page::html(&found).trim_end())?,
+        PageFormat::Text => print_line(&text(&found))?,
     };
     let failed = found.flips.iter().any(|flip| args.fail_on.iter().any(|fail| fail.is(flip.kind.from, flip.kind.to)));
     // An entry that could not be judged may be the one that CI looks for.

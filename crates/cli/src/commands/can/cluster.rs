@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use graph::kubernetes::{Estate, Evaluator, Request, Subject, report};
 
-use super::{Format, exit};
+use super::exit;
+use crate::format::Format;
 
 /// A question as it was typed.
 pub(super) struct Question {

@@ -12,8 +12,8 @@ use graph::paths::{Goal, Model, Start};
 use graph::{Graph, poison};
 use ledger::Record;
 
-use super::super::can::Format;
 use super::super::scan::write;
+use crate::format::Format;
 use crate::home::Home;
 
 /// What to look for.
