@@ -5,10 +5,8 @@
 mod support;
 
 use std::fs;
-use std::net::TcpStream;
-use std::process::Stdio;
 
-use support::{Running, World, free_port, repository, tools, wait_for};
+use support::{World, free_port, repository, tools};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
 
@@ -40,21 +38,12 @@ fn golden(name: &str) -> Vec<String> {
 fn through_the_gateway(name: &str, suite: &[&str]) {
     let Some(tools) = tools(name) else { return };
     let world = World::new(&tools);
-    let (upstream, gateway) = (free_port(), free_port());
-    let server = world
-        .command(world.tool("venv/bin/python"))
-        .arg(repository("tests/conformance/server.py"))
-        .arg(upstream.to_string())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _server = Running(server);
+    let gateway = free_port();
+    let (_server, upstream) = world.remote_server();
     world.write("bailiwick/policy/90-test.cedar", POLICY);
     world.ok(&["upstream", "add", "far", &format!("http://127.0.0.1:{upstream}/mcp")]);
     world.ok(&["upstream", "know", "conformance", "--program", &world.tool("node_modules/node/bin/node")]);
     let _gateway = world.up_on(gateway);
-    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
     let found = lines(&world, &format!("http://localhost:{gateway}/mcp/far"), suite);
     let golden = golden(name);
     let lost: Vec<_> = golden.iter().filter(|line| !found.contains(line)).collect();

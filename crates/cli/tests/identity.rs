@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use ledger::record::Record;
 use serde_json::{Value, json};
-use support::{Running, World, free_port, repository, tools, wait_for};
+use support::{Running, World, free_port, repository, tools};
 
 /// An answer: status, head in lower case, body.
 struct Answer(u16, String, String);
@@ -89,21 +89,10 @@ fn principals(world: &World) -> Vec<(Value, Value)> {
 fn agents_sign_in_with_tokens_of_a_real_provider() {
     let Some(tools) = tools("agents_sign_in_with_tokens_of_a_real_provider") else { return };
     let world = World::new(&tools);
-    let (upstream, port) = (free_port(), free_port());
-    let server = world
-        .command(world.tool("venv/bin/python"))
-        .args([repository("tests/conformance/server.py"), upstream.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _server = Running(server);
-    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let port = free_port();
     let audience = format!("http://127.0.0.1:{port}/mcp/far");
     let (_provider, idp) = provider(&world, &tools.display().to_string(), &audience);
-    let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
-    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
-    world.ok(&["protect", "cursor", "--port", &port.to_string()]);
+    let _server = world.protected_remote_server(port);
     let issuer = idp["issuer"].as_str().unwrap();
     let identity = format!(
         "[[issuer]]\nname = \"corp\"\nissuer = \"{issuer}\"\n\n\
@@ -165,21 +154,10 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
 fn a_user_s_own_rights_bound_the_agent_s() {
     let Some(tools) = tools("a_user_s_own_rights_bound_the_agent_s") else { return };
     let world = World::new(&tools);
-    let (upstream, port) = (free_port(), free_port());
-    let server = world
-        .command(world.tool("venv/bin/python"))
-        .args([repository("tests/conformance/server.py"), upstream.to_string()])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let _server = Running(server);
-    wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
+    let port = free_port();
     let audience = format!("http://127.0.0.1:{port}/mcp/far");
     let (_provider, idp) = provider(&world, &tools.display().to_string(), &audience);
-    let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
-    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
-    world.ok(&["protect", "cursor", "--port", &port.to_string()]);
+    let _server = world.protected_remote_server(port);
     let identity = format!(
         "[[issuer]]\nname = \"corp\"\nissuer = {}\n\n[[right]]\nclaim = \"groups\"\nvalue = \"staff\"\neffects = [\"read\"]\n",
         idp["issuer"]

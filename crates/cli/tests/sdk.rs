@@ -4,12 +4,10 @@
 
 mod support;
 
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::Stdio;
 
 use serde_json::{Value, json};
-use support::{Running, World, free_port, repository, tools, wait_for};
+use support::{World, free_port, repository, tools};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
 
@@ -175,21 +173,9 @@ fn a_remote_server_over_streamable_http() {
     let Some(tools) = tools("a_remote_server_over_streamable_http") else { return };
     for sdk in [python as Sdk, typescript] {
         let world = World::new(&tools);
-        let (upstream, gateway) = (free_port(), free_port());
-        let server = world
-            .command(world.tool("venv/bin/python"))
-            .arg(repository("tests/conformance/server.py"))
-            .arg(upstream.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let _server = Running(server);
-        wait_for("the server", || TcpStream::connect(("127.0.0.1", upstream)).ok());
-        let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
-        world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+        let gateway = free_port();
         world.write("bailiwick/policy/90-test.cedar", REMOTE_POLICY);
-        world.ok(&["protect", "cursor", "--port", &gateway.to_string()]);
+        let _server = world.protected_remote_server(gateway);
         let _gateway = world.up_on(gateway);
 
         let steps = json!([{"tool": "test_simple_text", "args": {}}, {"tool": "test_error_handling", "args": {}}]);

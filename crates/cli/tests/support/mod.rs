@@ -139,6 +139,31 @@ impl World {
         ("python3".to_owned(), args)
     }
 
+    /// A remote MCP server, on a port of its own; it listens.
+    pub(crate) fn remote_server(&self) -> (Running, u16) {
+        let port = free_port();
+        let child = self
+            .command(self.tool("venv/bin/python"))
+            .arg(repository("tests/conformance/server.py"))
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Running(child);
+        wait_for("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        (server, port)
+    }
+
+    /// The same, as Cursor's server `far`, protected behind the gateway at this port.
+    pub(crate) fn protected_remote_server(&self, gateway: u16) -> Running {
+        let (server, upstream) = self.remote_server();
+        let servers = json!({"far": {"url": format!("http://127.0.0.1:{upstream}/mcp")}});
+        self.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+        self.ok(&["protect", "cursor", "--port", &gateway.to_string()]);
+        server
+    }
+
     /// Lists the server's tools through the gateway once, so that they are pinned when the agent comes: an agent
     /// that does not wait for its servers would else start without tools on a slow machine.
     pub(crate) fn list_tools_once(&self, (program, args): &(String, Vec<String>)) {
