@@ -32,6 +32,7 @@ mod secret_in_config;
 mod secret_reused;
 mod shared_cascade;
 mod single_choke_point;
+mod takeover;
 mod tool_name_collision;
 mod trifecta_across_agents;
 mod unpinned_server;

@@ -1,7 +1,7 @@
 //! The rule `cluster-identity-in-cloud`.
 
 use super::assess::factor;
-use super::{Match, Rule, start, step};
+use super::{Match, Rule, start, step, takeover};
 use crate::finding::{FactorName, Step};
 use crate::frameworks::Cite;
 use crate::model::{Graph, Relation};
@@ -26,12 +26,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(graph: &Graph) -> Vec<Match> {
-    graph
-        .relations()
-        .iter()
-        .filter(|relation| relation.kind == RelationKind::ActsAs)
-        .filter_map(|relation| matched(graph, relation))
-        .collect()
+    takeover::acting(graph).filter_map(|relation| matched(graph, relation)).collect()
 }
 
 fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
