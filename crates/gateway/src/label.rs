@@ -55,6 +55,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// A session whose past is lost. It speaks against a call as the worst past would.
+    pub(crate) fn lost() -> Self {
+        Self { index: Index::lost(), ..Self::default() }
+    }
+
     /// The user's own words entered the session.
     pub fn user_says(&mut self, text: &str, entry: Option<u64>) {
         self.user.says(text, entry);

@@ -231,6 +231,13 @@ struct Saved<L> {
     labels: L,
 }
 
+/// What is left of a session's past.
+enum Past {
+    Saved(Box<Saved<label::Session>>),
+    /// There was one, and it cannot be read.
+    Lost,
+}
+
 impl Sessions {
     /// Sessions that are kept in a folder.
     pub(crate) fn new(dir: PathBuf) -> Self {
@@ -241,8 +248,13 @@ impl Sessions {
     pub(crate) fn join(&self, keys: &[Key], id: impl FnOnce() -> String) -> Arc<Session> {
         let mut known = hold(&self.known);
         let session = keys.iter().find_map(|key| known.get(key).cloned());
-        let session = session.or_else(|| keys.iter().find_map(|key| self.load(key)));
-        let session = session.unwrap_or_else(|| Arc::new(Session::new(id(), label::Session::default())));
+        let session = session.unwrap_or_else(|| {
+            Arc::new(match keys.iter().find_map(|key| self.past(key)) {
+                Some(Past::Saved(saved)) => Session::new(saved.id, saved.labels),
+                Some(Past::Lost) => Session::new(id(), label::Session::lost()),
+                None => Session::new(id(), label::Session::default()),
+            })
+        });
         session.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         for key in keys {
             if !known.contains_key(key) {
@@ -278,13 +290,13 @@ impl Sessions {
         }
     }
 
-    /// A session that an earlier process saved.
-    fn load(&self, key: &Key) -> Option<Arc<Session>> {
-        match disk::read_json::<Saved<label::Session>>(&self.file(key)) {
-            Ok(saved) => saved.map(|saved| Arc::new(Session::new(saved.id, saved.labels))),
+    /// What an earlier process saved of a session; none if nothing was.
+    fn past(&self, key: &Key) -> Option<Past> {
+        match disk::read_json(&self.file(key)) {
+            Ok(saved) => saved.map(|saved| Past::Saved(Box::new(saved))),
             Err(error) => {
-                tracing::warn!(%error, "a saved session cannot be read, and begins anew");
-                None
+                tracing::warn!(%error, "a saved session cannot be read; what it had seen counts as the worst");
+                Some(Past::Lost)
             }
         }
     }
@@ -337,6 +349,12 @@ mod tests {
         }
         let mode = |file: std::fs::DirEntry| file.metadata().unwrap().permissions().mode() & 0o777;
         assert!(std::fs::read_dir(dir.path()).unwrap().all(|file| mode(file.unwrap()) == 0o600));
+        let kept: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        kept.iter().for_each(|file| std::fs::write(file, "{").unwrap());
+        let lost = Key::Process { agent: "a".to_owned(), pid: 7, started: 9 };
+        let lost = Sessions::new(dir.path().to_owned()).join(&[lost], || "s4".to_owned());
+        let labels = serde_json::to_value(&*lost.labels()).unwrap().to_string();
+        assert!(labels.contains("\"overflowed\":true") && labels.contains("\"anyone\""), "{labels}");
         let other = Key::Process { agent: "a".to_owned(), pid: 7, started: 10 };
         assert_eq!(sessions.join(&[other], || "s3".to_owned()).id, "s3", "a process id that is used again");
     }

@@ -130,6 +130,17 @@ impl Index {
         self.overflowed = true;
     }
 
+    /// An index of which nobody knows what it held: what was seen nowhere may be anybody's, and anything may have
+    /// been seen.
+    pub(crate) fn lost() -> Self {
+        let seen = SessionLabels {
+            integrity: Integrity::Anyone,
+            confidentiality: Confidentiality::Secret,
+            classes: BTreeSet::new(),
+        };
+        Self { overflowed: true, seen: Some(seen), ..Self::default() }
+    }
+
     pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed
     }
