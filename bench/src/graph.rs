@@ -84,7 +84,7 @@ fn measure(generated: &Generated, args: &Args) -> anyhow::Result<Vec<Row>> {
     rows.push(change(&network, generated, &reached, large)?);
     let peak = peak_mib();
     println!("  peak memory of this process so far {peak} MiB, {before} MiB before this size");
-    anyhow::ensure!(!large || peak < PEAK_MIB * 2, "peak memory {peak} MiB");
+    anyhow::ensure!(!large || peak < PEAK_MIB, "peak memory {peak} MiB");
     drop(reached);
     rows.extend(peers::petgraph(generated, pairs)?);
     rows.extend(peers::networkx(generated, pairs, args.python.as_deref())?);

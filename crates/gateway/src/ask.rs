@@ -253,7 +253,11 @@ pub(crate) fn scope(action: &Action, facts: &ToolFacts, policies: &str) -> Strin
 pub(crate) fn summary(action: &Action, why: &[Why]) -> String {
     let mut arguments = Vec::new();
     for (name, value) in action.arguments.as_object().into_iter().flatten() {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = match value {
+            _ if holds_secret(action, name) => "a secret".to_owned(),
+            Value::String(text) => text.clone(),
+            value => value.to_string(),
+        };
         let short: String = text.chars().take(120).collect();
         let dots = if short.len() < text.len() { "…" } else { "" };
         arguments.push(format!("{name}={short}{dots}"));
@@ -265,6 +269,13 @@ pub(crate) fn summary(action: &Action, why: &[Why]) -> String {
     }
     // Control characters could repaint the approver's terminal.
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).take(SUMMARY_MAX_CHARS).collect()
+}
+
+/// Whether an argument, or something in it, is for nobody's eyes.
+fn holds_secret(action: &Action, name: &str) -> bool {
+    let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+    let within = |at: &str| at.strip_prefix(&pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    action.labels.arguments.iter().any(|argument| argument.label.is_secret() && within(&argument.pointer))
 }
 
 fn digest_of(value: &Value) -> String {

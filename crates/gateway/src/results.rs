@@ -66,7 +66,7 @@ struct Later {
 pub(crate) struct Results {
     keep: Keep,
     ledger: Ledger,
-    /// Bytes that the thread has not taken up yet.
+    /// Bytes that the thread has not recorded yet.
     waiting: Arc<AtomicUsize>,
     later: Sender<Later>,
     thread: JoinHandle<()>,

@@ -24,7 +24,6 @@ use crate::facts::{Facts, texts};
 use crate::label::{Choice, DataClass, Labels, Request, Role, SessionLabels};
 use crate::leaves::{Leaf, leaves};
 use crate::marks::marks;
-use crate::schema::effect_name;
 use crate::shape::{Shape, datetime, literal};
 use crate::tool::{EffectKind, ToolFacts};
 
@@ -95,7 +94,7 @@ pub(crate) fn context(
 fn user_gap(facts: &Facts, tool: Option<&ToolFacts>) -> Vec<&'static str> {
     let Some(rights) = &facts.user_rights else { return Vec::new() };
     let effects = tool.map_or_else(|| vec![EffectKind::Read], |tool| tool.effects.iter().copied().collect());
-    effects.into_iter().map(effect_name).filter(|name| !rights.contains(*name)).collect()
+    effects.into_iter().map(EffectKind::as_str).filter(|name| !rights.contains(*name)).collect()
 }
 
 /// `context.flow`: the roles of arguments by who chose their values, the highest confidentiality and all
@@ -109,7 +108,7 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
         let roles = leaves.iter().filter(|leaf| choice(leaf) == by).map(|leaf| leaf.role);
         // A link inside content has a label of its own beside the content's.
         let roles = roles.chain(links(by).map(|label| label.role));
-        texts(roles.map(role).collect::<BTreeSet<_>>())
+        texts(roles.map(Role::as_str).collect::<BTreeSet<_>>())
     };
     let known = || leaves.iter().filter_map(|leaf| leaf.label.map(|label| &label.label));
     let confidentiality = known().map(|label| label.confidentiality as i64).max().unwrap_or(0);
@@ -132,24 +131,6 @@ fn seen(session: &SessionLabels) -> ast::Value {
         ("classes", texts(session.classes.iter().copied().map(class))),
     ];
     ast::Value::record(pairs, None)
-}
-
-/// The names are those of the record, so that a policy and an entry say the same word.
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Recipient => "recipient",
-        Role::Destination => "destination",
-        Role::Account => "account",
-        Role::Path => "path",
-        Role::Command => "command",
-        Role::Query => "query",
-        Role::Amount => "amount",
-        Role::Permission => "permission",
-        Role::Target => "target",
-        Role::Link => "link",
-        Role::Content => "content",
-        Role::Other => "other",
-    }
 }
 
 fn request(request: Request) -> &'static str {

@@ -75,6 +75,13 @@ pub struct Label {
     pub origins: Vec<Origin>,
 }
 
+impl Label {
+    /// Whether the value is for nobody's eyes: secret, or a credential.
+    pub fn is_secret(&self) -> bool {
+        self.confidentiality == Confidentiality::Secret || self.classes.contains(&DataClass::Credential)
+    }
+}
+
 /// Why an argument matters to security.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,6 +110,26 @@ pub enum Role {
     Content,
     /// None of these.
     Other,
+}
+
+impl Role {
+    /// The word in records, policies and annotation files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recipient => "recipient",
+            Self::Destination => "destination",
+            Self::Account => "account",
+            Self::Path => "path",
+            Self::Command => "command",
+            Self::Query => "query",
+            Self::Amount => "amount",
+            Self::Permission => "permission",
+            Self::Target => "target",
+            Self::Link => "link",
+            Self::Content => "content",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Who chose a value: the answer that policies about untrusted choices rest on.

@@ -91,20 +91,6 @@ pub(crate) fn tool_name(id: &ToolId) -> String {
     format!("{}/{}", id.server.replace('%', "%25").replace('/', "%2F"), id.name)
 }
 
-/// The name of an effect's group.
-pub(crate) fn effect_name(effect: EffectKind) -> &'static str {
-    match effect {
-        EffectKind::Read => "read",
-        EffectKind::Write => "write",
-        EffectKind::Delete => "delete",
-        EffectKind::Send => "send",
-        EffectKind::Pay => "pay",
-        EffectKind::Share => "share",
-        EffectKind::Execute => "execute",
-        EffectKind::Publish => "publish",
-    }
-}
-
 fn verb_name(verb: Verb) -> &'static str {
     match verb {
         Verb::CallTool => "call_tool",
@@ -120,7 +106,7 @@ fn verb_name(verb: Verb) -> &'static str {
 /// Names that actions other than tools have.
 pub(crate) fn other_actions() -> impl Iterator<Item = &'static str> {
     let verbs = VERBS.iter().map(|(verb, _)| verb_name(*verb));
-    EFFECTS.iter().map(|effect| effect_name(*effect)).chain(verbs).chain([verb_name(Verb::CallTool)])
+    EFFECTS.iter().map(|effect| effect.as_str()).chain(verbs).chain([verb_name(Verb::CallTool)])
 }
 
 /// The schema, in Cedar's JSON format. `tools` are names, effects and argument shapes.
@@ -157,12 +143,12 @@ pub(crate) fn shapes_only<'a>(tools: impl IntoIterator<Item = (String, &'a Shape
 fn actions<'a>(tools: impl IntoIterator<Item = (String, Vec<EffectKind>, &'a Shape)>) -> Map<String, Value> {
     let applies = |resource: &str, arguments: &Shape| json!({ "principalTypes": ["Agent"], "resourceTypes": [resource], "context": context::cedar_type(arguments) });
     let member = |effects: &[EffectKind]| -> Vec<Value> {
-        let effects = effects.iter().map(|effect| effect_name(*effect));
+        let effects = effects.iter().map(|effect| effect.as_str());
         std::iter::once(verb_name(Verb::CallTool)).chain(effects).map(|id| json!({ "id": id })).collect()
     };
     let mut actions = Map::new();
     actions.insert(verb_name(Verb::CallTool).to_owned(), json!({}));
-    actions.extend(EFFECTS.iter().map(|effect| (effect_name(*effect).to_owned(), json!({}))));
+    actions.extend(EFFECTS.iter().map(|effect| (effect.as_str().to_owned(), json!({}))));
     actions.extend(
         VERBS
             .iter()
@@ -196,7 +182,7 @@ fn entity_type(name: &str) -> ast::EntityType {
 
 /// The target of a tool call.
 fn call_target(facts: &ToolFacts) -> Result<Target, EntityError> {
-    let effects = facts.effects.iter().map(|effect| effect_name(*effect));
+    let effects = facts.effects.iter().map(|effect| effect.as_str());
     let groups: Vec<_> =
         std::iter::once(verb_name(Verb::CallTool)).chain(effects).map(|group| uid(&ACTION, group)).collect();
     let action = uid(&ACTION, &tool_name(&facts.id));
@@ -251,7 +237,7 @@ fn tool_entity(facts: &ToolFacts, server: &EntityUID) -> ast::Entity {
     let attributes = [
         ("server", literal(facts.id.server.as_str())),
         ("name", literal(facts.id.name.as_str())),
-        ("effects", texts(facts.effects.iter().map(|effect| effect_name(*effect)))),
+        ("effects", texts(facts.effects.iter().map(|effect| effect.as_str()))),
         ("reversible", literal(facts.reversible)),
         ("open_world", literal(facts.open_world)),
     ];

@@ -44,6 +44,22 @@ pub enum EffectKind {
     Publish,
 }
 
+impl EffectKind {
+    /// The word in records and annotation files, and the name of the effect's group in policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Delete => "delete",
+            Self::Send => "send",
+            Self::Pay => "pay",
+            Self::Share => "share",
+            Self::Execute => "execute",
+            Self::Publish => "publish",
+        }
+    }
+}
+
 /// What is known of a tool. Part of the [`crate::Snapshot`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolFacts {

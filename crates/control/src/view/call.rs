@@ -325,7 +325,7 @@ pub fn arguments(action: &Action) -> Vec<ArgumentView> {
 }
 
 fn argument_view(action: &Action, argument: &ArgumentLabel) -> ArgumentView {
-    let hidden = is_secret(argument);
+    let hidden = argument.label.is_secret();
     let value = match action.arguments.pointer(&argument.pointer) {
         _ if hidden => HIDDEN.to_owned(),
         Some(Value::String(value)) => cut(value),
@@ -354,10 +354,6 @@ fn argument_view(action: &Action, argument: &ArgumentLabel) -> ArgumentView {
     }
 }
 
-fn is_secret(argument: &ArgumentLabel) -> bool {
-    argument.label.confidentiality == Confidentiality::Secret || argument.label.classes.contains(&DataClass::Credential)
-}
-
 /// The text that an approver reads, cut in the middle so that neither its head nor its tail can hide
 /// what it does.
 fn cut(value: &str) -> String {
@@ -374,7 +370,7 @@ fn cut(value: &str) -> String {
 
 fn preview(action: &Action) -> String {
     let mut arguments = action.arguments.clone();
-    for argument in action.labels.arguments.iter().filter(|argument| is_secret(argument)) {
+    for argument in action.labels.arguments.iter().filter(|argument| argument.label.is_secret()) {
         if let Some(value) = arguments.pointer_mut(&argument.pointer) {
             *value = Value::String("‹secret›".to_owned());
         }

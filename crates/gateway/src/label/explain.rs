@@ -1,6 +1,6 @@
 //! One sentence for each argument that speaks against a call. For operators and approvers only.
 
-use policy::{ArgumentLabel, Choice, DataClass, EffectKind, Request, Role, ToolFacts};
+use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
 
 fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
     let value = match arguments.pointer(&argument.pointer) {
-        _ if argument.label.classes.contains(&DataClass::Credential) => "a secret".to_owned(),
+        _ if argument.label.is_secret() => "a secret".to_owned(),
         value => value.map(shown).unwrap_or_default(),
     };
     let origin = argument.label.origins.first();

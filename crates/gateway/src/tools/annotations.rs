@@ -83,7 +83,7 @@ pub fn check(text: &str, inferred: &[ToolFacts]) -> Vec<Fault> {
         }
         let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
         faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
-        let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect_name(*effect)).collect();
+        let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
         if !lost.is_empty() {
             faults.push(doubt(format!("`{name}` no longer counts as {}: fewer rules hold for it", lost.join(", "))));
         }
@@ -161,12 +161,12 @@ pub fn propose(inferred: &[ToolFacts], doubtful: bool) -> String {
             let _ = writeln!(text, "# {doubt}");
         }
         let _ = writeln!(text, "[{}]", quoted(&facts.id.to_string()));
-        let effects: Vec<String> = facts.effects.iter().map(|effect| quoted(effect_name(*effect))).collect();
+        let effects: Vec<String> = facts.effects.iter().map(|effect| quoted(effect.as_str())).collect();
         let _ = writeln!(text, "effects = [{}]", effects.join(", "));
         let _ = writeln!(text, "open_world = {}", facts.open_world);
         let listed = facts.roles.iter().filter(|(pointer, _)| !pointer.ends_with("/*"));
         let roles: Vec<String> =
-            listed.map(|(pointer, role)| format!("{} = {}", quoted(pointer), quoted(role_name(*role)))).collect();
+            listed.map(|(pointer, role)| format!("{} = {}", quoted(pointer), quoted(role.as_str()))).collect();
         if !roles.is_empty() {
             let _ = writeln!(text, "roles = {{ {} }}", roles.join(", "));
         }
@@ -198,36 +198,6 @@ fn doubts(facts: &ToolFacts) -> Vec<String> {
 /// A TOML string. What could repaint a terminal is escaped.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
-}
-
-fn effect_name(effect: EffectKind) -> &'static str {
-    match effect {
-        EffectKind::Read => "read",
-        EffectKind::Write => "write",
-        EffectKind::Delete => "delete",
-        EffectKind::Send => "send",
-        EffectKind::Pay => "pay",
-        EffectKind::Share => "share",
-        EffectKind::Execute => "execute",
-        EffectKind::Publish => "publish",
-    }
-}
-
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Recipient => "recipient",
-        Role::Destination => "destination",
-        Role::Account => "account",
-        Role::Path => "path",
-        Role::Command => "command",
-        Role::Query => "query",
-        Role::Amount => "amount",
-        Role::Permission => "permission",
-        Role::Target => "target",
-        Role::Link => "link",
-        Role::Content => "content",
-        Role::Other => "other",
-    }
 }
 
 #[cfg(test)]
