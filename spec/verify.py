@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Checks a Bailiwick proof file offline: verify.py PROOF KEY [WITNESS_KEY...]
+"""Checks a Bailiwick proof file offline: verify.py PROOF KEY [WITNESS_KEY...] [--handover FILE...]
 
-Written from spec/ledger.md alone; needs nothing but Python. Exit code 0: the entry is in the log that KEY
-signs (and every witness given has cosigned it), 1: it is not, 2: it could not run.
+Written from spec/ledger.md alone; needs nothing but Python. Each FILE hands the log over to its next key. Exit code
+0: the entry is in the log that KEY began (and every witness given has cosigned it), 1: it is not, 2: cannot run.
 """
 
 import base64
 import hashlib
+import json
 import sys
 
 
@@ -136,44 +137,61 @@ def root_from(leaf, index, size, proof):
     return current
 
 
-def verify(proof, keys):
+def verify(proof, keys, witnesses):
     head, text, signatures = proof.split("\n\n", 2)
     lines = head.split("\n")
     if lines[0] != "c2sp.org/tlog-proof@v1" or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
         raise Bad("not a proof file")
     entry, index = decode(lines[1][6:]), number(lines[2][6:])
     hashes = [decode(line) for line in lines[3:]]
-    if any(len(one) != 32 for one in hashes):
-        raise Bad("a hash of a wrong length")
+    if any(len(one) != 32 for one in hashes) or not signatures.endswith("\n"):
+        raise Bad("a hash of a wrong length, or no line end")
     text += "\n"
-    if not signatures.endswith("\n"):
-        raise Bad("no line end")
     origin, size, root = text.split("\n")[:3]
     if keys[0][2] != 1 or keys[0][0] != origin:
         raise Bad(f"the log is {origin}, the key is of {keys[0][0]}")
-    for key in keys:
-        check_signature(text, signatures[:-1].split("\n"), key)
+    lines = signatures[:-1].split("\n")
+    ids = [decode(line.split(" ")[2])[:4] for line in lines]
+    check_signature(text, lines, next((key for key in keys if key[1] in ids), keys[0]))
+    for key in witnesses:
+        check_signature(text, lines, key)
     leaf = hashlib.sha256(b"\x00" + entry).digest()
     if root_from(leaf, index, number(size), hashes) != decode(root):
         raise Bad("the entry is not in this log at this index")
-    return f"valid: entry {index} of {size} in {origin}\n{entry.decode()}"
+    return index, number(size), origin, entry.decode()
+
+
+def follow(proof, key, handovers):
+    """The keys that may have signed the proof's checkpoint, by its size: at a handover, the old and the new one."""
+    size, keys = number(proof.split("\n\n", 2)[1].split("\n")[1]), [key]
+    for handover in handovers:
+        _, until, _, entry = verify(handover, keys[-1:], [])
+        record = json.loads(entry)
+        old, new = (parse_key(record.get("details", {})[name]) for name in ("from", "to"))
+        if (record["kind"], record["event"], old) != ("log", "rotated", keys[-1]) or new[0] != old[0] or new[2] != 1:
+            raise Bad("a handover that announces no key after this one")
+        if size < until:
+            break
+        keys = [old, new] if size == until else [new]
+    return keys
 
 
 def main(arguments):
+    paths = arguments[arguments.index("--handover") + 1 :] if "--handover" in arguments else []
+    arguments = arguments[: len(arguments) - len(paths) - bool(paths)]
     if len(arguments) < 2:
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:
-        with open(arguments[0], encoding="utf-8", newline="") as file:
-            proof = file.read()
-        keys = [parse_key(argument) for argument in arguments[1:]]
+        proof, *handovers = [open(path, encoding="utf-8", newline="").read() for path in [arguments[0], *paths]]
+        key, *witnesses = [parse_key(argument) for argument in arguments[1:]]
     except (OSError, ValueError, Bad) as error:
         print(f"cannot run: {error}", file=sys.stderr)
         return 2
     try:
-        print(verify(proof, keys))
+        print("valid: entry {} of {} in {}\n{}".format(*verify(proof, follow(proof, key, handovers), witnesses)))
         return 0
-    except (Bad, ValueError, IndexError) as error:
+    except (Bad, ValueError, IndexError, KeyError) as error:
         print(f"not valid: {error}")
         return 1
 

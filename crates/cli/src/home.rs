@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+/// The name of the ledger's private key.
+pub(crate) const LEDGER_KEY: &str = "ledger.ed25519";
+
 /// Where Bailiwick keeps its keys, policies, store and ledger. Trusted: whoever owns it owns every
 /// decision, so it is readable and writable by its user alone.
 #[derive(Clone, Debug)]
@@ -36,6 +39,11 @@ impl Home {
     /// Private keys and salts.
     pub(crate) fn keys(&self) -> PathBuf {
         self.root.join("keys")
+    }
+
+    /// The file of the ledger's private key.
+    pub(crate) fn ledger_key(&self) -> PathBuf {
+        self.keys().join(LEDGER_KEY)
     }
 
     /// The operator's policies, `*.cedar`.

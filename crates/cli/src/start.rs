@@ -14,28 +14,29 @@ use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
 use control::cosign::Cosigners;
 use gateway::{Fronts, Gateway, Limits, Program, Upstream};
-use ledger::{Ledger, OpenError, Recovery, SigningKey};
+use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
 use crate::commands::upstream;
-use crate::home::Home;
+use crate::home::{Home, LEDGER_KEY};
 
 /// How often the operator's files are looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The ledger, if this process got it.
 pub(crate) enum Opened {
-    Ours(Ledger, SigningKey, Recovery),
+    /// With the key that it began with, from which verification follows.
+    Ours(Ledger, VerifyingKey, Recovery),
     /// Another process holds it.
     Held(String),
 }
 
 /// Opens the home's ledger for writing.
 pub(crate) fn ledger(home: &Home) -> anyhow::Result<Opened> {
-    let seed = home.secret("ledger.ed25519", || Ok(SigningKey::generate()?.seed().to_vec()))?;
-    let key = SigningKey::from_seed(&seed).context("`keys/ledger.ed25519` is no signing key")?;
-    match Ledger::open(&home.ledger(), key.clone(), ledger::Options::new(jiff::Timestamp::now())) {
-        Ok((ledger, recovery)) => Ok(Opened::Ours(ledger, key, recovery)),
+    home.secret(LEDGER_KEY, || Ok(SigningKey::generate()?.seed().to_vec()))?;
+    let key = KeyFile::new(home.ledger_key());
+    match key.open(&home.ledger(), ledger::Options::new(jiff::Timestamp::now())) {
+        Ok((ledger, recovery)) => Ok(Opened::Ours(ledger, key.first()?, recovery)),
         Err(OpenError::Locked { holder, .. }) => Ok(Opened::Held(holder)),
         Err(error) => Err(error).with_context(|| format!("cannot open the ledger in `{}`", home.ledger().display())),
     }

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use ledger::note::{Signature, SignedCheckpoint, VerifyingKey};
 use ledger::record::Record;
-use ledger::witness::Request;
+use ledger::witness::{HandoverRequest, Request};
 use ledger::{Ledger, ReadError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -33,7 +33,10 @@ const ANSWER_MAX_BYTES: usize = 16 << 10;
 /// A witness of a log: where it listens, and the key of its cosignatures.
 #[derive(Clone, Debug)]
 pub struct WitnessAt {
-    url: Uri,
+    /// Where checkpoints are sent.
+    checkpoints: Uri,
+    /// Where handovers are sent.
+    handovers: Uri,
     key: VerifyingKey,
 }
 
@@ -52,7 +55,8 @@ impl WitnessAt {
     /// A witness below an address. Without TLS only on this machine.
     pub fn new(url: &str, key: VerifyingKey) -> Result<Self, WitnessError> {
         let fault = || WitnessError::Address(url.to_owned());
-        let whole: Uri = format!("{}/add-checkpoint", url.trim_end_matches('/')).parse().map_err(|_| fault())?;
+        let below = |name: &str| format!("{}/{name}", url.trim_end_matches('/')).parse::<Uri>().map_err(|_| fault());
+        let whole = below("add-checkpoint")?;
         let host = whole.host().unwrap_or_default().trim_matches(['[', ']']);
         let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         match whole.scheme_str() {
@@ -63,7 +67,7 @@ impl WitnessAt {
         if !key.is_witness() {
             return Err(WitnessError::Key(key.name().to_owned()));
         }
-        Ok(Self { url: whole, key })
+        Ok(Self { checkpoints: whole, handovers: below("add-handover")?, key })
     }
 }
 
@@ -193,8 +197,35 @@ async fn ask(http: &Http, ledger: &Ledger, peer: &Peer, checkpoint: &SignedCheck
         Err(Refused::Contradiction(Some(seen))) if seen <= size && seen != peer.seen => {
             ask_from(http, ledger, (peer, seen), checkpoint).await
         }
+        // It may know an earlier key of ours only.
+        Err(Refused::Status(StatusCode::FORBIDDEN)) => match hand_over(http, ledger, peer).await? {
+            Some(seen) => ask_from(http, ledger, (peer, seen), checkpoint).await,
+            None => Err(Refused::Status(StatusCode::FORBIDDEN)),
+        },
         answer => answer,
     }
+}
+
+/// Shows a witness how the log came to its key. The size that it has seen afterwards, if it took any of it.
+async fn hand_over(http: &Http, ledger: &Ledger, peer: &Peer) -> Result<Option<u64>, Refused> {
+    let (mut seen, mut taken) = (peer.seen, None);
+    for handover in ledger.handovers()? {
+        let size = handover.checkpoint.checkpoint.size;
+        if size < seen {
+            continue;
+        }
+        let request = HandoverRequest::new(seen, ledger.prove_consistency(seen, size)?, handover);
+        match post(http, &peer.at.handovers, request.to_string()).await? {
+            (StatusCode::OK, _) => (seen, taken) = (size, Some(size)),
+            // It knows this one, or a later one.
+            (StatusCode::CONFLICT, body) => {
+                seen = body.trim().parse().unwrap_or(seen);
+                taken = Some(seen);
+            }
+            _ => {}
+        }
+    }
+    Ok(taken)
 }
 
 async fn ask_from(
@@ -205,7 +236,7 @@ async fn ask_from(
 ) -> Result<Signature, Refused> {
     let proof = ledger.prove_consistency(seen, checkpoint.checkpoint.size)?;
     let request = Request { old: seen, proof, checkpoint: checkpoint.clone() };
-    let (status, body) = post(http, &peer.at.url, request.to_string()).await?;
+    let (status, body) = post(http, &peer.at.checkpoints, request.to_string()).await?;
     match status {
         StatusCode::OK => signature(&body, &peer.at.key, checkpoint).ok_or(Refused::Signature),
         StatusCode::CONFLICT => Err(Refused::Contradiction(body.trim().parse().ok())),

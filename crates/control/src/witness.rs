@@ -1,4 +1,4 @@
-//! A witness over HTTP (C2SP tlog-witness): one path, `add-checkpoint`. What is cosigned and what is not, the ledger's
+//! A witness over HTTP (C2SP tlog-witness): `add-checkpoint`, and `add-handover` for a log whose key changes. What is cosigned and what is not, the ledger's
 //! [`Witness`] decides; here are only bytes and status codes.
 
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use jiff::Timestamp;
-use ledger::witness::{Refusal, Request, Witness};
+use ledger::note::Signature;
+use ledger::witness::{HandoverRequest, Refusal, Request, Witness};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower_http::timeout::TimeoutLayer;
@@ -38,6 +39,7 @@ pub async fn serve(
     let shared = Shared { witness, room: Arc::new(Semaphore::new(REQUESTS_MAX)) };
     let router = Router::new()
         .route("/add-checkpoint", post(add_checkpoint))
+        .route("/add-handover", post(add_handover))
         .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_WAIT))
         .with_state(shared);
@@ -45,17 +47,30 @@ pub async fn serve(
 }
 
 async fn add_checkpoint(State(shared): State<Shared>, body: Bytes) -> Response {
+    answer(shared, body, Request::parse, Witness::add_checkpoint).await
+}
+
+async fn add_handover(State(shared): State<Shared>, body: Bytes) -> Response {
+    answer(shared, body, HandoverRequest::parse, Witness::add_handover).await
+}
+
+async fn answer<T: Send + 'static>(
+    shared: Shared,
+    body: Bytes,
+    parse: fn(&str) -> Result<T, Refusal>,
+    cosign: fn(&Witness, &T, u64) -> Result<Signature, Refusal>,
+) -> Response {
     let Ok(_room) = shared.room.try_acquire() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "busy\n").into_response();
     };
-    let request = std::str::from_utf8(&body).map_err(|_| Refusal::Malformed).and_then(Request::parse);
+    let request = std::str::from_utf8(&body).map_err(|_| Refusal::Malformed).and_then(parse);
     let request = match request {
         Ok(request) => request,
         Err(refusal) => return refused(&refusal),
     };
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or(0);
     let witness = shared.witness.clone();
-    match tokio::task::spawn_blocking(move || witness.add_checkpoint(&request, now)).await {
+    match tokio::task::spawn_blocking(move || cosign(&witness, &request, now)).await {
         Ok(Ok(cosignature)) => format!("{cosignature}\n").into_response(),
         Ok(Err(refusal)) => refused(&refusal),
         Err(_) => refused(&Refusal::Storage),

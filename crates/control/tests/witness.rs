@@ -119,6 +119,29 @@ async fn a_witness_that_is_away_holds_up_nothing() {
     assert_eq!(Cosigners::new(ledger.clone(), vec![away, there.at.clone()]).round().await, 1);
 }
 
+#[tokio::test]
+async fn a_witness_goes_on_with_a_log_whose_key_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let witness = witness("witness.example/1", 21).await;
+    let ledger = open(dir.path());
+    let mut cosigners = Cosigners::new(ledger.clone(), vec![witness.at.clone()]);
+    assert_eq!(cosigners.round().await, 1);
+    for seed in [31, 32] {
+        let next = SigningKey::from_seed(&[seed; 32]).unwrap().named(log_key().name()).unwrap();
+        grow(&ledger, &["a"; 30]);
+        ledger.hand_over(next, Timestamp::now()).unwrap();
+        grow(&ledger, &["b"; 30]);
+        assert_eq!(cosigners.round().await, 1, "after the rotation to {seed}");
+    }
+    // A witness that comes later hears of all keys from the first on.
+    let later = self::witness("witness.example/2", 22).await;
+    grow(&ledger, &["c"; 3]);
+    assert_eq!(Cosigners::new(ledger.clone(), vec![later.at.clone()]).round().await, 1);
+    drop((cosigners, ledger));
+    let report = verified(dir.path(), &[&witness, &later]);
+    assert_eq!((report.faults, report.cosigned.len(), report.keys.len()), (vec![], 2, 3));
+}
+
 #[test]
 fn addresses_without_tls_are_of_this_machine_only() {
     let key = log_key().witness_key();

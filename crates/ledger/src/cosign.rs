@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::handover::Chain;
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::read::{self, ReadError};
 use crate::storage::Storage;
@@ -38,7 +39,7 @@ pub(crate) struct Vouched {
 pub(crate) fn vouched(
     storage: &dyn Storage,
     now: &SignedCheckpoint,
-    (log, witness): (&VerifyingKey, &VerifyingKey),
+    (log, witness): (&Chain, &VerifyingKey),
 ) -> Result<Vouched, String> {
     if let Ok(time) = now.verify(witness) {
         return Ok(Vouched { size: now.checkpoint.size, time: time.unwrap_or(0) });
@@ -46,10 +47,10 @@ pub(crate) fn vouched(
     let text = |error: NoteError| error.to_string();
     let then = last(storage, witness).map_err(|error| error.to_string())?;
     let then = then.ok_or_else(|| NoteError::Unsigned(witness.name().to_owned()).to_string())?;
-    if then.checkpoint.origin != log.name() {
+    if then.checkpoint.origin != log.last().key.name() {
         return Err(format!("what `{}` cosigned is another log, `{}`", witness.name(), then.checkpoint.origin));
     }
-    then.verify(log).map_err(text)?;
+    log.verify(&then).map_err(text)?;
     let time = then.verify(witness).map_err(text)?.unwrap_or(0);
     let (old, new) = (&then.checkpoint, &now.checkpoint);
     let differs = || {

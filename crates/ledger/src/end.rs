@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::AppendError;
 use crate::journal::{self, HEAD, Head, Kind};
-use crate::note::SignedCheckpoint;
+use crate::note::{SignedCheckpoint, SigningKey};
 use crate::read::{JOURNAL, Stored, numbered};
 use crate::record::Record;
 use crate::storage::Segment;
@@ -177,6 +177,8 @@ pub(crate) struct State {
     pub(crate) closing: bool,
     pub(crate) stopped: Option<Arc<str>>,
     pub(crate) checkpoint: Option<Arc<SignedCheckpoint>>,
+    /// The key that is to sign next, and the entry that announces it.
+    pub(crate) heir: Option<(SigningKey, u64)>,
 }
 
 impl State {
@@ -205,6 +207,7 @@ impl State {
             closing: false,
             stopped: None,
             checkpoint: None,
+            heir: None,
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::log::{Ledger, Options};
+use crate::log::{Held, Ledger, Options};
 use crate::note::SigningKey;
 use crate::read::Reader;
 use crate::record::{Intent, Outcome, Payload, Record, Status};
@@ -253,7 +253,7 @@ fn key() -> SigningKey {
 
 fn open(sim: &Sim) -> Result<Ledger, crate::OpenError> {
     let options = Options { segment_bytes: 4096, ..Options::new(now()) };
-    Ledger::with_storage(Arc::new(sim.clone()), key(), options, None).map(|(ledger, _)| ledger)
+    Ledger::with_storage(Arc::new(sim.clone()), key(), options, Held::default()).map(|(ledger, _)| ledger)
 }
 
 /// What a workload was promised.
@@ -431,4 +431,51 @@ fn a_tile_is_written_once() {
     puts.sort_unstable();
     let twice: Vec<_> = puts.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+fn next_key() -> SigningKey {
+    SigningKey::from_seed(&[6; 32]).unwrap().named(key().name()).unwrap()
+}
+
+/// Calls, a rotation of the key, calls; until something fails.
+fn rotate(sim: &Sim, promised: &mut Promised) -> Result<(), Box<dyn std::error::Error>> {
+    let ledger = open(sim)?;
+    work(&ledger, 1, promised)?;
+    ledger.hand_over(next_key(), now())?;
+    work(&ledger, 20, promised)
+}
+
+/// Opens with whichever key signed last and finishes the rotation, as `KeyFile` does.
+fn finish_rotation(files: Files, promised: &Promised, case: &str) {
+    let sim = Sim::with_fault(files, None);
+    let note = sim.inner().seen.get("checkpoint").cloned().unwrap_or_default();
+    let by_next = crate::note::SignedCheckpoint::open(&note, &next_key().verifying_key()).is_ok();
+    let options = Options { segment_bytes: 4096, ..Options::new(now()) };
+    let key_now = if by_next { next_key() } else { key() };
+    let opened = Ledger::with_storage(Arc::new(sim.clone()), key_now, options, Held::default());
+    let (ledger, _) = opened.unwrap_or_else(|error| panic!("{case}: {error}"));
+    ledger.hand_over(next_key(), now()).unwrap_or_else(|error| panic!("{case}: {error}"));
+    for (index, record) in &promised.entries {
+        assert_eq!(ledger.read(*index).unwrap().entry.record, *record, "{case}: entry {index}");
+    }
+    drop(ledger);
+    let verified = verify_storage(Arc::new(sim), &key().verifying_key(), &verify::Options::default(), false).unwrap();
+    let wrong: Vec<String> = verified.faults.iter().map(ToString::to_string).filter(|text| !harmless(text)).collect();
+    assert_eq!((wrong, verified.keys.len()), (Vec::new(), 2), "{case}");
+}
+
+#[test]
+fn a_rotation_broken_at_every_write_is_finished() {
+    let whole = Sim::with_fault(Files::new(), None);
+    rotate(&whole, &mut Promised::default()).unwrap();
+    for fault in [Fault::Failed, Fault::FailedButPersisted, Fault::Torn, Fault::Crash] {
+        for write in 0..whole.writes() + 5 {
+            let (sim, mut promised) = (Sim::with_fault(Files::new(), Some((write, fault))), Promised::default());
+            _ = rotate(&sim, &mut promised);
+            for unsynced in [Unsynced::None, Unsynced::All, Unsynced::Some(write as u64)] {
+                let case = format!("{fault:?} at write {write}, {unsynced:?}\n{}", sim.inner().trace.join("\n"));
+                finish_rotation(sim.after_crash(unsynced), &promised, &case);
+            }
+        }
+    }
 }

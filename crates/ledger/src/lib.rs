@@ -13,7 +13,9 @@ mod faults;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
 pub mod fuzzing;
+pub mod handover;
 mod journal;
+mod keyfile;
 mod lock;
 mod log;
 pub mod note;
@@ -31,6 +33,7 @@ pub mod tree;
 pub mod verify;
 pub mod witness;
 
+pub use keyfile::{KeyFile, KeyFileError, Rotated};
 pub use log::{Append, AppendError, Ledger, OpenError, Options, Receipt, Recovery};
 pub use note::{SigningKey, VerifyingKey};
 pub use payload::{PAYLOAD_SIZE_MAX, PayloadError};

@@ -28,9 +28,11 @@ use tokio::sync::{broadcast, watch};
 
 use crate::canonical;
 use crate::end::{Committer, Effect, Group, Keeper, Live, Place, State, Waiting, read_places};
+use crate::handover::HandOverError;
 use crate::journal::{self, HEAD, Kind};
+use crate::keyfile::{KeyFile, KeyFileError};
 use crate::lock::Lock;
-use crate::note::{NoteError, SignedCheckpoint, SigningKey};
+use crate::note::{NoteError, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::payload::{Keys, PAYLOAD_SIZE_MAX, PayloadError};
 use crate::read::{self, JOURNAL, PAYLOADS, RawEntries, ReadError, Stored, numbered};
 use crate::record::{Entry, Intent, Outcome, Payload, Record, Status, Written};
@@ -68,6 +70,12 @@ pub enum OpenError {
     /// An entry could not be appended.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The file of its key.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
+    /// A rotation of its key was interrupted, and cannot be finished.
+    #[error("the rotation of its key cannot be finished: {0}")]
+    Rotation(Box<HandOverError>),
     /// The storage failed.
     #[error("ledger storage: {0}")]
     Io(#[from] io::Error),
@@ -280,6 +288,12 @@ pub(crate) struct Shared {
     keep: Condvar,
     sealed: Condvar,
     news: News,
+    /// The key that signs now. Set before `sealed` is told.
+    signs: Mutex<VerifyingKey>,
+    /// Where the key lies, if it can be rotated.
+    key_file: Option<KeyFile>,
+    /// Held while the key is rotated: one rotation after the other.
+    rotating: Mutex<()>,
 }
 
 /// Who hears of what became durable.
@@ -328,6 +342,8 @@ enum Haste {
 enum Chore {
     Allocate(u64),
     Seal,
+    /// The log gets another key, which this entry announces.
+    HandOver(SigningKey, u64),
     Leave,
 }
 
@@ -498,6 +514,9 @@ impl Shared {
             if failed || (state.closing && state.stopped.is_some() && !unsealed) {
                 return Chore::Leave;
             }
+            if let Some((next, index)) = state.heir.take() {
+                return Chore::HandOver(next, index);
+            }
             if state.spare.is_none() && !state.closing {
                 state.number += 1;
                 return Chore::Allocate(state.number - 1);
@@ -528,6 +547,7 @@ impl Shared {
                 Chore::Leave => break,
                 Chore::Allocate(number) => self.allocate(number),
                 Chore::Seal => self.seal(&mut sealer),
+                Chore::HandOver(next, index) => self.hand_over(&mut sealer, next, index),
             };
             if let Err(error) = done {
                 self.state().stop(&format!("sealing: {error}"));
@@ -567,6 +587,17 @@ impl Shared {
         for segment in &retired {
             self.retire(segment)?;
         }
+        Ok(())
+    }
+
+    /// Seals everything durable under the old key, then signs with the new one.
+    fn hand_over(&self, sealer: &mut Sealer, next: SigningKey, index: u64) -> io::Result<()> {
+        self.seal(sealer)?;
+        let entry = self.chunk(index).map_err(io::Error::other)?.into_iter().next().unwrap_or_default();
+        let checkpoint = sealer.hand_over(next, index, entry)?;
+        *self.signs.lock().unwrap_or_else(PoisonError::into_inner) = sealer.key().verifying_key();
+        self.state().checkpoint = Some(checkpoint);
+        self.sealed.notify_all();
         Ok(())
     }
 
@@ -621,6 +652,13 @@ pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
     storage.replace(&numbered(PAYLOADS, number), &pack.concat())
 }
 
+/// What a ledger has besides its storage.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) lock: Option<Lock>,
+    pub(crate) key_file: Option<KeyFile>,
+}
+
 /// Ends the threads when the last handle goes, then lets go of the lock.
 #[derive(Debug)]
 struct Close {
@@ -646,15 +684,30 @@ impl Ledger {
     /// Opens or makes the ledger in this directory. Recovers from whatever end it came to: cuts a torn
     /// tail, gives every permitted intent without outcome the outcome `unknown`, and records both.
     pub fn open(dir: &Path, key: SigningKey, options: Options) -> Result<(Self, Recovery), OpenError> {
-        let lock = Lock::take(dir)?;
-        Self::with_storage(Arc::new(Disk::new(dir)), key, options, Some(lock))
+        Self::with_storage(
+            Arc::new(Disk::new(dir)),
+            key,
+            options,
+            Held { lock: Some(Lock::take(dir)?), key_file: None },
+        )
+    }
+
+    /// As [`Ledger::open`], with a key from this file.
+    pub(crate) fn open_from(
+        dir: &Path,
+        key: SigningKey,
+        options: Options,
+        key_file: KeyFile,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let held = Held { lock: Some(Lock::take(dir)?), key_file: Some(key_file) };
+        Self::with_storage(Arc::new(Disk::new(dir)), key, options, held)
     }
 
     pub(crate) fn with_storage(
         storage: Arc<dyn Storage>,
         key: SigningKey,
         options: Options,
-        lock: Option<Lock>,
+        Held { lock, key_file }: Held,
     ) -> Result<(Self, Recovery), OpenError> {
         let sealer = Sealer::load(Arc::clone(&storage), key)?;
         let (state, sealer, mut recovery) = recover::recover(&storage, sealer, &options)?;
@@ -673,6 +726,9 @@ impl Ledger {
                 length: watch::Sender::new(0),
             },
             options,
+            signs: Mutex::new(sealer.key().verifying_key()),
+            key_file,
+            rotating: Mutex::default(),
         });
         let threads = vec![
             spawn("ledger-commit", &shared, Shared::commit_all)?,
@@ -784,6 +840,35 @@ impl Ledger {
     /// The subjects' keys.
     pub(crate) fn keys(&self) -> &Keys {
         &self.shared.keys
+    }
+
+    /// The public half of the key that signs now.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.shared.signs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn key_file(&self) -> Option<&KeyFile> {
+        self.shared.key_file.as_ref()
+    }
+
+    /// Whoever has it rotates the key.
+    pub(crate) fn rotating(&self) -> MutexGuard<'_, ()> {
+        self.shared.rotating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the keeper hand over to a key that a durable entry announces, and waits until that is done.
+    pub(crate) fn hand_over_at(&self, next: SigningKey, index: u64) -> Result<(), AppendError> {
+        let key = next.verifying_key();
+        let mut state = self.shared.state();
+        state.heir = Some((next, index));
+        state.wake_keeper(&self.shared.keep);
+        while self.verifying_key() != key {
+            if let Some(reason) = &state.stopped {
+                return Err(AppendError::Stopped(Arc::clone(reason)));
+            }
+            state = self.shared.sealed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
     }
 
     /// Destroys a subject's key, and with it everything kept under it, and records that. Says whether

@@ -32,6 +32,9 @@ pub enum NoteError {
     /// A signature by that key that does not hold.
     #[error("the signature by `{0}` does not hold")]
     Forged(String),
+    /// Signed by a key that had handed over to another before.
+    #[error("it is signed by `{0}`, which had handed over to another key before")]
+    Retired(String),
 }
 
 /// The private key of a log or a witness. Whoever has it can write another history, which only a witness
@@ -71,6 +74,19 @@ impl SigningKey {
         let digest = sha256(pair.public_key().as_ref());
         let name = format!("bailiwick/{}", hex::encode(digest.get(..8).unwrap_or_default()));
         Ok(Self { name, pair, seed })
+    }
+
+    /// From the bytes of a key file, as [`SigningKey::to_file`] makes them.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, NoteError> {
+        let (seed, name) = bytes.split_at_checked(32).ok_or(NoteError::Key)?;
+        let key = Self::from_seed(seed)?;
+        let name = std::str::from_utf8(name).map_err(|_error| NoteError::Key)?;
+        if name.is_empty() { Ok(key) } else { key.named(name) }
+    }
+
+    /// The private bytes and, behind them, the name.
+    pub fn to_file(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([self.seed.as_slice(), self.name.as_bytes()].concat())
     }
 
     /// The same key under another name, for a log or witness that has an address of its own.

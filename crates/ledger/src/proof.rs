@@ -7,6 +7,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::handover::Chain;
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::tree::{Hash, leaf_hash, verify_inclusion};
 
@@ -47,6 +48,12 @@ pub enum ProofError {
 }
 
 impl Proof {
+    /// As [`Proof::verify`], for a log whose keys are known.
+    pub fn verify_by(&self, keys: &Chain) -> Result<(), ProofError> {
+        keys.verify(&self.checkpoint)?;
+        self.included()
+    }
+
     /// Checks that the log with this key signed a tree with this entry at this index.
     pub fn verify(&self, key: &VerifyingKey) -> Result<(), ProofError> {
         let checkpoint = &self.checkpoint.checkpoint;
@@ -54,6 +61,11 @@ impl Proof {
             return Err(NoteError::Unsigned(key.name().to_owned()).into());
         }
         self.checkpoint.verify(key)?;
+        self.included()
+    }
+
+    fn included(&self) -> Result<(), ProofError> {
+        let checkpoint = &self.checkpoint.checkpoint;
         let leaf = leaf_hash(&self.entry);
         if verify_inclusion(&leaf, self.index, checkpoint.size, &self.hashes, &checkpoint.root) {
             return Ok(());

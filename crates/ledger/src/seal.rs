@@ -19,10 +19,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::handover::HANDOVER;
 use crate::note::{Checkpoint, SignedCheckpoint, SigningKey};
+use crate::proof::Proof;
+use crate::read::{self, numbered};
 use crate::storage::Storage;
 use crate::tile;
-use crate::tree::{Edge, Hash, TILE_WIDTH, leaf_hash, level_count, partial_width, sha256};
+use crate::tree::{self, Edge, Hash, TILE_WIDTH, leaf_hash, level_count, partial_width, sha256};
 use crate::{OpenError, canonical};
 
 /// The signed checkpoint's file.
@@ -110,6 +113,34 @@ impl Sealer {
         sealer.partials = sealer.partial_files().into_iter().map(|(path, _)| path).collect();
         sealer.checkpoint = Some(Arc::new(signed));
         Ok(sealer)
+    }
+
+    /// The key that signs now.
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.key
+    }
+
+    /// Signs with another key from now on, which this sealed entry announces.
+    pub(crate) fn hand_over(
+        &mut self,
+        next: SigningKey,
+        index: u64,
+        entry: Vec<u8>,
+    ) -> io::Result<Arc<SignedCheckpoint>> {
+        let signed = self.checkpoint.clone().ok_or(io::ErrorKind::NotFound)?;
+        if self.key.verifying_key() == next.verifying_key() {
+            return Ok(signed);
+        }
+        let size = signed.checkpoint.size;
+        let node = &mut |at| read::node(self.storage.as_ref(), at, size);
+        let hashes = tree::inclusion_proof(index, size, node).map_err(io::Error::other)?;
+        let proof = Proof { index, entry, hashes, checkpoint: SignedCheckpoint::clone(&signed) };
+        self.storage.replace(&numbered(HANDOVER, index), proof.to_string().as_bytes())?;
+        self.key = next;
+        let signed = Arc::new(self.key.sign(signed.checkpoint.clone()));
+        self.storage.replace(CHECKPOINT, signed.to_string().as_bytes())?;
+        self.checkpoint = Some(Arc::clone(&signed));
+        Ok(signed)
     }
 
     fn must_read(&self, path: &str) -> Result<Vec<u8>, OpenError> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::handover::ROTATED;
 use crate::record::{Payload, Scope};
 use crate::verify::Report;
 
@@ -84,6 +85,7 @@ impl BriefDecision<'_> {
 #[derive(Deserialize)]
 struct BriefDetails {
     key: Option<String>,
+    from: Option<String>,
     calls: Option<u64>,
     sent: Option<u64>,
 }
@@ -117,6 +119,8 @@ pub(crate) struct Used {
     pub(crate) payloads: BTreeMap<String, (u64, u64)>,
     /// Ids of erased keys.
     pub(crate) erased: BTreeSet<String>,
+    /// Entries that announce another key of the log, each with the old key.
+    pub(crate) rotated: Vec<(u64, String)>,
 }
 
 /// Takes the entries in order.
@@ -246,7 +250,7 @@ impl Semantics {
                 return;
             }
             "answered" => self.answered(&brief, faults),
-            "log" => self.log(&brief, faults),
+            "log" => self.log(index, &brief, faults),
             _ => {}
         }
         if let Some(Payload { digest, segment, .. }) = brief.payload {
@@ -337,7 +341,7 @@ impl Semantics {
         ask.answer = Some(Answer { approved: brief.approved, scope: brief.scope });
     }
 
-    fn log(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+    fn log(&mut self, index: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
         match brief.event.as_ref() {
             // A new process: whatever was open is nobody's any more, and recovery closed it before this.
             "started" | "recovered" => {
@@ -350,6 +354,10 @@ impl Semantics {
                 if let Some(details) = brief.details.as_ref().filter(|_| self.complete) {
                     self.run.total(details, faults);
                 }
+            }
+            ROTATED => {
+                let from = brief.details.as_ref().and_then(|details| details.from.clone());
+                self.used.rotated.push((index, from.unwrap_or_default()));
             }
             "erased" => self.used.erased.extend(brief.details.as_ref().and_then(|details| details.key.clone())),
             _ => {}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::log::{Ledger, OpenError, Options, Recovery};
+use crate::log::{Held, Ledger, OpenError, Options, Recovery};
 use crate::note::{SigningKey, VerifyingKey};
 use crate::storage::{Segment, Storage};
 use crate::verify;
@@ -60,7 +60,7 @@ impl Disk {
 
     /// Opens the ledger on this disk.
     pub fn open(&self, key: SigningKey, options: Options) -> Result<(Ledger, Recovery), OpenError> {
-        Ledger::with_storage(Arc::new(self.clone()), key, options, None)
+        Ledger::with_storage(Arc::new(self.clone()), key, options, Held::default())
     }
 
     /// What a verification of this disk complains of.

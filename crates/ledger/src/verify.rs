@@ -15,9 +15,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::cosign;
+use crate::handover::{self, Chain};
 use crate::journal::{self, HEAD, Kind};
 use crate::lock;
-use crate::note::{SignedCheckpoint, VerifyingKey};
+use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::payload::{ERASING, SUBJECTS, Sealed, SubjectKey};
 use crate::read::{JOURNAL, OBJECTS, PAYLOADS, ReadError, Reader, numbered};
 use crate::seal::{CHECKPOINT, OPEN, read_open};
@@ -68,6 +69,8 @@ impl fmt::Display for Fault {
 pub struct Report {
     /// The log's name.
     pub origin: String,
+    /// The keys that may sign it, in order, each with the entry that announced it.
+    pub keys: Vec<(String, Option<u64>)>,
     /// Entries in all.
     pub entries: u64,
     /// Entries that the checkpoint covers.
@@ -126,13 +129,18 @@ pub(crate) fn verify_storage(
         live,
         note: None,
     };
-    let checkpoint = verifier.checkpoint(key, options)?;
+    let (chain, faults) = Chain::read(storage.as_ref(), key)?;
+    for (file, text) in faults {
+        verifier.report.fault(file, text);
+    }
+    let checkpoint = verifier.checkpoint(&chain, options)?;
     let sealed = checkpoint.as_ref().map_or(0, |signed| signed.checkpoint.size);
     verifier.tiles(sealed, checkpoint.as_ref().map(|signed| signed.checkpoint.root))?;
     let bodies = verifier.journal(sealed, checkpoint.is_none())?;
     verifier.open_file()?;
     let Verifier { mut report, semantics, mut known, .. } = verifier;
     let used = semantics.finish(&mut report);
+    handover::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &used.rotated, &mut report)?;
     payloads(storage.as_ref(), &used, bodies, &mut report)?;
     objects(storage.as_ref(), &mut report)?;
     strays(storage.as_ref(), &mut known, live, &mut report)?;
@@ -176,7 +184,7 @@ impl Row {
 }
 
 impl Verifier<'_> {
-    fn checkpoint(&mut self, key: &VerifyingKey, options: &Options) -> Result<Option<SignedCheckpoint>, ReadError> {
+    fn checkpoint(&mut self, keys: &Chain, options: &Options) -> Result<Option<SignedCheckpoint>, ReadError> {
         let Some(bytes) = self.storage.read(CHECKPOINT)? else {
             if !self.storage.list("tile/0")?.is_empty() || !self.storage.list("tile/0/000.p")?.is_empty() {
                 self.report.fault(CHECKPOINT, "it is missing, although there are tiles");
@@ -184,15 +192,16 @@ impl Verifier<'_> {
             return Ok(None);
         };
         self.note = Some(bytes.clone());
-        if let Err(error) = SignedCheckpoint::open(&bytes, key) {
+        let signed = SignedCheckpoint::parse(&bytes);
+        if let Err(error) = signed.as_ref().map_err(NoteError::clone).and_then(|signed| keys.verify(signed)) {
             self.report.fault(CHECKPOINT, error.to_string());
         }
-        let Ok(signed) = SignedCheckpoint::parse(&bytes) else { return Ok(None) };
+        let Ok(signed) = signed else { return Ok(None) };
         self.report.origin.clone_from(&signed.checkpoint.origin);
         self.report.sealed = signed.checkpoint.size;
         self.report.root = hex::encode(signed.checkpoint.root);
         for witness in &options.witnesses {
-            match cosign::vouched(self.storage, &signed, (key, witness)) {
+            match cosign::vouched(self.storage, &signed, (keys, witness)) {
                 Ok(vouched) => {
                     self.report.cosigned.push((witness.name().to_owned(), vouched.time));
                     self.report.witnessed.insert(witness.name().to_owned(), vouched.size);

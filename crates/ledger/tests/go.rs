@@ -11,6 +11,7 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::*;
+use ledger::SigningKey;
 use ledger::note::{SignedCheckpoint, VerifyingKey};
 use ledger::tree::{Hash, leaf_hash, verify_inclusion};
 
@@ -71,9 +72,20 @@ fn go_accepts_ours_and_ours_accepts_gos() {
     let (ledger, _) = open(log.path());
     (1..=400).for_each(|sequence| _ = call(&ledger, sequence));
     drop(ledger);
+    // Go follows the log from its first key to its last.
+    let (ledger, _) = open(log.path());
+    let next = SigningKey::from_seed(&[31; 32]).unwrap().named(key().name()).unwrap();
+    ledger.hand_over(next, now()).unwrap();
+    (401..=410).for_each(|sequence| _ = call(&ledger, sequence));
+    drop(ledger);
     let (dir, public) = (log.path().to_str().unwrap(), key().verifying_key().to_string());
     let said = run(&checker, &["verify", dir, &public]).unwrap();
     assert!(said.ends_with(&format!("entries of {}\n", key().name())), "{said}");
+    let handover = fs::read_dir(log.path().join("handover")).unwrap().next().unwrap().unwrap().path();
+    let whole = fs::read_to_string(&handover).unwrap();
+    fs::write(&handover, whole.replacen("index ", "index 1", 1)).unwrap();
+    assert!(run(&checker, &["verify", dir, &public]).is_err(), "Go finds the changed handover, too");
+    fs::write(&handover, whole).unwrap();
     let bundle = log.path().join("tile/entries/001");
     let mut bytes = fs::read(&bundle).unwrap();
     bytes.last_mut().unwrap().clone_from(&b'!');

@@ -107,8 +107,17 @@ fn ct_merkle_and_we_verify_each_other() {
 }
 
 fn python(proof: &Path, key: &str) -> (bool, String) {
+    python_with(proof, key, &[])
+}
+
+fn python_with(proof: &Path, key: &str, handovers: &[PathBuf]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/verify.py");
-    let output = Command::new("python3").arg(script).arg(proof).arg(key).output().unwrap();
+    let mut command = Command::new("python3");
+    command.arg(script).arg(proof).arg(key);
+    if !handovers.is_empty() {
+        command.arg("--handover").args(handovers);
+    }
+    let output = command.output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -136,4 +145,34 @@ fn the_verifier_in_python_knows_only_the_specification() {
     fs::write(&path, proof.to_string()).unwrap();
     let other = SigningKey::from_seed(&[4; 32]).unwrap().verifying_key().to_string();
     assert!(!python(&path, &other).0);
+}
+
+#[test]
+fn the_verifier_in_python_follows_the_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let mut proofs = Vec::new();
+    for seed in [31, 32, 33] {
+        let index = call(&ledger, seed);
+        ledger.seal().unwrap();
+        proofs.push(Reader::open(dir.path()).unwrap().prove(index).unwrap());
+        let next = SigningKey::from_seed(&[seed as u8; 32]).unwrap().named(key().name()).unwrap();
+        ledger.hand_over(next, now()).unwrap();
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    // Over the very checkpoint that was signed by the old key and by the new one.
+    proofs.push(reader.prove(reader.checkpoint().unwrap().checkpoint.size - 1).unwrap());
+    let public = key().verifying_key().to_string();
+    let handovers: Vec<PathBuf> =
+        reader.handovers().unwrap().iter().map(|(index, _)| dir.path().join(format!("handover/{index:08}"))).collect();
+    let path = dir.path().join("entry.proof");
+    for (rotations, proof) in proofs.iter().enumerate() {
+        fs::write(&path, proof.to_string()).unwrap();
+        for given in 0..=handovers.len() {
+            let (valid, text) = python_with(&path, &public, &handovers[..given]);
+            assert_eq!(valid, given >= rotations, "{rotations} {given} {text}");
+        }
+        let (valid, _) = python_with(&path, &public, &handovers[1..]);
+        assert!(!valid, "one is left out");
+    }
 }

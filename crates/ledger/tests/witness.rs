@@ -8,7 +8,7 @@ use std::path::Path;
 use common::*;
 use ledger::note::SignedCheckpoint;
 use ledger::verify::{Options, verify};
-use ledger::witness::{Refusal, Request, Witness};
+use ledger::witness::{HandoverRequest, Refusal, Request, Witness};
 use ledger::{Ledger, Reader, SigningKey};
 
 fn witness(dir: &Path) -> Witness {
@@ -99,4 +99,41 @@ fn a_stranger_gets_no_cosignature() {
     let other = tempfile::tempdir().unwrap();
     drop(Ledger::open(other.path(), impostor, options()).unwrap());
     assert_eq!(witness.add_checkpoint(&request(other.path(), 0), 1), Err(Refusal::Unsigned));
+}
+
+#[test]
+fn a_key_that_the_log_did_not_announce_to_the_witness_is_nobodys() {
+    let (log, other, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let seen = extend(log.path(), 5);
+    witness(home.path()).add_checkpoint(&request(log.path(), 0), 1).unwrap();
+    // Whoever has stolen the key lets it announce his own, in a history that the witness has not seen.
+    let thief = SigningKey::from_seed(&[9; 32]).unwrap().named(key().name()).unwrap();
+    let (elsewhere, _) = open(other.path());
+    (31..=39).for_each(|sequence| _ = call(&elsewhere, sequence));
+    elsewhere.hand_over(thief, now()).unwrap();
+    let handover = elsewhere.handovers().unwrap().remove(0);
+    let size = handover.checkpoint.checkpoint.size;
+    let proof = elsewhere.prove_consistency(seen, size).unwrap();
+    let witness = witness(home.path());
+    let refused = witness.add_handover(&HandoverRequest::new(seen, proof, handover), 2);
+    assert_eq!(refused, Err(Refusal::Inconsistent));
+    assert_eq!(witness.add_checkpoint(&request(other.path(), seen), 2), Err(Refusal::Unsigned));
+}
+
+#[test]
+fn a_witness_remembers_a_handover() {
+    let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ledger, _) = open(log.path());
+    call(&ledger, 1);
+    let next = SigningKey::from_seed(&[9; 32]).unwrap().named(key().name()).unwrap();
+    ledger.hand_over(next, now()).unwrap();
+    call(&ledger, 2);
+    ledger.seal().unwrap();
+    assert_eq!(witness(home.path()).add_checkpoint(&request(log.path(), 0), 1), Err(Refusal::Unsigned));
+    let handover = ledger.handovers().unwrap().remove(0);
+    let size = handover.checkpoint.checkpoint.size;
+    let asked = HandoverRequest::new(0, Vec::new(), handover).to_string();
+    witness(home.path()).add_handover(&HandoverRequest::parse(&asked).unwrap(), 1).unwrap();
+    // It was restarted in between, and the old key counts for nothing any more.
+    witness(home.path()).add_checkpoint(&request(log.path(), size), 2).unwrap();
 }

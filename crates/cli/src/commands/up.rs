@@ -14,7 +14,7 @@ use gateway::door::hello::{Hello, Reply};
 use graph::Severity;
 use graph::export::Report;
 use jiff::Timestamp;
-use ledger::{Ledger, Record, Recovery, SigningKey};
+use ledger::{Ledger, Record, Recovery, VerifyingKey};
 use serde_json::{Map, Value};
 
 use crate::home::Home;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 /// What stands before anything listens.
 struct Started {
     ledger: Ledger,
-    key: SigningKey,
+    key: VerifyingKey,
     recovery: Recovery,
     report: Option<Report>,
 }
@@ -145,7 +145,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let Started { ledger, key, recovery, report } = started;
     let options = Options {
         ledger: home.ledger(),
-        ledger_key: key.verifying_key(),
+        ledger_key: key,
         policy: home.policy(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         user: user(),

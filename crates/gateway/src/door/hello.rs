@@ -46,6 +46,8 @@ pub enum Hello {
         /// Whose payloads.
         subject: String,
     },
+    /// Give the log another key; one line comes back.
+    RotateKey,
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.

@@ -80,6 +80,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         Hello::Memory { forget: None } => Reply::Done { output: serde_json::json!(shared.authority.memory.list()) },
         Hello::Configured { changes } => configured(&shared, changes).await,
         Hello::Erase { subject } => erase(&shared, subject).await,
+        Hello::RotateKey => rotate_key(&shared).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,
     };
@@ -92,6 +93,15 @@ async fn erase(shared: &Shared, subject: String) -> Reply {
     let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
     match tokio::task::spawn_blocking(move || ledger.erase(&subject, now)).await {
         Ok(Ok(erased)) => Reply::Done { output: Value::from(erased) },
+        Ok(Err(error)) => Reply::Failed { error: error.to_string() },
+        Err(error) => Reply::Failed { error: error.to_string() },
+    }
+}
+
+async fn rotate_key(shared: &Shared) -> Reply {
+    let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
+    match tokio::task::spawn_blocking(move || ledger.rotate_key(now)).await {
+        Ok(Ok(done)) => Reply::Done { output: serde_json::json!({"entry": done.entry, "key": done.key.to_string()}) },
         Ok(Err(error)) => Reply::Failed { error: error.to_string() },
         Err(error) => Reply::Failed { error: error.to_string() },
     }

@@ -8,6 +8,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func (t tiles) ReadTiles(want []tlog.Tile) ([][]byte, error) {
 }
 
 func verify(dir, key string) {
-	verifier, err := note.NewVerifier(key)
+	verifier, err := note.NewVerifier(follow(dir, key))
 	must(err)
 	text, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
 	must(err)
@@ -92,6 +93,46 @@ func verify(dir, key string) {
 		must(tlog.CheckTree(proof, size, tree.Hash, old, before))
 	}
 	fmt.Printf("%d entries of %s\n", len(entries), lines[0])
+}
+
+// follow gives the log's last key: each handover is a proof file (C2SP tlog-proof) whose entry announces the next key
+// and whose checkpoint the key before it signed.
+func follow(dir, key string) string {
+	files, err := filepath.Glob(filepath.Join(dir, "handover", "[0-9]*"))
+	must(err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must(err)
+		head, signed, _ := strings.Cut(string(text), "\n\n")
+		lines := strings.Split(head, "\n")
+		verifier, err := note.NewVerifier(key)
+		must(err)
+		opened, err := note.Open([]byte(signed), note.VerifierList(verifier))
+		must(err)
+		tree, err := tlog.ParseTree([]byte("go.sum database tree\n" + strings.SplitN(opened.Text, "\n", 2)[1]))
+		must(err)
+		entry, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[1], "extra "))
+		must(err)
+		index, err := strconv.ParseInt(strings.TrimPrefix(lines[2], "index "), 10, 64)
+		must(err)
+		var proof tlog.RecordProof
+		for _, line := range lines[3:] {
+			hash, err := tlog.ParseHash(line)
+			must(err)
+			proof = append(proof, hash)
+		}
+		must(tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry)))
+		var record struct {
+			Kind, Event string
+			Details     struct{ From, To string }
+		}
+		must(json.Unmarshal(entry, &record))
+		if record.Kind != "log" || record.Event != "rotated" || record.Details.From != key {
+			must(fmt.Errorf("%s announces no key after %s", file, key))
+		}
+		key = record.Details.To
+	}
+	return key
 }
 
 // bundles reads the entries: each after its length, 16 bits big-endian.

@@ -1,0 +1,131 @@
+//! `bailiwick ledger show` and `tail`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ledger::record::Record;
+use ledger::{Reader, Stored};
+use serde_json::{Value, json};
+
+use super::{print_line, printable, shorten};
+use crate::format::Format;
+
+fn as_json(stored: &Stored) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(&stored.entry)?;
+    if let Some(members) = value.as_object_mut() {
+        members.insert("index".to_owned(), stored.index.into());
+    }
+    Ok(value)
+}
+
+pub(super) fn show(reader: &Reader, index: u64, format: Format) -> anyhow::Result<ExitCode> {
+    let stored = reader.read(index)?;
+    let payload = stored.entry.record.payload().map(|payload| reader.payload(payload)).transpose()?;
+    let text = payload.map(|bytes| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
+    let mut value = as_json(&stored)?;
+    if format == Format::Json {
+        if let (Some(text), Some(members)) = (text, value.as_object_mut()) {
+            members.insert("payload_text".to_owned(), text.map_or(json!({"erased": true}), Value::from));
+        }
+        return print_line(&value.to_string());
+    }
+    let sealed = reader.checkpoint().is_some_and(|signed| index < signed.checkpoint.size);
+    let leaf = ledger::tree::leaf_hash(&reader.bytes(index)?);
+    let state = if sealed { "signed" } else { "durable, not in a checkpoint yet" };
+    print_line(&format!("entry {index} · {} · {state}", stored.entry.time))?;
+    print_line(&summary(&stored.entry.record))?;
+    print_line(&format!("leaf hash {}", hex(&leaf)))?;
+    print_line(&serde_json::to_string_pretty(&value)?)?;
+    match text {
+        Some(Some(text)) => print_line(&format!("payload:\n{}", printable(&text))),
+        Some(None) => print_line("payload: erased"),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One line about a record.
+fn summary(record: &Record) -> String {
+    let text = match record {
+        Record::Intent(intent) => {
+            let at = |path: &str| intent.action.pointer(path).and_then(Value::as_str).unwrap_or("?");
+            let effect = intent.decision.pointer("/effect/effect").or_else(|| intent.decision.get("effect"));
+            let effect = effect.and_then(Value::as_str).unwrap_or("?").to_owned();
+            let reasons: Vec<&str> = intent
+                .decision
+                .get("reasons")
+                .and_then(Value::as_array)
+                .map(|reasons| reasons.iter().filter_map(|reason| reason.get("policy")?.as_str()).collect())
+                .unwrap_or_default();
+            let (agent, server, name) = (at("/principal/agent"), at("/tool/server"), at("/tool/name"));
+            let arguments = intent.action.get("arguments").map(Value::to_string).unwrap_or_default();
+            format!("{effect:<6} {agent} → {server}/{name} {} [{}]", shorten(&arguments, 80), reasons.join(", "))
+        }
+        Record::Outcome(outcome) => {
+            let status = serde_json::to_value(outcome.status).ok();
+            let status = status.as_ref().and_then(Value::as_str).unwrap_or("?").to_owned();
+            let duration = Duration::from_micros(outcome.duration_us);
+            format!("outcome of {}: {status}, {} bytes, {duration:?}", outcome.intent, outcome.size_bytes)
+        }
+        Record::Asked(asked) => format!("asked for {}: {}", asked.groups.join(", "), asked.summary),
+        Record::Answered(answered) => {
+            let word = if answered.approved { "approved" } else { "refused" };
+            format!("{word} ask {} by {}", answered.ask, answered.by)
+        }
+        Record::Expired { ask } => format!("ask {ask} expired"),
+        Record::Withheld { server, names, because, .. } => {
+            format!("withheld from `{server}`: {} ({because})", names.join(", "))
+        }
+        Record::Prompt { session, payload } => format!("prompt in session {session}, {} bytes", payload.size_bytes),
+        Record::Tools { server, pins, status } => format!("{} tools of `{server}` {status}", pins.len()),
+        Record::Snapshot { snapshot, by } => format!("policy snapshot {} by {by}", shorten(snapshot, 16)),
+        Record::Scan { counts, .. } => format!("scan: {}", Value::Object(counts.clone())),
+        Record::SignIn { method, from } => format!("sign-in by {method} from {from}"),
+        Record::Configuration { path, change, .. } => format!("{change} `{path}`"),
+        Record::Log { event, details } => format!("log {event} {}", Value::Object(details.clone())),
+    };
+    printable(&text).replace('\n', " ")
+}
+
+fn kind(record: &Record) -> String {
+    let value = serde_json::to_value(record).unwrap_or_default();
+    value.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+pub(super) fn tail(reader: &Reader, lines: u64, follow: bool, format: Format) -> anyhow::Result<ExitCode> {
+    let mut next = reader.len().saturating_sub(lines);
+    loop {
+        for stored in reader.range(next..u64::MAX) {
+            let stored = stored?;
+            next = stored.index + 1;
+            let line = match format {
+                Format::Json => as_json(&stored)?.to_string(),
+                Format::Text => line(&stored),
+            };
+            if writeln!(std::io::stdout(), "{line}").is_err() {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+        if !follow {
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        reader.refresh()?;
+    }
+}
+
+fn line(stored: &Stored) -> String {
+    let time = stored.entry.time.strftime("%Y-%m-%d %H:%M:%S");
+    let line =
+        format!("{:>7} {time} {:<13} {}", stored.index, kind(&stored.entry.record), summary(&stored.entry.record));
+    if std::io::stdout().is_terminal() { shorten(&line, width()) } else { line }
+}
+
+fn width() -> usize {
+    let columns = comfy_table::Table::new().width().map_or(120, usize::from);
+    columns.saturating_sub(1).max(40)
+}

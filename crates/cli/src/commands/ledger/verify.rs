@@ -1,0 +1,194 @@
+//! `bailiwick ledger prove` and `verify`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ledger::handover::Chain;
+use ledger::proof::Proof;
+use ledger::record::Record;
+use ledger::verify::{self, Report};
+use ledger::{Reader, VerifyingKey};
+use serde_json::{Value, json};
+
+use super::{first_key, open, print_line, printable, shorten};
+use crate::format::Format;
+use crate::home::Home;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  bailiwick ledger verify --complete --recompute
+  bailiwick ledger verify call.proof --key bailiwick/0123456789abcdef+0a1b2c3d+AQ…")]
+pub(super) struct Args {
+    /// A proof file; the whole log if not given.
+    file: Option<PathBuf>,
+    /// The log's public key; the home's if not given.
+    #[arg(long, value_name = "KEY")]
+    key: Option<VerifyingKey>,
+    /// A file by which the log was handed over to another key, from its folder `handover`; may be repeated, in order.
+    /// Without any, those of the log on this machine are taken.
+    #[arg(long, value_name = "FILE", requires = "file")]
+    handover: Vec<PathBuf>,
+    /// Also report gaps in the numbering of each session's calls.
+    #[arg(long)]
+    complete: bool,
+    /// Also make every decision again from what the log holds, and compare effect, reasons and errors.
+    #[arg(long, conflicts_with = "file")]
+    recompute: bool,
+    /// A witness whose cosignature the checkpoint must have; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    witness: Vec<VerifyingKey>,
+}
+
+pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyhow::Result<ExitCode> {
+    let key = args.key.clone().map_or_else(|| first_key(dir, home), Ok)?;
+    if let Some(file) = &args.file {
+        return verify_proof(file, &keys(args, dir, key)?, &args.witness, format);
+    }
+    let options = verify::Options { complete: args.complete, witnesses: args.witness.clone() };
+    let verified = verify_log(dir, &key, &options, format)?;
+    let same = !args.recompute || recompute_log(&open(dir)?, format)?;
+    Ok(if same { verified } else { ExitCode::from(1) })
+}
+
+/// The keys that a proof may be signed with.
+fn keys(args: &Args, dir: &Path, key: VerifyingKey) -> anyhow::Result<Chain> {
+    if args.handover.is_empty() && dir.join("journal").is_dir() {
+        let (keys, faults) = Reader::open(dir)?.keys(&key)?;
+        anyhow::ensure!(faults.is_empty(), "the keys of this log cannot be followed: {}", faults.join("; "));
+        return Ok(keys);
+    }
+    let mut keys = Chain::new(key);
+    for path in &args.handover {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let followed = text.parse::<Proof>().map_err(Into::into).and_then(|proof| keys.follow(&proof));
+        followed.with_context(|| format!("`{}` hands nothing over", path.display()))?;
+    }
+    Ok(keys)
+}
+
+pub(super) fn prove(reader: &Reader, index: u64, output: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let proof = reader.prove(index)?.to_string();
+    let Some(path) = output else {
+        return print_line(proof.trim_end());
+    };
+    std::fs::write(path, &proof).with_context(|| format!("cannot write `{}`", path.display()))?;
+    print_line(&format!(
+        "wrote `{}`, {} bytes; check it with `bailiwick ledger verify {}`",
+        path.display(),
+        proof.len(),
+        path.display()
+    ))
+}
+
+fn verify_proof(file: &Path, keys: &Chain, witnesses: &[VerifyingKey], format: Format) -> anyhow::Result<ExitCode> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let checked = text.parse::<Proof>().and_then(|proof| {
+        proof.verify_by(keys)?;
+        for witness in witnesses {
+            proof.checkpoint.verify(witness)?;
+        }
+        Ok(proof)
+    });
+    match (checked, format) {
+        (Ok(proof), Format::Json) => {
+            let entry: Value = serde_json::from_slice(&proof.entry)?;
+            print_line(&json!({"valid": true, "index": proof.index, "entry": entry}).to_string())
+        }
+        (Ok(proof), Format::Text) => {
+            let checkpoint = &proof.checkpoint.checkpoint;
+            let cosigned = match witnesses.len() {
+                0 => String::new(),
+                count => format!(", cosigned by the {count} witnesses asked for"),
+            };
+            let (index, size) = (proof.index, checkpoint.size);
+            print_line(&format!(
+                "valid: entry {index} is in the log `{}` of {size} entries{cosigned}",
+                checkpoint.origin
+            ))?;
+            print_line(&printable(&String::from_utf8_lossy(&proof.entry)))
+        }
+        (Err(error), Format::Json) => {
+            print_line(&json!({"valid": false, "error": error.to_string()}).to_string())?;
+            Ok(ExitCode::from(1))
+        }
+        (Err(error), Format::Text) => {
+            print_line(&format!("not valid: {error}"))?;
+            Ok(ExitCode::from(1))
+        }
+    }
+}
+
+/// Whether every recorded decision follows from what the log holds. Each is judged by itself, with the
+/// labels, facts and approval that its entry records.
+fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
+    let load = |id: &str| reader.object(id).map_err(|error| error.to_string());
+    let mut recompute = gateway::replay::Recompute::new(load);
+    for stored in reader.range(0..reader.len()) {
+        let stored = stored?;
+        if let Record::Intent(intent) = stored.entry.record {
+            let intent =
+                gateway::replay::whole(intent, |payload| reader.payload(payload).map_err(|error| error.to_string()));
+            recompute.add(stored.index, &intent);
+        }
+    }
+    let found = recompute.finish();
+    match format {
+        Format::Json => print_line(&serde_json::to_string(&found)?)?,
+        Format::Text => {
+            for fault in &found.faults {
+                print_line(&printable(&format!("entry {}: {}", fault.entry, fault.message)))?;
+            }
+            print_line(&format!("{} decisions recomputed, {} differ", found.decisions, found.faults.len()))?
+        }
+    };
+    Ok(found.faults.is_empty())
+}
+
+fn verify_log(dir: &Path, key: &VerifyingKey, options: &verify::Options, format: Format) -> anyhow::Result<ExitCode> {
+    let report = verify::verify(dir, key, options)?;
+    match format {
+        Format::Json => print_line(&serde_json::to_string(&report)?)?,
+        Format::Text => print_line(&report_text(&report, options))?,
+    };
+    Ok(ExitCode::from(u8::from(!report.faults.is_empty())))
+}
+
+fn last_rotation(report: &Report) -> u64 {
+    report.keys.iter().filter_map(|(_, announced)| *announced).next_back().unwrap_or(0)
+}
+
+fn report_text(report: &Report, options: &verify::Options) -> String {
+    let mut lines = vec![
+        format!("log        {}", report.origin),
+        format!("entries    {} ({} signed, root {})", report.entries, report.sealed, shorten(&report.root, 16)),
+        format!("payloads   {} whole, {} erased", report.payloads, report.erased),
+        format!("objects    {}", report.objects),
+    ];
+    if report.keys.len() > 1 {
+        lines.push(format!(
+            "keys       {}: the last was announced in entry {}",
+            report.keys.len(),
+            last_rotation(report)
+        ));
+    }
+    if !report.in_flight.is_empty() {
+        lines.push(format!("in flight  {} permitted calls have no outcome yet", report.in_flight.len()));
+    }
+    if !options.witnesses.is_empty() {
+        lines.push(format!("cosigned   by {} of {} witnesses", report.cosigned.len(), options.witnesses.len()));
+        let one = |(name, size): (&String, &u64)| format!("           {name}: the first {size} entries");
+        lines.extend(report.witnessed.iter().map(one));
+    }
+    match report.faults.len() {
+        0 => lines.push("verified: every byte and every rule holds".to_owned()),
+        count => {
+            lines.extend(report.faults.iter().take(100).map(|fault| printable(&format!("FAULT      {fault}"))));
+            lines.push(format!(
+                "NOT verified: {count} faults{}",
+                if count > 100 { ", the first 100 are shown" } else { "" }
+            ));
+        }
+    }
+    lines.join("\n")
+}
