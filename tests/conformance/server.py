@@ -1,9 +1,10 @@
 """The server that the official MCP conformance suite expects to find: its tools, resources and prompts by name.
 
-usage: server.py PORT   serves Streamable HTTP on http://127.0.0.1:PORT/mcp
+usage: server.py PORT [handshake|stateless]   serves Streamable HTTP on http://127.0.0.1:PORT/mcp
 
 The suite's verdicts on this server alone are the golden lines beside this file; through the gateway they must be the
-same, scenario by scenario.
+same, scenario by scenario. With a second word it speaks that era of the protocol only, and answers the other as servers
+do that do not know it.
 """
 
 import asyncio
@@ -471,5 +472,27 @@ for method, params in (
 async def complete(ref, argument, context):
     return t.Completion(values=[], total=0, has_more=False)
 
+
+class OneEra:
+    """Refuses what belongs to the other era."""
+
+    def __init__(self, app, era):
+        self.app, self.era = app, era
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        is_stateless = dict(scope["headers"]).get(b"mcp-protocol-version", b"") >= b"2026"
+        if is_stateless == (self.era == "stateless"):
+            return await self.app(scope, receive, send)
+        error = {"code": -32000, "message": "Bad Request: no such version of the protocol is spoken here"}
+        body = json.dumps({"jsonrpc": "2.0", "id": None, "error": error}).encode()
+        await send({"type": "http.response.start", "status": 400, "headers": [(b"content-type", b"application/json")]})
+        await send({"type": "http.response.body", "body": body})
+
+
+if len(sys.argv) > 2:
+    both = server.streamable_http_app
+    server.streamable_http_app = lambda **options: OneEra(both(**options), sys.argv[2])
 
 server.run(transport="streamable-http", port=int(sys.argv[1]), event_store=Events(), retry_interval=100)

@@ -81,6 +81,10 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     // Ends with the runtime; what is not cosigned by then is asked for at the next start.
     tokio::spawn(Cosigners::new(ledger, witnesses).follow());
     diagnostics.iter().for_each(say);
+    match fronts(home) {
+        Ok(fronts) => gateway.reload_fronts(fronts),
+        Err(error) => eprintln!("bailiwick: no server is known but those of shims: {error:#}"),
+    }
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)
 }

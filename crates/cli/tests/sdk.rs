@@ -168,6 +168,47 @@ fn a_client_without_sessions_at_a_server_with_a_handshake() {
     world.verify();
 }
 
+fn python_legacy(world: &World) -> std::process::Command {
+    let mut command = python(world);
+    command.env("MCP_MODE", "legacy");
+    command
+}
+
+/// Each of these servers speaks one era, and is asked by clients of the other, of the same and of both.
+#[test]
+fn remote_servers_of_one_era() {
+    let Some(tools) = tools("remote_servers_of_one_era") else { return };
+    let world = World::new(&tools);
+    let running = ["handshake", "stateless"].map(|era| (era, world.remote_server_of(&[era])));
+    let (port, mut servers) = (free_port(), serde_json::Map::new());
+    for (era, (_, upstream)) in &running {
+        world.ok(&["upstream", "add", era, &format!("http://127.0.0.1:{upstream}/mcp")]);
+        let url = format!("http://127.0.0.1:{port}/mcp/{era}");
+        servers.insert((*era).to_owned(), json!({"url": url, "headers": {"x-bailiwick-key": "a key of the test"}}));
+    }
+    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+    world.write("bailiwick/policy/90-test.cedar", &REMOTE_POLICY.replace("far/", "handshake/"));
+    world.write("bailiwick/keys/agent-cursor.key", "a key of the test");
+    let _gateway = world.up_on(port);
+    let steps = json!([
+        {"tool": "test_simple_text", "args": {}},
+        {"tool": "test_tool_with_progress", "args": {}},
+        {"tool": "test_error_handling", "args": {}},
+    ]);
+    let mut calls = 0;
+    for era in ["handshake", "stateless"] {
+        for sdk in [python as Sdk, python_legacy, python_stateless, typescript] {
+            let answer = drive(&world, sdk, era, &steps);
+            assert!(text(&answer["results"][0]).contains("simple text response"), "{era}: {answer}");
+            let denied = text(&answer["results"][2]).contains("Bailiwick denied");
+            assert_eq!(denied, era == "handshake", "{answer}");
+            calls += 3;
+        }
+    }
+    assert_eq!(world.intents().len(), calls);
+    world.verify();
+}
+
 #[test]
 fn a_remote_server_over_streamable_http() {
     let Some(tools) = tools("a_remote_server_over_streamable_http") else { return };

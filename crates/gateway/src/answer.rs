@@ -95,6 +95,12 @@ pub(crate) fn error(id: Option<&Id>, code: i64, message: &str) -> Bytes {
     Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#))
 }
 
+/// Whether an error says that the upstream went away or did not answer.
+pub(crate) fn is_lost(error: &str) -> bool {
+    let [code] = call::fields(error, &["code"]).unwrap_or_default();
+    code.is_some_and(|code| code.get() == UPSTREAM.to_string())
+}
+
 /// The answer to a message that cannot be read.
 pub(crate) fn malformed(id: Option<&Id>, fault: &Malformed) -> Bytes {
     let code = match fault {

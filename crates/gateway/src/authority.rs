@@ -15,6 +15,7 @@ use policy::action::Approved;
 use policy::{Action, Decision, ToolFacts, ToolId, Verb};
 use serde_json::{Value, json};
 
+use crate::answer;
 use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::catalogue::{Catalogue, Known};
 use crate::facts;
@@ -353,7 +354,12 @@ impl Authority {
             Err(_) => Value::Null,
         };
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
-        let status = if failed { Status::Error } else { Status::Ok };
+        let status = match failed {
+            // Our own word, or a server's that says the same: nobody knows what became of the call.
+            true if result.is_error && answer::is_lost(result.body) => Status::Unknown,
+            true => Status::Error,
+            false => Status::Ok,
+        };
         let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
         self.results.end(&caller.session, act, came);
     }

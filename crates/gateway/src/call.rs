@@ -436,12 +436,14 @@ pub(crate) fn progress_token(request: &Request) -> Option<String> {
 
 /// Whether a request speaks the stateless protocol of 2026-07-28 or later, whose results carry a type.
 pub(crate) fn is_stateless(request: &Request) -> bool {
-    let version = || {
-        let [meta] = fields(request.params(), &["_meta"]).ok()?;
-        let [version] = fields(meta?.get(), &["io.modelcontextprotocol/protocolVersion"]).ok()?;
-        serde_json::from_str::<String>(version?.get()).ok()
-    };
-    version().is_some_and(|version| version.as_str() >= "2026-07-28")
+    version(request).is_some_and(|version| version.as_str() >= "2026-07-28")
+}
+
+/// The version of the protocol that a request says in itself, as those without sessions do.
+pub(crate) fn version(request: &Request) -> Option<String> {
+    let [meta] = fields(request.params(), &["_meta"]).ok()?;
+    let [version] = fields(meta?.get(), &["io.modelcontextprotocol/protocolVersion"]).ok()?;
+    serde_json::from_str(version?.get()).ok()
 }
 
 /// Puts a member into an object; into anything else nothing is put.
@@ -460,6 +462,16 @@ pub(crate) fn replaced(raw: &Bytes, path: &[&'static str], with: &str) -> Option
         span = span_in(text, found?);
     }
     Some(Bytes::from([text.get(..span.start)?, with, text.get(span.end..)?].concat()))
+}
+
+/// The string at a path of keys.
+pub(crate) fn at(raw: &Bytes, path: &[&'static str]) -> Option<String> {
+    let mut text = std::str::from_utf8(raw).ok()?;
+    for name in path {
+        let [found] = fields(text, &[*name]).ok()?;
+        text = found?.get();
+    }
+    serde_json::from_str(text).ok()
 }
 
 /// The request that a `notifications/cancelled` cancels.

@@ -195,6 +195,11 @@ impl Catalogue {
         }
     }
 
+    /// The names of the tools that were seen of a server.
+    pub(crate) fn names(&self, server: &str) -> Vec<String> {
+        self.lock().get(server).into_iter().flat_map(|server| server.tools.keys().cloned()).collect()
+    }
+
     /// The facts of every approved tool, in order.
     pub fn facts(&self) -> Vec<ToolFacts> {
         let servers = self.lock();

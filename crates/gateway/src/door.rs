@@ -1,9 +1,11 @@
 //! The doors: how agents reach the gateway.
 
+pub(crate) mod behind;
 mod claims;
 pub(crate) mod era;
 pub mod hello;
 pub mod http;
+pub(crate) mod joined;
 pub(crate) mod relay;
 pub(crate) mod unix;
 mod wish;

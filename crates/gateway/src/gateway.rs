@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ledger::Ledger;
@@ -28,6 +28,7 @@ use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::session::Sessions;
+use crate::upstream::http::Outbound;
 
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
@@ -87,6 +88,10 @@ pub(crate) struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// The HTTP door, once it is open.
     http: Mutex<Option<Arc<HttpDoor>>>,
+    /// The servers that are known, and who may come over HTTP. Held only to look and to set.
+    fronts: RwLock<Arc<Fronts>>,
+    /// Made when it is first needed: it reads the machine's certificates.
+    outbound: OnceLock<Outbound>,
     /// Built-in tools that were allowed or asked and have not reported back.
     pub(crate) hooks: Hooks,
 }
@@ -136,6 +141,8 @@ impl Gateway {
             started: format!("{:x}", now.as_millisecond()),
             tasks: Mutex::default(),
             http: Mutex::default(),
+            fronts: RwLock::default(),
+            outbound: OnceLock::new(),
             hooks: Hooks::default(),
             authority,
         });
@@ -202,16 +209,17 @@ impl Gateway {
         }
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let door = Arc::new(HttpDoor::new(self.shared.clone(), fronts));
+        self.reload_fronts(fronts);
+        let door = Arc::new(HttpDoor::new(self.shared.clone()));
         *self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(door.clone());
         self.keep(tokio::spawn(http::serve(door, listener)));
         Ok(bound)
     }
 
-    /// Other servers and keys for the Streamable HTTP door.
+    /// Other servers that are known, and keys for the Streamable HTTP door.
     pub fn reload_fronts(&self, fronts: Fronts) {
+        *self.shared.fronts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fronts);
         if let Some(door) = self.shared.http() {
-            *door.fronts.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fronts);
             door.tokens.forget();
         }
     }
@@ -321,6 +329,16 @@ impl Shared {
     /// The HTTP door, if it is open.
     fn http(&self) -> Option<Arc<HttpDoor>> {
         self.http.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The servers that are known, and who may come over HTTP.
+    pub(crate) fn fronts(&self) -> Arc<Fronts> {
+        self.fronts.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The way to servers over HTTP.
+    pub(crate) fn outbound(&self) -> &Outbound {
+        self.outbound.get_or_init(Outbound::new)
     }
 
     /// A name for a session that has none.

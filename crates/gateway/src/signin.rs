@@ -161,7 +161,7 @@ impl Identity {
     /// The audiences of a token for one server.
     fn audiences(&self, issuer: &Issuer, base: &str, server: &str) -> Vec<String> {
         let base = self.resource.as_deref().unwrap_or(base).trim_end_matches('/').to_owned();
-        let mut all = vec![format!("{base}/mcp/{server}"), format!("{base}/"), base];
+        let mut all = vec![metadata::endpoint(&base, server), format!("{base}/"), base];
         all.extend(issuer.audience.iter().cloned());
         all
     }
@@ -183,6 +183,12 @@ impl Identity {
         let lacks = |scope: &&str| !who.scopes.contains(*scope);
         let missing: BTreeSet<&str> = needed.map(String::as_str).filter(lacks).collect();
         missing.into_iter().collect()
+    }
+
+    /// The scopes that a caller lacks for tools of whatever effects.
+    pub(crate) fn missing_any<'s>(&'s self, who: &SignedIn) -> Vec<&'s str> {
+        let all: BTreeSet<&str> = self.scopes.values().map(String::as_str).collect();
+        all.into_iter().filter(|scope| !who.scopes.contains(*scope)).collect()
     }
 
     fn who(&self, issuer: &Issuer, claims: &Claims, now: Timestamp) -> Result<SignedIn, Refused> {

@@ -66,7 +66,12 @@ pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
 
 /// Whether a client can ask for what comes after this event.
 pub(crate) fn is_numbered(event: &[u8]) -> bool {
-    lines(event).any(|line| line.starts_with(b"id:"))
+    number(event).is_some()
+}
+
+/// What a client says to hear what comes after this event.
+pub(crate) fn number(event: &[u8]) -> Option<&[u8]> {
+    lines(event).find_map(|line| line.strip_prefix(b"id:")).map(<[u8]>::trim_ascii)
 }
 
 /// The event with other data.

@@ -3,5 +3,6 @@
 pub mod child;
 pub mod http;
 pub mod link;
+pub(crate) mod remote;
 
 pub use link::{Gone, Link};

@@ -27,9 +27,9 @@ const IDLE_MAX: Duration = Duration::from_secs(20);
 
 /// Run an MCP server behind the gateway (named by protected configurations).
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example: bailiwick mcp --agent claude-code --server files -- npx -y @modelcontextprotocol/server-filesystem ."
-)]
+#[command(after_help = "Examples:
+  bailiwick mcp --agent claude-code --server files -- npx -y @modelcontextprotocol/server-filesystem .
+  bailiwick mcp --agent claude-code --all")]
 pub(crate) struct Args {
     /// The agent's name, as policies know it.
     #[arg(long, default_value = "agent", value_name = "NAME")]
@@ -37,11 +37,14 @@ pub(crate) struct Args {
     /// The server's name in the agent's configuration.
     #[arg(long, default_value = "server", value_name = "NAME")]
     server: String,
+    /// All servers of `bailiwick upstream` as one: tools and prompts are named `SERVER__NAME`.
+    #[arg(long, conflicts_with_all = ["command", "server"])]
+    all: bool,
     /// Be the gateway in the background.
     #[arg(long, hide = true, conflicts_with = "command")]
     host: bool,
     /// The server's command.
-    #[arg(last = true, required_unless_present = "host", value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present_any = ["host", "all"], value_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -49,13 +52,17 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     if args.host {
         return host(home);
     }
-    let hello = Hello::Mcp(Mcp {
-        agent: args.agent.clone(),
-        server: args.server.clone(),
-        command: args.command.clone(),
-        cwd: std::env::current_dir()?,
-        env: environment(),
-    });
+    let hello = if args.all {
+        Hello::McpAll { agent: args.agent.clone() }
+    } else {
+        Hello::Mcp(Mcp {
+            agent: args.agent.clone(),
+            server: args.server.clone(),
+            command: args.command.clone(),
+            cwd: std::env::current_dir()?,
+            env: environment(),
+        })
+    };
     let gateway = greet(home, &hello, true)?;
     relay(gateway)?;
     Ok(ExitCode::SUCCESS)

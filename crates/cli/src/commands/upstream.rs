@@ -13,7 +13,7 @@ use crate::home::Home;
 /// The servers behind the gateway's address, and agents known by their program.
 ///
 /// `bailiwick protect` fronts what it finds in configurations; this is for the rest. A running gateway follows
-/// within a second.
+/// within a second. Each is at `/mcp/NAME`, and all of them as one server at `/mcp` (see `bailiwick mcp --all`).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bailiwick upstream add docs https://docs.example/mcp

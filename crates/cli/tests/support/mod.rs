@@ -141,11 +141,17 @@ impl World {
 
     /// A remote MCP server, on a port of its own; it listens.
     pub(crate) fn remote_server(&self) -> (Running, u16) {
+        self.remote_server_of(&[])
+    }
+
+    /// The same, that speaks one era only if there is a word for it.
+    pub(crate) fn remote_server_of(&self, era: &[&str]) -> (Running, u16) {
         let port = free_port();
         let child = self
             .command(self.tool("venv/bin/python"))
             .arg(repository("tests/conformance/server.py"))
             .arg(port.to_string())
+            .args(era)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

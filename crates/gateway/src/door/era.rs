@@ -42,6 +42,27 @@ where
     S: AsyncRead + Unpin + Send + Sync + 'static,
     T: AsyncWrite + Unpin + Send + 'static,
 {
+    stand_between(from_server, to_server, false)
+}
+
+/// The same before a server that is known to have a handshake, so that even a client's first question is translated.
+pub(crate) fn before_handshake<S, T>(from_server: S, to_server: T) -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>)
+where
+    S: AsyncRead + Unpin + Send + Sync + 'static,
+    T: AsyncWrite + Unpin + Send + 'static,
+{
+    stand_between(from_server, to_server, true)
+}
+
+fn stand_between<S, T>(
+    from_server: S,
+    to_server: T,
+    has_handshake: bool,
+) -> (ReadHalf<DuplexStream>, WriteHalf<DuplexStream>)
+where
+    S: AsyncRead + Unpin + Send + Sync + 'static,
+    T: AsyncWrite + Unpin + Send + 'static,
+{
     let (ours, theirs) = duplex(PIPE_BYTES);
     let (from_client, to_client) = split(theirs);
     let (client, client_queue) = mpsc::channel(QUEUE);
@@ -50,7 +71,7 @@ where
     tokio::spawn(pump(server_queue, to_server));
     let ends = Ends { clients: Lines::new(from_client), servers: Lines::new(from_server), client, server, next: 0 };
     // Ends when either side does: then the other's end is dropped, which it sees.
-    tokio::spawn(async move { drop(run(ends).await) });
+    tokio::spawn(async move { drop(run(ends, has_handshake).await) });
     split(ours)
 }
 
@@ -73,7 +94,10 @@ enum From {
     Server(Bytes),
 }
 
-async fn run<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(mut ends: Ends<R, S>) -> Result<(), Over> {
+async fn run<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(
+    mut ends: Ends<R, S>,
+    has_handshake: bool,
+) -> Result<(), Over> {
     let mut is_old = false;
     loop {
         let line = match ends.next().await? {
@@ -97,6 +121,9 @@ async fn run<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(mut ends: Ends<R, S>) -
             ends.tell_server(line).await?;
             continue;
         };
+        if has_handshake {
+            return newer::run(ends, request, &envelope).await;
+        }
         if request.method == "server/discover" {
             ends.tell_server(line).await?;
             let answer = ends.answer_to(&request.id).await?;
@@ -234,12 +261,17 @@ async fn relay<R: AsyncRead + Unpin>(mut from: Lines<R>, to: mpsc::Sender<Bytes>
     }
 }
 
-fn speaks_stateless(answer: &Response) -> bool {
+pub(crate) fn speaks_stateless(answer: &Response) -> bool {
     let versions = || {
         let [versions] = call::fields(answer.body(), &["supportedVersions"]).ok()?;
         serde_json::from_str::<Vec<String>>(versions?.get()).ok()
     };
     !answer.is_error && versions().is_some_and(|versions| versions.iter().any(|version| version == STATELESS))
+}
+
+/// What a client said of itself in a handshake, as the protocol without sessions says it.
+pub(crate) fn envelope_of(opening: &Value) -> Value {
+    older::envelope(opening, None)
 }
 
 /// An error answer.

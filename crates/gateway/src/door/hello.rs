@@ -19,6 +19,11 @@ pub const ACCEPTED: u8 = b'+';
 pub enum Hello {
     /// An MCP stdio shim: bytes follow in both directions. Its standard error comes with the line.
     Mcp(Mcp),
+    /// All servers that the gateway knows, as one; bytes follow in both directions.
+    McpAll {
+        /// The agent's name.
+        agent: String,
+    },
     /// One event of an agent's hook; one line comes back.
     Hook(Hook),
     /// Approve the tool definitions that wait at a server; one line comes back.

@@ -4,6 +4,7 @@
 //! loopback, so that a rebound name reaches nothing. Headers that name a method or tool must equal the
 //! body, or they are a way around whoever routes on them.
 
+mod eras;
 mod hosted;
 mod screen;
 mod who;
@@ -37,7 +38,9 @@ use crate::authority::{Admitted, Authority, First, Patience, Refusal};
 use crate::call::{self, Call, Id, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::catalogue::Known as Tool;
 use crate::door;
+use crate::door::behind::Behind;
 use crate::door::claims::Claims;
+use crate::door::joined::names;
 use crate::gateway::Shared;
 use crate::identity;
 use crate::pipeline::{Act, Ending};
@@ -46,7 +49,9 @@ use crate::signin::{self, Identity, Refused, SignedIn, metadata};
 use crate::sse;
 use crate::upstream::child::Program;
 use crate::upstream::http::{Outbound, Target, Unreachable, pass_headers};
-use hosted::{Hosts, Visit};
+use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER, SESSION_HEADER, VERSION_HEADER};
+use eras::Eras;
+use hosted::{Goal, Hosts, Visit};
 use screen::{Asked, Conversation, End, Expect, Screen};
 use who::{Known, Peer};
 
@@ -63,11 +68,6 @@ const HEADER_MISMATCH: i64 = -32_020;
 
 /// The first version of the protocol without sessions. Versions are dates, so that a later one compares as greater.
 const STATELESS: &str = "2026-07-28";
-
-const VERSION_HEADER: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
-const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
-const NAME_HEADER: HeaderName = HeaderName::from_static("mcp-name");
 
 /// What stands behind the door, and who may come through it.
 #[derive(Clone, Default)]
@@ -102,7 +102,6 @@ impl std::fmt::Debug for Fronts {
 #[derive(Debug)]
 pub(crate) struct HttpDoor {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) fronts: std::sync::RwLock<Arc<Fronts>>,
     pub(crate) outbound: Outbound,
     pub(crate) user: String,
     pub(crate) tokens: signin::Door,
@@ -110,25 +109,25 @@ pub(crate) struct HttpDoor {
     promised: Claims<(Conversation, Id), Expect>,
     /// Requests of servers that their clients have not answered yet, with the act where one was judged.
     asked: Claims<(Conversation, Id), Option<Act>>,
-    /// Servers that run for clients of this door.
+    /// Servers that run for clients of this door, and conversations that are translated.
     hosts: Hosts,
+    eras: Eras,
 }
 
 impl HttpDoor {
-    pub(crate) fn new(shared: Arc<Shared>, fronts: Fronts) -> Self {
-        let fronts = std::sync::RwLock::new(Arc::new(fronts));
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
         let user = identity::user_name(rustix::process::getuid().as_raw());
-        let outbound = Outbound::new();
+        let outbound = shared.outbound().clone();
         Self {
             shared,
-            fronts,
             tokens: signin::Door::new(outbound.clone()),
             outbound,
             user,
             promised: Claims::default(),
             asked: Claims::default(),
             hosts: Hosts::default(),
+            eras: Eras::default(),
         }
     }
 
@@ -244,30 +243,41 @@ async fn route(
     if !origins.iter().all(|origin| origin.to_str().is_ok_and(is_loopback_origin)) {
         return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
     }
-    let fronts = door.fronts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let fronts = door.shared.fronts();
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix(metadata::PATH) {
         return Err(Box::new(metadata_of(&fronts, &peer.base(), rest)));
     }
-    let name = path.strip_prefix("/mcp/").unwrap_or_default();
+    let name = server_at(path).unwrap_or("/");
     let known = match peer.caller(door, &fronts, (headers, name)).await {
         Ok(known) => known,
         Err(refused) => return Err(Box::new(unauthorized(&fronts, (&peer.base(), name), refused))),
     };
-    let Some(upstream) = fronts.upstreams.get(name) else {
-        return refuse(StatusCode::NOT_FOUND, "no such server");
+    let behind = match fronts.upstreams.get(name) {
+        Some(upstream) => Some(upstream.clone()),
+        None if name.is_empty() => None,
+        None => return refuse(StatusCode::NOT_FOUND, "no such server"),
     };
     let is_stateless = headers.get(VERSION_HEADER).is_some_and(|version| version.as_bytes() >= STATELESS.as_bytes());
     let session = headers.get(SESSION_HEADER).cloned();
     let (door, server) = (door.clone(), name.to_owned());
     let Known { caller, signed_in } = known;
     let ticket = signed_in.map(|who| Ticket { who, fronts: fronts.clone(), base: peer.base() });
-    Ok(match upstream.clone() {
-        Upstream::Http(uri) => Way::Remote(Exchange { door, caller, ticket, server, uri, is_stateless, session }),
-        Upstream::Program(program) => {
-            Way::Hosted(Visit { door, caller, ticket, server, program, is_stateless, session })
+    Ok(match behind {
+        Some(Upstream::Http(uri)) => {
+            let exchange = Exchange { door, caller, ticket, server, uri, is_stateless, session };
+            if exchange.is_translated() { Way::Hosted(exchange.visit(headers)) } else { Way::Remote(exchange) }
+        }
+        upstream => {
+            let goal = upstream.map_or_else(|| Goal::All(fronts.clone()), |upstream| Goal::One(Behind::of(upstream)));
+            Way::Hosted(Visit { door, caller, ticket, server, goal, is_stateless, session })
         }
     })
+}
+
+/// The server that a path names; all of them, as one, have no name.
+fn server_at(path: &str) -> Option<&str> {
+    if path == "/mcp" { Some("") } else { path.strip_prefix("/mcp/").filter(|name| !name.is_empty()) }
 }
 
 /// What an agent showed that signed in with a token.
@@ -283,10 +293,13 @@ impl Ticket {
     /// What a caller is told whose token is good and lacks a scope that this tool needs.
     fn step_up(&self, authority: &Authority, server: &str, call: &Call) -> Option<HttpResponse<Reply>> {
         let Call::Judged { subject: Subject::Tool { name, .. }, .. } = call else { return None };
-        let tool = ToolId { server: server.to_owned(), name: name.clone() };
-        let Tool::Facts(facts) = authority.catalogue.get(&tool) else { return None };
         let identity = &self.fronts.identity;
-        let missing = identity.missing(&self.who, &facts.effects);
+        let tool = if server.is_empty() { self.joined(authority, name) } else { Some(tool_id(server, name)) };
+        let missing = match tool.map(|tool| authority.catalogue.get(&tool)) {
+            Some(Tool::Facts(facts)) => identity.missing(&self.who, &facts.effects),
+            // What a tool does that nobody has listed is not known: it may do anything.
+            Some(Tool::Quarantined | Tool::Unknown) | None => identity.missing_any(&self.who),
+        };
         if missing.is_empty() {
             return None;
         }
@@ -297,9 +310,26 @@ impl Ticket {
     }
 }
 
+impl Ticket {
+    /// The tool that has this name where all servers are one.
+    fn joined(&self, authority: &Authority, joined: &str) -> Option<ToolId> {
+        if let Some((server, name)) = names::split(joined) {
+            return Some(tool_id(server, name));
+        }
+        let servers = self.fronts.upstreams.keys();
+        let mut named =
+            servers.flat_map(|server| authority.catalogue.names(server).into_iter().map(move |name| (server, name)));
+        named.find(|(server, name)| names::joined(server, name) == joined).map(|(server, name)| tool_id(server, &name))
+    }
+}
+
+fn tool_id(server: &str, name: &str) -> ToolId {
+    ToolId { server: server.to_owned(), name: name.to_owned() }
+}
+
 /// RFC 9728: who may issue tokens for a server behind this door.
 fn metadata_of(fronts: &Fronts, base: &str, rest: &str) -> HttpResponse<Reply> {
-    let server = rest.strip_prefix("/mcp/").filter(|name| fronts.upstreams.contains_key(*name));
+    let server = server_at(rest).filter(|name| name.is_empty() || fronts.upstreams.contains_key(*name));
     match metadata::document(&fronts.identity, base, server) {
         Some(document) if rest.is_empty() || server.is_some() => json(StatusCode::OK, document.to_string().into()),
         _ => plain(StatusCode::NOT_FOUND, "no such resource"),
@@ -398,6 +428,9 @@ impl Exchange {
         {
             return answer;
         }
+        if self.needs_translation(&head.headers, &request).await {
+            return self.visit(&head.headers).request(&head.headers, request).await;
+        }
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
             Call::ListTools(request) => {
@@ -410,7 +443,11 @@ impl Exchange {
                 let expect = Expect { id: Some(request.id.clone()), end: End::Pass };
                 let answer =
                     self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
-                self.relay(&head.headers, answer, expect).await
+                let reply = self.relay(&head.headers, answer, expect).await;
+                if self.has_no_handshake(&head.headers, &request, &reply).await {
+                    return self.visit(&head.headers).request(&head.headers, request).await;
+                }
+                reply
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::answer;
 use crate::call::{Message, Request};
 use crate::door::era;
 use crate::door::hello::{ACCEPTED, Configured, HELLO_MAX_BYTES, Hello, Mcp, Reply};
+use crate::door::joined;
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::Shared;
 use crate::hook;
@@ -67,6 +68,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     let reply = match hello {
         Hello::Mcp(hello) => return mcp(&shared, stream, opening, Peer { pid, uid: peer.uid() }, hello).await,
+        Hello::McpAll { agent } => return all(&shared, stream, opening, Peer { pid, uid: peer.uid() }, &agent).await,
         Hello::ApproveTools { server } => match shared.approve(&server).await {
             Ok(approved) => Reply::Done { output: serde_json::json!({ "tools": approved }) },
             Err(error) => Reply::Failed { error },
@@ -193,6 +195,24 @@ async fn mcp(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: P
         () = shared.closing() => {}
     }
     server.end(shared.authority.limits.grace).await;
+}
+
+/// All servers as one.
+async fn all(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: Peer, agent: &str) {
+    let (from_client, mut to_client) = stream.into_split();
+    let mut from_client = io::Cursor::new(opening.held.freeze()).chain(from_client);
+    let caller = caller(shared, Door::McpStdio, peer, agent, None).await;
+    let (mut from_joint, mut to_joint) = joined::open(shared.clone(), caller, &shared.fronts().upstreams);
+    let there = async {
+        drop(tokio::io::copy(&mut from_client, &mut to_joint).await);
+        drop(to_joint.shutdown().await);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = there => {}
+        _ = tokio::io::copy(&mut from_joint, &mut to_client) => {}
+        () = shared.closing() => {}
+    }
 }
 
 /// Who calls, known by the agent's process: shims and hooks are its children.

@@ -26,12 +26,17 @@ pub(crate) fn document(identity: &Identity, base: &str, server: Option<&str>) ->
 
 fn resource(identity: &Identity, base: &str, server: Option<&str>) -> String {
     let base = identity.resource.as_deref().unwrap_or(base).trim_end_matches('/');
-    server.map_or_else(|| base.to_owned(), |server| format!("{base}/mcp/{server}"))
+    server.map_or_else(|| base.to_owned(), |server| endpoint(base, server))
+}
+
+/// The address of a server behind a gateway; all of them, as one, have no name.
+pub(crate) fn endpoint(base: &str, server: &str) -> String {
+    if server.is_empty() { format!("{base}/mcp") } else { format!("{base}/mcp/{server}") }
 }
 
 fn pointer(identity: &Identity, base: &str, server: &str) -> String {
     let base = identity.resource.as_deref().unwrap_or(base).trim_end_matches('/');
-    format!("resource_metadata=\"{base}{PATH}/mcp/{server}\"")
+    format!("resource_metadata=\"{}\"", endpoint(&format!("{base}{PATH}"), server))
 }
 
 /// What a refused caller is told in `WWW-Authenticate`.

@@ -6,35 +6,34 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::rand;
+use aws_lc_rs::{digest, rand};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode};
-use serde_json::Value;
-use tokio::io::{duplex, split};
+use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{Notify, mpsc};
 
 use super::screen::{Conversation, place};
 use super::{
-    HttpDoor, Reply, SESSION_HEADER, Ticket, accepts_events, header_mismatch, json, plain, read_body, stream, whole,
+    Fronts, HttpDoor, Reply, SESSION_HEADER, Ticket, Upstream, accepts_events, header_mismatch, json, plain, read_body,
+    stream, whole,
 };
 use crate::answer;
 use crate::call::{self, Call, Id, Message, Notification, Request};
-use crate::door::era;
+use crate::door::behind::{self, Behind};
+use crate::door::joined;
 use crate::door::relay::{self, Ends, Parties};
 use crate::lines::{Line, Lines};
 use crate::session::Caller;
 use crate::sse;
-use crate::upstream::child::{Program, Server};
 use crate::upstream::link::{QUEUE, pump};
 
-/// The most server processes at a time.
+/// The most servers at a time.
 const HOSTS_MAX: usize = 64;
 /// How long a process stays that nobody uses.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
@@ -55,6 +54,10 @@ pub(crate) struct Host {
     /// Held only for map work.
     state: Mutex<State>,
     over: Notify,
+    /// How many servers it runs.
+    servers: usize,
+    /// What a remote server hears of its client.
+    headers: Arc<Mutex<HeaderMap>>,
 }
 
 #[derive(Debug)]
@@ -83,6 +86,36 @@ enum Event {
     Aside(Bytes),
 }
 
+/// What a visit is to.
+pub(crate) enum Goal {
+    One(Behind),
+    /// Every server that is known, as one.
+    All(Arc<Fronts>),
+}
+
+impl Goal {
+    fn program(&self) -> Option<String> {
+        match self {
+            Self::One(Behind { upstream: Upstream::Program(program), .. }) => program.command.first().cloned(),
+            Self::One(_) | Self::All(_) => None,
+        }
+    }
+
+    fn headers(&self) -> Arc<Mutex<HeaderMap>> {
+        match self {
+            Self::One(behind) => behind.headers.clone(),
+            Self::All(_) => Arc::default(),
+        }
+    }
+
+    fn servers(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::All(fronts) => fronts.upstreams.len().clamp(1, joined::MEMBERS_MAX),
+        }
+    }
+}
+
 /// One HTTP request to a hosted server.
 pub(crate) struct Visit {
     pub(crate) door: Arc<HttpDoor>,
@@ -90,7 +123,7 @@ pub(crate) struct Visit {
     /// Absent for an agent of this machine.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) server: String,
-    pub(crate) program: Arc<Program>,
+    pub(crate) goal: Goal,
     pub(crate) is_stateless: bool,
     pub(crate) session: Option<HeaderValue>,
 }
@@ -151,7 +184,7 @@ impl Visit {
         whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new())
     }
 
-    async fn request(self, headers: &HeaderMap, request: Request) -> HttpResponse<Reply> {
+    pub(super) async fn request(self, headers: &HeaderMap, request: Request) -> HttpResponse<Reply> {
         if let Ok(Some(call)) = Call::sort(request.clone()) {
             if let Some(mismatch) = header_mismatch(headers, &request, &call) {
                 let line = answer::error(Some(&request.id), super::HEADER_MISMATCH, mismatch);
@@ -173,6 +206,7 @@ impl Visit {
                 return json(status, answer::error(Some(&request.id), answer::UPSTREAM, &text));
             }
         };
+        host.hears(&self.goal);
         let mut reply = self.answered(&host, headers, &request).await;
         match session {
             Some(session) if reply.status().is_success() => {
@@ -198,31 +232,61 @@ impl Visit {
         if !self.is_stateless {
             return self.known().map(|host| (host, None)).ok_or((StatusCode::NOT_FOUND, "no such session".to_owned()));
         }
-        let key = place(&self.caller, &self.server, None);
+        let key = self.shared_key();
         let known = self.door.hosts.lock().get(&key).filter(|host| !host.lock().is_over).cloned();
         known.map_or_else(|| self.start(key), Ok).map(|host| (host, None))
     }
 
+    /// Clients without sessions share a conversation, but not where a remote server knows them apart by their headers.
+    fn shared_key(&self) -> Conversation {
+        let mut key = place(&self.caller, &self.server, None);
+        if let Goal::One(Behind { upstream: Upstream::Http(_), headers }) = &self.goal {
+            let headers = headers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut digest = digest::Context::new(&digest::SHA256);
+            for (name, value) in headers.iter().filter(|(name, _)| !is_of_one_request(name)) {
+                digest.update(name.as_str().as_bytes());
+                digest.update(b"\0");
+                digest.update(value.as_bytes());
+                digest.update(b"\0");
+            }
+            key.session = digest.finish().as_ref().to_vec();
+        }
+        key
+    }
+
     fn start(&self, key: Conversation) -> Result<Arc<Host>, (StatusCode, String)> {
         let unavailable = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
-        if !self.door.hosts.has_room() {
+        if !self.door.hosts.has_room(self.goal.servers()) {
             return Err(unavailable(format!("{HOSTS_MAX} servers run already, and all are in use")));
         }
         let failed = |error: io::Error| {
-            let name = self.program.command.first().cloned().unwrap_or_default();
+            let name = self.goal.program().unwrap_or_default();
             (StatusCode::BAD_GATEWAY, format!("cannot start the server `{}`: `{name}`: {error}", self.server))
         };
-        let started = Server::start(&self.program, Stdio::null()).map_err(failed)?;
+        let started = match &self.goal {
+            Goal::One(behind) => Some(behind::open(&self.door.shared, behind).map_err(failed)?),
+            Goal::All(_) => None,
+        };
         let (to_server, lines) = mpsc::channel(QUEUE);
         let state = State { open: BTreeMap::new(), listener: None, used: Instant::now(), is_over: false };
-        let host =
-            Arc::new(Host { to_server, next: AtomicU64::new(1), state: Mutex::new(state), over: Notify::default() });
+        let next = AtomicU64::new(1);
+        let (servers, headers) = (self.goal.servers(), self.goal.headers());
+        let over = Notify::default();
+        let host = Arc::new(Host { to_server, next, state: Mutex::new(state), over, servers, headers });
         self.door.hosts.lock().insert(key.clone(), host.clone());
-        let (door, caller, server) = (self.door.clone(), self.caller.clone(), self.server.clone());
-        let project = self.program.cwd.as_ref().map(|cwd| Value::from(cwd.to_string_lossy().into_owned()));
-        let facts = project.into_iter().map(|project| ("project".to_owned(), project)).collect();
-        let parties = Parties { caller, server, facts };
-        tokio::spawn(run(door, key, host.clone(), (parties, started, lines)));
+        let (door, caller) = (self.door.clone(), self.caller.clone());
+        match (&self.goal, started) {
+            (Goal::One(behind), Some(started)) => {
+                let facts = behind::facts(&behind.upstream);
+                let parties = Parties { caller, server: self.server.clone(), facts };
+                tokio::spawn(run(door, key, host.clone(), (parties, started, lines)));
+            }
+            (Goal::All(fronts), _) => {
+                let ends = joined::open(door.shared.clone(), caller, &fronts.upstreams);
+                tokio::spawn(run_joined(door, key, host.clone(), (ends, lines)));
+            }
+            (Goal::One(_), None) => {}
+        }
         Ok(host)
     }
 
@@ -342,6 +406,26 @@ impl Host {
         own.unwrap_or(raw)
     }
 
+    /// From now on the server hears the headers of this request: the client may have a new token.
+    fn hears(&self, goal: &Goal) {
+        if let Goal::One(Behind { upstream: Upstream::Http(_), headers }) = goal
+            && !Arc::ptr_eq(headers, &self.headers)
+        {
+            let newest = headers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = newest;
+        }
+    }
+
+    /// Reads what the server says, to its end.
+    async fn read(&self, from: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(from);
+        while let Some(line) = lines.next().await {
+            if let Line::Whole(line) = line {
+                self.route(line);
+            }
+        }
+    }
+
     /// Gives a message of the server to whom it is for.
     fn route(&self, line: Bytes) {
         match Message::read(line.clone()) {
@@ -408,10 +492,25 @@ impl Hosts {
         }
     }
 
-    /// Whether one more may start; ends the one that was idle longest if not.
-    fn has_room(&self) -> bool {
+    /// Whether a conversation runs here.
+    pub(super) fn knows(&self, caller: &Caller, server: &str, session: &HeaderValue) -> bool {
         let hosts = self.lock();
-        if hosts.len() < HOSTS_MAX {
+        !hosts.is_empty() && hosts.contains_key(&place(caller, server, Some(session)))
+    }
+
+    /// Who waits hears that nothing comes any more.
+    fn forget(&self, key: &Conversation, host: &Host) {
+        self.lock().retain(|other, _| other != key);
+        let mut state = host.lock();
+        state.is_over = true;
+        state.open.clear();
+        state.listener = None;
+    }
+
+    /// Whether so many more servers may start; ends the conversation that was idle longest if not.
+    fn has_room(&self, servers: usize) -> bool {
+        let hosts = self.lock();
+        if hosts.values().map(|host| host.servers).sum::<usize>() + servers <= HOSTS_MAX {
             return true;
         }
         let idle = hosts.values().filter(|host| host.lock().open.is_empty());
@@ -422,43 +521,51 @@ impl Hosts {
     }
 }
 
-type Parts = (Parties, (Server, tokio::process::ChildStdin, tokio::process::ChildStdout), mpsc::Receiver<Bytes>);
+type Parts = (Parties, behind::Open, mpsc::Receiver<Bytes>);
 
 /// Runs one process until its client ends the session, the gateway ends, or the process does.
 async fn run(door: Arc<HttpDoor>, key: Conversation, host: Arc<Host>, (parties, started, lines): Parts) {
     let shared = door.shared.clone();
-    let (server, to_server, from_server) = started;
+    let behind::Open { process, from_server, to_server } = started;
     if let Some(_running) = shared.enter() {
         let (ours, theirs) = duplex(PIPE_BYTES);
         let (from_client, to_client) = split(theirs);
         let (from_relay, to_relay) = split(ours);
         parties.caller.session.protects(&parties.server);
-        let (from_server, to_server) = era::bridge(from_server, to_server);
         let ends = Ends { from_client, to_client, from_server, to_server };
-        let reads = async {
-            let mut lines = Lines::new(from_relay);
-            while let Some(line) = lines.next().await {
-                if let Line::Whole(line) = line {
-                    host.route(line);
-                }
-            }
-        };
         tokio::select! {
             () = relay::run(shared.authority.clone(), parties, ends) => {}
-            ((), ()) = async { tokio::join!(pump(lines, to_relay), reads) } => {}
+            ((), ()) = async { tokio::join!(pump(lines, to_relay), host.read(from_relay)) } => {}
             () = host.over.notified() => {}
             () = shared.closing() => {}
         }
     }
-    door.hosts.lock().retain(|other, _| *other != key);
-    {
-        let mut state = host.lock();
-        state.is_over = true;
-        // Who waits hears that nothing comes any more.
-        state.open.clear();
-        state.listener = None;
+    door.hosts.forget(&key, &host);
+    if let Some(process) = process {
+        process.end(shared.authority.limits.grace).await;
     }
-    server.end(shared.authority.limits.grace).await;
+}
+
+type JoinedParts = ((ReadHalf<DuplexStream>, WriteHalf<DuplexStream>), mpsc::Receiver<Bytes>);
+
+/// Runs all servers as one until the client ends the session or the gateway ends.
+async fn run_joined(door: Arc<HttpDoor>, key: Conversation, host: Arc<Host>, ((from, to), lines): JoinedParts) {
+    let shared = door.shared.clone();
+    if let Some(_running) = shared.enter() {
+        tokio::select! {
+            () = host.read(from) => {}
+            () = async { pump(lines, to).await; std::future::pending().await } => {}
+            () = host.over.notified() => {}
+            () = shared.closing() => {}
+        }
+    }
+    door.hosts.forget(&key, &host);
+}
+
+/// Headers that say something of a message and nothing of who sends it.
+fn is_of_one_request(name: &HeaderName) -> bool {
+    const WORDS: &[&str] = &["accept", "content-", "mcp-", "trace", "baggage", "last-event-id", "x-request-id"];
+    WORDS.iter().any(|word| name.as_str().starts_with(word))
 }
 
 /// A name that nobody guesses.
