@@ -50,3 +50,46 @@ fn the_key_changes_and_the_first_one_still_verifies_everything() {
     let followed = [&stranger[..], &["--handover", &handovers[0], "--handover", &handovers[1]]].concat();
     world.ok(&followed);
 }
+
+#[test]
+fn the_oldest_entries_move_into_an_archive_that_proves_them() {
+    let world = world();
+    let running = world.up();
+    let log = ledger_of(&world, 600);
+    let backup = world.path("backup").display().to_string();
+    let said = world.ok(&["--home", &log, "ledger", "archive", &backup, "--before", "512"]);
+    assert_eq!(after(&said, "archived   entries 0 to 511, root").len(), 65, "{said}");
+    let statement = after(&said, "statement  ").to_owned();
+    assert!(!world.bailiwick(&["--home", &log, "ledger", "prune", &statement]).status.success(), "not without `--yes`");
+    assert!(world.ok(&["--home", &log, "ledger", "prune", &statement, "--yes"]).contains("begins at entry 512"));
+    let report = world.ok(&["--home", &log, "ledger", "verify", "--complete"]);
+    assert!(after(&report, "pruned").contains("the first 512 entries: their hashes hold"), "{report}");
+    let shown = world.bailiwick(&["--home", &log, "ledger", "show", "7"]);
+    assert!(String::from_utf8_lossy(&shown.stderr).contains("was pruned"), "{shown:?}");
+    world.ok(&["--home", &log, "ledger", "show", "530"]);
+    world.ok(&["--home", &log, "ledger", "stats"]);
+    let first = world.ok(&["--home", &log, "ledger", "key"]);
+    let stranger = world.path("empty").display().to_string();
+    let valid = world.ok(&["--home", &stranger, "ledger", "verify", &statement, "--key", first.trim()]);
+    assert!(valid.contains("the entries 0 to 511"), "{valid}");
+    // Through a running gateway an order is answered, too; this archive is not of its log.
+    let refused = world.bailiwick(&["ledger", "prune", &statement, "--yes"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not of the oldest entries of this log"), "{refused:?}");
+    drop(running);
+}
+
+/// A home with a ledger of so many entries.
+fn ledger_of(world: &World, entries: u64) -> String {
+    let home = world.path("other");
+    fs::create_dir_all(home.join("keys")).unwrap();
+    let key = ledger::SigningKey::generate().unwrap();
+    fs::write(home.join("keys/ledger.ed25519"), key.seed()).unwrap();
+    let (ledger, _) =
+        ledger::Ledger::open(&home.join("ledger"), key, ledger::Options::new(jiff::Timestamp::now())).unwrap();
+    for _ in 0..entries {
+        let record = ledger::Record::Log { event: "test".to_owned(), details: serde_json::Map::new() };
+        ledger.append(record, jiff::Timestamp::now()).unwrap();
+    }
+    ledger.seal().unwrap();
+    home.display().to_string()
+}

@@ -479,3 +479,45 @@ fn a_rotation_broken_at_every_write_is_finished() {
         }
     }
 }
+
+/// Calls, then the oldest are pruned, then calls; until something fails.
+fn prune(sim: &Sim, folder: &std::path::Path, promised: &mut Promised) -> Result<(), Box<dyn std::error::Error>> {
+    let ledger = open(sim)?;
+    for _ in 0..300 {
+        ledger.append(Record::Log { event: "test".to_owned(), details: serde_json::Map::new() }, now())?;
+    }
+    ledger.seal()?;
+    let (statement, _) = Reader::with_storage(Arc::new(sim.clone()))?.archive(256, folder)?;
+    ledger.prune(&statement, now())?;
+    work(&ledger, 1, promised)
+}
+
+#[test]
+fn a_prune_broken_at_every_write_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = Sim::with_fault(Files::new(), None);
+    prune(&whole, folder.path(), &mut Promised::default()).unwrap();
+    let begins = whole.inner().trace.iter().position(|line| line.contains("replace pruned")).unwrap();
+    for fault in [Fault::Failed, Fault::FailedButPersisted, Fault::Torn, Fault::Crash] {
+        for write in begins.saturating_sub(12)..begins + 12 {
+            let (folder, mut promised) = (tempfile::tempdir().unwrap(), Promised::default());
+            let sim = Sim::with_fault(Files::new(), Some((write, fault)));
+            _ = prune(&sim, folder.path(), &mut promised);
+            for unsynced in [Unsynced::None, Unsynced::All, Unsynced::Some(write as u64)] {
+                let case = format!("{fault:?} at write {write}, {unsynced:?}");
+                let left = check(sim.after_crash(unsynced), &promised, &case);
+                // Whatever was left of it can be done again, with the same archive if there is one.
+                let again = Sim::with_fault(left, None);
+                let ledger = open(&again).unwrap();
+                let made = std::fs::read_dir(folder.path()).unwrap().flatten().map(|file| file.path());
+                let made = { made }.find(|path| path.extension().is_some_and(|end| end == "json"));
+                if let Some(statement) = made {
+                    ledger.prune(&statement, now()).unwrap_or_else(|error| panic!("{case}: {error}"));
+                    assert!(!again.inner().seen.contains_key("tile/entries/000"), "{case}");
+                }
+                drop(ledger);
+                check(again.after_crash(Unsynced::None), &promised, &case);
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@
 //! This crate never decides and knows no policy: an [`record::Intent`] carries its action and decision as
 //! JSON that only `policy` understands. The formats are in `spec/record.md` and `spec/ledger.md`.
 
+pub mod archive;
 pub mod canonical;
 mod cosign;
 mod end;

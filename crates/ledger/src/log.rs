@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 
+use crate::archive;
 use crate::canonical;
 use crate::end::{Committer, Effect, Group, Keeper, Live, Place, State, Waiting, read_places};
 use crate::handover::HandOverError;
@@ -630,7 +631,7 @@ impl Shared {
         if matches!(chunk, Err(ReadError::Damaged(_))) && self.state().sealed > sealed {
             return self.chunk(index);
         }
-        chunk
+        chunk.map_err(|error| read::or_pruned(self.storage.as_ref(), index, error))
     }
 }
 
@@ -933,9 +934,10 @@ impl Ledger {
         read::parse(index, bytes)
     }
 
-    /// Durable entries, in order.
+    /// Durable entries, in order; those that were not pruned.
     pub fn range(&self, range: Range<u64>) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
-        let range = range.start..range.end.min(self.len());
+        let start = archive::start(self.storage()).unwrap_or(0);
+        let range = range.start.max(start)..range.end.min(self.len());
         RawEntries::new(range, Box::new(|index| self.shared.chunk(index))).parsed()
     }
 

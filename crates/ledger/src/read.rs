@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::archive;
 use crate::journal::{self, HEAD, Kind};
 use crate::note::{NoteError, SignedCheckpoint};
 use crate::payload::{Keys, PayloadError, Sealed};
@@ -44,6 +45,16 @@ pub enum ReadError {
         index: u64,
         /// The log's length.
         len: u64,
+    },
+    /// It was archived and removed.
+    #[error(
+        "entry {index} was pruned: the log has entries from {start} on, and of those before it their hashes; `ledger verify` says which archive has them"
+    )]
+    Pruned {
+        /// The entry asked for.
+        index: u64,
+        /// The first entry that is there.
+        start: u64,
     },
     /// A file is missing or malformed.
     #[error("`{0}` is missing or damaged")]
@@ -107,6 +118,14 @@ pub(crate) fn sealed_chunk(storage: &dyn Storage, index: u64, size: u64) -> Resu
     let entries = entries.collect::<Option<Vec<_>>>().filter(|entries| entries.len() as u64 == width);
     let mut entries = entries.ok_or(ReadError::Damaged(path))?;
     Ok(entries.split_off((index % TILE_WIDTH) as usize))
+}
+
+/// Says of an entry that cannot be read that it was pruned, if that is why.
+pub(crate) fn or_pruned(storage: &dyn Storage, index: u64, error: ReadError) -> ReadError {
+    match archive::start(storage) {
+        Ok(start) if index < start => ReadError::Pruned { index, start },
+        _ => error,
+    }
 }
 
 /// A node of the tree, from the tiles of a log sealed to `size`.
@@ -366,6 +385,7 @@ impl Reader {
             // A partial bundle goes when a larger one is sealed.
             return match chunk {
                 Err(ReadError::Damaged(_)) if self.moved_on(sealed)? => self.chunk(index),
+                Err(error) => Err(or_pruned(self.storage.as_ref(), index, error)),
                 chunk => chunk,
             };
         }
@@ -390,9 +410,11 @@ impl Reader {
         parse(index, &self.bytes(index)?)
     }
 
-    /// The bytes of some entries, in order.
+    /// The bytes of some entries, in order; of those that were not pruned.
     pub fn raw(&self, range: Range<u64>) -> RawEntries<'_> {
-        RawEntries::new(range.start..range.end.min(self.len()), Box::new(|index| self.chunk(index)))
+        // A file that cannot be read prunes nothing: what is missing then is damage.
+        let start = archive::start(self.storage.as_ref()).unwrap_or(0);
+        RawEntries::new(range.start.max(start)..range.end.min(self.len()), Box::new(|index| self.chunk(index)))
     }
 
     /// Some entries, in order.

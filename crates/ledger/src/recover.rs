@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::OpenError;
+use crate::archive;
 use crate::end::{Effect, Live, Place, State};
 use crate::journal::{self, HEAD, Kind, Scan};
 use crate::log::{Options, Recovery, retire};
@@ -153,6 +154,8 @@ fn open_intents(storage: &dyn Storage, sealed: u64, tail: &[(Place, Effect)]) ->
     if size > sealed + tail.len() as u64 {
         (size, open) = Default::default();
     }
+    // What was pruned had an outcome.
+    size = size.max(archive::start(storage)?);
     while size < sealed {
         for bytes in read::sealed_chunk(storage, size, sealed)? {
             Effect::of(&read::parse(size, &bytes)?.entry.record).apply(size, &mut open);

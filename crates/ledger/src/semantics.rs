@@ -128,6 +128,10 @@ pub(crate) struct Semantics {
     complete: bool,
     /// Somebody is writing: open intents may be in flight.
     live: bool,
+    /// What was before this entry was pruned, and is taken to have been as it should.
+    start: u64,
+    /// The run that was under way at `start` is over: numbers count from there on.
+    settled: bool,
     open: BTreeMap<u64, Permitted>,
     closed: HashSet<u64>,
     asks: HashMap<u64, Ask>,
@@ -210,10 +214,12 @@ impl Run {
 }
 
 impl Semantics {
-    pub(crate) fn new(complete: bool, live: bool) -> Self {
+    pub(crate) fn new(complete: bool, live: bool, start: u64) -> Self {
         Self {
             complete,
             live,
+            start,
+            settled: start == 0,
             open: BTreeMap::new(),
             closed: HashSet::new(),
             asks: HashMap::new(),
@@ -259,8 +265,8 @@ impl Semantics {
     }
 
     fn intent(&mut self, index: u64, file: &str, brief: &Brief<'_>, faults: &mut Vec<String>) {
-        let line =
-            self.complete.then(|| (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned()));
+        let line = (self.complete && self.settled)
+            .then(|| (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned()));
         if brief.decision.permits() {
             self.open.insert(index, Permitted { file: file.to_owned(), line: line.clone() });
         }
@@ -293,6 +299,9 @@ impl Semantics {
 
     fn uses(&mut self, number: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let Some(ask) = self.asks.get_mut(&number) else {
+            if number < self.start {
+                return;
+            }
             return faults.push(format!("it uses an approval of entry {number}, which asks nothing"));
         };
         match &ask.answer {
@@ -321,7 +330,7 @@ impl Semantics {
             }
         } else if self.closed.contains(&intent) {
             faults.push(format!("it is a second outcome of intent {intent}"));
-        } else {
+        } else if intent >= self.start {
             faults.push(format!("it is the outcome of entry {intent}, which permits nothing"));
         }
     }
@@ -329,6 +338,9 @@ impl Semantics {
     fn answered(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let number = brief.ask.unwrap_or(u64::MAX);
         let Some(ask) = self.asks.get_mut(&number) else {
+            if number < self.start {
+                return;
+            }
             return faults.push("it answers an entry that asks nothing".to_owned());
         };
         if ask.answer.is_some() {
@@ -349,9 +361,10 @@ impl Semantics {
                     faults.push(format!("intent {intent} was permitted before this start and has no outcome"));
                 }
                 std::mem::take(&mut self.run).settle(u64::MAX, faults);
+                self.settled = true;
             }
             "drained" => {
-                if let Some(details) = brief.details.as_ref().filter(|_| self.complete) {
+                if let Some(details) = brief.details.as_ref().filter(|_| self.complete && self.settled) {
                     self.run.total(details, faults);
                 }
             }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::archive::{self, Pruned};
 use crate::cosign;
 use crate::handover::{self, Chain};
 use crate::journal::{self, HEAD, Kind};
@@ -73,6 +74,9 @@ pub struct Report {
     pub keys: Vec<(String, Option<u64>)>,
     /// Entries in all.
     pub entries: u64,
+    /// What was archived and removed, of which the hashes are still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// Entries that the checkpoint covers.
     pub sealed: u64,
     /// The checkpoint's root, in hex.
@@ -121,10 +125,17 @@ pub(crate) fn verify_storage(
     options: &Options,
     live: bool,
 ) -> Result<Report, ReadError> {
+    let mut report = Report::default();
+    let pruned = archive::pruned(storage.as_ref()).unwrap_or_else(|error| {
+        report.fault(archive::PRUNED, error.to_string());
+        None
+    });
+    let start = pruned.as_ref().map_or(0, |pruned| pruned.to);
     let mut verifier = Verifier {
         storage: storage.as_ref(),
-        report: Report::default(),
-        semantics: Semantics::new(options.complete, live),
+        report: Report { pruned, ..report },
+        semantics: Semantics::new(options.complete, live, start),
+        start,
         known: HashSet::from([CHECKPOINT.to_owned(), OPEN.to_owned(), lock::LOCK.to_owned()]),
         live,
         note: None,
@@ -140,6 +151,7 @@ pub(crate) fn verify_storage(
     verifier.open_file()?;
     let Verifier { mut report, semantics, mut known, .. } = verifier;
     let used = semantics.finish(&mut report);
+    archive::check(storage.as_ref(), sealed, &mut report)?;
     handover::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &used.rotated, &mut report)?;
     payloads(storage.as_ref(), &used, bodies, &mut report)?;
     objects(storage.as_ref(), &mut report)?;
@@ -155,6 +167,8 @@ struct Verifier<'a> {
     /// Files of the tree that belong there.
     known: HashSet<String>,
     live: bool,
+    /// The first entry that is there.
+    start: u64,
     /// The checkpoint's file as it was at first.
     note: Option<Vec<u8>>,
 }
@@ -251,6 +265,9 @@ impl Verifier<'_> {
         let (bytes, grown) = self.read_tile(&path, 0, index)?;
         self.known.insert(path.clone());
         let Some(bytes) = bytes else {
+            if index * TILE_WIDTH < self.start {
+                return self.pruned(index);
+            }
             self.report.fault(path, "it is missing");
             return Ok(vec![Hash::default(); width as usize]);
         };
@@ -263,7 +280,7 @@ impl Verifier<'_> {
                 break;
             };
             leaves.push(leaf_hash(entry));
-            if (place as u64) < width {
+            if (place as u64) < width && number >= self.start {
                 self.semantics.entry(number, &path, entry, &mut self.report);
             }
         }
@@ -272,6 +289,20 @@ impl Verifier<'_> {
         }
         leaves.resize(width as usize, Hash::default());
         Ok(leaves)
+    }
+
+    /// The leaf hashes of a bundle that was pruned: its tile stands for it, as far as the level above agrees.
+    fn pruned(&mut self, index: u64) -> Result<Vec<Hash>, ReadError> {
+        let path = tile::hash_tile(0, index, TILE_WIDTH);
+        let hashes = self.storage.read(&path)?.as_deref().and_then(tile::split_hashes).unwrap_or_default();
+        if hashes.len() as u64 != TILE_WIDTH {
+            return Ok(vec![Hash::default(); TILE_WIDTH as usize]);
+        }
+        if self.stored(1, index, self.report.sealed)? != Some(root_of(&hashes)) {
+            let text = "its hashes are all that is left of pruned entries, and they or those above were changed";
+            self.report.fault(path, text);
+        }
+        Ok(hashes)
     }
 
     /// A tile or bundle. In a live log a partial one may have grown since we read the checkpoint; a larger
@@ -491,6 +522,10 @@ fn payloads(
             Some(key) if key.open(sealed).is_some() => report.payloads += 1,
             Some(_) => report.fault(path.as_str(), "the payload was changed").offset = Some(*offset),
             None if used.erased.contains(&hex::encode(sealed.key_id)) => report.erased += 1,
+            // The entry that says so may have been pruned, with all that refer to it.
+            None if report.pruned.is_some() && !used.payloads.contains_key(&hex::encode(sealed.digest)) => {
+                report.erased += 1;
+            }
             None => {
                 report.fault(path.as_str(), "its key is gone, and no entry says that it was erased").offset =
                     Some(*offset);

@@ -1,5 +1,6 @@
 //! `bailiwick ledger`.
 
+mod archive;
 mod erase;
 mod rotate;
 mod show;
@@ -87,6 +88,21 @@ enum Command {
     Witness(super::witness::Configure),
     /// Size, growth and checkpoint of the log.
     Stats,
+    /// Copy the oldest entries into a folder, with the proof that they were in the log. Nothing is removed.
+    Archive(archive::Args),
+    /// Remove the entries that an archive has from the log, which records that. Their hashes stay, so every proof holds.
+    #[command(
+        after_help = "The archive is read again first, and must be of the oldest entries of this log. Keep it: what it has is nowhere else.
+
+Example: bailiwick ledger prune /backup/000000000000-000000051200.json --yes"
+    )]
+    Prune {
+        /// The archive's statement, as `bailiwick ledger archive` wrote it.
+        statement: PathBuf,
+        /// Do it: the entries are then in the archive alone.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Give the log another key. It is announced under the old one, so that whoever trusts the first key can follow.
     #[command(
         after_help = "The file of the private key is replaced; no copy of the old one is kept. Verifiers go on with
@@ -117,6 +133,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Prove { entry, output } => verify::prove(&open(&dir)?, *entry, output.as_deref()),
         Command::Verify(what) => verify::run(what, &dir, home, format),
         Command::Erase { subject, yes } => erase::run(&dir, home, subject, *yes),
+        Command::Archive(what) => archive::archive(what, &open(&dir)?, format),
+        Command::Prune { statement, yes } => archive::prune(&dir, home, statement, *yes),
         Command::RotateKey { yes } => rotate::run(&dir, home, *yes),
         Command::Witness(command) => super::witness::configure(command, home),
         Command::Stats => stats::run(&dir, &open(&dir)?, format),

@@ -53,6 +53,11 @@ pub enum Hello {
     },
     /// Give the log another key; one line comes back.
     RotateKey,
+    /// Remove the entries that an archive has from the log; one line comes back.
+    Prune {
+        /// The archive's statement.
+        statement: PathBuf,
+    },
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +82,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         Hello::Memory { forget: None } => Reply::Done { output: serde_json::json!(shared.authority.memory.list()) },
         Hello::Configured { changes } => configured(&shared, changes).await,
         Hello::Erase { subject } => erase(&shared, subject).await,
+        Hello::Prune { statement } => prune(&shared, statement).await,
         Hello::RotateKey => rotate_key(&shared).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,
@@ -95,6 +96,15 @@ async fn erase(shared: &Shared, subject: String) -> Reply {
     let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
     match tokio::task::spawn_blocking(move || ledger.erase(&subject, now)).await {
         Ok(Ok(erased)) => Reply::Done { output: Value::from(erased) },
+        Ok(Err(error)) => Reply::Failed { error: error.to_string() },
+        Err(error) => Reply::Failed { error: error.to_string() },
+    }
+}
+
+async fn prune(shared: &Shared, statement: PathBuf) -> Reply {
+    let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
+    match tokio::task::spawn_blocking(move || ledger.prune(&statement, now)).await {
+        Ok(Ok(pruned)) => Reply::Done { output: serde_json::json!(pruned) },
         Ok(Err(error)) => Reply::Failed { error: error.to_string() },
         Err(error) => Reply::Failed { error: error.to_string() },
     }

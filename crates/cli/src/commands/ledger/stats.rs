@@ -14,20 +14,21 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
     let files = sizes(dir)?;
     // The journal is room for what comes next, most of it empty.
     let total: u64 = files.iter().filter(|(name, _)| name != "journal").map(|(_, bytes)| bytes).sum();
-    let per_entry = total.checked_div(entries).unwrap_or(0);
+    let per_entry = total.checked_div(entries - reader.start()?).unwrap_or(0);
     let span = match entries {
         0 => 0.0,
         _ => {
-            let (first, last) = (reader.read(0)?.entry.time, reader.read(entries - 1)?.entry.time);
+            let (first, last) = (reader.read(reader.start()?)?.entry.time, reader.read(entries - 1)?.entry.time);
             last.duration_since(first).as_secs_f64() / 86_400.0
         }
     };
+    let start = reader.start()?;
     let sealed = reader.checkpoint().map_or(0, |signed| signed.checkpoint.size);
     if format == Format::Json {
         let files: serde_json::Map<String, Value> =
             files.into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         return print_line(
-            &json!({"entries": entries, "signed": sealed, "bytes": total, "bytes_per_entry": per_entry, "days": span, "files": files})
+            &json!({"entries": entries, "signed": sealed, "pruned": start, "bytes": total, "bytes_per_entry": per_entry, "days": span, "files": files})
                 .to_string(),
         );
     }
@@ -39,6 +40,9 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
         ("cosigned".to_owned(), format!("by {most} witnesses at once; the newest cosignature covers {size} entries")),
         ("bytes".to_owned(), format!("{total} ({per_entry} per entry), without the journal")),
     ];
+    if start > 0 {
+        rows.push(("pruned".to_owned(), format!("the first {start} entries, except for their hashes")));
+    }
     if span >= 1.0 {
         let daily = total as f64 / span / 1e6;
         rows.push(("growth".to_owned(), format!("{daily:.1} MB a day over {span:.0} days")));

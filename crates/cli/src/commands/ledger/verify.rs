@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
 use ledger::proof::Proof;
 use ledger::record::Record;
@@ -20,7 +21,7 @@ use crate::home::Home;
   bailiwick ledger verify --complete --recompute
   bailiwick ledger verify call.proof --key bailiwick/0123456789abcdef+0a1b2c3d+AQ…")]
 pub(super) struct Args {
-    /// A proof file; the whole log if not given.
+    /// A proof file, or the statement of an archive; the whole log if not given.
     file: Option<PathBuf>,
     /// The log's public key; the home's if not given.
     #[arg(long, value_name = "KEY")]
@@ -42,6 +43,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyhow::Result<ExitCode> {
     let key = args.key.clone().map_or_else(|| first_key(dir, home), Ok)?;
+    if let Some(statement) = args.file.as_ref().filter(|file| file.extension().is_some_and(|end| end == "json")) {
+        return verify_archive(statement, &key, format);
+    }
     if let Some(file) = &args.file {
         return verify_proof(file, &keys(args, dir, key)?, &args.witness, format);
     }
@@ -49,6 +53,22 @@ pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyho
     let verified = verify_log(dir, &key, &options, format)?;
     let same = !args.recompute || recompute_log(&open(dir)?, format)?;
     Ok(if same { verified } else { ExitCode::from(1) })
+}
+
+fn verify_archive(statement: &Path, key: &VerifyingKey, format: Format) -> anyhow::Result<ExitCode> {
+    let text = match (Archive::verify(statement, key), format) {
+        (Ok(archive), Format::Json) => json!({"valid": true, "archive": archive.statement}).to_string(),
+        (Ok(Archive { statement, .. }), Format::Text) => {
+            let (from, last) = (statement.from, statement.to - 1);
+            format!("valid: these are the entries {from} to {last} of the log `{}`, all of them", statement.origin)
+        }
+        (Err(error), format) => {
+            let said = json!({"valid": false, "error": error.to_string()}).to_string();
+            print_line(&if format == Format::Json { said } else { printable(&format!("not valid: {error}")) })?;
+            return Ok(ExitCode::from(1));
+        }
+    };
+    print_line(&text)
 }
 
 /// The keys that a proof may be signed with.
@@ -165,6 +185,10 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
         format!("payloads   {} whole, {} erased", report.payloads, report.erased),
         format!("objects    {}", report.objects),
     ];
+    if let Some(Pruned { entry, to, root, archive }) = &report.pruned {
+        lines.push(format!("pruned     the first {to} entries: their hashes hold, root {}", shorten(root, 16)));
+        lines.push(format!("           entry {entry} says so, and names the archive {}", shorten(archive, 16)));
+    }
     if report.keys.len() > 1 {
         lines.push(format!(
             "keys       {}: the last was announced in entry {}",
