@@ -138,7 +138,18 @@ impl Reader<'_> {
             },
             None => (json(node), self.statement_lines(node)),
         };
-        match PolicyDocument::parse(&json, &lines) {
+        self.parsed((&json, &lines), node, name, arn)
+    }
+
+    /// Adds a policy from its document and the lines of its statements.
+    pub(crate) fn parsed(
+        &mut self,
+        (json, lines): (&serde_json::Value, &[u32]),
+        node: &Node,
+        name: &str,
+        arn: Option<String>,
+    ) -> Option<PolicyId> {
+        match PolicyDocument::parse(json, lines) {
             Ok(document) => Some(self.estate.add_policy(Policy {
                 name: name.to_owned(),
                 arn,

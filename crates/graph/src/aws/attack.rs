@@ -365,10 +365,18 @@ fn identity_allows(answer: &Answer) -> impl Iterator<Item = StatementId> {
 
 /// Resource names of a statement that name nothing.
 fn placeholders(statement: &Statement) -> Vec<String> {
-    let patterns = resource_patterns(statement).into_iter().filter(|pattern| placeholder(pattern).is_some());
-    patterns
-        .map(|name| format!("{name} is a name that AWS would refuse: what it stands for is not in the files"))
-        .collect()
+    let said = |name: &str| {
+        if placeholder(name).is_some() {
+            return Some(format!("{name} is a name that AWS would refuse: what it stands for is not in the files"));
+        }
+        is_later(name).then(|| format!("{name} holds what is not known before it is made"))
+    };
+    resource_patterns(statement).into_iter().filter_map(said).collect()
+}
+
+/// Whether a name has a variable that a tool put there for a value that it did not know: every key of AWS has a colon.
+fn is_later(name: &str) -> bool {
+    name.split("${").skip(1).filter_map(|rest| rest.split('}').next()).any(|key| key.len() > 1 && !key.contains(':'))
 }
 
 /// A statement's conditions as people read them.

@@ -1,0 +1,506 @@
+//! A plan's resources, and where the references of its configuration lead.
+//!
+//! A reference is followed through module inputs and outputs, `each` and `count` to the resource that will have the
+//! value. It never guesses: what only the `.tf` files say (a local, a function's result) is [`Target::Open`].
+
+use std::collections::BTreeMap;
+
+use crate::aws::text;
+use crate::document::Node;
+
+/// The account and region of what a plan makes when nothing in it names one.
+const UNKNOWN_ACCOUNT: &str = "000000000000";
+const USUAL_REGION: &str = "us-east-1";
+
+/// How many references are followed one after another. Modules nest less deeply; more is a circle.
+const DEPTH_MAX: u32 = 24;
+
+/// A planned resource or a data source.
+pub(super) struct Resource {
+    /// Its module's instance with a dot at the end, `module.team["a"].`; empty for the root.
+    pub(super) module: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    /// As an address writes it: `0` or `"a"`.
+    pub(super) index: Option<String>,
+    pub(super) is_data: bool,
+    pub(super) values: Node,
+    pub(super) node: Node,
+}
+
+impl Resource {
+    /// Its address as Terraform prints it.
+    pub(super) fn address(&self) -> String {
+        let index = self.index.as_ref().map(|index| format!("[{index}]")).unwrap_or_default();
+        let data = if self.is_data { "data." } else { "" };
+        format!("{}{data}{}.{}{index}", self.module, self.kind, self.name)
+    }
+
+    /// Where the configuration speaks of it.
+    pub(super) fn plain(&self) -> String {
+        without_indexes(&self.address())
+    }
+
+    /// The name that it will have or, if that is made up later, the one it has in the configuration.
+    pub(super) fn label(&self) -> &str {
+        let keys = ["name", "function_name", "agent_name", "bucket", "code_interpreter_name", "agent_runtime_name"];
+        keys.iter().find_map(|key| text(&self.values, key)).unwrap_or(&self.name)
+    }
+}
+
+/// What a reference leads to.
+pub(super) enum Target<'p> {
+    /// A value.
+    Text(String),
+    /// An attribute of what the plan makes or reads; empty for the whole of it.
+    Of(&'p Resource, String),
+    /// A reference that the plan does not explain.
+    Open(String),
+}
+
+pub(super) struct Plan {
+    pub(super) account: String,
+    pub(super) region: String,
+    pub(super) resources: Vec<Resource>,
+    configuration: Configuration,
+}
+
+/// Expressions by plain address.
+#[derive(Default)]
+struct Configuration {
+    resources: BTreeMap<String, Configured>,
+    /// What a module's caller gives it, by the module's path and the input's name.
+    inputs: BTreeMap<(String, String), Node>,
+    /// What a module gives back, likewise.
+    outputs: BTreeMap<(String, String), Node>,
+    /// The values of the root's variables.
+    variables: BTreeMap<String, Node>,
+}
+
+struct Configured {
+    expressions: Node,
+    each: Vec<String>,
+}
+
+/// Where a reference stands: in a module's instance, perhaps in one of several instances of a resource.
+#[derive(Clone, Copy)]
+struct Scope<'s> {
+    module: &'s str,
+    inside: Option<&'s Resource>,
+    depth: u32,
+}
+
+impl Plan {
+    /// The plan of a document's root; nothing when the document is none.
+    pub(super) fn of(root: &Node) -> Option<Self> {
+        let planned = root.get("planned_values")?;
+        let mut resources = Vec::new();
+        let prior = root.get("prior_state").and_then(|state| state.get("values"));
+        for (values, only_data) in [(Some(planned), false), (prior, true)] {
+            if let Some(module) = values.and_then(|values| values.get("root_module")) {
+                collect(module, "", only_data, &mut resources);
+            }
+        }
+        let mut configuration = Configuration::default();
+        if let Some(module) = root.get("configuration").and_then(|one| one.get("root_module")) {
+            configuration.read(module, "");
+        }
+        for entry in root.get("variables").map(Node::entries).unwrap_or_default() {
+            if let Some(value) = entry.node.get("value") {
+                configuration.variables.insert(entry.key.clone(), value.clone());
+            }
+        }
+        let region = root.get("configuration").and_then(|one| {
+            text(one.get("provider_config")?.get("aws")?.get("expressions")?.get("region")?, "constant_value")
+        });
+        Some(Self {
+            account: account(&resources, planned),
+            region: region.unwrap_or(USUAL_REGION).to_owned(),
+            resources,
+            configuration,
+        })
+    }
+
+    /// What the plan makes.
+    pub(super) fn made(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| !resource.is_data)
+    }
+
+    /// The expression of an attribute; `path` leads through the first of each nested block.
+    pub(super) fn expression(&self, resource: &Resource, path: &[&str]) -> Option<&Node> {
+        within(&self.configuration.resources.get(&resource.plain())?.expressions, path)
+    }
+
+    /// What an attribute leads to, by its value or else through the configuration.
+    pub(super) fn targets<'p>(&'p self, resource: &'p Resource, path: &[&str]) -> Vec<Target<'p>> {
+        if let Some(node) = within(&resource.values, path) {
+            let texts: Vec<_> = texts_of(node).map(Target::Text).collect();
+            if !texts.is_empty() {
+                return texts;
+            }
+        }
+        self.expression(resource, path).map(|expression| self.follow(resource, expression)).unwrap_or_default()
+    }
+
+    /// The texts of [`Plan::targets`] that are known.
+    pub(super) fn texts(&self, resource: &Resource, path: &[&str]) -> Vec<String> {
+        self.targets(resource, path).iter().filter_map(|target| self.text(target)).collect()
+    }
+
+    /// What an expression of a resource leads to.
+    pub(super) fn follow<'p>(&'p self, resource: &'p Resource, expression: &Node) -> Vec<Target<'p>> {
+        self.expressed(expression, Scope { module: &resource.module, inside: Some(resource), depth: 0 })
+    }
+
+    /// The text that a target stands for, if that is known.
+    pub(super) fn text(&self, target: &Target<'_>) -> Option<String> {
+        match target {
+            Target::Text(text) => Some(text.clone()),
+            Target::Open(_) => None,
+            Target::Of(resource, attribute) => Some(match text(&resource.values, attribute) {
+                Some(known) => known.to_owned(),
+                // The whole of it: an index or a splat stands between it and the attribute, which a plan leaves out.
+                None if attribute.is_empty() && !resource.is_data => self.arn(resource),
+                None if attribute.ends_with("arn") || attribute == "id" && resource.kind == "aws_iam_policy" => {
+                    self.arn(resource)
+                }
+                None if resource.is_data => return None,
+                None => resource.label().to_owned(),
+            }),
+        }
+    }
+
+    /// The ARN that a resource has or will have.
+    pub(super) fn arn(&self, resource: &Resource) -> String {
+        if let Some(arn) = text(&resource.values, "arn").filter(|arn| arn.starts_with("arn:")) {
+            return arn.to_owned();
+        }
+        let name = resource.label();
+        if let Some(word) = resource.kind.strip_prefix("aws_iam_") {
+            let path = text(&resource.values, "path").unwrap_or("/");
+            return format!("arn:aws:iam::{}:{}{path}{name}", self.account, word.replace('_', "-"));
+        }
+        match FORMS.iter().find(|(kind, _)| *kind == resource.kind) {
+            Some((_, form)) => {
+                let form = form.replace("{account}", &self.account).replace("{region}", &self.region);
+                format!("arn:aws:{form}{name}")
+            }
+            None => format!("${{{}.arn}}", resource.address()),
+        }
+    }
+
+    fn expressed<'p>(&'p self, expression: &Node, scope: Scope<'_>) -> Vec<Target<'p>> {
+        if let Some(constant) = expression.get("constant_value") {
+            return texts_of(constant).map(Target::Text).collect();
+        }
+        let listed: Vec<&str> =
+            expression.get("references").map(Node::items).unwrap_or_default().iter().filter_map(Node::text).collect();
+        // `a.b.arn` is followed by `a.b`, which says the same less exactly.
+        let longer = |one: &str, than: &str| one.strip_prefix(than).is_some_and(|rest| rest.starts_with(['.', '[']));
+        let paired = listed.iter().any(|one| *one == "count.index" || one.starts_with("each."));
+        let mut targets = Vec::new();
+        for reference in &listed {
+            if !listed.iter().any(|other| longer(other, reference)) {
+                targets.extend(self.referred(reference, paired, scope));
+            }
+        }
+        targets
+    }
+
+    fn referred<'p>(&'p self, reference: &str, paired: bool, scope: Scope<'_>) -> Vec<Target<'p>> {
+        let open = || vec![Target::Open(reference.to_owned())];
+        if scope.depth > DEPTH_MAX {
+            return open();
+        }
+        let scope = Scope { depth: scope.depth + 1, ..scope };
+        let parts = segments(reference);
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match parts.as_slice() {
+            ["var", name, rest @ ..] => self.input(without_indexes(name).as_str(), rest, scope).unwrap_or_else(open),
+            ["module", call, output, rest @ ..] => self.output((call, output), rest, scope),
+            ["each", word, rest @ ..] => self.each(word, rest, scope).unwrap_or_else(open),
+            ["count" | "path" | "terraform" | "self" | "module", ..] => Vec::new(),
+            ["data", kind, name, rest @ ..] => self.instances((true, kind, name), rest, paired, scope),
+            ["local", ..] => open(),
+            [kind, name, rest @ ..] => self.instances((false, kind, name), rest, paired, scope),
+            _ => open(),
+        }
+    }
+
+    fn input<'p>(&'p self, name: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {
+        let Some((parent, _)) = split_module(scope.module) else {
+            let value = self.configuration.variables.get(name)?;
+            return Some(texts_of(value).map(Target::Text).collect());
+        };
+        let expression = self.configuration.inputs.get(&(without_indexes(scope.module), name.to_owned()))?;
+        let scope = Scope { module: parent, inside: None, ..scope };
+        Some(with_attribute(self.expressed(expression, scope), rest))
+    }
+
+    fn output<'p>(&'p self, (call, output): (&str, &str), rest: &[&str], scope: Scope<'_>) -> Vec<Target<'p>> {
+        let plain = without_indexes(&format!("{}module.{call}.", scope.module));
+        let Some(expression) = self.configuration.outputs.get(&(plain.clone(), without_indexes(output))) else {
+            return vec![Target::Open(format!("module.{call}.{output}"))];
+        };
+        let exact = call.contains('[').then(|| format!("{}module.{call}.", scope.module));
+        let mut modules: Vec<&str> = self.resources.iter().map(|one| one.module.as_str()).collect();
+        modules.sort_unstable();
+        modules.dedup();
+        modules.retain(|module| {
+            without_indexes(module) == plain
+                && module.starts_with(scope.module)
+                && exact.as_deref().is_none_or(|exact| exact == *module)
+        });
+        let each = modules.into_iter().flat_map(|module| {
+            self.expressed(expression, Scope { module, inside: None, depth: scope.depth }).into_iter()
+        });
+        with_attribute(each.collect(), rest)
+    }
+
+    /// `each.key`, or the instance of what `for_each` goes over that has the key of this one.
+    fn each<'p>(&'p self, word: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {
+        let inside = scope.inside?;
+        let key = inside.index.as_deref()?;
+        if word == "key" {
+            return Some(vec![Target::Text(key.trim_matches('"').to_owned())]);
+        }
+        let over = &self.configuration.resources.get(&inside.plain())?.each;
+        let targets = over.iter().flat_map(|reference| self.referred(reference, false, scope));
+        let same = |target: &Target<'_>| match target {
+            Target::Of(resource, _) => resource.index.as_deref() == Some(key),
+            Target::Text(_) | Target::Open(_) => false,
+        };
+        let found: Vec<_> = targets.filter(same).collect();
+        (!found.is_empty()).then(|| with_attribute(found, rest))
+    }
+
+    fn instances<'p>(
+        &'p self,
+        (is_data, kind, name): (bool, &str, &str),
+        rest: &[&str],
+        paired: bool,
+        scope: Scope<'_>,
+    ) -> Vec<Target<'p>> {
+        let (name, index) = match name.split_once('[') {
+            Some((name, index)) => (name, Some(index.trim_end_matches(']'))),
+            None => (name, None),
+        };
+        let own = scope.inside.and_then(|inside| inside.index.as_deref()).filter(|_| paired);
+        let of = |resource: &&Resource| {
+            resource.is_data == is_data
+                && resource.kind == kind
+                && resource.name == name
+                && resource.module == scope.module
+        };
+        let all: Vec<&Resource> = self.resources.iter().filter(of).collect();
+        let wanted = index.filter(|index| *index != "*").or(own);
+        let exact: Vec<&Resource> =
+            all.iter().copied().filter(|one| wanted.is_some() && one.index.as_deref() == wanted).collect();
+        let chosen = if exact.is_empty() && index.is_none_or(|index| index == "*") { all } else { exact };
+        if chosen.is_empty() {
+            let data = if is_data { "data." } else { "" };
+            let rest = rest.iter().map(|part| format!(".{part}")).collect::<String>();
+            return vec![Target::Open(format!("{data}{kind}.{name}{rest}"))];
+        }
+        let attribute = rest.first().copied().unwrap_or_default();
+        chosen.into_iter().map(|resource| Target::Of(resource, attribute.to_owned())).collect()
+    }
+}
+
+/// What stands behind a whole resource is an attribute of it.
+fn with_attribute<'p>(targets: Vec<Target<'p>>, rest: &[&str]) -> Vec<Target<'p>> {
+    let name = |target| match (target, rest.first()) {
+        (Target::Of(resource, attribute), Some(name)) if attribute.is_empty() => {
+            Target::Of(resource, (*name).to_owned())
+        }
+        (target, _) => target,
+    };
+    targets.into_iter().map(name).collect()
+}
+
+/// The forms of ARNs that are made of a resource's name.
+const FORMS: &[(&str, &str)] = &[
+    ("aws_lambda_function", "lambda:{region}:{account}:function:"),
+    ("aws_instance", "ec2:{region}:{account}:instance/"),
+    ("aws_launch_template", "ec2:{region}:{account}:launch-template/"),
+    ("aws_bedrockagent_agent", "bedrock:{region}:{account}:agent/"),
+    ("aws_bedrockagentcore_code_interpreter", "bedrock-agentcore:{region}:{account}:code-interpreter-custom/"),
+    ("aws_bedrockagentcore_agent_runtime", "bedrock-agentcore:{region}:{account}:runtime/"),
+    ("aws_sagemaker_notebook_instance", "sagemaker:{region}:{account}:notebook-instance/"),
+    ("aws_codebuild_project", "codebuild:{region}:{account}:project/"),
+    ("aws_glue_job", "glue:{region}:{account}:job/"),
+    ("aws_glue_dev_endpoint", "glue:{region}:{account}:devEndpoint/"),
+    ("aws_sfn_state_machine", "states:{region}:{account}:stateMachine:"),
+    ("aws_cloudformation_stack", "cloudformation:{region}:{account}:stack/"),
+    ("aws_ecs_task_definition", "ecs:{region}:{account}:task-definition/"),
+    ("aws_ecs_cluster", "ecs:{region}:{account}:cluster/"),
+    ("aws_apprunner_service", "apprunner:{region}:{account}:service/"),
+    ("aws_s3_bucket", "s3:::"),
+    ("aws_sqs_queue", "sqs:{region}:{account}:"),
+    ("aws_sns_topic", "sns:{region}:{account}:"),
+    ("aws_dynamodb_table", "dynamodb:{region}:{account}:table/"),
+    ("aws_secretsmanager_secret", "secretsmanager:{region}:{account}:secret:"),
+    ("aws_ssm_parameter", "ssm:{region}:{account}:parameter/"),
+    ("aws_kms_key", "kms:{region}:{account}:key/"),
+    ("aws_cloudwatch_log_group", "logs:{region}:{account}:log-group:"),
+    ("aws_ecr_repository", "ecr:{region}:{account}:repository/"),
+];
+
+impl Configuration {
+    fn read(&mut self, module: &Node, path: &str) {
+        for node in module.get("resources").map(Node::items).unwrap_or_default() {
+            let (Some(kind), Some(name)) = (text(node, "type"), text(node, "name")) else { continue };
+            let data = if text(node, "mode") == Some("data") { "data." } else { "" };
+            let each = node.get("for_each_expression").and_then(|each| each.get("references"));
+            let each = each.map(|each| texts_of(each).collect()).unwrap_or_default();
+            let Some(expressions) = node.get("expressions").cloned() else { continue };
+            self.resources.insert(format!("{path}{data}{kind}.{name}"), Configured { expressions, each });
+        }
+        for output in module.get("outputs").map(Node::entries).unwrap_or_default() {
+            if let Some(expression) = output.node.get("expression") {
+                self.outputs.insert((path.to_owned(), output.key.clone()), expression.clone());
+            }
+        }
+        for call in module.get("module_calls").map(Node::entries).unwrap_or_default() {
+            let below = format!("{path}module.{}.", call.key);
+            for entry in call.node.get("expressions").map(Node::entries).unwrap_or_default() {
+                self.inputs.insert((below.clone(), entry.key.clone()), entry.node.clone());
+            }
+            if let Some(module) = call.node.get("module") {
+                self.defaults(module, &below);
+                self.read(module, &below);
+            }
+        }
+    }
+
+    /// Inputs that the caller leaves out have the value that the module says.
+    fn defaults(&mut self, module: &Node, path: &str) {
+        for variable in module.get("variables").map(Node::entries).unwrap_or_default() {
+            let Some(default) = variable.node.get("default") else { continue };
+            let constant = crate::document::Entry {
+                key: "constant_value".to_owned(),
+                key_span: default.span.clone(),
+                node: default.clone(),
+            };
+            let expression = Node { span: default.span.clone(), value: crate::document::Value::Map(vec![constant]) };
+            self.inputs.entry((path.to_owned(), variable.key.clone())).or_insert(expression);
+        }
+    }
+}
+
+fn collect(module: &Node, path: &str, only_data: bool, found: &mut Vec<Resource>) {
+    for node in module.get("resources").map(Node::items).unwrap_or_default() {
+        let (Some(kind), Some(name)) = (text(node, "type"), text(node, "name")) else { continue };
+        let is_data = text(node, "mode") == Some("data");
+        let Some(values) = node.get("values").filter(|_| is_data || !only_data) else { continue };
+        let index = node.get("index").and_then(|index| match index.text() {
+            Some(key) => Some(format!("\"{key}\"")),
+            None => index.scalar(),
+        });
+        found.push(Resource {
+            module: path.to_owned(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            index,
+            is_data,
+            values: values.clone(),
+            node: node.clone(),
+        });
+    }
+    for child in module.get("child_modules").map(Node::items).unwrap_or_default() {
+        collect(child, &format!("{}.", text(child, "address").unwrap_or_default()), only_data, found);
+    }
+}
+
+/// The account that the plan asked who it is, or the first that an ARN in its values names.
+fn account(resources: &[Resource], planned: &Node) -> String {
+    fn search(node: &Node) -> Option<String> {
+        let own = node.text().filter(|text| text.starts_with("arn:")).and_then(|text| text.split(':').nth(4));
+        let own = own.filter(|account| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()));
+        let below = || {
+            node.entries().iter().find_map(|entry| search(&entry.node)).or_else(|| node.items().iter().find_map(search))
+        };
+        own.map(str::to_owned).or_else(below)
+    }
+    let identity = resources.iter().find(|one| one.kind == "aws_caller_identity");
+    let asked = identity.and_then(|one| text(&one.values, "account_id")).map(str::to_owned);
+    asked.or_else(|| search(planned)).unwrap_or_else(|| UNKNOWN_ACCOUNT.to_owned())
+}
+
+/// The node at a path, through the first element of each list.
+pub(super) fn within<'n>(node: &'n Node, path: &[&str]) -> Option<&'n Node> {
+    path.iter().try_fold(node, |node, key| node.items().first().unwrap_or(node).get(key))
+}
+
+/// A text, or the texts of a list.
+fn texts_of(node: &Node) -> impl Iterator<Item = String> + '_ {
+    node.text().into_iter().chain(node.items().iter().filter_map(Node::text)).map(str::to_owned)
+}
+
+/// A module's instance without its last call: `module.a.module.b[0].` is `module.a.` and `module.b[0]`.
+fn split_module(module: &str) -> Option<(&str, &str)> {
+    let mut depth = 0_u32;
+    let mut last = None;
+    for (at, letter) in module.char_indices() {
+        match letter {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            'm' if depth == 0 && module.get(at..).is_some_and(|rest| rest.starts_with("module.")) => {
+                let starts = at == 0 || module.get(..at).is_some_and(|before| before.ends_with('.'));
+                last = if starts { Some(at) } else { last };
+            }
+            _ => {}
+        }
+    }
+    module.split_at_checked(last?)
+}
+
+/// The parts of a reference between the dots that stand outside of indexes.
+fn segments(reference: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0_u32;
+    for letter in reference.chars() {
+        match letter {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match parts.last_mut() {
+            Some(part) if letter != '.' || depth > 0 => part.push(letter),
+            _ => parts.push(String::new()),
+        }
+    }
+    parts
+}
+
+/// An address without what stands in brackets.
+pub(super) fn without_indexes(address: &str) -> String {
+    let mut plain = String::new();
+    let mut depth = 0_u32;
+    for letter in address.chars() {
+        match letter {
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            letter if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{segments, split_module, without_indexes};
+
+    #[test]
+    fn addresses_are_taken_apart_outside_of_indexes_only() {
+        assert_eq!(segments(r#"a.b["c.d"].e"#), ["a", r#"b["c.d"]"#, "e"]);
+        assert_eq!(
+            split_module(r#"module.a["module.x"].module.b[0]."#),
+            Some((r#"module.a["module.x"]."#, "module.b[0]."))
+        );
+        assert_eq!(split_module("module.a."), Some(("", "module.a.")));
+        assert_eq!(split_module(""), None);
+        assert_eq!(without_indexes(r#"module.a["x[0]"].b"#), "module.a.b");
+    }
+}

@@ -1,0 +1,73 @@
+//! A plan that Terraform itself made of `fixture/main.tf` (what no reader needs is cut out), and changes of it.
+
+use graph::aws::{Truth, decide};
+use graph::step::paths::find;
+use graph::world::{Goal, World};
+
+use crate::aws::{Loaded, add};
+
+const PLAN: &str = include_str!("fixture/plan.json");
+
+fn loaded(text: &str) -> Loaded {
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "plan.json", text);
+    loaded.estate.link();
+    loaded
+}
+
+fn administers(text: &str, who: &str) -> Truth {
+    let loaded = loaded(text);
+    let world = World::derive(loaded.estate, loaded.cluster);
+    let from = world.steps.find(who).unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+    found.paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn a_document_that_is_not_known_yet_is_made_of_its_data_source() {
+    assert_eq!(administers(PLAN, "user/ann"), Truth::Yes);
+    assert_eq!(administers(PLAN, "user/bob"), Truth::Yes);
+    let elsewhere = PLAN.replace("aws_iam_role.runner.arn", "aws_sqs_queue.jobs.arn");
+    let elsewhere = elsewhere.replace("\"aws_iam_role.runner\"", "\"aws_sqs_queue.jobs\"");
+    assert_eq!(administers(&elsewhere, "user/ann"), Truth::Unknown, "what the plan does not explain may be the role");
+    assert_eq!(administers(&elsewhere.replace("iam:PassRole", "iam:GetRole"), "user/ann"), Truth::No);
+}
+
+#[test]
+fn a_module_is_followed_in_and_out() {
+    assert_eq!(administers(PLAN, "user/counted-0"), Truth::Yes);
+    assert_eq!(administers(PLAN, "user/counted-1"), Truth::No, "the index says which of the two");
+    assert_eq!(
+        administers(&PLAN.replace("module.policies.pass_arn", "module.policies.other"), "user/counted-0"),
+        Truth::No
+    );
+}
+
+#[test]
+fn a_reference_stands_for_the_thing_alone() {
+    let loaded = loaded(PLAN);
+    let ann = loaded.estate.find("user/ann").unwrap();
+    let verdict = |resource: &str| decide(&loaded.estate, ann, "iam:PassRole", resource).verdict;
+    assert_eq!(verdict("arn:aws:iam::000000000000:role/runner"), Truth::Yes);
+    assert_eq!(verdict("arn:aws:iam::000000000000:role/runner/more"), Truth::Unknown);
+    assert_eq!(verdict("arn:aws:iam::000000000000:role/boss"), Truth::No);
+}
+
+#[test]
+fn a_value_that_only_the_configuration_files_explain_is_said() {
+    let loaded = loaded(PLAN);
+    let reasons: Vec<&str> = loaded.unread.iter().map(|unread| unread.reason.as_str()).collect();
+    let said = |part: &str| reasons.iter().any(|reason| reason.contains(part));
+    assert!(said("it refers to aws_iam_role.boss.arn"), "{reasons:?}");
+    assert!(said("a role that is not known before the plan is applied: local.boss.id"), "{reasons:?}");
+    assert_eq!(reasons.len(), 3, "{reasons:?}");
+}
+
+#[test]
+fn circles_end() {
+    let circle = PLAN.replace("\"var.role\"", "\"module.policies.pass_arn\"").replace(
+        "\"expression\": {\n        \"references\": [\n         \"aws_iam_policy.pass.arn\"",
+        "\"expression\": {\n        \"references\": [\n         \"var.role\"",
+    );
+    assert_eq!(administers(&circle, "user/counted-1"), Truth::No);
+}
