@@ -12,6 +12,7 @@ mod order;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod untouched;
 mod witness;
 
 pub use choke::{Choke, Cut, Question};

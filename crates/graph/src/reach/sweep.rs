@@ -7,8 +7,10 @@
 #![expect(clippy::indexing_slicing, reason = "INVARIANT: every index comes from the network's own arrays")]
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use super::network::{Network, StepId};
+use super::untouched::Untouched;
 
 /// One bit for each source of a batch.
 pub(super) type Bits = [u64; WORDS];
@@ -218,47 +220,42 @@ impl<'n> Reached<'n> {
     }
 
     /// Components are looked at in order, each once: what they rest on is settled by then. A component that comes out
-    /// as it was ends the search there.
+    /// as it was ends the search there; in a large one only what may have changed is looked at.
     fn shrink(&self, batch: usize, without: &Without, barred: &BTreeSet<u32>) -> HashMap<u32, Bits> {
         let (network, order) = (self.network, &self.network.order);
-        let mut new: HashMap<u32, Bits> = HashMap::new();
-        let mut open: BTreeSet<u32> = barred.iter().map(|rank| order.component[*rank as usize]).collect();
+        let own = &self.batches[batch].own;
+        let carries = |starts: &[u32]| {
+            let all = starts.iter().fold([u64::MAX; WORDS], |all, from| and(&all, self.bits(batch, *from)));
+            all != Bits::default()
+        };
+        let is_source = barred.iter().any(|rank| own.contains_key(rank));
+        let mut untouched = if is_source { None } else { Untouched::of(network, without, carries) };
+        let mut shrink = Shrink { base: self, batch, without, barred, new: HashMap::new() };
+        let mut open: BTreeSet<u32> = barred.clone();
         for step in &without.steps {
-            if let Some((_, to)) = network.ends(*step) {
-                open.insert(order.component[network.rank(to) as usize]);
-            }
+            open.extend(network.ends(*step).map(|(_, to)| network.rank(to)));
         }
-        let takes = |step: StepId| without.steps.is_empty() || !without.steps.contains(&step);
-        while let Some(component) = open.pop_first() {
+        while let Some(rank) = open.pop_first() {
+            let component = order.component[rank as usize];
             let members = order.members(component);
-            for rank in members.clone() {
-                let own = self.batches[batch].own.get(&rank).copied().unwrap_or_default();
-                new.insert(rank, if barred.contains(&rank) { Bits::default() } else { own });
+            let mut seeds = vec![rank];
+            while let Some(next) = open.first().copied().filter(|next| members.contains(next)) {
+                open.remove(&next);
+                seeds.push(next);
             }
-            loop {
-                let mut changed = false;
-                for rank in members.clone().filter(|rank| !barred.contains(rank)) {
-                    let before = new[&rank];
-                    let of = |from: u32| new.get(&from).copied().unwrap_or_else(|| *self.bits(batch, from));
-                    let after = pull(network, rank, before, of, takes);
-                    changed |= before != after;
-                    new.insert(rank, after);
-                }
-                if !changed || members.len() == 1 {
-                    break;
-                }
-            }
-            for rank in members {
-                if new[&rank] == *self.bits(batch, rank) {
-                    new.remove(&rank);
-                    continue;
-                }
-                let plain = network.leaving(rank).iter().map(|(to, _)| *to);
-                let joint = network.joint.leaving(rank).iter().map(|at| network.joint.to[*at as usize]);
-                open.extend(plain.chain(joint).map(|to| order.component[to as usize]).filter(|to| *to > component));
+            let touched = match (&mut untouched, members.len()) {
+                (Some(untouched), 2..) => touched(network, untouched, seeds, &members, barred),
+                _ => None,
+            };
+            let changed = match touched {
+                Some(ranks) => shrink.settle(ranks.iter().copied()),
+                None => shrink.settle(members.clone()),
+            };
+            for rank in changed {
+                open.extend(following(network, rank).filter(|to| !members.contains(to)));
             }
         }
-        new
+        shrink.new
     }
 
     /// What is reached with some more steps, each from all of its starts to its end.
@@ -296,6 +293,77 @@ impl<'n> Reached<'n> {
             open.extend(steps.iter().filter(|(from, _)| from.contains(&rank)).map(|(_, to)| *to));
         }
         new
+    }
+}
+
+/// The nodes of a component that may have lost something, from those that certainly lost an input; nothing when that
+/// cannot be told in a short time.
+fn touched(
+    network: &Network,
+    untouched: &mut Untouched<'_>,
+    mut open: Vec<u32>,
+    members: &Range<u32>,
+    barred: &BTreeSet<u32>,
+) -> Option<BTreeSet<u32>> {
+    let mut touched = BTreeSet::new();
+    while let Some(rank) = open.pop() {
+        if touched.contains(&rank) || !barred.contains(&rank) && untouched.keeps(rank) {
+            continue;
+        }
+        if untouched.is_over() || touched.len() > members.len() / 2 {
+            return None;
+        }
+        touched.insert(rank);
+        open.extend(following(network, rank).filter(|to| members.contains(to)));
+    }
+    Some(touched)
+}
+
+/// The ends of the steps from a rank.
+fn following(network: &Network, rank: u32) -> impl Iterator<Item = u32> + '_ {
+    let joint = network.joint.leaving(rank).iter().map(|at| network.joint.to[*at as usize]);
+    network.leaving(rank).iter().map(|(to, _)| *to).chain(joint)
+}
+
+/// What is left when something is taken out, component by component.
+struct Shrink<'s, 'n> {
+    base: &'s Reached<'n>,
+    batch: usize,
+    without: &'s Without,
+    barred: &'s BTreeSet<u32>,
+    /// Only what differs.
+    new: HashMap<u32, Bits>,
+}
+
+impl Shrink<'_, '_> {
+    /// Finds again what some ranks of one component have, all else being settled; those that come out differently.
+    fn settle(&mut self, ranks: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+        let own = &self.base.batches[self.batch].own;
+        for rank in ranks.clone() {
+            let own = own.get(&rank).copied().unwrap_or_default();
+            self.new.insert(rank, if self.barred.contains(&rank) { Bits::default() } else { own });
+        }
+        let takes = |step: StepId| self.without.steps.is_empty() || !self.without.steps.contains(&step);
+        let is_one = ranks.clone().nth(1).is_none();
+        loop {
+            let mut changed = false;
+            for rank in ranks.clone().filter(|rank| !self.barred.contains(rank)) {
+                let before = self.new[&rank];
+                let of = |from: u32| self.new.get(&from).copied().unwrap_or_else(|| *self.base.bits(self.batch, from));
+                let after = pull(self.base.network, rank, before, of, takes);
+                changed |= before != after;
+                self.new.insert(rank, after);
+            }
+            if !changed || is_one {
+                break;
+            }
+        }
+        let differs = |rank: &u32| self.new[rank] != *self.base.bits(self.batch, *rank);
+        let (changed, same): (Vec<u32>, Vec<u32>) = ranks.partition(differs);
+        for rank in same {
+            self.new.remove(&rank);
+        }
+        changed
     }
 }
 

@@ -221,6 +221,56 @@ proptest! {
     }
 }
 
+/// Two to four hundred nodes, most of them in one component, with a few tails that hang on one step.
+fn giant() -> impl Strategy<Value = (u32, Steps)> {
+    (200u32..400, 2usize..5).prop_flat_map(|(nodes, degree)| {
+        let plain = proptest::collection::vec((0..nodes, 0..nodes), nodes as usize * degree / 2);
+        let joint = proptest::collection::vec((proptest::collection::vec(0..nodes, 2..4), 0..nodes), 0..30);
+        (Just(nodes), plain, joint).prop_map(|(nodes, plain, joint)| {
+            (nodes, plain.into_iter().map(|(from, to)| (vec![from], to)).chain(joint).collect())
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases().div_ceil(8)))]
+
+    #[test]
+    fn a_removal_within_a_giant_component_is_exact((nodes, steps) in giant(), picks in proptest::collection::vec(any::<u32>(), 12)) {
+        let network = network(nodes, &steps);
+        let sources: Vec<u32> = (0..nodes).step_by(7).collect();
+        let base = reach(&network, &sources);
+        for (turn, pick) in picks.into_iter().enumerate() {
+            let (step, node) = (StepId(pick % network.steps()), pick % nodes);
+            let (from, to) = network.ends(step).unwrap();
+            let from: BTreeSet<u32> = from.into_iter().collect();
+            let same = |other: &(Vec<u32>, u32)| other.1 == to && other.0.iter().copied().collect::<BTreeSet<_>>() == from;
+            let (without, kept): (Without, Steps) = if turn % 2 == 0 && steps.iter().filter(|one| same(one)).count() == 1 {
+                (Without::step(step), steps.iter().filter(|other| !same(other)).cloned().collect())
+            } else {
+                (Without::node(node), steps.iter().filter(|(from, to)| *to != node && !from.contains(&node)).cloned().collect())
+            };
+            let (less, anew) = (base.without(&without), reach(&self::network(nodes, &kept), &sources).clone_bits(nodes));
+            for (position, source) in sources.iter().enumerate() {
+                for other in 0..nodes {
+                    let barred = without.nodes.contains(&other) || without.nodes.contains(source);
+                    prop_assert_eq!(less.has(position, other), !barred && anew[position][other as usize], "{:?}: {} to {}", &without, source, other);
+                }
+            }
+        }
+    }
+}
+
+impl Reached<'_> {
+    /// Every answer, so that the network need not live on.
+    fn clone_bits(&self, nodes: u32) -> Vec<Vec<bool>> {
+        (0..)
+            .take_while(|source| *source < nodes as usize)
+            .map(|source| (0..nodes).map(|node| self.has(source, node)).collect())
+            .collect()
+    }
+}
+
 /// `BAILIWICK_CASES` sets how many random networks each test tries.
 fn cases() -> u32 {
     std::env::var("BAILIWICK_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(512)
