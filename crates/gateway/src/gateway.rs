@@ -24,6 +24,7 @@ use crate::door::unix;
 use crate::hook::Hooks;
 use crate::identity::Programs;
 use crate::label::memory::Memory;
+use crate::lanes::Lanes;
 use crate::law::{Law, LawError};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
@@ -209,10 +210,11 @@ impl Gateway {
         }
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
+        let lanes = Lanes::start().map_err(failed)?;
         self.reload_fronts(fronts);
         let door = Arc::new(HttpDoor::new(self.shared.clone()));
         *self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(door.clone());
-        self.keep(tokio::spawn(http::serve(door, listener)));
+        self.keep(tokio::spawn(http::serve(door, listener, lanes)));
         Ok(bound)
     }
 
@@ -261,8 +263,11 @@ impl Gateway {
         while !shared.authority.results.is_idle() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        for task in shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
+        let tasks = std::mem::take(&mut *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(JoinHandle::abort);
+        for task in tasks {
+            // It is over when all that it owned is gone: the lanes of the HTTP door, too.
+            let _ = task.await;
         }
         shared.http.lock().unwrap_or_else(PoisonError::into_inner).take();
         shared.authority.save();

@@ -20,6 +20,7 @@ mod gateway;
 mod hook;
 mod identity;
 pub mod label;
+mod lanes;
 mod law;
 mod lines;
 pub mod pipeline;

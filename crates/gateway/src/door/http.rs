@@ -43,6 +43,7 @@ use crate::door::claims::Claims;
 use crate::door::joined::names;
 use crate::gateway::Shared;
 use crate::identity;
+use crate::lanes::Lanes;
 use crate::pipeline::{Act, Ending};
 use crate::session::Caller;
 use crate::signin::{self, Identity, Refused, SignedIn, metadata};
@@ -152,17 +153,21 @@ impl HttpDoor {
     }
 }
 
-/// Serves connections until the listener is dropped.
-pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener) {
+/// Takes connections until this is dropped, and with it the lanes that serve them.
+pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener, lanes: Lanes) {
     loop {
         let Some(permit) = door.shared.connection().await else { return };
         let Ok((stream, theirs)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        // Out of this thread's poll, into that of its lane.
+        let Ok(stream) = stream.into_std() else { continue };
         let door = door.clone();
-        tokio::spawn(async move {
-            if let Ok(ours) = stream.local_addr() {
+        lanes.spawn(async move {
+            if let Ok(ours) = stream.local_addr()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
                 connection(door, stream, Peer::new(ours, theirs)).await;
             }
             drop(permit);

@@ -1,5 +1,6 @@
 //! A server that speaks Streamable HTTP. A request goes out only against a permit, or if it is plumbing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::call::{Plumbing, Request};
+use crate::lanes::{self, LANES_MAX};
 use crate::pipeline::{Act, Permit};
 
 /// The header by which an agent is known. It never goes upstream.
@@ -23,7 +25,8 @@ pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
 /// Connections to servers, kept and used again.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// One for each lane: a connection is polled by the thread that it was made on.
+    clients: Arc<[Client<HttpsConnector<HttpConnector>, Full<Bytes>>]>,
 }
 
 /// The server could not be reached, or did not answer in time.
@@ -54,7 +57,7 @@ impl Outbound {
         let mut roots = rustls::RootCertStore::empty();
         // A machine without roots reaches no TLS server, which is the safe end.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -67,12 +70,14 @@ impl Outbound {
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(256)
-            .build(connector);
-        Self { client }
+        let client = |_lane| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(Duration::from_secs(30))
+                .pool_max_idle_per_host(256)
+                .build(connector.clone())
+        };
+        Self { clients: (0..LANES_MAX).map(client).collect() }
     }
 
     /// Spends a permit: the call goes to the server. The act owes an outcome whatever comes back.
@@ -111,7 +116,10 @@ impl Outbound {
         *request.method_mut() = method;
         *request.uri_mut() = target.uri;
         *request.headers_mut() = target.headers;
-        match tokio::time::timeout(target.wait, self.client.request(request)).await {
+        let Some(client) = self.clients.get(lanes::number()) else {
+            return Err(Unreachable::Broken("no such lane".to_owned()));
+        };
+        match tokio::time::timeout(target.wait, client.request(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(Unreachable::Broken(root_cause(&error))),
             Err(_) => Err(Unreachable::TimedOut),
