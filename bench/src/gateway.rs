@@ -15,6 +15,8 @@ use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Half load is half of what goes through at so many connections.
+const HALF_OF: usize = 16;
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// A tool call direct, through Bailiwick, and through mcp-proxy.
@@ -35,6 +37,9 @@ pub(crate) struct Args {
     /// With so many policies beside the shipped ones, at 16 connections.
     #[arg(long, value_delimiter = ',', default_values_t = [10, 1_000, 10_000])]
     policies: Vec<usize>,
+    /// So many agents call once and are then idle: the memory that their sessions take.
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
     /// The folder of the ledger; its disk is part of what is measured.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -47,6 +52,8 @@ pub(crate) struct Args {
     upstream: Option<SocketAddr>,
     #[arg(long, hide = true, default_value_t = 0)]
     more_policies: usize,
+    #[arg(long, hide = true, default_value_t = 0)]
+    agents: usize,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -168,7 +175,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
             "echo".to_owned(),
             gateway::Upstream::Http(format!("http://{upstream}/mcp").parse()?),
         )]),
-        keys: vec![("bench".to_owned(), KEY.to_owned())],
+        keys: (0..=args.agents).map(|number| (format!("bench-{number}"), key(number))).collect(),
         ..gateway::Fronts::default()
     };
     let address = gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await?;
@@ -181,6 +188,12 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
     // What a session has seen may be being written still; the folder is a temporary one.
     let _ = std::fs::remove_dir_all(scratch);
     Ok(())
+}
+
+/// An agent's key.
+fn key(number: usize) -> String {
+    let end = number.to_string();
+    format!("{}{end}", KEY.get(end.len()..).unwrap_or_default())
 }
 
 /// Makes every decision of the log again, as `ledger verify --recompute` does.
@@ -312,9 +325,9 @@ struct Figures {
     cpu_us: u64,
 }
 
-fn start_gateway(args: &Args, echo: SocketAddr, more_policies: usize) -> anyhow::Result<Part> {
+fn start_gateway(args: &Args, echo: SocketAddr, more: &[String]) -> anyhow::Result<Part> {
     let mut words = vec!["--role".to_owned(), "gateway".into(), "--upstream".into(), echo.to_string()];
-    words.extend(["--more-policies".to_owned(), more_policies.to_string()]);
+    words.extend_from_slice(more);
     if let Some(dir) = &args.dir {
         words.extend(["--dir".to_owned(), dir.display().to_string()]);
     }
@@ -330,7 +343,7 @@ type Table = BTreeMap<(String, &'static str), Figures>;
 
 async fn measure(args: &Args) -> anyhow::Result<()> {
     let echo = Part::start(&["--role".into(), "echo".into()])?;
-    let gateway = start_gateway(args, echo.address, 0)?;
+    let gateway = start_gateway(args, echo.address, &[])?;
     let (path, tool) = ("/mcp", "read_echo");
     let direct = Way { name: "direct", address: echo.address, path, tool, process: None, session: None };
     let mut ways = vec![direct, through(&gateway)];
@@ -349,7 +362,12 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         for connections in &args.connections {
             for way in &ways {
                 let figures = closed(way, *connections, lasts, &counter).await?;
+                let rate = figures.latencies_us.len() as f64 / figures.seconds;
                 table.entry((format!("{connections:>3} connections"), way.name)).or_default().add(figures);
+                if *connections == HALF_OF && way.process.is_some() {
+                    let figures = open(way, (rate / 2.0) as u64, lasts, &counter).await?;
+                    table.entry((format!("half of {HALF_OF}'s"), way.name)).or_default().add(figures);
+                }
             }
         }
         for rate in &args.rate {
@@ -361,7 +379,38 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     }
     print(&mut table);
     drop((gateway, peer));
-    under_policies(args, echo.address, &counter).await
+    under_policies(args, echo.address, &counter).await?;
+    idle_sessions(args, echo.address).await
+}
+
+/// What sessions cost that have called once and are idle.
+async fn idle_sessions(args: &Args, echo: SocketAddr) -> anyhow::Result<()> {
+    if args.idle == 0 {
+        return Ok(());
+    }
+    let part = start_gateway(args, echo, &["--agents".to_owned(), args.idle.to_string()])?;
+    let way = through(&part);
+    Caller::new(&way).await?.call(1).await?;
+    let before = resident_mb(part.child.id())?;
+    let mut caller = Caller::new(&way).await?;
+    for number in 1..=args.idle {
+        caller.key = key(number);
+        caller.call(u64::try_from(number)?).await?;
+    }
+    let after = resident_mb(part.child.id())?;
+    println!(
+        "{} sessions that called once: {after:.0} MB resident in all, {before:.0} MB before them, {:.1} kB each",
+        args.idle,
+        (after - before) * 1e3 / args.idle as f64
+    );
+    Ok(())
+}
+
+/// The memory that a process has.
+fn resident_mb(process: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1.024 / 1e3)
 }
 
 /// The peer's session, once it is up.
@@ -408,7 +457,7 @@ async fn under_policies(args: &Args, echo: SocketAddr, counter: &Arc<AtomicU64>)
     let mut parts = Vec::new();
     for count in &args.policies {
         let began = Instant::now();
-        let part = start_gateway(args, echo, *count)?;
+        let part = start_gateway(args, echo, &["--more-policies".to_owned(), count.to_string()])?;
         println!("{count} more policies: started in {:.1} s", began.elapsed().as_secs_f64());
         closed(&through(&part), 4, Duration::from_millis(300), counter).await?;
         parts.push((*count, part));
@@ -444,18 +493,18 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
         "{:<16} {:<10} {:>9} {:>9} {:>9} {:>11} {:>7} {:>8}",
         "load", "way", "p50 µs", "p99 µs", "calls/s", "CPU a call", "errors", "added"
     );
-    let mut direct = 0;
     for figures in table.values_mut() {
         figures.latencies_us.sort_unstable();
     }
     let mut loads: Vec<String> = table.keys().map(|(load, _)| load.clone()).collect();
     loads.dedup();
     for load in loads {
+        let mut direct = None;
         for name in ["direct", "bailiwick", "mcp-proxy"] {
             let Some(figures) = table.get(&(load.clone(), name)) else { continue };
             let (p50, p99, calls) = (figures.quantile(0.5), figures.quantile(0.99), figures.latencies_us.len() as f64);
             if name == "direct" {
-                direct = p50;
+                direct = Some(p50);
             }
             let cpu =
                 if name == "direct" { "-".to_owned() } else { format!("{:.1} µs", figures.cpu_us as f64 / calls) };
@@ -463,7 +512,7 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
             println!(
                 "{load:<16} {name:<10} {p50:>9} {p99:>9} {rate:>9.0} {cpu:>11} {:>7} {:>8}",
                 figures.errors,
-                p50.saturating_sub(direct)
+                direct.map_or_else(|| "-".to_owned(), |direct| p50.saturating_sub(direct).to_string())
             );
         }
     }
@@ -496,17 +545,17 @@ async fn closed(way: &Way, connections: usize, lasts: Duration, counter: &Arc<At
 
 /// Calls at a fixed rate; what is late is late from when it was due.
 async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -> anyhow::Result<Figures> {
-    const LANES: u64 = 32;
+    const LANES: usize = 32;
     let (start, cpu) = (Instant::now(), way.process.map_or(0, cpu_us));
-    let mut tasks = Vec::new();
-    for lane in 0..LANES {
+    let (mut tasks, mut lanes) = (Vec::new(), Vec::new());
+    for _ in 0..LANES {
         let (counter, way) = (counter.clone(), way.clone());
+        let (lane, mut dues) = tokio::sync::mpsc::unbounded_channel::<Instant>();
+        lanes.push(lane);
         tasks.push(tokio::spawn(async move {
             let mut caller = Caller::new(&way).await?;
             let mut figures = Figures::default();
-            let mut due = start + Duration::from_nanos(1_000_000_000 * lane / rate);
-            while due < start + lasts {
-                tokio::time::sleep_until(due.into()).await;
+            while let Some(due) = dues.recv().await {
                 match caller.call(counter.fetch_add(1, Ordering::Relaxed)).await {
                     Ok(()) => figures.latencies_us.push(u64::try_from(due.elapsed().as_micros())?),
                     Err(_) => {
@@ -514,12 +563,26 @@ async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -
                         caller = Caller::new(&way).await?;
                     }
                 }
-                due += Duration::from_nanos(1_000_000_000 * LANES / rate);
             }
             anyhow::Ok(figures)
         }));
     }
-    gather(tasks, start, (cpu, way.process)).await
+    // A thread, because the runtime's own timer knows milliseconds only.
+    let pace = std::thread::spawn(move || {
+        let mut due = start;
+        for lane in lanes.iter().cycle() {
+            due += Duration::from_nanos(1_000_000_000 / rate.max(1));
+            if due >= start + lasts {
+                return;
+            }
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // A lane that failed says so itself.
+            let _ = lane.send(due);
+        }
+    });
+    let figures = gather(tasks, start, (cpu, way.process)).await;
+    pace.join().map_err(|_panic| anyhow::anyhow!("the pace was lost"))?;
+    figures
 }
 
 async fn gather(
@@ -541,6 +604,7 @@ struct Caller {
     stream: TcpStream,
     held: Vec<u8>,
     head: String,
+    key: String,
     tool: &'static str,
 }
 
@@ -551,9 +615,9 @@ impl Caller {
         stream.set_nodelay(true)?;
         let session = session.as_ref().map(|id| format!("mcp-session-id: {id}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\nx-bailiwick-key: {KEY}\r\ncontent-length: "
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\nx-bailiwick-key: "
         );
-        Ok(Self { stream, held: Vec::new(), head, tool })
+        Ok(Self { stream, held: Vec::new(), head, key: key(0), tool })
     }
 
     /// One call; the answer must be to this call and hold these arguments.
@@ -562,7 +626,9 @@ impl Caller {
             r#"{{"jsonrpc":"2.0","id":{number},"method":"tools/call","params":{{"name":"{}","arguments":{{"n":{number},"text":"line {number} of the report"}}}}}}"#,
             self.tool
         );
-        self.stream.write_all(format!("{}{}\r\n\r\n{body}", self.head, body.len()).as_bytes()).await?;
+        self.stream
+            .write_all(format!("{}{}\r\ncontent-length: {}\r\n\r\n{body}", self.head, self.key, body.len()).as_bytes())
+            .await?;
         let answer = read_message(&mut self.stream, &mut self.held).await?.context("the connection closed")?;
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         anyhow::ensure!(

@@ -20,6 +20,9 @@ const UNSEALED_MAX: usize = 1 << 20;
 /// The journal is read back in pieces of about this size.
 const READ_BYTES: u64 = 1 << 20;
 
+/// A caller syncs by itself only where the last sync took no longer: it must not hold up other work on its thread.
+const SYNC_HERE_MAX: Duration = Duration::from_micros(500);
+
 /// A journal segment in use.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -239,13 +242,30 @@ impl State {
         Group { segments: std::mem::take(&mut self.dirty), end: self.next }
     }
 
-    /// Leaves what came meanwhile to the committer.
-    pub(crate) fn end_group(&mut self, commit: &Condvar) {
+    /// Leaves what came meanwhile to the first who waits for it, to be woken by the caller, else to the committer.
+    pub(crate) fn end_group(&mut self, commit: &Condvar) -> Option<Waker> {
         self.syncing = false;
         let wanted = self.demanded > self.durable || self.closing || self.stopped.is_some();
+        if wanted && self.may_sync_here() && self.committer == Committer::Riding {
+            // Should that one not come, the committer looks by itself before long.
+            let waker = self.waiting.iter_mut().find_map(|waiting| waiting.waker.take());
+            if waker.is_some() {
+                return waker;
+            }
+        }
         if wanted || (!self.dirty.is_empty() && self.committer == Committer::Idle) {
             self.wake_committer(commit);
         }
+        None
+    }
+
+    /// Whether a caller may sync on his own thread: nobody does, and it is quick.
+    pub(crate) fn may_sync_here(&self) -> bool {
+        !self.syncing
+            && self.committer != Committer::Busy
+            && !self.closing
+            && self.stopped.is_none()
+            && self.sync_took <= SYNC_HERE_MAX
     }
 
     pub(crate) fn wake_keeper(&mut self, keep: &Condvar) {

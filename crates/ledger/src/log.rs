@@ -43,9 +43,6 @@ use crate::storage::{Disk, Storage};
 use crate::tile::ENTRY_SIZE_MAX;
 use crate::tree::{Hash, leaf_hash};
 
-/// A caller syncs by itself only where the last sync took no longer: it must not hold up other work on its thread.
-const SYNC_HERE_MAX: Duration = Duration::from_micros(500);
-
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -200,7 +197,9 @@ enum Quiet {
     Unasked,
     /// Whoever waits lets other work on his thread go first, so that their entries share his sync.
     Gathering,
-    /// Yes.
+    /// Whoever waits: he must not go before it is done, or say so.
+    Asked,
+    /// Yes, and whoever waits may go.
     No,
 }
 
@@ -238,35 +237,33 @@ impl Future for Append {
     type Output = Result<Receipt, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.quiet {
-            Quiet::Unasked => {
-                self.quiet = Quiet::Gathering;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Quiet::Gathering => {
-                self.quiet = Quiet::No;
-                self.shared.hasten(self.index);
-            }
-            Quiet::No => {}
+        if self.quiet == Quiet::Unasked {
+            self.quiet = Quiet::Gathering;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        let mut state = self.shared.state();
+        self.quiet = Quiet::Asked;
+        let shared = Arc::clone(&self.shared);
+        shared.hasten(self.index);
+        let mut state = shared.state();
         if self.index < state.durable {
+            self.quiet = Quiet::No;
             return Poll::Ready(Ok(Receipt { index: self.index, leaf_hash: self.leaf_hash }));
         }
         if let Some(reason) = &state.stopped {
+            self.quiet = Quiet::No;
             return Poll::Ready(Err(AppendError::Stopped(Arc::clone(reason))));
         }
         let place = (self.index - state.durable) as usize;
         if let Some(waiting) = state.waiting.get_mut(place) {
             waiting.waker = Some(context.waker().clone());
         }
-        state.demand(self.index + 1, &self.shared.commit);
         Poll::Pending
     }
 }
 
 impl Drop for Append {
+    /// Whoever gives up waiting may be the one who was to sync.
     fn drop(&mut self) {
         if self.quiet != Quiet::No {
             self.shared.state().demand(self.index + 1, &self.shared.commit);
@@ -404,16 +401,17 @@ impl Shared {
     }
 
     /// Somebody waits for an entry. If nobody syncs and the disk is quick, this thread does it: that is cheaper
-    /// than to wake the committer and be woken again. One sync at most; what gathers meanwhile is the committer's.
+    /// than to wake the committer and be woken again. One sync at most; what gathers meanwhile is for the first who
+    /// waits for it ([`State::end_group`]).
     fn hasten(&self, index: u64) {
         let mut state = self.state();
         if state.durable > index || state.stopped.is_some() {
             return;
         }
-        let alone = !state.syncing && state.committer != Committer::Busy && state.demanded <= state.durable;
-        if !alone || state.sync_took > SYNC_HERE_MAX {
+        if !state.may_sync_here() {
             return state.demand(index + 1, &self.commit);
         }
+        state.demanded = state.demanded.max(index + 1);
         let group = state.begin_group();
         drop(state);
         self.sync(group);
@@ -489,9 +487,9 @@ impl Shared {
             done.iter_mut().filter_map(|waiting| waiting.stored.take()).for_each(|stored| self.news.publish(stored));
             self.news.length.send_replace(end);
         }
-        state.end_group(&self.commit);
+        let next = state.end_group(&self.commit);
         drop(state);
-        done.into_iter().filter_map(|waiting: Waiting| waiting.waker).for_each(Waker::wake);
+        done.into_iter().filter_map(|waiting: Waiting| waiting.waker).chain(next).for_each(Waker::wake);
     }
 
     /// Wakes everybody who still waits when the committer leaves, so that they see why.

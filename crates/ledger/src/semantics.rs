@@ -1,10 +1,14 @@
 //! Whether the entries of a log make sense together, whatever they hash to. Pure.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::handover::ROTATED;
 use crate::record::{Payload, Scope};
@@ -17,8 +21,8 @@ struct Brief<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
     action: BriefAction<'a>,
-    #[serde(borrow, default)]
-    decision: BriefDecision<'a>,
+    #[serde(default)]
+    decision: BriefDecision,
     now: Option<Timestamp>,
     #[serde(borrow, default)]
     session: Cow<'a, str>,
@@ -53,32 +57,45 @@ struct BriefTool<'a> {
 }
 
 #[derive(Default, Deserialize)]
-struct BriefDecision<'a> {
-    #[serde(borrow, default)]
-    effect: BriefEffect<'a>,
+struct BriefDecision {
+    #[serde(default)]
+    effect: BriefEffect,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum BriefEffect<'a> {
-    Word(#[serde(borrow)] Cow<'a, str>),
-    Tagged {
-        #[serde(borrow)]
-        effect: Cow<'a, str>,
-    },
+/// Whether the effect is a permit: a word, or an object with the word in its member `effect`.
+#[derive(Default)]
+struct BriefEffect {
+    permits: bool,
 }
 
-impl Default for BriefEffect<'_> {
-    fn default() -> Self {
-        Self::Word(Cow::Borrowed(""))
+impl<'de> Deserialize<'de> for BriefEffect {
+    /// By hand: serde would keep the whole value before it tries one form and then the other.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EffectForms)
     }
 }
 
-impl BriefDecision<'_> {
-    fn permits(&self) -> bool {
-        match &self.effect {
-            BriefEffect::Word(word) | BriefEffect::Tagged { effect: word } => word == "permit",
+struct EffectForms;
+
+impl<'de> Visitor<'de> for EffectForms {
+    type Value = BriefEffect;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an effect")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<BriefEffect, E> {
+        Ok(BriefEffect { permits: word == "permit" })
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, members: M) -> Result<BriefEffect, M::Error> {
+        #[derive(Deserialize)]
+        struct Tagged<'a> {
+            #[serde(borrow)]
+            effect: Cow<'a, str>,
         }
+        let tagged = Tagged::deserialize(MapAccessDeserializer::new(members))?;
+        Ok(BriefEffect { permits: tagged.effect == "permit" })
     }
 }
 
@@ -92,13 +109,13 @@ struct BriefDetails {
 
 /// A permitted intent, until its outcome.
 struct Permitted {
-    file: String,
-    /// Session and server; only where numbers are checked.
+    file: Arc<str>,
+    /// Only where numbers are checked.
     line: Option<Line>,
 }
 
-/// Session and server.
-type Line = (String, String);
+/// A session's calls to one server: their place in [`Run::lines`].
+type Line = usize;
 
 struct Ask {
     binding: String,
@@ -133,7 +150,7 @@ pub(crate) struct Semantics {
     /// The run that was under way at `start` is over: numbers count from there on.
     settled: bool,
     open: BTreeMap<u64, Permitted>,
-    closed: HashSet<u64>,
+    closed: Closed,
     asks: HashMap<u64, Ask>,
     run: Run,
     used: Used,
@@ -145,10 +162,42 @@ const CLOSING_WITHIN: u64 = 4_096;
 /// What was numbered from the log's last start on.
 #[derive(Default)]
 struct Run {
-    calls: BTreeMap<Line, Numbers>,
-    acts: BTreeMap<Line, Numbers>,
+    /// By session and server.
+    known: BTreeMap<String, BTreeMap<String, Line>>,
+    lines: Vec<Numbered>,
     intents: u64,
     sent: u64,
+}
+
+/// The numbers of one session's calls to one server.
+struct Numbered {
+    session: String,
+    server: String,
+    calls: Numbers,
+    acts: Numbers,
+}
+
+/// A set of entries, one bit each.
+#[derive(Default)]
+struct Closed(Vec<u64>);
+
+impl Closed {
+    fn insert(&mut self, entry: u64) {
+        let word = (entry / 64) as usize;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits |= 1 << (entry % 64);
+        }
+    }
+
+    fn contains(&self, entry: u64) -> bool {
+        usize::try_from(entry / 64)
+            .ok()
+            .and_then(|word| self.0.get(word))
+            .is_some_and(|bits| bits >> (entry % 64) & 1 == 1)
+    }
 }
 
 /// Numbers that begin at 1 and leave none out, in about their order: calls that are made side by side may be
@@ -188,14 +237,27 @@ impl Numbers {
 }
 
 impl Run {
+    fn line(&mut self, session: &str, server: &str) -> Line {
+        if let Some(line) = self.known.get(session).and_then(|servers| servers.get(server)) {
+            return *line;
+        }
+        let (session, server) = (session.to_owned(), server.to_owned());
+        let line = self.lines.len();
+        self.known.entry(session.clone()).or_default().insert(server.clone(), line);
+        self.lines.push(Numbered { session, server, calls: Numbers::default(), acts: Numbers::default() });
+        line
+    }
+
     /// Says which calls and acts the records leave out. `before`: only gaps noticed before this entry.
     fn settle(&self, before: u64, faults: &mut Vec<String>) {
-        for (numbers, what) in [(&self.calls, "call"), (&self.acts, "act")] {
-            for ((session, server), numbers) in numbers.iter() {
+        for line in &self.lines {
+            for (numbers, act, which) in
+                [(&line.calls, "call", "was made at the door"), (&line.acts, "act", "left for the server")]
+            {
                 if let Some((first, count)) = numbers.missing().filter(|_| numbers.noticed < before) {
-                    let which = if what == "call" { "was made at the door" } else { "left for the server" };
+                    let Numbered { session, server, .. } = line;
                     faults.push(format!(
-                        "session `{session}`, server `{server}`: {what} {first} {which} and is not recorded ({count} missing)"
+                        "session `{session}`, server `{server}`: {act} {first} {which} and is not recorded ({count} missing)"
                     ));
                 }
             }
@@ -221,14 +283,14 @@ impl Semantics {
             start,
             settled: start == 0,
             open: BTreeMap::new(),
-            closed: HashSet::new(),
+            closed: Closed::default(),
             asks: HashMap::new(),
             run: Run::default(),
             used: Used::default(),
         }
     }
 
-    pub(crate) fn entry(&mut self, index: u64, file: &str, bytes: &[u8], report: &mut Report) {
+    pub(crate) fn entry(&mut self, index: u64, file: &Arc<str>, bytes: &[u8], report: &mut Report) {
         report.entry_bytes += bytes.len() as u64;
         let mut faults = Vec::new();
         match serde_json::from_slice::<Brief<'_>>(bytes) {
@@ -242,11 +304,11 @@ impl Semantics {
             Err(error) => faults.push(format!("it is no entry: {error}")),
         }
         for text in faults {
-            report.fault(file, text).entry = Some(index);
+            report.fault(file.as_ref(), text).entry = Some(index);
         }
     }
 
-    fn check(&mut self, index: u64, file: &str, brief: Brief<'_>, faults: &mut Vec<String>) {
+    fn check(&mut self, index: u64, file: &Arc<str>, brief: Brief<'_>, faults: &mut Vec<String>) {
         match brief.kind.as_ref() {
             "intent" => self.intent(index, file, &brief, faults),
             "outcome" => self.outcome(index, &brief, faults),
@@ -264,36 +326,34 @@ impl Semantics {
         }
     }
 
-    fn intent(&mut self, index: u64, file: &str, brief: &Brief<'_>, faults: &mut Vec<String>) {
-        let line = (self.complete && self.settled)
-            .then(|| (brief.session.clone().into_owned(), brief.action.tool.server.clone().into_owned()));
-        if brief.decision.permits() {
-            self.open.insert(index, Permitted { file: file.to_owned(), line: line.clone() });
+    fn intent(&mut self, index: u64, file: &Arc<str>, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let numbered = self.complete && self.settled;
+        let line = numbered.then(|| self.run.line(&brief.session, &brief.action.tool.server));
+        if brief.decision.effect.permits {
+            self.open.insert(index, Permitted { file: Arc::clone(file), line });
         }
         if let Some(ask) = brief.uses {
             self.uses(ask, brief, faults);
         }
-        let Some(line) = line else { return };
+        let Some(numbered) = line.and_then(|line| self.run.lines.get_mut(line)) else { return };
         self.run.intents += 1;
-        let is_new = self.run.calls.entry(line).or_default().add(brief.sequence, index);
         // A call that is decided again with its approval may keep its number.
-        if !is_new && brief.uses.is_none() {
+        if !numbered.calls.add(brief.sequence, index) && brief.uses.is_none() {
             let (session, server) = (&brief.session, &brief.action.tool.server);
             faults.push(format!("session `{session}`, server `{server}`: a second call {}", brief.sequence));
         }
     }
 
     fn departure(&mut self, index: u64, line: Line, number: Option<u64>, faults: &mut Vec<String>) {
-        let (session, server) = line.clone();
-        let numbers = self.run.acts.entry(line).or_default();
+        let Some(Numbered { session, server, acts, .. }) = self.run.lines.get_mut(line) else { return };
         match number {
             Some(number) => {
                 self.run.sent += 1;
-                if !numbers.add(number, index) {
+                if !acts.add(number, index) {
                     faults.push(format!("session `{session}`, server `{server}`: a second act {number}"));
                 }
             }
-            None => numbers.without += 1,
+            None => acts.without += 1,
         }
     }
 
@@ -328,7 +388,7 @@ impl Semantics {
             if let Some(line) = permitted.line {
                 self.departure(index, line, brief.upstream, faults);
             }
-        } else if self.closed.contains(&intent) {
+        } else if self.closed.contains(intent) {
             faults.push(format!("it is a second outcome of intent {intent}"));
         } else if intent >= self.start {
             faults.push(format!("it is the outcome of entry {intent}, which permits nothing"));
@@ -389,7 +449,7 @@ impl Semantics {
                 report.in_flight.push(intent);
             } else {
                 let text = "it was permitted and has no outcome; the next start will say `unknown`";
-                report.fault(permitted.file, text).entry = Some(intent);
+                report.fault(permitted.file.as_ref(), text).entry = Some(intent);
             }
         }
         self.used

@@ -271,7 +271,7 @@ impl Verifier<'_> {
             self.report.fault(path, "it is missing");
             return Ok(vec![Hash::default(); width as usize]);
         };
-        let mut leaves = Vec::with_capacity(width as usize);
+        let (mut leaves, file) = (Vec::with_capacity(width as usize), Arc::from(path.as_str()));
         let most = if grown { width as usize } else { usize::MAX };
         for (place, entry) in tile::entries(&bytes).take(most).enumerate() {
             let number = index * TILE_WIDTH + place as u64;
@@ -281,7 +281,7 @@ impl Verifier<'_> {
             };
             leaves.push(leaf_hash(entry));
             if (place as u64) < width && number >= self.start {
-                self.semantics.entry(number, &path, entry, &mut self.report);
+                self.semantics.entry(number, &file, entry, &mut self.report);
             }
         }
         if leaves.len() as u64 > width {
@@ -432,6 +432,7 @@ impl Verifier<'_> {
         }
         for (path, bytes) in segments.into_iter().rev() {
             self.known.insert(path.clone());
+            let file = Arc::from(path.as_str());
             let scan = journal::scan(&bytes);
             for offset in scan.bad.iter().filter(|offset| !self.live || **offset < scan.end) {
                 self.report.fault(path.as_str(), "bytes that are no whole frame: torn or changed").offset =
@@ -444,7 +445,7 @@ impl Verifier<'_> {
                 match found.head.kind {
                     Kind::Payload => bodies.push((path.clone(), found.offset, body.to_vec())),
                     Kind::Entry if found.head.index == next => {
-                        self.semantics.entry(next, &path, body, &mut self.report);
+                        self.semantics.entry(next, &file, body, &mut self.report);
                         next += 1;
                     }
                     Kind::Entry if found.head.index > next && !unsealed_log => {
