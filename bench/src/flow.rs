@@ -177,7 +177,7 @@ struct Policy {
 impl Policy {
     fn of(tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
         let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.collect() })
+        let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.collect(), ..Source::default() })
             .map_err(|errors| anyhow::anyhow!("the shipped packs do not compile: {errors:?}"))?;
         Ok(Policy { snapshot, now: jiff::Timestamp::UNIX_EPOCH })
     }

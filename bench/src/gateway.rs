@@ -163,8 +163,12 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
     let mut policies: Vec<(String, String)> =
         policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     policies.push(("more.cedar".to_owned(), more_policies(args.more_policies)));
-    let options =
-        gateway::Options { dir: scratch.clone(), home: scratch.clone(), policies, limits: gateway::Limits::default() };
+    let options = gateway::Options {
+        dir: scratch.clone(),
+        home: scratch.clone(),
+        rules: gateway::Rules { policies, ..gateway::Rules::default() },
+        limits: gateway::Limits::default(),
+    };
     let (gateway, diagnostics) = gateway::Gateway::start(options, ledger.clone()).await?;
     anyhow::ensure!(
         diagnostics.iter().all(|diagnostic| !diagnostic.error),

@@ -20,6 +20,7 @@ pub(crate) mod policy;
 pub(crate) mod protect;
 pub(crate) mod replay;
 pub(crate) mod scan;
+pub(crate) mod stop;
 pub(crate) mod tools;
 pub(crate) mod trace;
 pub(crate) mod unprotect;

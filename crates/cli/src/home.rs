@@ -51,6 +51,11 @@ impl Home {
         self.root.join("policy")
     }
 
+    /// The mandates that the operator adopted, `NAME.toml`, and beside each `NAME.from`: where it came from.
+    pub(crate) fn mandates(&self) -> PathBuf {
+        self.root.join("mandates")
+    }
+
     /// The ledger directory.
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger")

@@ -1,6 +1,7 @@
 //! `settings.toml` in the home: what the operator decides that is no policy. Absent members have their defaults; an
 //! unknown one is an error, because a misspelt switch would otherwise be taken for one that is off.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use control::cosign::WitnessAt;
 use gateway::Keep;
+use gateway::breaker::Trip;
+use policy::Budget;
+use policy::bounds::{self, Otherwise};
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
@@ -17,6 +21,24 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) ledger: LedgerSettings,
+    /// Limits of every agent, by field as in a mandate.
+    budget: BTreeMap<String, u64>,
+    /// When breakers open by themselves.
+    pub(crate) breaker: Trip,
+}
+
+impl Settings {
+    /// The budgets of every agent.
+    pub(crate) fn budgets(&self) -> anyhow::Result<Vec<Budget>> {
+        let one = |(field, limit): (&String, &u64)| {
+            let (measure, per) =
+                bounds::limit(field).with_context(|| format!("`budget.{field}` in `settings.toml` is no limit"))?;
+            let (file, limit) = ("settings.toml".to_owned(), *limit);
+            let otherwise = Otherwise::Deny;
+            anyhow::Ok(Budget { file, line: 0, measure, per, limit, each_user: false, tools: None, otherwise })
+        };
+        self.budget.iter().map(one).collect()
+    }
 }
 
 /// What is kept, and who watches.

@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
 use control::cosign::Cosigners;
-use gateway::{Fronts, Gateway, Limits, Program, Upstream};
+use gateway::{Fronts, Gateway, Limits, Program, Rules, Upstream};
 use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
+use policy::Bounds;
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
-use crate::commands::upstream;
+use crate::commands::{mandate, upstream};
 use crate::home::{Home, LEDGER_KEY};
 
 /// How often the operator's files are looked at.
@@ -74,10 +75,11 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     let options = gateway::Options {
         dir: home.gateway(),
         home: home.root().to_owned(),
-        policies: operator_policies(home)?,
+        rules: rules(home)?,
         limits: Limits { keep: settings.keep(), ..Limits::default() },
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
+    gateway.saw(&decisive(home));
     // Ends with the runtime; what is not cosigned by then is asked for at the next start.
     tokio::spawn(Cosigners::new(ledger, witnesses).follow());
     diagnostics.iter().for_each(say);
@@ -87,6 +89,18 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     }
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)
+}
+
+/// What the operator wrote, to enact.
+fn rules(home: &Home) -> anyhow::Result<Rules> {
+    let trip = crate::settings::read(home.root())?.breaker;
+    Ok(Rules { policies: operator_policies(home)?, bounds: bounds(home)?, trip })
+}
+
+/// The adopted mandates, and the budgets of every agent. One that cannot be read is an error: without it more would
+/// be allowed.
+pub(crate) fn bounds(home: &Home) -> anyhow::Result<Bounds> {
+    Ok(Bounds { mandates: mandate::adopted::read(home)?, budgets: crate::settings::read(home.root())?.budgets()? })
 }
 
 /// The policies to enact. None is a choice too, but a surprising one.
@@ -107,12 +121,22 @@ pub(crate) async fn http_door(home: &Home, gateway: &Gateway, port: u16) -> anyh
 /// Follows the operator's files until dropped: an edited policy takes effect, or is refused with the reason and
 /// the old ones stay.
 pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
-    let mut seen = (stamp(&policy_paths(home)), stamp(&front_paths(home)));
+    let mut seen = (stamp(&decisive_paths(home)), stamp(&front_paths(home)));
+    let mut departed = mandate::adopted::Departed::default();
     loop {
-        tokio::time::sleep(WATCH_EVERY).await;
-        let now = (stamp(&policy_paths(home)), stamp(&front_paths(home)));
-        if now.0 != seen.0 {
-            enact(home, gateway).await;
+        departed.say_new(home);
+        let asked = tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => None,
+            asked = gateway.asked_to_reload() => Some(asked),
+        };
+        let now = (stamp(&decisive_paths(home)), stamp(&front_paths(home)));
+        if now.0 != seen.0 || asked.is_some() {
+            gateway.saw(&decisive(home));
+            let enacted = enact(home, gateway).await;
+            if let Some(asked) = asked {
+                // Whoever asked may have gone.
+                drop(asked.send(enacted));
+            }
         }
         if now.1 != seen.1 {
             match fronts(home) {
@@ -124,15 +148,39 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
     }
 }
 
-async fn enact(home: &Home, gateway: &Gateway) {
-    let enacted = match operator_policies(home) {
-        Ok(files) => gateway.reload_policy(files).await.map_err(anyhow::Error::from),
+async fn enact(home: &Home, gateway: &Gateway) -> Result<(), String> {
+    let enacted = match rules(home) {
+        Ok(rules) => gateway.reload(rules).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),
     };
     match enacted {
         Ok(diagnostics) => diagnostics.iter().for_each(say),
-        Err(error) => eprintln!("bailiwick: the policies stay as they were: {error:#}; see `bailiwick policy check`"),
+        Err(error) => {
+            let text = format!("the policies stay as they were: {error:#}; see `bailiwick policy check`");
+            eprintln!("bailiwick: {text}");
+            return Err(text);
+        }
     }
+    Ok(())
+}
+
+/// The files that decide what agents may do.
+fn decisive_paths(home: &Home) -> Vec<PathBuf> {
+    let mut paths = policy_paths(home);
+    paths.extend(mandate::adopted::files(home).unwrap_or_default());
+    paths.extend(
+        ["settings.toml", "gateway/annotations.toml", "gateway/identity.toml"].map(|name| home.root().join(name)),
+    );
+    paths
+}
+
+/// The same with their bytes, named from the home. What is absent or cannot be read is left out.
+fn decisive(home: &Home) -> Vec<(String, Vec<u8>)> {
+    let named = |path: PathBuf| {
+        let name = path.strip_prefix(home.root()).ok()?.to_str()?.to_owned();
+        Some((name, fs::read(&path).ok()?))
+    };
+    decisive_paths(home).into_iter().filter_map(named).collect()
 }
 
 fn say(problem: &policy::Diagnostic) {

@@ -1,12 +1,17 @@
 //! Mandates: what an agent is meant to do, in `mandate.toml` beside its configuration.
 //! The format is `spec/mandate.md`.
 //!
-//! A mandate grants nothing by itself; it is what actual and observed access are compared with.
+//! A mandate grants nothing. `scan` compares actual and observed access with it; once the operator adopts a copy,
+//! decisions are bounded by it (`policy::bounds`). This module only reads.
 //! A field that is absent says nothing; a list that is there and empty says "none".
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use crate::document::{Document, Format, Malformed, Node, Value};
@@ -45,9 +50,23 @@ pub struct Mandate {
     /// The hosts that it may send to, `*.` for those below.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destinations: Option<Vec<String>>,
+    /// The first moment at which it no longer holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Whether a person is asked about what is outside, instead of a denial.
+    #[serde(skip_serializing_if = "is_false")]
+    pub asks: bool,
     /// How much it may do.
-    #[serde(skip_serializing_if = "Budget::is_empty")]
-    pub budget: Budget,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub budget: Vec<Limit>,
+    /// The lines of the fields that are there, by name (`allow.tools`).
+    #[serde(skip)]
+    pub lines: BTreeMap<String, u32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Mandate {
@@ -57,32 +76,51 @@ impl Mandate {
     }
 }
 
-/// How much an agent may do in a day. An absent bound is none.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Budget {
-    /// Calls of tools.
+/// How much of something an agent may do in a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// One of [`LIMITS`].
+    pub field: String,
+    /// The most.
+    pub limit: u64,
+    /// Whether each user of the agent has it for himself.
+    #[serde(skip_serializing_if = "is_false")]
+    pub each_user: bool,
+    /// Only calls of these tools.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub calls_per_day: Option<u64>,
-    /// Calls with an effect other than `read`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub writes_per_day: Option<u64>,
-    /// Tokens of a model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_day: Option<u64>,
-    /// Money, in cents of a US dollar.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cents_per_day: Option<u64>,
+    pub tools: Option<String>,
+    /// Whether a person is asked beyond it, instead of a denial.
+    #[serde(skip_serializing_if = "is_false")]
+    pub asks: bool,
+    /// Its line.
+    #[serde(skip)]
+    pub line: u32,
 }
 
-impl Budget {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
+/// What can be limited.
+pub const LIMITS: &[&str] = &[
+    "calls_per_minute",
+    "calls_per_hour",
+    "calls_per_day",
+    "writes_per_minute",
+    "writes_per_hour",
+    "writes_per_day",
+    "cents_per_minute",
+    "cents_per_hour",
+    "cents_per_day",
+    "bytes_per_minute",
+    "bytes_per_hour",
+    "bytes_per_day",
+    "asks_per_minute",
+    "asks_per_hour",
+    "asks_per_day",
+    "tokens_per_day",
+];
 
-const FIELDS: &[&str] = &["version", "agents", "owner", "purpose", "triggers", "allow", "budget"];
-const ALLOW: &[&str] = &["tools", "actions", "data", "destinations"];
-const BUDGET: &[&str] = &["calls_per_day", "writes_per_day", "tokens_per_day", "cents_per_day"];
+const FIELDS: &[&str] = &["version", "agents", "owner", "purpose", "triggers", "expires", "allow", "budget"];
+const ALLOW: &[&str] = &["tools", "actions", "data", "destinations", "otherwise"];
+/// What a budget holds beside limits.
+const BUDGET: &[&str] = &["otherwise", "user", "tools"];
 
 /// Parses a mandate; every fault is told, with its line.
 pub fn parse(text: &str) -> Result<Mandate, Vec<Malformed>> {
@@ -131,16 +169,12 @@ impl<'d> Reader<'d> {
             mandate.actions = self.list(allow, "actions");
             mandate.data = self.list(allow, "data");
             mandate.destinations = self.list(allow, "destinations");
+            mandate.asks = self.asks(allow);
             self.check_allowed(allow, &mandate);
         }
-        if let Some(budget) = self.table("budget", BUDGET) {
-            mandate.budget = Budget {
-                calls_per_day: self.count(budget, "calls_per_day"),
-                writes_per_day: self.count(budget, "writes_per_day"),
-                tokens_per_day: self.count(budget, "tokens_per_day"),
-                cents_per_day: self.count(budget, "cents_per_day"),
-            };
-        }
+        mandate.expires = self.expiry();
+        mandate.budget = self.budgets();
+        mandate.lines = self.lines();
         mandate
     }
 
@@ -197,12 +231,78 @@ impl<'d> Reader<'d> {
         count
     }
 
+    /// `otherwise = "ask"`; a denial if it is absent.
+    fn asks(&mut self, table: &Node) -> bool {
+        let Some(node) = table.get("otherwise") else { return false };
+        if !matches!(node.text(), Some("ask" | "deny")) {
+            self.fault(Some(node), "`otherwise` must be \"deny\" or \"ask\"");
+        }
+        node.text() == Some("ask")
+    }
+
+    /// A time, or a day, which it still holds on.
+    fn expiry(&mut self) -> Option<Timestamp> {
+        let node = self.document.root().get("expires")?;
+        let text = match &node.value {
+            Value::Number(text) | Value::Text(text) => text.as_str(),
+            _ => "",
+        };
+        let day_after = || text.parse::<Date>().ok()?.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok();
+        let expires = text.parse().ok().or_else(|| day_after().map(|zoned| zoned.timestamp()));
+        if expires.is_none() {
+            self.fault(Some(node), "`expires` must be a day as 2030-12-31, or a time as 2030-12-31T12:00:00Z");
+        }
+        expires
+    }
+
+    fn budgets(&mut self) -> Vec<Limit> {
+        let known: Vec<&str> = LIMITS.iter().chain(BUDGET).copied().collect();
+        let Some(budget) = self.table("budget", &known) else { return Vec::new() };
+        let asks = self.asks(budget);
+        let mut limits = self.limits(budget, asks);
+        if let Some(user) = budget.get("user") {
+            self.known(user, LIMITS, "budget.user.");
+            limits.extend(self.limits(user, asks).into_iter().map(|limit| Limit { each_user: true, ..limit }));
+        }
+        for entry in budget.get("tools").map(Node::entries).unwrap_or_default() {
+            let prefix = format!("budget.tools.\"{}\".", entry.key);
+            self.known(&entry.node, LIMITS, &prefix);
+            self.check_tool(&entry.key, &entry.node);
+            let tools = Some(entry.key.clone());
+            let group = self.limits(&entry.node, asks).into_iter();
+            limits.extend(group.map(|limit| Limit { tools: tools.clone(), ..limit }));
+        }
+        limits
+    }
+
+    fn limits(&mut self, table: &Node, asks: bool) -> Vec<Limit> {
+        let mut limits = Vec::new();
+        for field in LIMITS {
+            let Some(limit) = self.count(table, field) else { continue };
+            let line = table.get(field).map_or(1, |node| self.document.line(node.span.start));
+            limits.push(Limit { field: (*field).to_owned(), limit, each_user: false, tools: None, asks, line });
+        }
+        limits
+    }
+
+    fn lines(&self) -> BTreeMap<String, u32> {
+        let root = self.document.root();
+        let allow = root.get("allow").map(Node::entries).unwrap_or_default();
+        let all = root.entries().iter().map(|entry| (entry.key.clone(), entry));
+        let all = all.chain(allow.iter().map(|entry| (format!("allow.{}", entry.key), entry)));
+        all.map(|(name, entry)| (name, self.document.line(entry.key_span.start))).collect()
+    }
+
+    fn check_tool(&mut self, tool: &str, at: &Node) {
+        let parts: Vec<&str> = tool.split('/').collect();
+        if !matches!(parts.as_slice(), [server, name] if !server.is_empty() && !name.is_empty()) {
+            self.fault(Some(at), format!("`{tool}` must be `server/tool`, with `*` for any"));
+        }
+    }
+
     fn check_allowed(&mut self, allow: &Node, mandate: &Mandate) {
         for tool in mandate.tools.iter().flatten() {
-            let parts: Vec<&str> = tool.split('/').collect();
-            if !matches!(parts.as_slice(), [server, name] if !server.is_empty() && !name.is_empty()) {
-                self.fault(allow.get("tools"), format!("`{tool}` must be `server/tool`, with `*` for any"));
-            }
+            self.check_tool(tool, allow.get("tools").unwrap_or(allow));
         }
         for action in mandate.actions.iter().flatten() {
             if !ACTIONS.contains(&action.as_str()) {
@@ -235,6 +335,8 @@ pub struct Found {
     pub agents: Vec<String>,
     /// The likely owner.
     pub owner: Option<String>,
+    /// Who uses this machine, as the gateway names him.
+    pub user: Option<String>,
     /// Servers by name.
     pub servers: Vec<String>,
     /// Remote hosts.
@@ -249,26 +351,28 @@ pub fn draft(found: &Found) -> String {
         if items.is_empty() { "[]".to_owned() } else { format!("[\n{lines}]") }
     };
     let owner = found.owner.clone().unwrap_or_else(|| "somebody@example.org".to_owned());
+    let triggers: Vec<String> = [Some(owner.clone()), found.user.clone()].into_iter().flatten().collect();
     let tools: Vec<String> = found.servers.iter().map(|server| format!("{}/*", server.replace('/', "-"))).collect();
-    let mut out =
-        String::from("# What this agent is meant to do. `bailiwick scan` compares it with what it can do and did.\n");
+    let mut out = String::from(
+        "# What this agent is meant to do. `bailiwick scan` compares it with what it can do and did; once adopted\n# (`bailiwick mandate adopt`), what is outside of it is denied.\n",
+    );
     let _ = write!(
         out,
         "version = 1\n\n\
          # Which clients beside this file it is for; leave it out for all of them.\nagents = {}\n\n\
          # Who answers for it: a mail address, or @team.\nowner = {}\n\n\
          # What it is for, in a sentence.\npurpose = \"Say what this agent is for.\"\n\n\
-         # Who may set it to work.\ntriggers = [{}]\n\n\
+         # Who may set it to work, as the ledger names users.\ntriggers = {}\n\n\
          [allow]\n\
          # Tools it needs, `server/tool`. These servers were found; strike what it does not need.\ntools = {}\n\n\
          # Effects it needs, of: {}.\nactions = [\"read\"]\n\n\
          # Classes of data it may see.\ndata = [\"public\", \"internal\"]\n\n\
          # Hosts it may send to.\ndestinations = {}\n\n\
          [budget]\n\
-         # How much it may do in a day. Others: writes_per_day, tokens_per_day, cents_per_day.\ncalls_per_day = 1000\n",
+         # How much it may do. Others: calls, writes, cents, bytes, asks, each per minute, hour or day.\ncalls_per_day = 1000\n",
         list(&found.agents),
         quote(&owner),
-        quote(&owner),
+        list(&triggers),
         list(&tools),
         ACTIONS.join(", "),
         list(&found.hosts),
@@ -289,7 +393,8 @@ mod tests {
         assert_eq!(mandate.triggers, Some(vec![]));
         assert_eq!(mandate.tools, Some(vec!["files/*".to_owned()]));
         assert_eq!(mandate.data, None);
-        assert_eq!(mandate.budget.calls_per_day, Some(7));
+        assert_eq!(mandate.budget.first().map(|limit| (limit.limit, limit.line)), Some((7, 11)));
+        assert_eq!(mandate.lines.get("allow.tools"), Some(&7));
     }
 
     #[test]
@@ -328,6 +433,7 @@ mod tests {
         let found = Found {
             agents: vec!["cursor".to_owned()],
             owner: Some("a\"b@example.org".to_owned()),
+            user: Some("ada".to_owned()),
             servers: vec!["files".to_owned(), "a/b".to_owned()],
             hosts: vec!["h.example".to_owned()],
         };

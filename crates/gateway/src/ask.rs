@@ -138,6 +138,12 @@ impl Asks {
         }
     }
 
+    /// Whether this very action was approved while nobody waited.
+    pub(crate) fn is_approved(&self, binding: &str, now: Timestamp) -> bool {
+        let fits = |held: &Open| held.binding == binding && held.expires > now;
+        self.lock().values().any(|held| fits(held) && matches!(held.state, State::Approved(_)))
+    }
+
     /// Records the end of asks whose time is over and for which nobody waits.
     pub(crate) fn expire(&self, journal: &Journal) {
         let now = journal.now();

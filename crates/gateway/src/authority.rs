@@ -12,12 +12,16 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ledger::record::{Asked, Record, Scope, Status};
 use policy::action::Approved;
+use policy::bounds::{OPENED, USED};
 use policy::{Action, Decision, ToolFacts, ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::ask::{self, Answer, Asks, NoAnswer};
+use crate::breaker::Breakers;
+use crate::budget::{Budgets, Spent};
 use crate::catalogue::{Catalogue, Known};
+use crate::changes::Changes;
 use crate::facts;
 use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
@@ -73,6 +77,9 @@ pub(crate) struct Authority {
     pub(crate) results: Results,
     /// What was written down keeps its labels.
     pub(crate) memory: Memory,
+    pub(crate) budgets: Budgets,
+    pub(crate) breakers: Breakers,
+    pub(crate) changes: Changes,
     /// Bailiwick's own folder: a call that touches it touches the control itself.
     pub(crate) home: PathBuf,
     pub(crate) own_ids: AtomicU64,
@@ -167,7 +174,12 @@ impl Authority {
         let force = self.law.force();
         let (call, action) = self.action(caller, errand, &tool);
         let id = action.tool.clone();
-        match self.judge(caller, call, action, &force).await {
+        let place = self.place(caller, &action, None);
+        let answered = |action: &Action| {
+            caller.session.granted(&[], &ask::scope(action, &tool, &force.policies)).is_some()
+                || self.asks.is_approved(&ask::binding(action, &tool.pin, &force.policies), self.journal.now())
+        };
+        match self.decide(call, (action, answered), place, &force).await {
             Err(refusal) => First::Refused(refusal),
             Ok(Verdict::Permit(permit)) => First::Admitted(self.admitted(caller, permit, tool)),
             Ok(Verdict::Deny(denied)) if quarantined => {
@@ -275,23 +287,54 @@ impl Authority {
         }
         action.approval = Some(Approved { entry: uses.answer, groups: uses.groups });
         let place = self.place(caller, &action, Some(uses.ask));
-        let judged = pipeline::judge(asking.question.call, action, place, &force.snapshot, self.journal.now());
-        match judged.record(&self.journal).await.map(pipeline::Recorded::verdict) {
+        match self.decide(asking.question.call, (action, |_: &Action| true), place, &force).await {
             Ok(Verdict::Permit(permit)) => Ok(self.admitted(caller, permit, asking.tool)),
             Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
             // The approval lifts less than is asked now; to ask again and again would be no answer.
             Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
-            Err(_) => Err(Refusal::Unrecorded),
+            Err(refusal) => Err(refusal),
         }
     }
 
-    async fn judge<C>(&self, caller: &Caller, call: C, action: Action, force: &Force) -> Result<Verdict<C>, Refusal> {
-        let place = self.place(caller, &action, None);
-        let judged = pipeline::judge(call, action, place, &force.snapshot, self.journal.now());
-        judged.record(&self.journal).await.map(pipeline::Recorded::verdict).map_err(|error| {
-            tracing::error!(%error, "denied, because the ledger cannot hold the decision");
-            Refusal::Unrecorded
-        })
+    /// Decides with what is stopped and what was used by now, and records it.
+    async fn decide<C>(
+        &self,
+        call: C,
+        (action, answered): (Action, impl FnOnce(&Action) -> bool),
+        place: Place,
+        force: &Force,
+    ) -> Result<Verdict<C>, Refusal> {
+        let (judged, spent) = self.with_state(call, (action, answered), place, force);
+        match judged.record(&self.journal).await {
+            Ok(recorded) => Ok(recorded.verdict()),
+            Err(error) => {
+                tracing::error!(%error, "denied, because the ledger cannot hold the decision");
+                self.budgets.refund(&spent);
+                Err(Refusal::Unrecorded)
+            }
+        }
+    }
+
+    fn with_state<C>(
+        &self,
+        call: C,
+        (mut action, answered): (Action, impl FnOnce(&Action) -> bool),
+        place: Place,
+        force: &Force,
+    ) -> (pipeline::Judged<C>, Spent) {
+        // Only the gateway says these, and what it said of an earlier judgement is over.
+        action.facts.remove(USED);
+        action.facts.remove(OPENED);
+        let stopping = self.breakers.stopping(&action, &self.journal);
+        if !stopping.is_empty() {
+            action.facts.insert(OPENED.to_owned(), json!(stopping));
+        }
+        let now = self.journal.now();
+        let held = self.budgets.hold(&force.snapshot, (&mut action, answered), now);
+        let judged = pipeline::judge(call, action, place, &force.snapshot, now);
+        let spent = held.map(|held| held.settle(judged.decision())).unwrap_or_default();
+        self.breakers.decided(judged.action(), judged.decision(), &self.journal);
+        (judged, spent)
     }
 
     fn place(&self, caller: &Caller, action: &Action, uses: Option<u64>) -> Place {
@@ -354,6 +397,9 @@ impl Authority {
             Err(_) => Value::Null,
         };
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
+        if failed {
+            self.breakers.failed(&tool.id.server, &self.journal);
+        }
         let status = match failed {
             // Our own word, or a server's that says the same: nobody knows what became of the call.
             true if result.is_error && answer::is_lost(result.body) => Status::Unknown,
@@ -392,6 +438,7 @@ impl Authority {
     /// Writes what sessions have seen and what was written down. Blocks.
     pub(crate) fn save(&self) {
         self.sessions.save();
+        self.budgets.save(self.journal.ledger());
         if let Err(error) = self.memory.save() {
             tracing::error!(%error, "what was written down could not be saved");
         }

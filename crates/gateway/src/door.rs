@@ -6,6 +6,7 @@ pub(crate) mod era;
 pub mod hello;
 pub mod http;
 pub(crate) mod joined;
+pub(crate) mod orders;
 pub(crate) mod relay;
 pub(crate) mod unix;
 mod wish;

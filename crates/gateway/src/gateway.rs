@@ -11,12 +11,15 @@ use ledger::Ledger;
 use ledger::record::Record;
 use policy::Diagnostic;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::ask::Asks;
 use crate::authority::{Authority, Limits};
+use crate::breaker::Breakers;
+use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, CatalogueError, Change};
+use crate::changes::Changes;
 use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor};
@@ -25,7 +28,7 @@ use crate::hook::Hooks;
 use crate::identity::Programs;
 use crate::label::memory::Memory;
 use crate::lanes::Lanes;
-use crate::law::{Law, LawError};
+use crate::law::{Law, LawError, Rules};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::session::Sessions;
@@ -38,8 +41,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Bailiwick's home, which agents should not touch.
     pub home: PathBuf,
-    /// The policy files: name and text.
-    pub policies: Vec<(String, String)>,
+    /// What the operator wrote.
+    pub rules: Rules,
     /// Bounds.
     pub limits: Limits,
 }
@@ -47,9 +50,9 @@ pub struct Options {
 /// A gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The memory.
-    #[error("memory: {0}")]
-    Memory(#[from] disk::DiskError),
+    /// A file of the gateway's own.
+    #[error(transparent)]
+    Disk(#[from] disk::DiskError),
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
@@ -72,6 +75,13 @@ pub struct Gateway {
     shared: Arc<Shared>,
 }
 
+/// What became of the operator's files, for whoever asked for them to be read.
+pub type Reloaded = oneshot::Sender<Result<(), String>>;
+
+/// How many may wait for the operator's files to be read, and how long.
+const RELOADS_MAX: usize = 16;
+const RELOAD_WAIT: Duration = Duration::from_secs(30);
+
 /// What the doors share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -84,6 +94,8 @@ pub(crate) struct Shared {
     idle_since: Mutex<Instant>,
     closing: watch::Sender<bool>,
     asked_to_end: Notify,
+    /// Whoever wants the operator's files read again, and waits for it.
+    reloads: (mpsc::Sender<Reloaded>, tokio::sync::Mutex<mpsc::Receiver<Reloaded>>),
     sessions_named: AtomicU64,
     started: String,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -122,6 +134,12 @@ impl Gateway {
             catalogue,
             sessions: Sessions::new(sessions),
             memory: Memory::open(options.dir.join("memory.json"))?,
+            budgets: Budgets::open(
+                options.dir.join("budgets.json"),
+                options.rules.bounds.has_budgets().then_some((journal.ledger(), now)),
+            )?,
+            breakers: Breakers::open(options.dir.join("breakers.json"))?,
+            changes: Changes::open(options.dir.join("operator.json"))?,
             asks: Arc::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
@@ -138,6 +156,10 @@ impl Gateway {
             idle_since: Mutex::new(Instant::now()),
             closing: watch::Sender::new(false),
             asked_to_end: Notify::new(),
+            reloads: {
+                let (sender, receiver) = mpsc::channel(RELOADS_MAX);
+                (sender, tokio::sync::Mutex::new(receiver))
+            },
             sessions_named: AtomicU64::new(1),
             started: format!("{:x}", now.as_millisecond()),
             tasks: Mutex::default(),
@@ -149,7 +171,7 @@ impl Gateway {
         });
         let gateway = Self { shared };
         gateway.recover();
-        let diagnostics = match gateway.reload_policy(options.policies).await {
+        let diagnostics = match gateway.reload(options.rules).await {
             Ok(diagnostics) | Err(LawError::Refused(diagnostics)) => diagnostics,
             Err(error) => return Err(error.into()),
         };
@@ -170,13 +192,28 @@ impl Gateway {
         Ok((gateway, diagnostics))
     }
 
-    /// New policy files take effect, or are refused and the old ones stay.
-    pub async fn reload_policy(&self, files: Vec<(String, String)>) -> Result<Vec<Diagnostic>, LawError> {
+    /// New rules take effect, or are refused and the old ones stay.
+    pub async fn reload(&self, rules: Rules) -> Result<Vec<Diagnostic>, LawError> {
         let authority = self.shared.authority.clone();
+        authority.breakers.trip_at(rules.trip.clone());
         let compiled = tokio::task::spawn_blocking(move || {
-            authority.law.enact(files, authority.catalogue.facts(), &authority.journal)
+            authority.law.enact(rules, authority.catalogue.facts(), &authority.journal)
         });
         compiled.await.map_err(|error| LawError::Unrecorded(error.to_string()))?
+    }
+
+    /// The operator's files as they are now: path from the home, and bytes. What changed is recorded.
+    pub fn saw(&self, files: &[(String, Vec<u8>)]) {
+        self.shared.authority.changes.saw(files, &self.shared.authority.journal);
+    }
+
+    /// Resolves when somebody wants the operator's files read again; he waits for the answer.
+    pub async fn asked_to_reload(&self) -> Reloaded {
+        match self.shared.reloads.1.lock().await.recv().await {
+            Some(waits) => waits,
+            // The sender lives as long as `self`.
+            None => std::future::pending().await,
+        }
     }
 
     /// Opens the door for shims and hooks.
@@ -360,6 +397,16 @@ impl Shared {
             self.authority.relearn().await?;
         }
         Ok(waiting)
+    }
+
+    /// Has whoever watches the operator's files read them now.
+    pub(crate) async fn reload(&self) -> Result<(), String> {
+        let (tell, heard) = oneshot::channel();
+        self.reloads.0.try_send(tell).map_err(|_| "too many changes at a time".to_owned())?;
+        match tokio::time::timeout(RELOAD_WAIT, heard).await {
+            Ok(Ok(done)) => done,
+            _ => Err("it is written, and nobody took it up".to_owned()),
+        }
     }
 
     pub(crate) fn give_way(&self, force: bool) -> Reply {

@@ -8,25 +8,37 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
-use policy::{Diagnostic, Snapshot, Source, ToolFacts};
+use policy::{Bounds, Diagnostic, Snapshot, Source, ToolFacts};
 
+use crate::breaker::Trip;
 use crate::pipeline::Journal;
+
+/// What the operator wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The policy files: name and text.
+    pub policies: Vec<(String, String)>,
+    /// The adopted mandates, and budgets.
+    pub bounds: Bounds,
+    /// When breakers open by themselves.
+    pub trip: Trip,
+}
 
 /// The law in force. Shared by all doors.
 #[derive(Debug)]
 pub(crate) struct Law {
-    /// The policy files. Held across a compilation, so that two never overlap and the later one wins.
-    policies: Mutex<Vec<(String, String)>>,
+    /// What the operator wrote. Held across a compilation, so that two never overlap and the later one wins.
+    rules: Mutex<Rules>,
     /// What decisions are made under. Held only to clone or swap the pointer.
     force: RwLock<Arc<Force>>,
 }
 
-/// A snapshot, and the digest of its policy files without the tools.
+/// A snapshot, and the digest of what the operator wrote without the tools.
 #[derive(Debug)]
 pub(crate) struct Force {
     /// The snapshot.
     pub(crate) snapshot: Snapshot,
-    /// SHA-256 of the policy files, in hex: what an approval is bound to. The snapshot's own id changes
+    /// SHA-256 of policy files, mandates and budgets, in hex: what an approval is bound to. The snapshot's own id changes
     /// whenever any server shows a new tool, which must not void what a human said about another.
     pub(crate) policies: String,
 }
@@ -53,13 +65,13 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 impl Law {
     /// No law yet: everything is denied.
     pub(crate) fn none() -> Result<Self, LawError> {
-        let force = compile(Vec::new(), Vec::new(), Snapshot::compile)?.0;
-        Ok(Self { policies: Mutex::default(), force: RwLock::new(Arc::new(force)) })
+        let force = compile(Rules::default(), Vec::new(), Snapshot::compile)?.0;
+        Ok(Self { rules: Mutex::default(), force: RwLock::new(Arc::new(force)) })
     }
 
     /// A law that was compiled before, for simulations.
     pub(crate) fn of(force: Arc<Force>) -> Self {
-        Self { policies: Mutex::default(), force: RwLock::new(force) }
+        Self { rules: Mutex::default(), force: RwLock::new(force) }
     }
 
     /// Another law that was compiled before takes force, for simulations.
@@ -72,35 +84,36 @@ impl Law {
         self.force.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// New policy files take effect; answers what the compiler warns of. Blocks.
+    /// New rules take effect; answers what the compiler warns of. Blocks.
     pub(crate) fn enact(
         &self,
-        policies: Vec<(String, String)>,
+        rules: Rules,
         tools: Vec<ToolFacts>,
         journal: &Journal,
     ) -> Result<Vec<Diagnostic>, LawError> {
-        let mut held = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = self.swap(policies.clone(), tools, journal, ("policies", Snapshot::compile))?;
-        *held = policies;
+        let mut held = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let warnings = self.swap(rules.clone(), tools, journal, ("policies", Snapshot::compile))?;
+        *held = rules;
         Ok(warnings)
     }
 
     /// New tools take effect under the same policy files. Blocks.
     pub(crate) fn extend(&self, tools: impl FnOnce() -> Vec<ToolFacts>, journal: &Journal) -> Result<(), LawError> {
-        let held = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock: the last to extend sees the tools of all before it.
         self.swap(held.clone(), tools(), journal, ("tools", Snapshot::assemble)).map(|_| ())
     }
 
     fn swap(
         &self,
-        policies: Vec<(String, String)>,
+        rules: Rules,
         tools: Vec<ToolFacts>,
         journal: &Journal,
         (by, make): (&str, Make),
     ) -> Result<Vec<Diagnostic>, LawError> {
-        let source = Source { policies: policies.clone(), tools: tools.clone() };
-        let (force, warnings) = compile(policies, tools, make)?;
+        let Rules { policies, bounds, .. } = rules.clone();
+        let source = Source { policies, bounds, tools: tools.clone() };
+        let (force, warnings) = compile(rules, tools, make)?;
         let unrecorded = |error: &dyn std::fmt::Display| LawError::Unrecorded(error.to_string());
         let bytes = serde_json_canonicalizer::to_vec(&source).map_err(|error| unrecorded(&error))?;
         journal.ledger().put_object(&bytes).map_err(|error| unrecorded(&error))?;
@@ -119,12 +132,16 @@ impl Law {
 pub(crate) type Make = fn(Source) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>;
 
 pub(crate) fn compile(
-    policies: Vec<(String, String)>,
+    Rules { policies, bounds, .. }: Rules,
     tools: Vec<ToolFacts>,
     make: Make,
 ) -> Result<(Force, Vec<Diagnostic>), LawError> {
-    let text = serde_json::to_vec(&policies).map_err(|error| LawError::Unrecorded(error.to_string()))?;
+    let text = match bounds.is_empty() {
+        true => serde_json::to_vec(&policies),
+        false => serde_json::to_vec(&(&policies, &bounds)),
+    };
+    let text = text.map_err(|error| LawError::Unrecorded(error.to_string()))?;
     let digest = hex::encode(digest::digest(&digest::SHA256, &text));
-    let (snapshot, warnings) = make(Source { policies, tools }).map_err(LawError::Refused)?;
+    let (snapshot, warnings) = make(Source { policies, bounds, tools }).map_err(LawError::Refused)?;
     Ok((Force { snapshot, policies: digest }, warnings))
 }

@@ -168,6 +168,16 @@ pub enum Unrecorded {
 }
 
 impl<C> Judged<C> {
+    /// What was decided.
+    pub(crate) fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// What was judged.
+    pub(crate) fn action(&self) -> &Action {
+        &self.action
+    }
+
     fn intent<'a>(&'a self, action: &'a Action, payload: Option<Payload>) -> Intent<&'a Action, &'a Decision> {
         Intent {
             action,
@@ -190,7 +200,8 @@ impl<C> Judged<C> {
         let mut action = self.action.clone();
         action.arguments = Value::Object(serde_json::Map::new());
         action.labels.arguments.clear();
-        action.facts.clear();
+        // What it takes from budgets is read back after a restart.
+        action.facts.retain(|name, _| name == policy::bounds::USED);
         Ok(self.append(journal, &action, Some(payload))?)
     }
 

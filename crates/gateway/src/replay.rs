@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ledger::record::{Intent, Payload};
-use policy::{Action, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
+use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -80,11 +80,26 @@ pub struct Recomputation {
     pub faults: Vec<Fault>,
 }
 
+/// What the operator might write instead. What is absent stays as it was recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Proposal {
+    /// The policy files: name and text.
+    pub policies: Option<Vec<(String, String)>>,
+    /// Mandates and budgets.
+    pub bounds: Option<Bounds>,
+}
+
+impl From<Vec<(String, String)>> for Proposal {
+    fn from(policies: Vec<(String, String)>) -> Self {
+        Self { policies: Some(policies), bounds: None }
+    }
+}
+
 /// Compiled snapshots by id, from the ledger's objects.
 pub(crate) struct Snapshots<F> {
     load: F,
-    /// Instead of the recorded policies.
-    policies: Option<Vec<(String, String)>>,
+    /// Instead of what was recorded.
+    proposal: Option<Proposal>,
     compiled: HashMap<String, Result<Compiled, Unreadable>>,
 }
 
@@ -104,17 +119,17 @@ impl Compiled {
 }
 
 impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Snapshots<F> {
-    pub(crate) fn new(policies: Option<Vec<(String, String)>>, load: F) -> Self {
-        Self { load, policies, compiled: HashMap::new() }
+    pub(crate) fn new(proposal: Option<Proposal>, load: F) -> Self {
+        Self { load, proposal, compiled: HashMap::new() }
     }
 
     pub(crate) fn get(&mut self, id: &str) -> Result<&Compiled, Unreadable> {
         if self.compiled.len() >= SNAPSHOTS_MAX && !self.compiled.contains_key(id) {
             self.compiled.clear();
         }
-        let Self { load, policies, compiled } = self;
+        let Self { load, proposal, compiled } = self;
         if !compiled.contains_key(id) {
-            compiled.insert(id.to_owned(), compile(id, load(id), policies.as_deref()));
+            compiled.insert(id.to_owned(), compile(id, load(id), proposal.as_ref()));
         }
         match compiled.get(id) {
             Some(Ok(snapshot)) => Ok(snapshot),
@@ -176,11 +191,7 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
 
 /// INVARIANT: a source is used only under the id that it hashes to, so an exchanged object is found even
 /// if whoever exchanged it also exchanged its file's name.
-fn compile(
-    id: &str,
-    loaded: Result<Vec<u8>, String>,
-    policies: Option<&[(String, String)]>,
-) -> Result<Compiled, Unreadable> {
+fn compile(id: &str, loaded: Result<Vec<u8>, String>, proposal: Option<&Proposal>) -> Result<Compiled, Unreadable> {
     let fault = |error: String| Unreadable::Snapshot { snapshot: id.to_owned(), error };
     let mut source: Source =
         serde_json::from_slice(&loaded.map_err(fault)?).map_err(|error| fault(error.to_string()))?;
@@ -189,10 +200,11 @@ fn compile(
         return Err(fault(format!("its source has the id {found}")));
     }
     let tools = source.tools.iter().map(|tool| (tool.id.clone(), Arc::new(tool.clone()))).collect();
-    let made = match policies {
+    let made = match proposal {
         None => Snapshot::assemble(source),
-        Some(policies) => {
-            policies.clone_into(&mut source.policies);
+        Some(Proposal { policies, bounds }) => {
+            policies.iter().for_each(|policies| source.policies.clone_from(policies));
+            bounds.iter().for_each(|bounds| source.bounds.clone_from(bounds));
             Snapshot::compile(source)
         }
     };

@@ -25,9 +25,12 @@ use serde_json::{Value, json};
 
 use crate::ask::{Answer, Asks, Pending};
 use crate::authority::{Admitted, Asking, Authority, Errand, First, Returned};
+use crate::breaker::Breakers;
+use crate::budget::Budgets;
 use crate::catalogue::Catalogue;
+use crate::changes::Changes;
 use crate::label::memory::Memory;
-use crate::law::{Force, Law};
+use crate::law::{Force, Law, Rules};
 use crate::pipeline::{Act, Clock, Ending, Journal};
 use crate::results::{Keep, Results};
 use crate::session::{Caller, Key, Sessions};
@@ -159,6 +162,9 @@ impl World {
             sessions: Sessions::new(dir.join("sessions")),
             asks: Arc::default(),
             memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
+            budgets: Budgets::open(dir.join("budgets.json"), None).map_err(|error| error.to_string())?,
+            breakers: Breakers::open(dir.join("breakers.json")).map_err(|error| error.to_string())?,
+            changes: Changes::open(dir.join("operator.json")).map_err(|error| error.to_string())?,
             home: PathBuf::from("/bailiwick"),
             own_ids: AtomicU64::new(1),
             results: Results::new(Keep::Macs, &ledger).map_err(|error| error.to_string())?,
@@ -380,7 +386,8 @@ fn forces() -> Result<&'static Forces, String> {
     static FORCES: OnceLock<Result<Forces, String>> = OnceLock::new();
     let make = |text: &str| {
         let policies = vec![("sim.cedar".to_owned(), text.to_owned())];
-        law::compile(policies, tools(), Snapshot::compile).map(|(force, _)| Arc::new(force))
+        law::compile(Rules { policies, ..Rules::default() }, tools(), Snapshot::compile)
+            .map(|(force, _)| Arc::new(force))
     };
     let both = || Ok((make(STRICT)?, make(STRICTER)?));
     let both = FORCES.get_or_init(|| both().map_err(|error: crate::LawError| error.to_string()));

@@ -116,7 +116,9 @@ mod tests {
         let facts = observed(names.into_iter().zip(&calls).map(|(name, arguments)| ("mail", name, arguments)));
         let tools: BTreeMap<ToolId, ToolFacts> = facts.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
         let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.values().cloned().collect() }).unwrap();
+        let (snapshot, _) =
+            Snapshot::compile(Source { policies, tools: tools.values().cloned().collect(), ..Source::default() })
+                .unwrap();
         let id = |name: &str| ToolId { server: "mail".to_owned(), name: name.to_owned() };
         let mut story = Story::new(&snapshot, &tools);
         story.user_says("Answer my mail", 1);

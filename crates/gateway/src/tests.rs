@@ -1,5 +1,6 @@
 //! The whole pipeline with in-memory streams: the invariants, and attempts to break them.
 
+mod bounds;
 mod results;
 mod whatif;
 
@@ -21,7 +22,7 @@ use tokio::io::{
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::{Gateway, Options};
 use crate::session::{Caller, Key};
-use crate::{Limits, StartError, Upstream};
+use crate::{Limits, Rules, StartError, Upstream};
 
 const POLICY: &str = r#"
 @id("allow") @reason("Allowed.") permit (principal, action, resource);
@@ -65,11 +66,16 @@ impl World {
     }
 
     async fn with(policy: &str, limits: Limits) -> Result<Self, StartError> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = ledger::Options::new(jiff::Timestamp::now());
-        let (ledger, _) = Ledger::open(&dir.path().join("ledger"), SigningKey::generate().unwrap(), options).unwrap();
         let policies = if policy.is_empty() { Vec::new() } else { vec![("test.cedar".to_owned(), policy.to_owned())] };
-        let options = Options { dir: dir.path().to_owned(), home: dir.path().to_owned(), policies, limits };
+        let key = SigningKey::generate().unwrap();
+        Self::start(tempfile::tempdir().unwrap(), key, Rules { policies, ..Rules::default() }, limits).await
+    }
+
+    /// The same over what is in a folder already, or nothing.
+    async fn start(dir: tempfile::TempDir, key: SigningKey, rules: Rules, limits: Limits) -> Result<Self, StartError> {
+        let options = ledger::Options::new(jiff::Timestamp::now());
+        let (ledger, _) = Ledger::open(&dir.path().join("ledger"), key, options).unwrap();
+        let options = Options { dir: dir.path().to_owned(), home: dir.path().to_owned(), rules, limits };
         let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
         let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.error).collect();
         assert!(errors.is_empty(), "{errors:?}");

@@ -24,7 +24,7 @@ fn source() -> Source {
         pin: String::new(),
     };
     let policies = packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    Source { policies, tools: vec![tool] }
+    Source { policies, tools: vec![tool], ..Source::default() }
 }
 
 fn intent(snapshot: &Snapshot, session: &str, path: &str) -> Intent {

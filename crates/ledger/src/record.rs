@@ -115,6 +115,32 @@ pub enum Record {
         /// Digest of the bytes after.
         after: String,
     },
+    /// Files that decide what agents may do came, went or were changed.
+    Changed {
+        /// `policy`, `mandate`, `settings`, `annotations` or `identity`.
+        what: String,
+        /// Which, and how.
+        files: Vec<FileChange>,
+        /// Who did it, and how he is known; `unknown: …` where it was only seen afterwards.
+        by: String,
+        /// What for, in the words of whoever did it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        because: String,
+    },
+    /// A breaker stopped an agent, a server or everything, or let it go on.
+    Breaker {
+        /// `agent NAME`, `server NAME` or `everything`.
+        of: String,
+        /// `opened` or `closed`.
+        state: String,
+        /// Who did it, and how he is known; `gateway` where a count was reached or a cool-down is over.
+        by: String,
+        /// Why.
+        because: String,
+        /// When it closes by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     /// The log itself: started, recovered, sealed, key rotated.
     Log {
         /// What happened.
@@ -151,10 +177,25 @@ impl Record {
             "scan" => &["digest", "counts"],
             "sign_in" => &["method", "from"],
             "configuration" => &["path", "change", "before", "after"],
+            "changed" => &["what", "files", "by", "because"],
+            "breaker" => &["of", "state", "by", "because", "until"],
             "log" => &["event", "details"],
             _ => &[],
         }
     }
+}
+
+/// A file that was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// The file, from the home directory.
+    pub path: String,
+    /// SHA-256 of the bytes before, in hex; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// SHA-256 of the bytes after, in hex; absent if it is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// A decision, with everything it used. Whoever writes one may have `action` and `decision` in types of his own.

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tools: Vec<_> = tools.into_values().collect();
     let policies = packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let (count, start) = (tools.len(), Instant::now());
-    let compiled = Snapshot::compile(Source { policies, tools });
+    let compiled = Snapshot::compile(Source { policies, tools, ..Source::default() });
     println!("{count} tools, compiled in {:.0} ms", start.elapsed().as_secs_f64() * 1000.0);
     let (refused, diagnostics) = match compiled {
         Ok((_, diagnostics)) => (false, diagnostics),

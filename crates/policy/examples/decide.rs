@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let now = "2026-03-01T12:30:00Z".parse()?;
     for further in [0, 10, 1_000, 10_000] {
         let start = Instant::now();
-        let source = Source { policies: policies(further), tools: vec![write_file()] };
+        let source = Source { policies: policies(further), tools: vec![write_file()], ..Source::default() };
         let snapshot = Snapshot::compile(source).map_err(|diagnostics| format!("{diagnostics:?}"))?.0;
         let compiled = start.elapsed();
         let actions: Vec<Action> = (0..64).map(action).collect();

@@ -11,6 +11,7 @@
 //! | `flow` | where the arguments came from |
 //! | `seen` | what the session has seen |
 //! | `marks` | well-known dangers recognised in paths, hosts and commands, see [`crate::marks`] |
+//! | `mandate`, `budget` | what the call exceeds, see [`crate::bounds`]; absent where nothing is bounded |
 //! | `facts` | what the door read out of the call, see [`crate::facts`] |
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::action::{Action, Door};
+use crate::bounds::{Exceeded, Excess, class_name};
 use crate::facts::{Facts, texts};
 use crate::label::{Choice, DataClass, Labels, Request, Role, SessionLabels};
 use crate::leaves::{Leaf, leaves};
@@ -49,6 +51,10 @@ pub(crate) fn cedar_type(arguments: &Shape) -> Value {
             "integrity": long, "confidentiality": long, "classes": set,
         } },
         "marks": set,
+        "mandate": { "type": "Record", "required": false, "attributes": {
+            "denies": set, "asks": set, "purposes": set,
+        } },
+        "budget": { "type": "Record", "required": false, "attributes": { "denies": set, "asks": set } },
         "facts": Facts::cedar_type(),
     } })
 }
@@ -58,7 +64,7 @@ pub(crate) fn context(
     action: &Action,
     tool: Option<&ToolFacts>,
     arguments: &Shape,
-    now: Timestamp,
+    (now, exceeded): (Timestamp, &Exceeded),
 ) -> Result<ast::Context, Vec<String>> {
     let mut unlisted = Vec::new();
     let arguments = arguments.value(&action.arguments, "", &mut unlisted).map_err(|error| error.to_string());
@@ -85,8 +91,23 @@ pub(crate) fn context(
         ("marks", texts(marks(&facts, &leaves, tool))),
         ("facts", facts.value()),
     ];
-    let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    let pairs = pairs.into_iter().chain(bounds(exceeded));
+    let pairs = pairs.map(|(name, value)| (name.into(), value)).collect();
     Ok(ast::Context::Value(std::sync::Arc::new(pairs)))
+}
+
+/// `context.mandate` and `context.budget`.
+fn bounds(exceeded: &Exceeded) -> impl Iterator<Item = (&'static str, ast::Value)> {
+    let sets = |found: &[Excess]| {
+        let fields = |asks| texts(found.iter().filter(|one| one.asks() == asks).map(|one| one.field.as_str()));
+        [("denies", fields(false)), ("asks", fields(true))]
+    };
+    let mandate = exceeded.mandate.as_ref().map(|found| {
+        let purposes = ("purposes", texts(&exceeded.purposes));
+        ("mandate", ast::Value::record(sets(found).into_iter().chain([purposes]), None))
+    });
+    let budget = exceeded.budget.as_ref().map(|found| ("budget", ast::Value::record(sets(found), None)));
+    mandate.into_iter().chain(budget)
 }
 
 /// What the agent would do for a user who may not do it. Empty where nobody said what the user may do; what is
@@ -119,7 +140,7 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
         ("delegated", chosen(Choice::Delegated)),
         ("request", literal(request(labels.request))),
         ("confidentiality", literal(confidentiality)),
-        ("classes", texts(classes.into_iter().map(class))),
+        ("classes", texts(classes.into_iter().map(class_name))),
     ];
     ast::Value::record(pairs, None)
 }
@@ -128,7 +149,7 @@ fn seen(session: &SessionLabels) -> ast::Value {
     let pairs = [
         ("integrity", literal(session.integrity as i64)),
         ("confidentiality", literal(session.confidentiality as i64)),
-        ("classes", texts(session.classes.iter().copied().map(class))),
+        ("classes", texts(session.classes.iter().copied().map(class_name))),
     ];
     ast::Value::record(pairs, None)
 }
@@ -139,14 +160,6 @@ fn request(request: Request) -> &'static str {
         Request::Delegated => "delegated",
         Request::Unheard => "unheard",
         Request::Unnamed => "unnamed",
-    }
-}
-
-fn class(class: DataClass) -> &'static str {
-    match class {
-        DataClass::Personal => "personal",
-        DataClass::Payment => "payment",
-        DataClass::Credential => "credential",
     }
 }
 
@@ -267,10 +280,11 @@ mod tests {
         ) {
             let shape = Shape::of_arguments(&input);
             let action = action(arguments, &choices);
+            let exceeded = Exceeded { mandate: Some(Vec::new()), budget: Some(Vec::new()), ..Exceeded::default() };
             let name = tool_name(&action.tool);
             let schema = schema([(name.clone(), vec![EffectKind::Read], &shape)]);
             let schema = Schema::from_json_value(schema).unwrap();
-            if let Ok(built) = context(&action, None, &shape, Timestamp::UNIX_EPOCH) {
+            if let Ok(built) = context(&action, None, &shape, (Timestamp::UNIX_EPOCH, &exceeded)) {
                 let uid: EntityUid = format!("Action::{name:?}").parse().unwrap();
                 Context::from(built).validate(&schema, &uid).unwrap();
             }

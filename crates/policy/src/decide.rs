@@ -9,9 +9,10 @@ use cedar_policy_core::extensions::Extensions;
 use jiff::Timestamp;
 
 use crate::action::{Action, Verb};
+use crate::bounds::{Exceeded, Excess, Opened, Otherwise};
 use crate::context::context;
 use crate::decision::{Decision, Effect, Reason};
-use crate::index::{Entry, Slice};
+use crate::index::{Bound, Entry, Slice};
 use crate::schema::{AGENT, EntityError, Target, other_target, uid};
 use crate::shape::NOTHING;
 use crate::snapshot::Snapshot;
@@ -21,7 +22,7 @@ use crate::snapshot::Snapshot;
 /// snapshot, action and time give the same bytes.
 pub fn decide(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Decision {
     let (effect, reasons, errors) = match Question::new(snapshot, action, now) {
-        Ok(question) => Findings::new(&question).verdict(action),
+        Ok(question) => Findings::new(&question, snapshot).verdict(action),
         Err(errors) => (Effect::Deny, Vec::new(), errors),
     };
     Decision { effect, reasons, errors, snapshot: snapshot.id().clone() }
@@ -52,6 +53,8 @@ pub(crate) struct Question {
     pub(crate) request: ast::Request,
     pub(crate) target: Target,
     pub(crate) slice: Slice,
+    /// What of the operator's bounds it exceeds.
+    pub(crate) exceeded: Exceeded,
 }
 
 impl Question {
@@ -67,7 +70,9 @@ impl Question {
         };
         let principal = uid(&AGENT, &action.principal.agent);
         let slice = snapshot.rules.slice(&principal, &target);
-        let context = context(action, tool.map(|tool| &tool.facts), arguments, now)?;
+        let tool = tool.map(|tool| &tool.facts);
+        let exceeded = snapshot.bounds.exceeded(action, tool, now).map_err(|error| vec![error])?;
+        let context = context(action, tool, arguments, (now, &exceeded))?;
         let known = |euid| EntityUIDEntry::Known { euid, loc: None };
         let request = ast::Request::new_unchecked(
             known(Arc::new(principal)),
@@ -75,31 +80,40 @@ impl Question {
             known(target.resource.clone()),
             Some(context),
         );
-        Ok(Self { request, target, slice })
+        Ok(Self { request, target, slice, exceeded })
     }
 }
 
-/// What every rule of the slice said, each in order of id.
+/// What every rule of the slice said, each in order of id, and what is forbidden without a rule.
 struct Findings<'a> {
     permits: Vec<&'a Entry>,
-    forbids: Vec<&'a Entry>,
+    forbids: Vec<Forbidden>,
     errors: Vec<String>,
+    exceeded: &'a Exceeded,
+}
+
+/// Something that stands against a permit, and the group whose approval lifts it.
+struct Forbidden {
+    reason: Reason,
+    ask: Option<String>,
 }
 
 impl<'a> Findings<'a> {
-    fn new(question: &'a Question) -> Self {
+    fn new(question: &'a Question, snapshot: &Snapshot) -> Self {
         let evaluator =
             Evaluator::new(question.request.clone(), &question.target.entities, Extensions::all_available());
-        let mut findings = Self { permits: Vec::new(), forbids: Vec::new(), errors: Vec::new() };
-        for candidate in question.slice.iter() {
+        let exceeded = &question.exceeded;
+        let mut findings = Self { permits: Vec::new(), forbids: Vec::new(), errors: Vec::new(), exceeded };
+        for candidate in question.slice.iter().filter(|candidate| candidate.can_hold(exceeded)) {
             let entry = candidate.entry.as_ref();
             match candidate.satisfied(&evaluator) {
                 Ok(false) => {}
-                Ok(true) if entry.rule.forbids => findings.forbids.push(entry),
+                Ok(true) if entry.rule.forbids => findings.forbids.push(Forbidden::by(entry, exceeded)),
                 Ok(true) => findings.permits.push(entry),
                 Err(error) => findings.errors.push(format!("policy `{}`: {error}", entry.rule.id)),
             }
         }
+        findings.forbids.extend(unspoken(snapshot, exceeded));
         findings
     }
 
@@ -107,21 +121,70 @@ impl<'a> Findings<'a> {
     /// a permit too: what no rule permits no approval can permit.
     fn verdict(self, action: &Action) -> (Effect, Vec<Reason>, Vec<String>) {
         let lifted = |group: &String| action.approval.as_ref().is_some_and(|approval| approval.groups.contains(group));
-        let standing: Vec<_> =
-            self.forbids.into_iter().filter(|entry| !entry.rule.ask.as_ref().is_some_and(lifted)).collect();
-        let effect = if !self.errors.is_empty() || self.permits.is_empty() {
+        let mut standing: Vec<_> =
+            self.forbids.into_iter().filter(|forbidden| !forbidden.ask.as_ref().is_some_and(lifted)).collect();
+        let mut effect = if !self.errors.is_empty() || self.permits.is_empty() {
             Effect::Deny
         } else if standing.is_empty() {
             Effect::Permit
         } else {
-            let groups = standing.iter().map(|entry| entry.rule.ask.clone()).collect::<Option<BTreeSet<_>>>();
+            let groups = standing.iter().map(|forbidden| forbidden.ask.clone()).collect::<Option<BTreeSet<_>>>();
             groups.map_or(Effect::Deny, |groups| Effect::Ask { groups: groups.into_iter().collect() })
         };
-        let decisive = if effect == Effect::Permit { self.permits } else { standing };
-        (effect, decisive.into_iter().map(reason).collect(), self.errors)
+        if let (Effect::Ask { .. }, Some(excess)) = (&effect, &self.exceeded.unaskable) {
+            effect = Effect::Deny;
+            standing.push(Forbidden::because("budget", format!("No person may be asked now. {}", excess.text), None));
+        }
+        let reasons = match effect {
+            Effect::Permit => self.permits.into_iter().map(|entry| reason(entry, self.exceeded)).collect(),
+            _ => standing.into_iter().map(|forbidden| forbidden.reason).collect(),
+        };
+        (effect, reasons, self.errors)
     }
 }
 
-fn reason(entry: &Entry) -> Reason {
-    Reason { policy: entry.rule.id.clone(), text: entry.rule.reason.clone() }
+/// What is forbidden although no rule says so: what a breaker stops, and what exceeds a bound of which no rule speaks.
+/// INVARIANT: an emergency stop and an adopted mandate hold whatever the policy files say or lack.
+fn unspoken(snapshot: &Snapshot, exceeded: &Exceeded) -> Vec<Forbidden> {
+    let stopped = |opened: &Opened| {
+        let ask = (opened.otherwise == Otherwise::Ask).then(|| "act while stopped".to_owned());
+        Forbidden::because("breaker", opened.text(), ask)
+    };
+    let mut forbidden: Vec<_> = exceeded.breakers.iter().map(stopped).collect();
+    for (bound, found) in [(Bound::Mandate, &exceeded.mandate), (Bound::Budget, &exceeded.budget)] {
+        let found = found.as_deref().unwrap_or_default();
+        if !found.is_empty() && !snapshot.rules.speaks_of(bound) {
+            let ask = found.iter().all(Excess::asks).then(|| format!("go beyond a {}", bound.as_str()));
+            forbidden.push(Forbidden::because(bound.as_str(), sentences(found.iter()), ask));
+        }
+    }
+    forbidden
+}
+
+impl Forbidden {
+    fn by(entry: &Entry, exceeded: &Exceeded) -> Self {
+        Self { reason: reason(entry, exceeded), ask: entry.rule.ask.clone() }
+    }
+
+    fn because(policy: &str, text: String, ask: Option<String>) -> Self {
+        Self { reason: Reason { policy: policy.to_owned(), text }, ask }
+    }
+}
+
+/// A rule's `@reason`, in which `{mandate}` and `{budget}` stand for what is exceeded: for a rule that asks what the
+/// bound wants asked, else what it wants denied.
+fn reason(entry: &Entry, exceeded: &Exceeded) -> Reason {
+    let mut text = entry.rule.reason.clone();
+    for (place, found) in [("{mandate}", &exceeded.mandate), ("{budget}", &exceeded.budget)] {
+        if text.contains(place) {
+            let asks = entry.rule.ask.is_some();
+            let found = found.iter().flatten().filter(|excess| excess.asks() == asks);
+            text = text.replace(place, &sentences(found)).trim_end().to_owned();
+        }
+    }
+    Reason { policy: entry.rule.id.clone(), text }
+}
+
+fn sentences<'e>(found: impl Iterator<Item = &'e Excess>) -> String {
+    found.map(|excess| excess.text.as_str()).collect::<Vec<_>>().join(" ")
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::decide::{Question, decide};
-use crate::decision::{Decision, Effect};
+use crate::decision::{Decision, Effect, Reason};
 use crate::index::Entry;
 use crate::rule::Location;
 use crate::snapshot::Snapshot;
@@ -80,13 +80,16 @@ pub fn explain(snapshot: &Snapshot, action: &Action, now: Timestamp) -> Explanat
         let changes = decision.errors.iter().map(|error| format!("mend the call: {error}")).collect();
         return Explanation { decision, policies: Vec::new(), closest: Vec::new(), changes };
     };
-    let witness = Witness::new(&question);
+    let reasons = decision.reasons.iter().map(|reason| (reason.policy.clone(), reason.text.clone())).collect();
+    let witness = Witness::new(&question, reasons);
     let decisive = |entry: &&Entry| decision.reasons.iter().any(|reason| reason.policy == entry.rule.id);
     let entries = || snapshot.rules.entries();
     let policies: Vec<_> = entries().filter(decisive).map(|entry| witness.explain(entry)).collect();
     let permitted = entries().any(|entry| !entry.rule.forbids && witness.satisfied(entry));
     let closest = if permitted { Vec::new() } else { closest(entries().map(|entry| witness.explain(entry))) };
-    let changes = changes(&decision, &policies, &closest, permitted);
+    let mut changes = changes(&decision, &policies, &closest, permitted);
+    let ruled = |reason: &&Reason| policies.iter().all(|policy| policy.policy != reason.policy);
+    changes.extend(decision.reasons.iter().filter(ruled).map(|reason| format!("{}: {}", reason.policy, reason.text)));
     Explanation { decision, policies, closest, changes }
 }
 
@@ -147,12 +150,15 @@ impl Explained {
 /// Evaluates the parts of policies for one request.
 struct Witness<'a> {
     evaluator: Evaluator<'a>,
+    /// The reasons as they were given, by policy.
+    reasons: BTreeMap<String, String>,
 }
 
 impl<'a> Witness<'a> {
-    fn new(question: &'a Question) -> Self {
+    fn new(question: &'a Question, reasons: BTreeMap<String, String>) -> Self {
         let extensions = Extensions::all_available();
-        Self { evaluator: Evaluator::new(question.request.clone(), &question.target.entities, extensions) }
+        let evaluator = Evaluator::new(question.request.clone(), &question.target.entities, extensions);
+        Self { evaluator, reasons }
     }
 
     fn satisfied(&self, entry: &Entry) -> bool {
@@ -176,7 +182,7 @@ impl<'a> Witness<'a> {
             policy: entry.rule.id.clone(),
             effect: if entry.rule.forbids { "forbid" } else { "permit" }.to_owned(),
             ask: entry.rule.ask.clone(),
-            reason: entry.rule.reason.clone(),
+            reason: self.reasons.get(&entry.rule.id).unwrap_or(&entry.rule.reason).clone(),
             location: entry.rule.location.clone(),
             conditions,
         }

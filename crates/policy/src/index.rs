@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
-use cedar_policy_core::ast::{self, EntityUID, EntityUIDEntry, Expr, Literal, SlotEnv, Value, ValueKind};
+use cedar_policy_core::ast::{self, EntityUID, EntityUIDEntry, Expr, ExprKind, Literal, SlotEnv, Value, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
+use crate::bounds::Exceeded;
 use crate::rule::Rule;
 use crate::schema::Target;
 
@@ -35,6 +36,35 @@ pub(crate) struct Entry {
     condition: Expr,
     actions: ActionConstraint,
     resource: ResourceConstraint,
+    /// What the conditions ask for first, `context has …`: where it is absent they are false, unasked.
+    needs: Option<Bound>,
+}
+
+/// An attribute of `context` that is there only where something is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    Mandate,
+    Budget,
+}
+
+impl Bound {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mandate => "mandate",
+            Self::Budget => "budget",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        [Self::Mandate, Self::Budget].into_iter().find(|bound| bound.as_str() == name)
+    }
+
+    fn is_in(self, exceeded: &Exceeded) -> bool {
+        match self {
+            Self::Mandate => exceeded.mandate.is_some(),
+            Self::Budget => exceeded.budget.is_some(),
+        }
+    }
 }
 
 /// A rule that can apply to the requests of one slice.
@@ -62,6 +92,8 @@ pub(crate) struct Index {
     all: Vec<Arc<Entry>>,
     /// Positions in `all` of the rules for any principal, and for each principal that a scope names.
     general: Vec<usize>,
+    /// What some rule that forbids speaks of.
+    speaks: Vec<Bound>,
     named: HashMap<EntityUID, Vec<usize>>,
     /// Slices made so far. Holding the lock guarantees nothing but a whole map: a slice made twice is equal.
     slices: RwLock<HashMap<Key, Slice>>,
@@ -81,11 +113,18 @@ impl Index {
                 PrincipalConstraint::Any | PrincipalConstraint::Is(_) => general.push(position),
             }
         }
-        Self { all, general, named, slices: RwLock::default() }
+        let speaks = [Bound::Mandate, Bound::Budget];
+        let speaks = speaks.into_iter().filter(|bound| all.iter().any(|entry| entry.speaks_of(*bound))).collect();
+        Self { all, general, speaks, named, slices: RwLock::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// Whether some rule says what follows from exceeding it.
+    pub(crate) fn speaks_of(&self, bound: Bound) -> bool {
+        self.speaks.contains(&bound)
     }
 
     /// All rules in order of id.
@@ -121,6 +160,11 @@ impl Candidate {
     fn new(entry: &Arc<Entry>, principal: &EntityUID, target: &Target) -> Option<Self> {
         let open = if target.is_call() { entry.open(principal, target)? } else { Open::Whole };
         Some(Self { entry: entry.clone(), open })
+    }
+
+    /// Whether the rule can be satisfied where no more than this is bounded.
+    pub(crate) fn can_hold(&self, exceeded: &Exceeded) -> bool {
+        self.entry.needs.is_none_or(|bound| bound.is_in(exceeded))
     }
 
     /// Whether the rule is satisfied.
@@ -181,11 +225,17 @@ impl Entry {
         let policy = AsRef::<ast::Policy>::as_ref(&rule.policy).clone();
         Self {
             condition: policy.condition(),
+            needs: policy.non_scope_constraints_arc().and_then(|conditions| first_need(conditions)),
             policy,
             actions: rule.policy.action_constraint(),
             resource: rule.policy.resource_constraint(),
             rule,
         }
+    }
+
+    /// Whether it forbids, and asks for an attribute anywhere.
+    fn speaks_of(&self, bound: Bound) -> bool {
+        self.rule.forbids && self.condition.subexpressions().any(|part| asked(part) == Some(bound))
     }
 
     /// Action and resource as far as the action decides them: a tool's action has one resource, so it may
@@ -205,5 +255,19 @@ impl Entry {
             _ => true,
         };
         action && resource
+    }
+}
+
+/// The attribute of `context` that an expression asks for.
+fn asked(part: &Expr) -> Option<Bound> {
+    let ExprKind::HasAttr { expr, attr } = part.expr_kind() else { return None };
+    matches!(expr.expr_kind(), ExprKind::Var(ast::Var::Context)).then(|| Bound::of(attr)).flatten()
+}
+
+/// What `a && b && …` asks for before anything else.
+fn first_need(conditions: &Expr) -> Option<Bound> {
+    match conditions.expr_kind() {
+        ExprKind::And { left, .. } => first_need(left),
+        _ => asked(conditions),
     }
 }

@@ -8,6 +8,7 @@
 //! each is [`Effect::Deny`].
 
 pub mod action;
+pub mod bounds;
 mod context;
 mod decide;
 pub mod decision;
@@ -26,6 +27,7 @@ pub mod snapshot;
 pub mod tool;
 
 pub use action::{Action, Door, Principal, Verb};
+pub use bounds::{Bounds, Budget, Mandate};
 pub use decide::{agent_text, decide};
 pub use decision::{Decision, Effect, Reason};
 pub use explain::{Condition, Explained, Explanation, explain};

@@ -253,7 +253,7 @@ impl Marks<'_> {
                 self.host(host);
             }
         }
-        let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp"];
+        let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
         if shell.programs.contains("bailiwick") && answers.iter().any(|answer| shell.arguments.contains(*answer)) {
             self.found.insert(BAILIWICK);
         }

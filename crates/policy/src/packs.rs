@@ -6,6 +6,7 @@ pub fn packs() -> &'static [(&'static str, &'static str)] {
         ("bailiwick.cedar", include_str!("../packs/bailiwick.cedar")),
         ("baseline.cedar", include_str!("../packs/baseline.cedar")),
         ("flow.cedar", include_str!("../packs/flow.cedar")),
+        ("mandate.cedar", include_str!("../packs/mandate.cedar")),
         ("secrets.cedar", include_str!("../packs/secrets.cedar")),
         ("shell.cedar", include_str!("../packs/shell.cedar")),
         ("users.cedar", include_str!("../packs/users.cedar")),

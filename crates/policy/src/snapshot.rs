@@ -6,6 +6,8 @@ use std::fmt;
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
+use crate::action::Action;
+use crate::bounds::{Bounds, Charge};
 use crate::index::Index;
 use crate::lint::{self, Catalogue};
 use crate::rule::{self, Location};
@@ -27,6 +29,9 @@ impl fmt::Display for SnapshotId {
 pub struct Source {
     /// Policy files: name and Cedar text, in order of name.
     pub policies: Vec<(String, String)>,
+    /// Mandates and budgets.
+    #[serde(default, skip_serializing_if = "Bounds::is_empty")]
+    pub bounds: Bounds,
     /// The tools that were seen.
     pub tools: Vec<ToolFacts>,
 }
@@ -71,6 +76,7 @@ pub struct Policy<'a> {
 pub struct Snapshot {
     id: SnapshotId,
     pub(crate) rules: Index,
+    pub(crate) bounds: Bounds,
     pub(crate) tools: HashMap<ToolId, Tool>,
 }
 
@@ -107,7 +113,7 @@ impl Snapshot {
         if diagnostics.iter().any(|diagnostic| diagnostic.error) {
             return Err(diagnostics);
         }
-        Ok((Self { id, rules: Index::new(rules), tools }, diagnostics))
+        Ok((Self { id, rules: Index::new(rules), bounds: source.bounds, tools }, diagnostics))
     }
 
     /// The snapshot's name.
@@ -125,6 +131,19 @@ impl Snapshot {
             location: &entry.rule.location,
             text: &entry.rule.text,
         })
+    }
+
+    /// The budgets that an action draws on, with what it costs each.
+    pub fn charges(&self, action: &Action) -> Vec<Charge<'_>> {
+        if self.bounds.is_empty() {
+            return Vec::new();
+        }
+        self.bounds.charges(action, self.tools.get(&action.tool).map(|tool| &tool.facts))
+    }
+
+    /// Mandates and budgets.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// How many policies there are.

@@ -8,7 +8,7 @@ use policy::{Diagnostic, Snapshot, Source};
 
 fn lint(files: &[(&str, &str)]) -> Vec<Diagnostic> {
     let policies = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    match Snapshot::compile(Source { policies, tools: tools() }) {
+    match Snapshot::compile(Source { policies, tools: tools(), ..Source::default() }) {
         Ok((_, diagnostics)) => diagnostics,
         Err(diagnostics) => {
             assert!(diagnostics.iter().any(|found| found.error));
@@ -109,7 +109,7 @@ fn a_syntax_error_has_a_place() {
 
 #[test]
 fn the_same_source_has_the_same_id() {
-    let source = || Source { policies: common::pack(), tools: tools() };
+    let source = || Source { policies: common::pack(), tools: tools(), ..Source::default() };
     assert_eq!(source().id(), Snapshot::compile(source()).unwrap().0.id().clone());
     let mut other = source();
     other.policies[0].1.push(' ');

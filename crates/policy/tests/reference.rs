@@ -220,7 +220,7 @@ proptest! {
                 format!("@id(\"{}\") {ask} {}\n", policy.id, policy.text)
             })
             .collect();
-        let source = Source { policies: vec![("rules.cedar".to_owned(), annotated)], tools: tools() };
+        let source = Source { policies: vec![("rules.cedar".to_owned(), annotated)], tools: tools(), ..Source::default() };
         let compiled = Snapshot::compile(source);
         // Some scopes contradict each other (`mail/send` on another tool): the linter refuses those.
         prop_assume!(compiled.is_ok());

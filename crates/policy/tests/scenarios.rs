@@ -225,7 +225,8 @@ fn the_agent_reads_reasons_and_nothing_else() {
 
 #[test]
 fn the_pack_compiles_before_any_tool_was_seen() {
-    let (snapshot, diagnostics) = Snapshot::compile(Source { policies: pack(), tools: vec![] }).unwrap();
+    let (snapshot, diagnostics) =
+        Snapshot::compile(Source { policies: pack(), tools: vec![], ..Source::default() }).unwrap();
     assert_eq!(diagnostics, []);
     assert!(snapshot.policies() > 15);
 }
@@ -251,7 +252,7 @@ fn a_server_cannot_name_a_tool_that_is_anothers() {
     tools.extend([other.clone(), own.clone()]);
     let policies =
         vec![("p".to_owned(), r#"@id("one") permit (principal, action == Action::"a%2Fb/c", resource);"#.to_owned())];
-    let (snapshot, _) = Snapshot::compile(Source { policies, tools }).unwrap();
+    let (snapshot, _) = Snapshot::compile(Source { policies, tools, ..Source::default() }).unwrap();
     let mut action = call("fs/read_file", json!({ "path": "x" }));
     action.tool = own.id;
     assert_eq!(show(&decide(&snapshot, &action, now())), r#"permit ["one"]"#);

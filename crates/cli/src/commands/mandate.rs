@@ -1,5 +1,6 @@
 //! `bailiwick mandate`.
 
+pub(crate) mod adopted;
 mod against;
 
 use std::collections::BTreeSet;
@@ -20,14 +21,17 @@ use crate::home::Home;
 /// Write down what an agent is meant to do, and check it.
 ///
 /// A mandate is a file `mandate.toml` beside an agent's configuration. It grants nothing: it is what `scan`
-/// compares actual and observed access with.
+/// compares actual and observed access with. Once a person adopts it, what is outside of it is denied or asked; the
+/// copy in Bailiwick's home decides, and no later change of the file does until it is adopted again.
 #[derive(clap::Args)]
 #[command(after_help = "Exit codes: 0 all is well, 1 the mandate has faults, 2 it could not run.
 
 Examples:
   bailiwick mandate init                 write ./mandate.toml from what this folder's agents use
   bailiwick mandate init ~/work/shop     the same for another folder
-  bailiwick mandate check                check ./mandate.toml")]
+  bailiwick mandate check                check ./mandate.toml
+  bailiwick mandate adopt                show what it would change, ask, and bound decisions by it
+  bailiwick mandate list                 what is adopted, and whether its file has changed since")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +51,16 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    Adopt(adopted::Adopt),
+    /// List the adopted mandates, and whether the files that they came from have changed since.
+    ///
+    /// Exit code 0: none has changed. 1: one has, or is gone.
+    List {
+        /// How to print.
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    Withdraw(adopted::Withdraw),
     /// Check mandates, and show what each agent was meant to do beside what it can do and did.
     Check {
         /// Mandates, or folders that hold one.
@@ -61,6 +75,9 @@ enum Command {
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Init { folder, stdout, force } => init(folder, *stdout, *force),
+        Command::Adopt(args) => adopted::adopt(args, home),
+        Command::List { format } => adopted::list(*format, home),
+        Command::Withdraw(args) => adopted::withdraw(args, home),
         Command::Check { paths, format } => check(paths, *format, home),
     }
 }
@@ -83,7 +100,8 @@ fn init(folder: &Path, to_stdout: bool, force: bool) -> anyhow::Result<ExitCode>
     };
     file.write_all(text.as_bytes())?;
     println!(
-        "Wrote `{}`. Say what the agent is for, strike what it does not need, then `bailiwick mandate check`.",
+        "Wrote `{}`. Say what the agent is for, strike what it does not need, then `bailiwick mandate check`, and \
+         `bailiwick mandate adopt` so that decisions are bounded by it.",
         path.display()
     );
     Ok(ExitCode::SUCCESS)
@@ -131,6 +149,7 @@ fn found(scan: &Scan) -> Found {
     found.agents = agents.into_iter().collect();
     found.servers = servers.into_iter().collect();
     found.hosts = hosts.into_iter().collect();
+    found.user = std::env::var("USER").ok().filter(|user| !user.is_empty());
     found
 }
 

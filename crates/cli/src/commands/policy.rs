@@ -84,7 +84,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 
 fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.policy());
-    let source = Source { policies: some_policies(&dir)?, tools: read_tools(home)? };
+    let source =
+        Source { policies: some_policies(&dir)?, bounds: crate::start::bounds(home)?, tools: read_tools(home)? };
     let (files, tools) = (source.policies.clone(), source.tools.len());
     let compiled = Snapshot::compile(source);
     let (policies, diagnostics) = match &compiled {
@@ -150,7 +151,8 @@ fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let dir = home.policy();
-    let source = Source { policies: read_policies(&dir)?, tools: read_tools(home)? };
+    let source =
+        Source { policies: read_policies(&dir)?, bounds: crate::start::bounds(home)?, tools: read_tools(home)? };
     let Ok((snapshot, _)) = Snapshot::assemble(source) else {
         anyhow::bail!("the policies in `{}` do not compile; `bailiwick policy check` says why", dir.display());
     };

@@ -126,8 +126,9 @@ fn snapshot(args: &Args, tools: &BTreeMap<ToolId, ToolFacts>) -> anyhow::Result<
         Some(dir) => some_policies(dir)?,
         None => policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
     };
-    let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.values().cloned().collect() })
-        .map_err(|errors| anyhow::anyhow!("the policies do not compile: {errors:?}"))?;
+    let (snapshot, _) =
+        Snapshot::compile(Source { policies, tools: tools.values().cloned().collect(), ..Source::default() })
+            .map_err(|errors| anyhow::anyhow!("the policies do not compile: {errors:?}"))?;
     Ok(snapshot)
 }
 
@@ -315,7 +316,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let tools = tools(&history, &Home::resolve(Some(home.path().to_owned())).unwrap()).unwrap();
         let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.values().cloned().collect() }).unwrap();
+        let (snapshot, _) =
+            Snapshot::compile(Source { policies, tools: tools.values().cloned().collect(), ..Source::default() })
+                .unwrap();
         history.sessions.iter().map(|session| tell(session, &snapshot, &tools)).collect()
     }
 

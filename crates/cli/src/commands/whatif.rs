@@ -5,15 +5,17 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
-use gateway::replay::{Verdict, page};
+use gateway::replay::{Proposal, Verdict, page};
 use jiff::Timestamp;
+use policy::Bounds;
 
 use super::ledger::{print_line, printable};
-use super::policy::read_policies;
+use super::mandate::adopted;
+use super::policy::some_policies;
 use crate::format::PageFormat;
 use crate::home::Home;
 
-/// Re-run recorded decisions under other policies and print every flip.
+/// Re-run recorded decisions under other policies, mandates or budgets and print every flip.
 ///
 /// Nothing is executed and no connection is opened. Sessions in which a decision flips are run again with their state
 /// carried forward: a call that would have been denied leaves no result behind, and later calls are judged by what
@@ -24,12 +26,16 @@ use crate::home::Home;
 #[command(after_help = "Examples:\n  \
     bailiwick whatif --policy ./policy                               what would a change have meant\n  \
     bailiwick whatif --policy ./policy --fail-on deny-permit         a CI check: nothing denied becomes permitted\n  \
+    bailiwick whatif --mandate ./mandate.toml                        if this mandate had been in force\n  \
     bailiwick whatif --policy ./policy --agent claude-code --since 2026-03-01T00:00:00Z --format json\n  \
     bailiwick whatif --policy ./policy --dir ./imported --format html > whatif.html")]
 pub(crate) struct Args {
-    /// A folder of `*.cedar` files.
-    #[arg(long, value_name = "DIR")]
-    policy: PathBuf,
+    /// A folder of `*.cedar` files; the recorded policies if absent.
+    #[arg(long, value_name = "DIR", required_unless_present = "mandate")]
+    policy: Option<PathBuf>,
+    /// A mandate, or a folder that holds one, in place of those that were in force; may be repeated.
+    #[arg(long, value_name = "PATH")]
+    mandate: Vec<PathBuf>,
     /// A ledger's directory, if it is not the home's.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -84,9 +90,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
     let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
     let window = Window { since: args.since, until: args.until, agent: args.agent.clone() };
-    let policies = read_policies(&args.policy)?;
-    anyhow::ensure!(!policies.is_empty(), "`{}` holds no `*.cedar` file", args.policy.display());
-    let found = whatif(&reader, policies, &window)?;
+    let found = whatif(&reader, proposal(args, home)?, &window)?;
     match args.format {
         PageFormat::Json => print_line(&serde_json::to_string_pretty(&found)?)?,
         PageFormat::Html => print_line(page::html(&found).trim_end())?,
@@ -95,6 +99,15 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let failed = found.flips.iter().any(|flip| args.fail_on.iter().any(|fail| fail.is(flip.kind.from, flip.kind.to)));
     // An entry that could not be judged may be the one that CI looks for.
     Ok(ExitCode::from(if !found.unreadable.is_empty() { 2 } else { u8::from(failed) }))
+}
+
+fn proposal(args: &Args, home: &Home) -> anyhow::Result<Proposal> {
+    let policies = args.policy.as_ref().map(|dir| some_policies(dir)).transpose()?;
+    if args.mandate.is_empty() {
+        return Ok(Proposal { policies, bounds: None });
+    }
+    let budgets = crate::settings::read(home.root())?.budgets()?;
+    Ok(Proposal { policies, bounds: Some(Bounds { mandates: adopted::read_some(&args.mandate)?, budgets }) })
 }
 
 fn text(found: &WhatIf) -> String {

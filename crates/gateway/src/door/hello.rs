@@ -58,11 +58,48 @@ pub enum Hello {
         /// The archive's statement.
         statement: PathBuf,
     },
+    /// Change what agents may do; one line comes back.
+    Order(Order),
     /// End, so that another process can have the ledger; one line comes back.
     Yield {
         /// Even though sessions are open.
         force: bool,
     },
+}
+
+/// An order of the operator that changes what agents may do, and is recorded with who gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// Adopt a mandate under a name, or withdraw it.
+    Mandate {
+        /// Its name among the adopted ones.
+        name: String,
+        /// Its text; absent to withdraw it.
+        text: Option<String>,
+        /// Why, and where it came from.
+        because: String,
+    },
+    /// Open a breaker.
+    Stop {
+        /// `agent NAME`, `server NAME` or `everything`.
+        of: String,
+        /// Why.
+        because: String,
+        /// How long; until somebody resumes it if absent.
+        seconds: Option<u32>,
+        /// Ask a person about each call instead of denying it.
+        ask: bool,
+    },
+    /// Close a breaker; answers whether it was open.
+    Resume {
+        /// Which.
+        of: String,
+        /// Why.
+        because: String,
+    },
+    /// List the open breakers.
+    Stopped,
 }
 
 /// A change of a client's configuration, as [`ledger::Record::Configuration`] holds it.

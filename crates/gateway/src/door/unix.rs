@@ -24,6 +24,7 @@ use crate::call::{Message, Request};
 use crate::door::era;
 use crate::door::hello::{ACCEPTED, Configured, HELLO_MAX_BYTES, Hello, Mcp, Reply};
 use crate::door::joined;
+use crate::door::orders;
 use crate::door::relay::{self, Ends, Parties};
 use crate::gateway::Shared;
 use crate::hook;
@@ -84,6 +85,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
         Hello::Erase { subject } => erase(&shared, subject).await,
         Hello::Prune { statement } => prune(&shared, statement).await,
         Hello::RotateKey => rotate_key(&shared).await,
+        Hello::Order(order) => orders::obey(&shared, Peer { pid, uid: peer.uid() }, order).await,
         Hello::Yield { force } => shared.give_way(force),
         Hello::Hook(hook) => hook::answer(&shared, Peer { pid, uid: peer.uid() }, hook).await,
     };

@@ -171,7 +171,11 @@ impl<'a> Importer<'a> {
     /// Records the snapshot that everything is decided under.
     pub fn new(ledger: &'a Ledger, tools: &Tools, now: Timestamp) -> Result<Self, ImportError> {
         let facts = tools.facts();
-        let source = Source { policies: vec![("imported.cedar".to_owned(), POLICY.to_owned())], tools: facts.clone() };
+        let source = Source {
+            policies: vec![("imported.cedar".to_owned(), POLICY.to_owned())],
+            tools: facts.clone(),
+            ..Source::default()
+        };
         ledger.put_object(&source.canonical())?;
         let (snapshot, _) = Snapshot::assemble(source).map_err(|diagnostics| {
             ImportError::Policy(diagnostics.first().map(|found| found.message.clone()).unwrap_or_default())

@@ -5,6 +5,9 @@
 //! after a call that would not have been permitted, its result is missing from what the session has seen, and the
 //! labels of later calls are what they would have been. Approvals of people are carried forward, too.
 //!
+//! What was used of budgets is counted anew from the beginning of the log, over all sessions; what was stopped by a
+//! breaker stays so.
+//!
 //! What nobody can know is counted and never guessed: what the agent would have done after the first flip of its
 //! session, what a call that was never made would have returned, how a person would have answered.
 
@@ -15,11 +18,13 @@ use jiff::Timestamp;
 use ledger::record::{Intent, Outcome, Payload, Record, Scope};
 use ledger::{ReadError, Reader};
 use policy::action::Approved;
-use policy::{Action, ArgumentLabel, Decision, Effect, Labels, ToolFacts, ToolId, decide};
+use policy::bounds::{USED, Used};
+use policy::{Action, ArgumentLabel, Decision, Effect, Labels, Snapshot, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fault, Snapshots, Unreadable, Verdict, read, whole};
+use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, read, whole};
+use crate::budget::Accounts;
 use crate::{ask, label};
 
 /// Examples kept of one kind of flip.
@@ -113,21 +118,23 @@ pub struct WhatIf {
     pub unreadable: Vec<Fault>,
 }
 
-/// Runs the decisions of a ledger again under other policies. The tools are those of the snapshot that each was made
+/// Runs the decisions of a ledger again under other policies, mandates or budgets. The tools are those of the snapshot that each was made
 /// under, so that only policies differ.
-pub fn whatif(log: &Reader, policies: Vec<(String, String)>, window: &Window) -> Result<WhatIf, ReadError> {
-    let survey = survey(log, policies.clone(), window)?;
+pub fn whatif(log: &Reader, proposal: impl Into<Proposal>, window: &Window) -> Result<WhatIf, ReadError> {
+    let proposal = proposal.into();
+    let survey = survey(log, proposal.clone(), window)?;
     let mut rerun = Rerun {
         log,
-        snapshots: snapshots(log, policies),
+        snapshots: snapshots(log, proposal),
         window,
         survey: &survey,
+        accounts: Accounts::default(),
         courses: HashMap::new(),
         running: HashMap::new(),
         flips: BTreeMap::new(),
         result: WhatIf::default(),
     };
-    if survey.sessions.values().any(|session| session.flips) {
+    if survey.flips {
         for stored in log.range(0..log.len()) {
             let stored = stored?;
             rerun.entry(stored.index, stored.entry.record);
@@ -138,9 +145,9 @@ pub fn whatif(log: &Reader, policies: Vec<(String, String)>, window: &Window) ->
 
 type Load<'a> = Box<dyn FnMut(&str) -> Result<Vec<u8>, String> + 'a>;
 
-fn snapshots<'a>(log: &'a Reader, policies: Vec<(String, String)>) -> Snapshots<Load<'a>> {
+fn snapshots<'a>(log: &'a Reader, proposal: Proposal) -> Snapshots<Load<'a>> {
     let load: Load<'a> = Box::new(|id| log.object(id).map_err(|error| error.to_string()));
-    Snapshots::new(Some(policies), load)
+    Snapshots::new(Some(proposal), load)
 }
 
 fn payload(log: &Reader, payload: &Payload) -> Result<Option<Vec<u8>>, String> {
@@ -154,6 +161,10 @@ struct Survey {
     /// Asks that led to the call being decided again with an approval.
     continued: HashSet<u64>,
     unreadable: Vec<Fault>,
+    /// Whether calls draw on budgets, so that what happens in one session changes what may happen in another.
+    budgeted: bool,
+    /// Whether any session flips.
+    flips: bool,
 }
 
 #[derive(Default)]
@@ -165,19 +176,25 @@ struct Surveyed {
     asked: Option<(u64, ToolId, Value)>,
 }
 
-fn survey(log: &Reader, policies: Vec<(String, String)>, window: &Window) -> Result<Survey, ReadError> {
-    let mut snapshots = snapshots(log, policies);
+fn survey(log: &Reader, proposal: Proposal, window: &Window) -> Result<Survey, ReadError> {
+    let mut snapshots = snapshots(log, proposal);
     let mut survey = Survey::default();
+    let mut accounts = Accounts::default();
     for stored in log.range(0..log.len()) {
         let stored = stored?;
         let Record::Intent(intent) = stored.entry.record else { continue };
         let intent = whole(intent, |at| payload(log, at));
-        let judged = read(&intent).and_then(|(action, recorded)| {
+        let judged = read(&intent).and_then(|(mut action, recorded)| {
             let asked_about = window.holds(&intent, &action.principal.agent);
-            let computed = match asked_about {
-                true => Some(decide(&snapshots.get(&intent.snapshot)?.snapshot, &action, intent.now)),
-                false => None,
+            let snapshot = match snapshots.get(&intent.snapshot) {
+                Err(error) if asked_about => return Err(error),
+                Err(_) => return Ok((action, recorded, None)),
+                Ok(compiled) => &compiled.snapshot,
             };
+            let uses = told(&mut accounts, snapshot, &mut action, intent.now);
+            survey.budgeted |= !uses.is_empty();
+            let computed = asked_about.then(|| decide(snapshot, &action, intent.now));
+            let _ = accounts.take(uses, &computed.as_ref().unwrap_or(&recorded).effect);
             Ok((action, recorded, computed))
         });
         match judged {
@@ -188,7 +205,22 @@ fn survey(log: &Reader, policies: Vec<(String, String)>, window: &Window) -> Res
     Ok(survey)
 }
 
+/// What was used in the other world takes the place of what the record says.
+fn told(accounts: &mut Accounts, snapshot: &Snapshot, action: &mut Action, now: Timestamp) -> BTreeMap<String, Used> {
+    // Where a person had answered, the record says that asking cost nothing.
+    let free = |used: Used| used.asks && used.cost == Some(0);
+    let recorded = action.facts.remove(USED).and_then(|fact| serde_json::from_value(fact).ok());
+    let answered = recorded.is_some_and(|uses: BTreeMap<String, Used>| uses.into_values().any(free));
+    accounts.tell(snapshot, (action, |_: &Action| answered), now)
+}
+
 impl Survey {
+    /// Whether a session is run again.
+    fn reruns(&self, session: &str) -> bool {
+        let flips = self.sessions.get(session).is_some_and(|session| session.flips);
+        flips || (self.budgeted && self.flips)
+    }
+
     fn add(&mut self, entry: u64, action: Action, recorded: &Decision, computed: Option<&Decision>) {
         let session = self.sessions.entry(action.principal.session.clone()).or_default();
         session.last = entry;
@@ -204,6 +236,7 @@ impl Survey {
         if let Some(computed) = computed {
             session.decisions += 1;
             session.flips |= Verdict::of(recorded) != Verdict::of(computed);
+            self.flips |= session.flips;
         }
     }
 }
@@ -235,6 +268,7 @@ struct Rerun<'a> {
     snapshots: Snapshots<Load<'a>>,
     window: &'a Window,
     survey: &'a Survey,
+    accounts: Accounts,
     courses: HashMap<String, Course>,
     running: HashMap<u64, Running>,
     flips: BTreeMap<FlipKind, Flip>,
@@ -288,7 +322,7 @@ impl Rerun<'_> {
     }
 
     fn is_of_interest(&self, session: &str) -> bool {
-        self.survey.sessions.get(session).is_some_and(|session| session.flips)
+        self.survey.reruns(session)
     }
 
     fn judge(&mut self, intent: &Intent) -> Result<Judged, Unreadable> {
@@ -306,6 +340,7 @@ impl Rerun<'_> {
                 self.result.unknown.labels_differ += u64::from(!same(&labels, &action.labels));
             }
         }
+        let uses = told(&mut self.accounts, &compiled.snapshot, &mut action, intent.now);
         let asked_about = self.window.holds(intent, &action.principal.agent);
         let computed = asked_about.then(|| {
             let decision = decide(&compiled.snapshot, &action, intent.now);
@@ -316,6 +351,7 @@ impl Rerun<'_> {
             let granted = granted(&decision, &action, &tool, course);
             granted.map_or(decision, |action| decide(&compiled.snapshot, &action, intent.now))
         });
+        let _ = self.accounts.take(uses, &computed.as_ref().unwrap_or(&recorded).effect);
         Ok(Judged { action, recorded, computed, tool })
     }
 
@@ -426,10 +462,11 @@ impl Rerun<'_> {
     }
 
     fn finish(mut self) -> WhatIf {
-        for session in self.survey.sessions.values().filter(|session| session.decisions > 0) {
+        for (name, session) in self.survey.sessions.iter().filter(|(_, session)| session.decisions > 0) {
             self.result.sessions += 1;
-            if session.flips {
-                self.result.sessions_flipped += 1;
+            if self.survey.reruns(name) {
+                let flipped = session.flips || self.courses.get(name).is_some_and(|course| course.flipped);
+                self.result.sessions_flipped += u64::from(flipped);
             } else {
                 self.result.decisions += session.decisions;
                 self.result.same += session.decisions;

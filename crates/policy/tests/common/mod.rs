@@ -79,11 +79,12 @@ pub(crate) fn pack() -> Vec<(String, String)> {
 
 pub(crate) fn compile(policies: &[(&str, &str)]) -> Snapshot {
     let policies = policies.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    Snapshot::compile(Source { policies, tools: tools() }).unwrap().0
+    Snapshot::compile(Source { policies, tools: tools(), ..Source::default() }).unwrap().0
 }
 
 pub(crate) fn default_snapshot() -> Snapshot {
-    let (snapshot, diagnostics) = Snapshot::compile(Source { policies: pack(), tools: tools() }).unwrap();
+    let (snapshot, diagnostics) =
+        Snapshot::compile(Source { policies: pack(), tools: tools(), ..Source::default() }).unwrap();
     assert_eq!(diagnostics, []);
     snapshot
 }

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ledger::record::Record;
+use ledger::record::{FileChange, Record};
 use ledger::{Reader, Stored};
 use serde_json::{Value, json};
 
@@ -86,9 +86,23 @@ fn summary(record: &Record) -> String {
         Record::Scan { counts, .. } => format!("scan: {}", Value::Object(counts.clone())),
         Record::SignIn { method, from } => format!("sign-in by {method} from {from}"),
         Record::Configuration { path, change, .. } => format!("{change} `{path}`"),
+        Record::Changed { what, files, by, because } => {
+            let files: Vec<_> = files.iter().map(changed).collect();
+            let because = if because.is_empty() { String::new() } else { format!(": {because}") };
+            format!("{what} changed by {by}: {}{because}", files.join(", "))
+        }
+        Record::Breaker { of, state, by, because, until } => {
+            let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+            format!("breaker of {of} {state} by {by}{until}: {because}")
+        }
         Record::Log { event, details } => format!("log {event} {}", Value::Object(details.clone())),
     };
     printable(&text).replace('\n', " ")
+}
+
+fn changed(file: &FileChange) -> String {
+    let digest = |digest: &Option<String>| digest.as_deref().map_or_else(|| "none".to_owned(), |text| shorten(text, 8));
+    format!("{} {} → {}", file.path, digest(&file.before), digest(&file.after))
 }
 
 fn kind(record: &Record) -> String {

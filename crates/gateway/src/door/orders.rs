@@ -1,0 +1,90 @@
+//! Orders of the operator that change what agents may do: adopting a mandate, stopping and resuming. Each is recorded
+//! with the user that the kernel names.
+
+use std::fs;
+
+use jiff::{SignedDuration, Timestamp};
+use policy::bounds::Otherwise;
+use serde_json::{Value, json};
+
+use crate::breaker::{EVERYTHING, Standing};
+use crate::disk;
+use crate::door::hello::{Order, Reply};
+use crate::door::unix::Peer;
+use crate::gateway::Shared;
+use crate::identity;
+
+/// The largest mandate, in bytes.
+const MANDATE_MAX_BYTES: usize = 1 << 20;
+
+/// Does what is ordered.
+pub(crate) async fn obey(shared: &Shared, peer: Peer, order: Order) -> Reply {
+    let done = match order {
+        Order::Mandate { name, text, because } => mandate(shared, peer, (&name, text), because).await,
+        Order::Stop { of, because, seconds, ask } => stop(shared, &of, standing(peer, because, seconds, ask)),
+        Order::Resume { of, because } => resume(shared, &of, (&who(peer, "resume"), &because)),
+        Order::Stopped => Ok(json!(shared.authority.breakers.list())),
+    };
+    match done {
+        Ok(output) => Reply::Done { output },
+        Err(error) => Reply::Failed { error },
+    }
+}
+
+fn who(peer: Peer, command: &str) -> String {
+    format!("{} (uid {}, bailiwick {command})", identity::user_name(peer.uid), peer.uid)
+}
+
+/// Puts a mandate into the home or takes it out, and waits until it is in force. The entry comes first: a crash between
+/// leaves a change that is told and not made, never one that is made and not told.
+async fn mandate(
+    shared: &Shared,
+    peer: Peer,
+    (name, text): (&str, Option<String>),
+    because: String,
+) -> Result<Value, String> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+    if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) {
+        return Err(format!("`{name}` is no name of a mandate: letters, digits, `.`, `_` and `-`"));
+    }
+    if text.as_ref().is_some_and(|text| text.len() > MANDATE_MAX_BYTES) {
+        return Err(format!("the mandate is larger than {MANDATE_MAX_BYTES} bytes"));
+    }
+    let (authority, bytes) = (&shared.authority, text.as_ref().map(String::as_bytes));
+    let folder = authority.home.join("mandates");
+    let file = folder.join(format!("{name}.toml"));
+    let command = if text.is_some() { "mandate adopt" } else { "mandate withdraw" };
+    let path = format!("mandates/{name}.toml");
+    authority.changes.made((&path, bytes), (who(peer, command), because), &authority.journal).await?;
+    let written = match bytes {
+        Some(bytes) => disk::make_private(&folder).and_then(|()| disk::write(&file, bytes)),
+        None => fs::remove_file(&file),
+    };
+    written.map_err(|error| format!("`{}`: {error}", file.display()))?;
+    shared.reload().await?;
+    Ok(json!({ "snapshot": authority.law.force().snapshot.id() }))
+}
+
+fn standing(peer: Peer, because: String, seconds: Option<u32>, ask: bool) -> Standing {
+    let since = Timestamp::now();
+    let end = |seconds| since.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MAX);
+    let otherwise = if ask { Otherwise::Ask } else { Otherwise::Deny };
+    Standing { otherwise, since, until: seconds.map(end), by: who(peer, "stop"), because }
+}
+
+fn stop(shared: &Shared, of: &str, standing: Standing) -> Result<Value, String> {
+    is_breaker(of)?;
+    shared.authority.breakers.set(of, standing, &shared.authority.journal)?;
+    Ok(Value::Null)
+}
+
+fn resume(shared: &Shared, of: &str, why: (&str, &str)) -> Result<Value, String> {
+    is_breaker(of)?;
+    Ok(Value::from(shared.authority.breakers.reset(of, why, &shared.authority.journal)))
+}
+
+fn is_breaker(of: &str) -> Result<(), String> {
+    let named = |kind| of.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
+    let known = of == EVERYTHING || named("agent ") || named("server ");
+    if known && of.len() < 512 { Ok(()) } else { Err(format!("`{of}` is nothing that can be stopped")) }
+}

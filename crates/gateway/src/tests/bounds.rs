@@ -1,0 +1,240 @@
+//! Mandates, budgets and breakers at a door: what is outside sends nothing, the last unit is taken once, a crash
+//! forgets nothing, and everything can be recomputed and tried with other bounds.
+
+use std::path::Path;
+
+use policy::bounds::{Budget, Listed, Measure, Otherwise, Per};
+use policy::{Bounds, Mandate};
+
+use super::*;
+use crate::breaker::{EVERYTHING, Standing, Trip};
+use crate::replay::whatif::{WhatIf, Window, whatif};
+use crate::replay::{Proposal, Recompute, Verdict};
+
+const ALL: &str = r#"@id("allow") permit (principal, action, resource);
+@id("no-delete") @reason("Nothing is deleted here.") forbid (principal, action == Action::"files/delete", resource);"#;
+
+fn budget(measure: Measure, limit: u64) -> Budget {
+    let (file, line, per) = ("shop.toml".to_owned(), 7, Per::Day);
+    Budget { file, line, measure, per, limit, each_user: false, tools: None, otherwise: Otherwise::Deny }
+}
+
+fn bounds(tools: &[&str], budgets: Vec<Budget>) -> Bounds {
+    let items = tools.iter().map(|tool| (*tool).to_owned()).collect();
+    let tools = Some(Listed { items, line: 5 });
+    Bounds {
+        mandates: vec![Mandate { name: "shop.toml".to_owned(), tools, budgets, ..Mandate::default() }],
+        budgets: vec![],
+    }
+}
+
+fn rules(policy: &str, bounds: Bounds) -> Rules {
+    Rules { policies: vec![("test.cedar".to_owned(), policy.to_owned())], bounds, ..Rules::default() }
+}
+
+async fn world(policy: &str, bounds: Bounds) -> World {
+    let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+    World::start(dir, key, rules(policy, bounds), limits()).await.unwrap()
+}
+
+/// Every decision, made again from the ledger alone, is the same.
+fn recomputes(world: &World) {
+    let mut recompute = Recompute::new(|id: &str| world.ledger.object(id).map_err(|error| error.to_string()));
+    for (entry, record) in world.records() {
+        if let Record::Intent(intent) = record {
+            recompute.add(entry, &intent);
+        }
+    }
+    let found = recompute.finish();
+    assert!(found.decisions > 0 && found.faults.is_empty(), "{found:?}");
+}
+
+fn tried(world: &World, bounds: Bounds) -> WhatIf {
+    world.ledger.seal().unwrap();
+    let log = ledger::Reader::open(&world.dir.path().join("ledger")).unwrap();
+    let proposal = Proposal { policies: None, bounds: Some(bounds) };
+    let found = whatif(&log, proposal, &Window::default()).unwrap();
+    assert_eq!(found.unreadable, []);
+    found
+}
+
+fn flips(found: &WhatIf) -> Vec<(Verdict, Verdict, &str, u64)> {
+    found.flips.iter().map(|flip| (flip.kind.from, flip.kind.to, flip.kind.tool.as_str(), flip.count)).collect()
+}
+
+fn denied(answer: &Value) -> bool {
+    answer["result"]["isError"] == true
+}
+
+#[tokio::test]
+async fn a_call_outside_the_mandate_sends_no_byte() {
+    let world = world(ALL, bounds(&["files/read"], vec![])).await;
+    let mut client = world.connect();
+    let listed = client.request("tools/list", json!({})).await.to_string();
+    assert!(listed.contains("\"read\"") && !listed.contains("\"write\""), "what is outside is not shown: {listed}");
+    assert!(!denied(&client.call("read", json!({ "path": "a" })).await));
+    let answer = client.call("write", json!({ "path": "a" })).await;
+    assert!(denied(&answer) && text(&answer).contains("`shop.toml` line 5"), "{answer}");
+    client.close().await;
+    assert_eq!(world.calls_seen(), ["read"]);
+    recomputes(&world);
+    let found = tried(&world, Bounds::default());
+    assert_eq!(flips(&found), [(Verdict::Deny, Verdict::Permit, "files/write", 1)]);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn of_many_calls_at_once_only_as_many_pass_as_the_budget_has() {
+    let world = world(ALL, bounds(&["*/*"], vec![budget(Measure::Calls, 3)])).await;
+    let mut clients: Vec<_> = (0..12).map(|_| world.connect()).collect();
+    clients[0].request("tools/list", json!({})).await;
+    for client in &mut clients {
+        client.start("tools/call", json!({ "name": "read", "arguments": { "path": "a" } })).await;
+    }
+    let mut passed = 0;
+    for client in &mut clients {
+        let answer = loop {
+            let line = client.read().await.unwrap();
+            if line["result"]["content"].is_array() {
+                break line;
+            }
+        };
+        passed += usize::from(!denied(&answer));
+        assert!(!denied(&answer) || text(&answer).contains("3 of 3 are used; free again at"), "{answer}");
+    }
+    for client in clients {
+        client.close().await;
+    }
+    assert_eq!((passed, world.calls_seen().len()), (3, 3));
+    recomputes(&world);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn other_budgets_are_carried_forward_over_a_recorded_history() {
+    let of = |limit| bounds(&["*/*"], vec![budget(Measure::Calls, limit)]);
+    let world = world(ALL, of(3)).await;
+    let mut client = world.connect();
+    for count in 0..5 {
+        let answer = client.call("read", json!({ "path": "a" })).await;
+        assert_eq!(denied(&answer), count >= 3, "{answer}");
+    }
+    client.close().await;
+    world.gateway.drain().await;
+    recomputes(&world);
+    assert_eq!(flips(&tried(&world, of(3))), []);
+    assert_eq!(flips(&tried(&world, of(4))), [(Verdict::Deny, Verdict::Permit, "files/read", 1)]);
+    assert_eq!(flips(&tried(&world, of(1))), [(Verdict::Permit, Verdict::Deny, "files/read", 2)]);
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&entry.path(), &target),
+            kind if kind.is_file() => drop(std::fs::copy(entry.path(), target).unwrap()),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_crash_gives_no_budget_back() {
+    let key = SigningKey::generate().unwrap();
+    let of = || rules(ALL, bounds(&["*/*"], vec![budget(Measure::Calls, 2)]));
+    let world = World::start(tempfile::tempdir().unwrap(), key.clone(), of(), limits()).await.unwrap();
+    let mut client = world.connect();
+    assert!(!denied(&client.call("read", json!({ "path": "a" })).await));
+    // What the disk holds at this moment is all that the next process finds; nothing was drained.
+    let left = tempfile::tempdir().unwrap();
+    copy(&world.dir.path().join("ledger"), &left.path().join("ledger"));
+    client.close().await;
+    let next = World::start(left, key, of(), limits()).await.unwrap();
+    let mut client = next.connect();
+    client.request("tools/list", json!({})).await;
+    assert!(!denied(&client.call("read", json!({ "path": "b" })).await), "one is left");
+    let answer = client.call("read", json!({ "path": "c" })).await;
+    assert!(denied(&answer) && text(&answer).contains("2 of 2 are used"), "{answer}");
+    client.close().await;
+    recomputes(&next);
+    next.check().await;
+}
+
+#[tokio::test]
+async fn people_are_asked_only_so_often() {
+    let asks =
+        format!("{ALL}\n@id(\"ask\") @ask(\"write\") forbid (principal, action == Action::\"files/write\", resource);");
+    let world = world(&asks, bounds(&["*/*"], vec![budget(Measure::Asks, 1)])).await;
+    let mut client = world.connect();
+    let id = client.start("tools/call", json!({ "name": "write", "arguments": { "path": "a" } })).await;
+    let (ask, asked) = world.asked().await;
+    world.answer(ask, &asked.binding, true, Scope::Session);
+    while client.read().await.unwrap()["id"] != id {}
+    assert!(!denied(&client.call("write", json!({ "path": "a" })).await), "nobody is asked again");
+    let answer = client.call("write", json!({ "path": "b" })).await;
+    assert!(denied(&answer) && text(&answer).contains("No person may be asked now."), "{answer}");
+    client.close().await;
+    recomputes(&world);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_breaker_opens_by_itself_and_a_person_closes_it() {
+    let trip = Trip { denials: Some(2), cool_down_seconds: 0, ..Trip::default() };
+    let rules = Rules { trip, ..rules(ALL, Bounds::default()) };
+    let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+    let world = World::start(dir, key, rules, limits()).await.unwrap();
+    let mut client = world.connect();
+    for path in ["a", "b"] {
+        assert!(denied(&client.call("delete", json!({ "path": path })).await));
+    }
+    let answer = client.call("read", json!({ "path": "a" })).await;
+    assert!(denied(&answer) && text(&answer).contains("This agent is stopped until a person resumes it."), "{answer}");
+    assert_eq!(world.calls_seen(), [""; 0]);
+    let authority = world.gateway.authority();
+    assert!(authority.breakers.reset("agent agent", ("ada", "seen"), &authority.journal));
+    assert!(!denied(&client.call("read", json!({ "path": "a" })).await));
+    client.close().await;
+    let changed = |(_, record)| match record {
+        Record::Breaker { of, state, by, .. } => Some((of, state, by)),
+        _ => None,
+    };
+    let states: Vec<_> = world.records().into_iter().filter_map(changed).collect();
+    let row = |state: &str, by: &str| ("agent agent".to_owned(), state.to_owned(), by.to_owned());
+    assert_eq!(states, [row("opened", "gateway"), row("closed", "ada")]);
+    recomputes(&world);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_stop_survives_a_restart_and_a_cool_down_ends_it() {
+    let key = SigningKey::generate().unwrap();
+    let world = World::start(tempfile::tempdir().unwrap(), key.clone(), rules(ALL, Bounds::default()), limits());
+    let world = world.await.unwrap();
+    let authority = world.gateway.authority();
+    let (since, by, because) = (jiff::Timestamp::now(), "ada".to_owned(), "odd".to_owned());
+    let standing = Standing { otherwise: Otherwise::Deny, since, until: None, by, because };
+    authority.breakers.set(EVERYTHING, standing.clone(), &authority.journal).unwrap();
+    let left = tempfile::tempdir().unwrap();
+    copy(world.dir.path(), left.path());
+    let next = World::start(left, key, rules(ALL, Bounds::default()), limits()).await.unwrap();
+    let mut client = next.connect();
+    let answer = client.call("read", json!({ "path": "a" })).await;
+    assert!(denied(&answer) && text(&answer).contains("Everything is stopped"), "{answer}");
+    let authority = next.gateway.authority();
+    let over = Standing { until: Some(since), ..standing };
+    authority.breakers.set(EVERYTHING, over, &authority.journal).unwrap();
+    assert!(!denied(&client.call("read", json!({ "path": "a" })).await), "its time is over");
+    client.close().await;
+    recomputes(&next);
+    next.check().await;
+}
+
+#[test]
+fn what_was_stopped_and_cannot_be_read_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("breakers.json"), "{").unwrap();
+    assert!(crate::breaker::Breakers::open(dir.path().join("breakers.json")).is_err());
+}
