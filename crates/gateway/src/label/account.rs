@@ -60,8 +60,11 @@ impl Account {
         let atoms = atoms::atoms(text, ATOMS_MAX);
         let telling: Vec<_> = atoms
             .iter()
-            .filter(|atom| atom.text.chars().count() >= WORD_MIN_CHARS && !user.names(&atom.text))
-            .filter_map(|atom| index.get(&atom.text))
+            .filter(|atom| atom.text.chars().count() >= WORD_MIN_CHARS)
+            .filter_map(|atom| Some((atom, index.get(&atom.text).filter(|found| !found.prose.is_empty())?)))
+            // Last, because it searches all that the user said.
+            .filter(|(atom, _)| !user.names(&atom.text))
+            .map(|(_, found)| found)
             .collect();
         for sightings in &telling {
             self.share(index, sightings, 1.0 / atoms.len() as f64);

@@ -40,6 +40,19 @@ impl Place {
     }
 }
 
+/// Who points at a record by naming values of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pointed {
+    /// The user's words name one of its values.
+    pub(crate) by_user: bool,
+    /// They name several, so that it is this record that they mean.
+    #[serde(default)]
+    pub(crate) exactly: bool,
+    /// A place to which the user handed the choice of steps names several.
+    #[serde(default)]
+    pub(crate) onward: bool,
+}
+
 /// One field of a result, without its text.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Field {
@@ -49,8 +62,9 @@ pub(crate) struct Field {
     pub(crate) integrity: Integrity,
     pub(crate) confidentiality: Confidentiality,
     pub(crate) classes: BTreeSet<DataClass>,
-    /// Whether the user's words name another value of the same record.
-    pub(crate) pointed: bool,
+    /// Who points at its record.
+    #[serde(default)]
+    pub(crate) pointed: Pointed,
     /// How many different addresses, links and long identifiers stand in it.
     pub(crate) mails: u16,
     pub(crate) links: u16,
@@ -60,7 +74,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    pub(crate) fn new(place: u64, leaf: &Leaf, judged: Judged, pointed: bool) -> Self {
+    pub(crate) fn new(place: u64, leaf: &Leaf, judged: Judged, pointed: Pointed) -> Self {
         Field {
             place,
             pointer: leaf.pointer.clone(),
@@ -105,8 +119,12 @@ pub(crate) struct Sightings {
     pub(crate) value: Option<u64>,
     /// The first and the latest fields of prose in which it stands.
     pub(crate) prose: Vec<u64>,
-    /// Whether the agent itself has used it in a call that was let through.
+    /// Whether the agent itself has used it in a call that was let through and could have written it somewhere.
     pub(crate) used: bool,
+    /// The latest call that was let through and carried it to be looked up. Results of that and of earlier calls may
+    /// only repeat it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looked_up: Option<u64>,
     /// The worst integrity of the fields it was seen in, kept when their details are dropped.
     pub(crate) worst: Option<Integrity>,
 }
@@ -173,10 +191,17 @@ impl Index {
         self.fields.get(usize::try_from(number.checked_sub(self.fields_from)?).ok()?)
     }
 
-    /// The agent used a value in a call.
+    /// The agent used a value in a call that changes something.
     pub(crate) fn mark_used(&mut self, value: &str) {
         for key in keys(value) {
             self.remember(key, |sightings| sightings.used = true);
+        }
+    }
+
+    /// The agent used a value in a call that only reads, recorded as `entry`.
+    pub(crate) fn mark_looked_up(&mut self, value: &str, entry: u64) {
+        for key in keys(value) {
+            self.remember(key, |sightings| sightings.looked_up = sightings.looked_up.max(Some(entry)));
         }
     }
 
@@ -190,6 +215,7 @@ impl Index {
         self.widen(&field);
         let number = self.fields_from + self.fields.len() as u64;
         let (prose, integrity) = (field.prose, field.integrity);
+        let entry = self.at_place(field.place).map(|place| place.entry);
         self.fields.push_back(field);
         if self.fields.len() > FIELDS_MAX {
             self.fields.pop_front();
@@ -202,7 +228,7 @@ impl Index {
             }
         } else {
             for key in keys(text) {
-                self.remember(key, |sightings| sightings.saw_as_value(number, integrity));
+                self.remember(key, |sightings| sightings.saw_as_value(number, integrity, entry));
             }
         }
     }
@@ -253,7 +279,12 @@ impl Index {
 
     /// Whether the user's words point at where a field stands: at its record, or at the call that fetched it.
     pub(crate) fn is_pointed_at(&self, field: &Field, user: &User) -> bool {
-        field.pointed || self.at_place(field.place).is_some_and(|place| place.names.iter().any(|name| user.names(name)))
+        field.pointed.by_user || self.is_named(field.place, user)
+    }
+
+    /// Whether the user's words name the place that a call reads.
+    pub(crate) fn is_named(&self, place: u64, user: &User) -> bool {
+        self.at_place(place).is_some_and(|place| place.names.iter().any(|name| user.names(name)))
     }
 }
 
@@ -269,10 +300,11 @@ impl Sightings {
         self.prose.push(field);
     }
 
-    fn saw_as_value(&mut self, field: u64, integrity: Integrity) {
+    fn saw_as_value(&mut self, field: u64, integrity: Integrity, entry: Option<u64>) {
         // A value that the agent took from prose and wrote somewhere comes back in a field of its own: that
-        // must not launder it. See `memory` in docs/labels.md.
-        if self.used && self.value.is_none() && !self.prose.is_empty() {
+        // must not launder it. See `memory` in docs/labels.md. Nor must a search that repeats what was searched.
+        let echoed = self.looked_up.is_some_and(|asked| entry.is_none_or(|entry| entry <= asked));
+        if (self.used || echoed) && self.value.is_none() && !self.prose.is_empty() {
             return;
         }
         self.worst = self.worst.max(Some(integrity));

@@ -156,7 +156,10 @@ impl Reader {
                 for (name, child) in object {
                     let path = Path { record, ..path.child(name) };
                     // Some systems use ids as names; a name that is a sentence was written by somebody.
-                    if name.chars().any(|c| c.is_ascii_digit()) || !is_lone_value(name) {
+                    if name.chars().any(|c| c.is_ascii_digit())
+                        || !is_lone_value(name)
+                        || super::atoms::mail(name).is_some()
+                    {
                         self.leaf(name.clone(), path.clone());
                     }
                     self.value(child, path, depth + 1);

@@ -1,17 +1,21 @@
 //! The user's own words: which values they name, which places they point at, which actions they ask for.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
 use serde::{Deserialize, Serialize};
 
 use super::atoms;
-use super::index::Index;
+use super::index::Pointed;
 use super::read::Leaf;
 use super::words;
 
 /// How much of the user's words is kept.
 const WORDS_MAX_BYTES: usize = 256 * 1024;
+/// How much is kept of the places to which the user handed the choice of steps.
+const HANDED_MAX_BYTES: usize = 64 * 1024;
+/// A record is meant, not merely touched, if this many of its values are named.
+const EXACTLY: usize = 2;
 
 /// Everything the user said in this session.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -23,6 +27,10 @@ pub(crate) struct User {
     verbs: HashSet<String>,
     delegates: bool,
     entries: Vec<u64>,
+    /// What stands in the places to which the user handed the choice of steps, as `text`. It points at records, it
+    /// never names a value.
+    #[serde(default)]
+    handed: String,
 }
 
 impl User {
@@ -42,6 +50,21 @@ impl User {
         self.delegates |= words::delegates(text);
         self.entries.extend(entry);
         self.entries.truncate(1_000);
+    }
+
+    /// A place that the user named was read. If the user leaves the steps to it, its words point at where to go on.
+    pub(crate) fn reads_steps(&mut self, text: &str) {
+        if self.delegates && self.handed.len() + text.len() <= HANDED_MAX_BYTES {
+            self.handed.push(' ');
+            self.handed.push_str(&atoms::normal(text));
+            self.handed.push(' ');
+        }
+    }
+
+    /// Whether the user asked for what a tool does with a verb of that kind.
+    pub(crate) fn asks_for(&self, tool: &ToolFacts) -> bool {
+        tool.effects.iter().any(|effect| *effect != EffectKind::Read && self.asked.contains(effect))
+            || own_verb(self, tool)
     }
 
     pub(crate) fn is_heard(&self) -> bool {
@@ -95,35 +118,46 @@ fn contains_word(text: &str, word: &str) -> bool {
     false
 }
 
-/// The records of a result that the user's words point at: one of their values is named.
-pub(crate) fn pointed_records(user: &User, leaves: &[Leaf]) -> BTreeSet<u32> {
+/// The records of a result that the user's words, or the places they hand over to, point at.
+pub(crate) fn pointed_records(user: &User, leaves: &[Leaf]) -> HashMap<u32, Pointed> {
+    let mut named: HashMap<u32, [BTreeSet<&str>; 2]> = HashMap::new();
     if !user.is_heard() {
-        return BTreeSet::new();
+        return HashMap::new();
     }
-    leaves.iter().filter(|leaf| points(user, leaf)).map(|leaf| leaf.record).collect()
+    for leaf in leaves.iter().filter(|leaf| can_point(leaf)) {
+        let text = leaf.text.trim();
+        let handed = !user.handed.is_empty() && !leaf.prose && contains_word(&user.handed, &atoms::normal(text));
+        for (by, names) in [(0, points(user, text)), (1, handed)] {
+            if names && let Some(values) = named.entry(leaf.record).or_default().get_mut(by) {
+                values.insert(text);
+            }
+        }
+    }
+    let pointed = |[by_user, handed]: [BTreeSet<&str>; 2]| Pointed {
+        by_user: !by_user.is_empty(),
+        exactly: by_user.len() >= EXACTLY,
+        onward: handed.len() >= EXACTLY,
+    };
+    named.into_iter().map(|(record, values)| (record, pointed(values))).collect()
 }
 
-fn points(user: &User, leaf: &Leaf) -> bool {
+fn can_point(leaf: &Leaf) -> bool {
     let text = leaf.text.trim();
     let short = (3..=80).contains(&text.len()) && !text.contains('\n');
     let telling = text.chars().any(char::is_alphabetic) && !matches!(text, "true" | "false" | "null" | "None");
-    short
-        && telling
-        && !leaf.pointer.is_empty()
-        && (user.names(text) || (text.split_whitespace().count() > 1 && user.names_parts_of(text)))
+    short && telling && !leaf.pointer.is_empty()
+}
+
+fn points(user: &User, text: &str) -> bool {
+    user.names(text) || (text.split_whitespace().count() > 1 && user.names_parts_of(text))
 }
 
 /// Whether the user asks for what a tool does.
-pub(crate) fn judge(user: &User, index: &Index, tool: &ToolFacts, arguments: &[ArgumentLabel]) -> Request {
-    let _ = index;
+pub(crate) fn judge(user: &User, tool: &ToolFacts, arguments: &[ArgumentLabel]) -> Request {
     if !user.is_heard() {
         return Request::Unheard;
     }
-    let consequential: Vec<&EffectKind> = tool.effects.iter().filter(|effect| **effect != EffectKind::Read).collect();
-    if consequential.is_empty()
-        || consequential.iter().any(|effect| user.asked.contains(effect))
-        || own_verb(user, tool)
-    {
+    if tool.effects.iter().all(|effect| *effect == EffectKind::Read) || user.asks_for(tool) {
         return Request::Named;
     }
     let untrusted = arguments

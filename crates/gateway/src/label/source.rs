@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Web,
     /// It gives back the content of one document.
     Document,
+    /// It looks for documents and gives back what a system knows of each, and perhaps their content.
+    Listing,
     /// It gives back records that a system keeps.
     Records,
     /// It changes something and gives back what came of it.
@@ -32,11 +34,17 @@ impl Kind {
         if has(Role::Destination) || (tool.open_world && has(Role::Query)) {
             Kind::Web
         } else if has(Role::Path) {
-            Kind::Document
+            if looks_for(&tool.id.name) { Kind::Listing } else { Kind::Document }
         } else {
             Kind::Records
         }
     }
+}
+
+/// Whether a tool's own verb says that it looks for things instead of opening one.
+fn looks_for(name: &str) -> bool {
+    const VERBS: &[&str] = &["search", "find", "list", "lookup", "query", "browse", "count"];
+    split_name(name).first().is_some_and(|verb| VERBS.contains(&verb.as_str()))
 }
 
 /// What is known of a field without looking at the rest of the session.
@@ -133,7 +141,9 @@ const PERSONAL_KEYS: &[&str] = &[
 
 /// Labels a field.
 pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
-    let prose = leaf.prose || matches!(kind, Kind::Web | Kind::Document);
+    // What a listing gives back without a name may be a line of a document.
+    let nameless = kind == Kind::Listing && leaf.key.is_empty();
+    let prose = leaf.prose || nameless || matches!(kind, Kind::Web | Kind::Document);
     let key = split_name(&leaf.key);
     let is = |list: &[&str]| key.iter().any(|word| list.contains(&word.as_str()));
     let integrity = match (kind, prose) {

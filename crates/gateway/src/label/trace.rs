@@ -6,7 +6,7 @@ use policy::{ArgumentLabel, Choice, Confidentiality, EffectKind, Integrity, Labe
 use serde_json::Value;
 
 use super::atoms::{self, Atom, Kind};
-use super::index::{Index, keys};
+use super::index::{Field, Index, Sightings, keys};
 use super::memory::Remembered;
 use super::request::User;
 use super::source;
@@ -60,11 +60,24 @@ struct Found {
     fields: Vec<u64>,
     /// Its integrity where no field says so any more.
     integrity: Integrity,
+    /// Whether it is a name in a record that the user means, so that it may be the object of the call.
+    meant: bool,
+}
+
+/// What a value is looked up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// To read on, or to mention: it may follow a place to which the user handed the steps.
+    Onward,
+    /// To do what the user asked for with a verb of its kind.
+    Asked,
+    /// For anything else.
+    Other,
 }
 
 impl Found {
     fn by(choice: Choice, integrity: Integrity) -> Self {
-        Found { choice, fields: Vec::new(), integrity }
+        Found { choice, fields: Vec::new(), integrity, meant: false }
     }
 }
 
@@ -80,14 +93,22 @@ impl Tracer<'_> {
     /// somebody else chose.
     pub(crate) fn arguments(&self, arguments: &Value) -> Vec<ArgumentLabel> {
         let mut labels: Vec<ArgumentLabel> = Vec::new();
+        // For each label: whether the user means it, and whether it is of a link that content carries.
+        let mut meant: Vec<(bool, bool)> = Vec::new();
         for (pointer, text) in &leaves(arguments) {
             let role = self.role(pointer);
-            labels.push(self.argument(pointer, role, text));
+            let (label, named) = self.argument(pointer, role, text);
+            labels.push(label);
+            meant.push((named, false));
             if matches!(role, Role::Content | Role::Other) {
                 labels.extend(self.links_in(pointer, text));
+                meant.resize(labels.len(), (false, true));
             }
         }
-        self.withdraw_delegation(&mut labels);
+        self.withdraw_delegation(&mut labels, &meant);
+        // A link that somebody was asked to mention needs no line of its own.
+        let mut carried = meant.iter().map(|(_, carried)| *carried);
+        labels.retain(|label| !carried.next().unwrap_or(false) || label.choice == Choice::Untrusted);
         labels
     }
 
@@ -120,15 +141,17 @@ impl Tracer<'_> {
     /// A delegated value may complete a call whose object the user named ("invite X, her address is on her page");
     /// it may not be the object itself, because whoever writes the place would then choose it. A read may follow
     /// what a known party wrote where the user pointed, not what anyone wrote.
-    fn withdraw_delegation(&self, labels: &mut [ArgumentLabel]) {
+    fn withdraw_delegation(&self, labels: &mut [ArgumentLabel], meant: &[(bool, bool)]) {
         let reads = self.tool.effects.iter().all(|effect| *effect == EffectKind::Read);
         let chooses = |role: Role| {
             matches!(role, Role::Recipient | Role::Destination | Role::Target | Role::Account | Role::Path)
         };
         let object_named = labels.iter().any(|label| label.choice == Choice::User && chooses(label.role));
         let pays = self.tool.effects.contains(&EffectKind::Pay);
-        for label in labels.iter_mut().filter(|label| label.choice == Choice::Delegated) {
-            let allowed = if reads { label.label.integrity <= Integrity::ThirdParty } else { object_named && !pays };
+        let delegated = labels.iter_mut().zip(meant).filter(|(label, _)| label.choice == Choice::Delegated);
+        for (label, (meant, _)) in delegated {
+            let known = label.label.integrity <= Integrity::ThirdParty;
+            let allowed = if reads { known } else { (object_named || *meant) && !pays };
             if !allowed {
                 label.choice = Choice::Untrusted;
             }
@@ -159,8 +182,8 @@ impl Tracer<'_> {
             .unwrap_or(Role::Other)
     }
 
-    fn argument(&self, pointer: &str, role: Role, text: &str) -> ArgumentLabel {
-        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text) };
+    fn argument(&self, pointer: &str, role: Role, text: &str) -> (ArgumentLabel, bool) {
+        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text, self.step()) };
         // What a working copy says about its own files and commands is the work itself; only a page that anyone
         // can write is not. Dangerous paths and commands have rules of their own.
         let local = matches!(role, Role::Path | Role::Command) && found.integrity <= Integrity::ThirdParty;
@@ -170,13 +193,15 @@ impl Tracer<'_> {
         if role == Role::Destination {
             self.add_parts(text, &mut found);
         }
-        ArgumentLabel {
+        let meant = found.meant;
+        let label = ArgumentLabel {
             pointer: pointer.to_owned(),
             role,
             named_by_user: found.choice == Choice::User,
             choice: found.choice,
             label: self.label(found),
-        }
+        };
+        (label, meant)
     }
 
     /// The path and the query of an address carry data to its owner, whoever named the host.
@@ -199,8 +224,9 @@ impl Tracer<'_> {
     fn links_in(&self, pointer: &str, text: &str) -> Vec<ArgumentLabel> {
         let atoms = atoms::atoms(text, ATOMS_MAX);
         let links = atoms.iter().filter(|atom| atom.kind == Kind::Link);
-        let chosen = links.filter(|atom| !self.index.get(&atom.text).is_some_and(|sightings| sightings.used));
-        let found = chosen.map(|atom| self.value(&atom.text)).filter(|found| found.choice == Choice::Untrusted);
+        let asked = |sightings: &Sightings| sightings.used || sightings.looked_up.is_some();
+        let chosen = links.filter(|atom| !self.index.get(&atom.text).is_some_and(asked));
+        let found = chosen.map(|atom| self.value(&atom.text, Step::Onward));
         found
             .take(8)
             .map(|found| ArgumentLabel {
@@ -214,11 +240,11 @@ impl Tracer<'_> {
     }
 
     /// Who chose a value that has a meaning of its own.
-    fn value(&self, text: &str) -> Found {
+    fn value(&self, text: &str, step: Step) -> Found {
         let readings = std::iter::once(text.to_owned()).chain(atoms::decoded(text));
         let mut model = None;
         for reading in readings {
-            let found = self.reading(&reading);
+            let found = self.reading(&reading, step);
             if found.choice != Choice::Model {
                 return found;
             }
@@ -227,61 +253,85 @@ impl Tracer<'_> {
         model.unwrap_or_else(|| self.unknown())
     }
 
-    fn reading(&self, text: &str) -> Found {
+    fn reading(&self, text: &str, step: Step) -> Found {
         if text.trim().is_empty() || self.user.names(text) {
             return Found::by(Choice::User, Integrity::Trusted);
         }
-        if let Some(found) = self.whole(text) {
+        if let Some(found) = self.whole(text, step) {
             return found;
         }
         if self.user.names_parts_of(text) {
             return Found::by(Choice::User, Integrity::Trusted);
         }
-        self.parts(text).unwrap_or_else(|| self.unknown())
+        self.parts(text, step).unwrap_or_else(|| self.unknown())
     }
 
     /// The value as it stands.
-    fn whole(&self, text: &str) -> Option<Found> {
+    fn whole(&self, text: &str, step: Step) -> Option<Found> {
         let kind = kind_of(text);
+        let name = kind == Kind::Word && !text.chars().any(|c| c.is_ascii_digit());
         keys(text).iter().filter_map(|key| self.index.get(key)).find_map(|sightings| {
             if let Some(field) = sightings.value {
                 let integrity = self.index.field(field).map_or(Integrity::ThirdParty, |field| field.integrity);
-                return Some(Found { choice: Choice::System, fields: vec![field], integrity });
+                return Some(Found { choice: Choice::System, fields: vec![field], integrity, meant: false });
             }
-            self.in_prose(&sightings.prose, kind, sightings.worst)
+            let meant = name && step == Step::Asked && self.is_meant(&sightings.prose);
+            if let Some(integrity) = sightings.worst.filter(|_| meant) {
+                return Some(Found { choice: Choice::Delegated, fields: sightings.prose.clone(), integrity, meant });
+            }
+            self.in_prose(&sightings.prose, kind, sightings.worst, step)
         })
     }
 
-    fn in_prose(&self, fields: &[u64], kind: Kind, worst: Option<Integrity>) -> Option<Found> {
+    /// Whether names stand only where the user said whose words complete the act that he asked for: in a record of
+    /// which he named several values ("invite our colleague, see the message from Ann to Lee").
+    fn is_meant(&self, fields: &[u64]) -> bool {
+        let meant = |field: &Field| field.pointed.exactly && field.integrity <= Integrity::ThirdParty;
+        !fields.is_empty() && fields.iter().all(|number| self.index.field(*number).is_some_and(meant))
+    }
+
+    /// What may follow from where a value stands.
+    fn step(&self) -> Step {
+        if self.tool.effects.iter().all(|effect| *effect == EffectKind::Read) {
+            Step::Onward
+        } else if self.user.asks_for(self.tool) && !self.tool.effects.contains(&EffectKind::Pay) {
+            Step::Asked
+        } else {
+            Step::Other
+        }
+    }
+
+    fn in_prose(&self, fields: &[u64], kind: Kind, worst: Option<Integrity>, step: Step) -> Option<Found> {
         let integrity = worst?;
         if fields.is_empty() {
             return None;
         }
-        let delegated = fields.iter().all(|number| {
-            self.index
-                .field(*number)
-                .is_some_and(|field| field.rivals(kind) == 1 && self.index.is_pointed_at(field, self.user))
-        });
+        let points = |field: &Field| {
+            self.index.is_pointed_at(field, self.user) || (step == Step::Onward && field.pointed.onward)
+        };
+        let delegated = fields
+            .iter()
+            .all(|number| self.index.field(*number).is_some_and(|field| field.rivals(kind) == 1 && points(field)));
         let choice = if delegated { Choice::Delegated } else { Choice::Untrusted };
         let mut fields = fields.to_vec();
         fields.reverse();
-        Some(Found { choice, fields, integrity })
+        Some(Found { choice, fields, integrity, meant: false })
     }
 
     /// A value that was put together: a name of several words, an address from a name and a domain, a link from
     /// a host and a path.
-    fn parts(&self, text: &str) -> Option<Found> {
+    fn parts(&self, text: &str, step: Step) -> Option<Found> {
         if let Some(link) = atoms::link(text) {
             if self.user.names(&link.host) {
                 return Some(Found::by(Choice::User, Integrity::Trusted));
             }
             let sightings = self.index.get(&link.host)?;
-            return self.in_prose(&sightings.prose, Kind::Word, sightings.worst);
+            return self.in_prose(&sightings.prose, Kind::Word, sightings.worst, step);
         }
         if let Some((local, domain)) = atoms::mail(text).as_deref().and_then(|mail| mail.split_once('@')) {
             let local = self.index.get(local).filter(|sightings| !sightings.prose.is_empty())?;
             let _domain = self.index.get(domain).filter(|sightings| !sightings.prose.is_empty())?;
-            return self.in_prose(&local.prose, Kind::Word, local.worst);
+            return self.in_prose(&local.prose, Kind::Word, local.worst, step);
         }
         let words: Vec<Atom> =
             atoms::atoms(text, 32).into_iter().filter(|atom| atom.text.chars().count() >= 3).collect();
@@ -291,7 +341,7 @@ impl Tracer<'_> {
         let (field, hits) = self.best_field(&words)?;
         (hits as usize == words.len()).then(|| {
             let integrity = self.index.field(field).map_or(Integrity::Anyone, |field| field.integrity);
-            Found { choice: Choice::Untrusted, fields: vec![field], integrity }
+            Found { choice: Choice::Untrusted, fields: vec![field], integrity, meant: false }
         })
     }
 
@@ -314,9 +364,9 @@ impl Tracer<'_> {
         let worst = fields.iter().filter_map(|number| self.index.field(*number)).map(|field| field.integrity).max();
         match worst {
             Some(integrity) if integrity >= Integrity::ThirdParty => {
-                Found { choice: Choice::Untrusted, fields, integrity }
+                Found { choice: Choice::Untrusted, fields, integrity, meant: false }
             }
-            Some(integrity) => Found { choice: Choice::System, fields, integrity },
+            Some(integrity) => Found { choice: Choice::System, fields, integrity, meant: false },
             None => self.unknown(),
         }
     }
