@@ -7,10 +7,13 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::commands::mcp;
+use crate::home::Home;
 use anyhow::Context as _;
 use control::cosign::WitnessAt;
 use gateway::Keep;
 use gateway::breaker::Trip;
+use gateway::door::hello::{Hello, Order, Reply};
 use policy::Budget;
 use policy::bounds::{self, Otherwise};
 use serde::Deserialize;
@@ -142,12 +145,23 @@ fn document(home: &Path) -> anyhow::Result<DocumentMut> {
     text(home)?.parse().with_context(|| format!("`{}`", path(home).display()))
 }
 
-/// Whole or not at all: the file decides what is kept.
+/// Tells a gateway that runs who changes the settings. One that starts later sees only that they changed.
+fn tell(home: &Path, text: &str) -> anyhow::Result<()> {
+    let order = Order::Settings { command: "ledger witness".to_owned(), text: text.to_owned() };
+    match mcp::ask(&Home::resolve(Some(home.to_owned()))?, &Hello::Order(order))? {
+        Some(Reply::Failed { error }) => anyhow::bail!("the change cannot be recorded: {error}"),
+        Some(Reply::Done { .. }) | None => Ok(()),
+    }
+}
+
+/// Whole or not at all: the file decides what is kept. Recorded first, so that nothing is changed and not told.
 fn write(home: &Path, document: &DocumentMut) -> anyhow::Result<()> {
+    let text = document.to_string();
+    tell(home, &text)?;
     let fresh = home.join(".settings.toml.new");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(document.to_string().as_bytes())?;
+    file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&fresh, path(home)).with_context(|| format!("cannot write `{}`", path(home).display()))
 }

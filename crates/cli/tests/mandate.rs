@@ -120,6 +120,10 @@ fn a_file_that_is_changed_on_disk_is_recorded_as_by_nobody_who_is_known() {
     world.write("bailiwick/mandates/own.toml", &format!("{HEAD}[allow]\ntools = []\n"));
     seen("unknown: file changed on disk", "mandates/own.toml");
     wait_for("the mandate", || is_denied(&bash(&world, "ls")).then_some(()));
+    let key = ledger::SigningKey::from_seed(&[1; 32]).unwrap().witness_key().to_string();
+    world.ok(&["ledger", "witness", "add", "http://127.0.0.1:1", "--key", &key]);
+    let settings: Vec<_> = changes(&world).into_iter().filter(|(what, ..)| what == "settings").collect();
+    assert!(settings.len() == 1 && settings[0].2.contains("bailiwick ledger witness)"), "{settings:?}");
     let last = world.records().len() - 1;
     assert!((0..=last).any(|entry| world.ok(&["ledger", "show", &entry.to_string()]).contains("mandates/own.toml")));
 }

@@ -79,10 +79,11 @@ impl Accounts {
         let mut uses: BTreeMap<String, Used> = BTreeMap::new();
         for charge in snapshot.charges(action) {
             let since = Timestamp::from_second(charge.budget.per.window(now)).unwrap_or(Timestamp::MIN);
-            let used = match self.0.get(&charge.account).copied() {
-                Some(account) if account.since >= since => account.used,
-                None if self.0.len() >= ACCOUNTS_MAX && !self.forget_old(now) => u64::MAX,
-                _ => 0,
+            let (since, used) = match self.0.get(&charge.account).copied() {
+                // A clock that was put back opens no window anew.
+                Some(account) if account.since >= since => (account.since, account.used),
+                None if self.0.len() >= ACCOUNTS_MAX && !self.forget_old(now) => (since, u64::MAX),
+                _ => (since, 0),
             };
             let asks = charge.budget.measure == Measure::Asks;
             uses.insert(charge.account, Used { used, cost: charge.cost, since, asks });

@@ -93,6 +93,9 @@ impl Changes {
                 Some(after) => known.insert(path.to_owned(), after.clone()),
                 None => known.remove(path),
             };
+            if before == after {
+                return Ok(());
+            }
             let files = vec![FileChange { path: path.to_owned(), before, after }];
             let record = Record::Changed { what: kind.to_owned(), files, by, because };
             let append = journal.ledger().append(record, journal.now()).map_err(|error| error.to_string())?;

@@ -9,7 +9,8 @@
 //! 2. What is denied was not sent; what is asked was sent only for an approval of this very action, used once.
 //! 3. Every permitted intent has exactly one outcome.
 //! 4. Every decision, made again from the ledger alone, is the same.
-//! 5. Nothing is owed and nothing is wrong with the log.
+//! 5. No more calls of an agent left in a minute than its budget has.
+//! 6. Nothing is owed and nothing is wrong with the log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ use jiff::Timestamp;
 use ledger::record::{Answered, Intent, Record, Scope, Status};
 use ledger::simulated::{Disk, Fault};
 use ledger::{Ledger, SigningKey, Stored};
-use policy::{Action, Door, EffectKind, Principal, Snapshot, ToolFacts, ToolId, Verb};
+use policy::bounds::{Measure, Otherwise, Per, Used};
+use policy::{Action, Bounds, Budget, Door, EffectKind, Principal, Snapshot, ToolFacts, ToolId, Verb};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::ask::{Answer, Asks, Pending};
@@ -381,12 +384,22 @@ fn catalogue(dir: &Path) -> Result<Catalogue, String> {
 
 type Forces = (Arc<Force>, Arc<Force>);
 
+/// So many calls may each agent make in a minute.
+const CALLS_A_MINUTE: u64 = 3;
+
+fn budget() -> Budget {
+    let (file, measure, per) = ("sim.toml".to_owned(), Measure::Calls, Per::Minute);
+    let (line, limit, each_user, tools) = (1, CALLS_A_MINUTE, false, None);
+    Budget { file, line, measure, per, limit, each_user, tools, otherwise: Otherwise::Deny }
+}
+
 /// The two laws, compiled once for all seeds.
 fn forces() -> Result<&'static Forces, String> {
     static FORCES: OnceLock<Result<Forces, String>> = OnceLock::new();
     let make = |text: &str| {
         let policies = vec![("sim.cedar".to_owned(), text.to_owned())];
-        law::compile(Rules { policies, ..Rules::default() }, tools(), Snapshot::compile)
+        let bounds = Bounds { budgets: vec![budget()], ..Bounds::default() };
+        law::compile(Rules { policies, bounds, ..Rules::default() }, tools(), Snapshot::compile)
             .map(|(force, _)| Arc::new(force))
     };
     let both = || Ok((make(STRICT)?, make(STRICTER)?));
@@ -409,6 +422,7 @@ fn check(disk: &Disk, sent: &[(u64, Order)]) -> Result<(), String> {
         }
         told.allows(*intent, order)?;
     }
+    told.is_within(sent)?;
     told.is_whole()?;
     drop(ledger);
     match disk.faults(&key()?.verifying_key()).iter().find(|fault| !is_approvers(fault)) {
@@ -478,6 +492,24 @@ impl Told {
             return Err(format!("the approval of ask {ask} was used {uses} times"));
         }
         Ok(())
+    }
+
+    /// Whether no more was sent than the budget has.
+    fn is_within(&self, sent: &[(u64, Order)]) -> Result<(), String> {
+        let mut sums: BTreeMap<(String, Timestamp), u64> = BTreeMap::new();
+        for (index, _) in sent {
+            let fact = self.intents.get(index).and_then(|intent| intent.action.pointer("/facts/budget"));
+            let uses: BTreeMap<String, Used> =
+                fact.and_then(|fact| BTreeMap::deserialize(fact).ok()).unwrap_or_default();
+            if uses.is_empty() {
+                return Err(format!("sent {index}, which draws on no budget"));
+            }
+            uses.into_iter().for_each(|(account, used)| *sums.entry((account, used.since)).or_default() += 1);
+        }
+        match sums.into_iter().find(|(_, sum)| *sum > CALLS_A_MINUTE) {
+            Some(((account, since), sum)) => Err(format!("{sum} calls on `{account}` since {since}")),
+            None => Ok(()),
+        }
     }
 
     fn is_whole(&self) -> Result<(), String> {

@@ -64,7 +64,8 @@ const NO_TAINT: &str = "@id(\"no-taint\") @reason(\"Chosen by others.\") forbid 
 const NO_LIST: &str = "@id(\"no-list\") forbid (principal, action == Action::\"mail/list_mail\", resource);";
 
 fn run(log: &Reader, policies: &[&str], window: &Window) -> WhatIf {
-    let policies: Vec<_> = policies.iter().enumerate().map(|(at, text)| (format!("{at}.cedar"), (*text).to_owned())).collect();
+    let policies: Vec<_> =
+        policies.iter().enumerate().map(|(at, text)| (format!("{at}.cedar"), (*text).to_owned())).collect();
     let found = whatif(log, policies, window).unwrap();
     assert_eq!(found.unreadable, []);
     found

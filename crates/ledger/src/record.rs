@@ -114,6 +114,9 @@ pub enum Record {
         before: String,
         /// Digest of the bytes after.
         after: String,
+        /// Who did it, and how he is known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// Files that decide what agents may do came, went or were changed.
     Changed {
@@ -176,7 +179,7 @@ impl Record {
             "snapshot" => &["snapshot", "by"],
             "scan" => &["digest", "counts"],
             "sign_in" => &["method", "from"],
-            "configuration" => &["path", "change", "before", "after"],
+            "configuration" => &["path", "change", "before", "after", "by"],
             "changed" => &["what", "files", "by", "because"],
             "breaker" => &["of", "state", "by", "because", "until"],
             "log" => &["event", "details"],

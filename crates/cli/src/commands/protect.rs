@@ -268,7 +268,7 @@ fn append(home: &Home, changes: Vec<Configured>) -> anyhow::Result<()> {
         start::Opened::Held(holder) => anyhow::bail!("the ledger is in use by {holder}"),
         start::Opened::Ours(ledger, ..) => {
             for change in changes {
-                ledger.append(change.into(), jiff::Timestamp::now())?.wait()?;
+                ledger.append(change.record(rustix::process::getuid().as_raw()), jiff::Timestamp::now())?.wait()?;
             }
             Ok(())
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::door::orders;
+
 /// The longest hello, in bytes: it carries an environment.
 pub const HELLO_MAX_BYTES: usize = 4 * 1024 * 1024;
 
@@ -100,6 +102,13 @@ pub enum Order {
     },
     /// List the open breakers.
     Stopped,
+    /// A command is about to change the operator's settings; it is recorded with who gave it.
+    Settings {
+        /// The command's words after `bailiwick`.
+        command: String,
+        /// The settings that it writes.
+        text: String,
+    },
 }
 
 /// A change of a client's configuration, as [`ledger::Record::Configuration`] holds it.
@@ -115,9 +124,12 @@ pub struct Configured {
     pub after: String,
 }
 
-impl From<Configured> for ledger::Record {
-    fn from(Configured { path, change, before, after }: Configured) -> Self {
-        Self::Configuration { path, change, before, after }
+impl Configured {
+    /// The record of it, made by this user.
+    pub fn record(self, uid: u32) -> ledger::Record {
+        let by = orders::who(uid, &self.change);
+        let Self { path, change, before, after } = self;
+        ledger::Record::Configuration { path, change, before, after, by }
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) async fn obey(shared: &Shared, peer: Peer, order: Order) -> Reply {
     let done = match order {
         Order::Mandate { name, text, because } => mandate(shared, peer, (&name, text), because).await,
         Order::Stop { of, because, seconds, ask } => stop(shared, &of, standing(peer, because, seconds, ask)),
-        Order::Resume { of, because } => resume(shared, &of, (&who(peer, "resume"), &because)),
+        Order::Resume { of, because } => resume(shared, &of, (&who(peer.uid, "resume"), &because)),
+        Order::Settings { command, text } => settings(shared, who(peer.uid, &command), &text).await,
         Order::Stopped => Ok(json!(shared.authority.breakers.list())),
     };
     match done {
@@ -31,8 +32,16 @@ pub(crate) async fn obey(shared: &Shared, peer: Peer, order: Order) -> Reply {
     }
 }
 
-fn who(peer: Peer, command: &str) -> String {
-    format!("{} (uid {}, bailiwick {command})", identity::user_name(peer.uid), peer.uid)
+/// A user as records name him.
+pub(crate) fn who(uid: u32, command: &str) -> String {
+    format!("{} (uid {uid}, bailiwick {command})", identity::user_name(uid))
+}
+
+/// Only recorded: the command writes them itself, for it does so without a gateway, too.
+async fn settings(shared: &Shared, by: String, text: &str) -> Result<Value, String> {
+    let (changes, journal) = (&shared.authority.changes, &shared.authority.journal);
+    changes.made(("settings.toml", Some(text.as_bytes())), (by, String::new()), journal).await?;
+    Ok(Value::Null)
 }
 
 /// Puts a mandate into the home or takes it out, and waits until it is in force. The entry comes first: a crash between
@@ -55,7 +64,7 @@ async fn mandate(
     let file = folder.join(format!("{name}.toml"));
     let command = if text.is_some() { "mandate adopt" } else { "mandate withdraw" };
     let path = format!("mandates/{name}.toml");
-    authority.changes.made((&path, bytes), (who(peer, command), because), &authority.journal).await?;
+    authority.changes.made((&path, bytes), (who(peer.uid, command), because), &authority.journal).await?;
     let written = match bytes {
         Some(bytes) => disk::make_private(&folder).and_then(|()| disk::write(&file, bytes)),
         None => fs::remove_file(&file),
@@ -69,7 +78,7 @@ fn standing(peer: Peer, because: String, seconds: Option<u32>, ask: bool) -> Sta
     let since = Timestamp::now();
     let end = |seconds| since.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MAX);
     let otherwise = if ask { Otherwise::Ask } else { Otherwise::Deny };
-    Standing { otherwise, since, until: seconds.map(end), by: who(peer, "stop"), because }
+    Standing { otherwise, since, until: seconds.map(end), by: who(peer.uid, "stop"), because }
 }
 
 fn stop(shared: &Shared, of: &str, standing: Standing) -> Result<Value, String> {

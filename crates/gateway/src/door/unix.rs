@@ -81,7 +81,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
             Reply::Done { output: serde_json::json!({ "forgotten": shared.authority.memory.forget(entry) }) }
         }
         Hello::Memory { forget: None } => Reply::Done { output: serde_json::json!(shared.authority.memory.list()) },
-        Hello::Configured { changes } => configured(&shared, changes).await,
+        Hello::Configured { changes } => configured(&shared, peer.uid(), changes).await,
         Hello::Erase { subject } => erase(&shared, subject).await,
         Hello::Prune { statement } => prune(&shared, statement).await,
         Hello::RotateKey => rotate_key(&shared).await,
@@ -121,9 +121,9 @@ async fn rotate_key(shared: &Shared) -> Reply {
     }
 }
 
-async fn configured(shared: &Shared, changes: Vec<Configured>) -> Reply {
+async fn configured(shared: &Shared, uid: u32, changes: Vec<Configured>) -> Reply {
     for change in changes {
-        if let Err(error) = shared.authority.journal.append(change.into()).await {
+        if let Err(error) = shared.authority.journal.append(change.record(uid)).await {
             return Reply::Failed { error: error.to_string() };
         }
     }

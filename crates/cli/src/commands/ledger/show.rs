@@ -85,7 +85,8 @@ fn summary(record: &Record) -> String {
         Record::Snapshot { snapshot, by } => format!("policy snapshot {} by {by}", shorten(snapshot, 16)),
         Record::Scan { counts, .. } => format!("scan: {}", Value::Object(counts.clone())),
         Record::SignIn { method, from } => format!("sign-in by {method} from {from}"),
-        Record::Configuration { path, change, .. } => format!("{change} `{path}`"),
+        Record::Configuration { path, change, by, .. } if by.is_empty() => format!("{change} `{path}`"),
+        Record::Configuration { path, change, by, .. } => format!("{change} `{path}` by {by}"),
         Record::Changed { what, files, by, because } => {
             let files: Vec<_> = files.iter().map(changed).collect();
             let because = if because.is_empty() { String::new() } else { format!(": {because}") };

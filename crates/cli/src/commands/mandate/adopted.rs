@@ -126,7 +126,7 @@ pub(super) fn list(format: Format, home: &Home) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(rows.iter().any(|(.., standing)| *standing != SAME))))
 }
 
-const SAME: &str = "unchanged since";
+const SAME: &str = "unchanged since it was adopted";
 
 /// Whether a file is still what was adopted from it.
 fn standing(copy: &Path, from: Option<&Path>) -> &'static str {
@@ -134,7 +134,7 @@ fn standing(copy: &Path, from: Option<&Path>) -> &'static str {
         None => SAME,
         Some(Err(_)) => "gone, or cannot be read",
         Some(Ok(bytes)) if fs::read(copy).is_ok_and(|copy| copy == bytes) => SAME,
-        Some(Ok(_)) => "changed since; `bailiwick mandate adopt` shows how",
+        Some(Ok(_)) => "changed since it was adopted; `bailiwick mandate adopt` shows how",
     }
 }
 
@@ -152,7 +152,7 @@ impl Departed {
         };
         let now: BTreeSet<_> = files(home).unwrap_or_default().into_iter().filter_map(of).collect();
         for (from, standing) in now.difference(&self.0) {
-            eprintln!("bailiwick: the mandate `{}` is {standing}; the adopted copy stays in force", from.display());
+            eprintln!("bailiwick: the mandate `{}`: {standing}; the adopted copy stays in force", from.display());
         }
         self.0 = now;
     }
@@ -247,8 +247,8 @@ fn remarks(written: &Written) -> Vec<String> {
 
 fn whom(written: &Written) -> String {
     let agents = if written.agents.is_empty() { "every agent".to_owned() } else { written.agents.join(", ") };
-    let otherwise = if written.asks { "a person is asked about" } else { "denied is" };
-    format!("It governs {agents}; {otherwise} what is outside. Owner: {}.", safe(&written.owner))
+    let otherwise = if written.asks { "a person is asked about what is outside" } else { "what is outside is denied" };
+    format!("It governs {agents}; {otherwise}. Owner: {}.", safe(&written.owner))
 }
 
 /// Line by line; control characters could repaint the terminal.
