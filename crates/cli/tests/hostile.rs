@@ -166,6 +166,8 @@ fn nothing_malformed_reaches_a_server_over_http() {
         ("a giant id", sized(&good.replacen(":1,", &format!(":\"{}\",", "i".repeat(1 << 20)), 1))),
         ("another header than the body", raw(&format!("mcp-name: other\r\ncontent-length: {}\r\n", good.len()), &good)),
         ("a body that breaks off", raw("content-length: 1000\r\n", &good)),
+        ("a coding before the chunks", raw("transfer-encoding: gzip, chunked\r\n", &chunked)),
+        ("two codings", raw("transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n", &chunked)),
         ("a batch", sized(&format!("[{good},{good}]"))),
     ];
     for (name, bytes) in cases {
@@ -192,6 +194,52 @@ fn nothing_malformed_reaches_a_server_over_http() {
     assert!(seen.len() <= 1, "{seen:?}");
     assert!(seen.iter().all(|request| !request.to_lowercase().contains("transfer-encoding")), "{seen:?}");
     door.serves_on("length and coding");
+    door.world.verify();
+}
+
+/// More connections than the gateway takes, each kept open by a client that has had its answer.
+#[test]
+fn idle_connections_make_room() {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let wanted = rustix::process::Rlimit { current: files.maximum, ..files };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, wanted).unwrap();
+    let door = Door::open();
+    let body = call(&json!(1));
+    let head = door.head(&format!("content-length: {}\r\n\r\n", body.len())).replace("connection: close\r\n", "");
+    let request = [head.as_bytes(), &body].concat();
+    // Answered by the door itself.
+    let knock = format!("GET /mcp/none HTTP/1.1\r\nhost: 127.0.0.1\r\nx-bailiwick-key: {}\r\n\r\n", door.key);
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(knock.as_bytes())?;
+        let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+        while !answer.ends_with(b"no such server") {
+            match stream.read(&mut buffer)? {
+                0 => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof)),
+                read => answer.extend_from_slice(&buffer[..read]),
+            }
+        }
+        Ok(true)
+    };
+    // A stream that is in use is not idle, however old it is.
+    let mut used = door.connect();
+    assert!(ask(&mut used).unwrap());
+    let mut half_sent = door.connect();
+    let mut kept = Vec::new();
+    for number in 0..1_200 {
+        if number == 900 {
+            half_sent.write_all(&request[..request.len() - 5]).unwrap();
+        }
+        let mut stream = door.connect();
+        assert!(ask(&mut stream).unwrap(), "connection {number}");
+        kept.push(stream);
+    }
+    half_sent.write_all(&request[request.len() - 5..]).unwrap();
+    let mut answer = [0; 12];
+    half_sent.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert!(ask(&mut used).is_err(), "the one that was idle longest has ended");
+    assert!(ask(kept.last_mut().unwrap()).unwrap(), "the newest has not");
+    door.serves_on("1,200 idle connections");
     door.world.verify();
 }
 

@@ -146,6 +146,23 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     assert_eq!(status, 403);
     assert!(head.contains("error=\"insufficient_scope\", scope=\"mcp:write\""), "{head}");
     assert_eq!(principals(&world).len(), before);
+    // Who was turned away is on record, with why and how often.
+    let turned_away = |word: &str| {
+        support::wait_for(word, || {
+            world.records().into_iter().find_map(|(_, record)| match record {
+                ledger::record::Record::Log { event, details } if event == "refused" => {
+                    details["why"].as_str().is_some_and(|why| why.contains(word)).then_some(details)
+                }
+                _ => None,
+            })
+        })
+    };
+    let details = turned_away("a scope: mcp:write");
+    assert_eq!(
+        (&details["server"], &details["agent"], &details["count"]),
+        (&json!("far"), &json!("corp/helper"), &json!(1))
+    );
+    assert_eq!(turned_away("the token is not accepted")["server"], "far");
     world.verify();
 }
 

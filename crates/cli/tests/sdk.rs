@@ -174,6 +174,65 @@ fn python_legacy(world: &World) -> std::process::Command {
     command
 }
 
+fn fastmcp(world: &World) -> std::process::Command {
+    let mut command = world.command(world.tool("venv/bin/python"));
+    command.arg(repository("tests/agents/fastmcp_client.py"));
+    command
+}
+
+/// FastMCP's client and the Inspector's command line: at one server, and at all as one.
+#[test]
+fn fastmcp_and_the_inspector() {
+    let Some(tools) = tools("fastmcp_and_the_inspector") else { return };
+    let world = World::new(&tools);
+    let (program, args) = world.files_server();
+    let mut words = vec!["upstream", "add", "fs", "--", program.as_str()];
+    words.extend(args.iter().map(String::as_str));
+    world.ok(&words);
+    world.write("bailiwick/policy/90-test.cedar", &REMOTE_POLICY.replace("far/test_error_handling", "fs/move_file"));
+    world.write("bailiwick/keys/agent-cursor.key", "a key of the test");
+    let port = free_port();
+    let at = |path: &str| json!({"type": "streamable-http", "url": format!("http://127.0.0.1:{port}/mcp{path}"), "headers": {"x-bailiwick-key": "a key of the test"}});
+    let shim = json!({"type": "stdio", "command": env!("CARGO_BIN_EXE_bailiwick"), "args": ["mcp", "--all"], "env": {
+        "BAILIWICK_HOME": world.path("bailiwick"), "HOME": world.path("home"), "PATH": std::env::var("PATH").unwrap(),
+    }});
+    let servers = json!({"one": at("/fs"), "all": at(""), "shim": shim});
+    world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
+    let _gateway = world.up_on(port);
+    for (server, prefix) in [("one", ""), ("all", "fs__"), ("shim", "fs__")] {
+        let named = |name: &str| format!("{prefix}{name}");
+        let mut read = world.read_step();
+        read["tool"] = json!(named("read_text_file"));
+        let moved = json!({"tool": named("move_file"), "args": {"source": "a", "destination": "b"}});
+        let answer = drive(&world, fastmcp, server, &json!([read, moved]));
+        assert!(text(&answer["results"][0]).contains("hello from a"), "{server}: {answer}");
+        assert!(text(&answer["results"][1]).contains("Bailiwick denied"), "{server}: {answer}");
+
+        let inspector = |words: &[String]| {
+            let output = world
+                .command(world.tool("node_modules/node/bin/node"))
+                .arg(world.tool("node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"))
+                .args(["--cli", "--config"])
+                .arg(world.path("home/.cursor/mcp.json"))
+                .args(["--server", server])
+                .args(words)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{server} {words:?}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let listed = inspector(&words(&["--method", "tools/list"]));
+        assert!(listed.contains(&named("read_text_file")) && !listed.contains(&named("move_file\"")), "{listed}");
+        let path = format!("path={}", world.path("files/a.txt").display());
+        let tool = named("read_text_file");
+        let read = inspector(&words(&["--method", "tools/call", "--tool-name", &tool, "--tool-arg", &path]));
+        assert!(read.contains("hello from a"), "{read}");
+    }
+    assert_eq!(world.intents().len(), 9);
+    world.verify();
+}
+
 /// Each of these servers speaks one era, and is asked by clients of the other, of the same and of both.
 #[test]
 fn remote_servers_of_one_era() {

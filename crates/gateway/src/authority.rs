@@ -347,6 +347,13 @@ impl Authority {
     fn action<C>(&self, caller: &Caller, errand: Errand<C>, tool: &ToolFacts) -> (C, Action) {
         let labels = caller.session.labels().labels(tool, &errand.arguments);
         let mut read = errand.facts;
+        if errand.verb == Verb::CallTool {
+            let shown = |server: &str| caller.session.is_protected(|other| other == server);
+            let alike = self.catalogue.look_alikes(&errand.tool, shown);
+            if !alike.is_empty() {
+                read.insert("looks_like".to_owned(), json!(alike));
+            }
+        }
         facts::of_arguments(tool, &errand.arguments, &self.home, &mut read);
         let action = Action {
             principal: caller.principal.clone(),

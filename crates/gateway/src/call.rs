@@ -5,14 +5,19 @@
 //! differs from a known one only in case (Go's decoder takes it), is refused, never resolved.
 //! This module never re-serialises a message that it passes on.
 
+mod strict;
+mod wish;
+
 use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
-use policy::Verb;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+pub(crate) use strict::{at, fields, put, replaced, span_in, strict_value};
+use strict::{checked, not_json};
+pub(crate) use wish::{Wish, wishes};
 
 /// The largest message that is read, in bytes.
 pub const SIZE_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -365,59 +370,6 @@ impl Call {
     }
 }
 
-/// What a server's own request to the client means to policy.
-#[derive(Debug)]
-pub(crate) enum Wish {
-    /// Policy decides about it.
-    Judged {
-        /// What is wished.
-        verb: Verb,
-        /// The parameters, an object.
-        arguments: Value,
-    },
-    /// Passes: it keeps the conversation or a task going.
-    Plumbing,
-}
-
-impl Wish {
-    /// Sorts a server's request, by its method and its parameters' JSON text. An unknown method is `None`.
-    pub(crate) fn sort(method: &str, params: &str) -> Result<Option<Self>, Malformed> {
-        let verb = match method {
-            "sampling/createMessage" => Verb::Sample,
-            "elicitation/create" => Verb::Elicit,
-            "roots/list" => Verb::ListRoots,
-            "ping" | "tasks/get" | "tasks/result" | "tasks/list" | "tasks/cancel" => return Ok(Some(Self::Plumbing)),
-            _ => return Ok(None),
-        };
-        let arguments = strict_value(params)?;
-        let arguments = if arguments.is_object() { arguments } else { return Err(Malformed::Parameter("params")) };
-        Ok(Some(Self::Judged { verb, arguments }))
-    }
-}
-
-/// A wish by the name that its answer will have; `None` if it is of no known kind.
-pub(crate) type Named = (String, Option<Wish>);
-
-/// What the user or the client must say before a server goes on, in a result of the protocol without sessions: the
-/// requests by name. `None` if the result needs nothing.
-pub(crate) fn wishes(result: &str) -> Result<Option<Vec<Named>>, Malformed> {
-    // The word could be written with escapes.
-    if !result.contains("input_required") && !result.contains("\\u") {
-        return Ok(None);
-    }
-    let value = strict_value(result)?;
-    if value.get("resultType").and_then(Value::as_str) != Some("input_required") {
-        return Ok(None);
-    }
-    let requests = value.get("inputRequests").and_then(Value::as_object).into_iter().flatten();
-    let wish = |(name, request): (&String, &Value)| {
-        let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
-        let params = request.get("params").map_or_else(|| "{}".to_owned(), Value::to_string);
-        Ok((name.clone(), Wish::sort(method, &params)?))
-    };
-    requests.map(wish).collect::<Result<_, _>>().map(Some)
-}
-
 /// What a request of the protocol without sessions says of its client, for a request of our own on its behalf.
 pub(crate) fn envelope(request: &Request) -> Option<Value> {
     let [meta] = fields(request.params(), &["_meta"]).ok()?;
@@ -446,34 +398,6 @@ pub(crate) fn version(request: &Request) -> Option<String> {
     serde_json::from_str(version?.get()).ok()
 }
 
-/// Puts a member into an object; into anything else nothing is put.
-pub(crate) fn put(object: &mut Value, name: &str, value: impl Into<Value>) {
-    if let Some(object) = object.as_object_mut() {
-        object.insert(name.to_owned(), value.into());
-    }
-}
-
-/// The message with the value at a path of keys replaced; `None` if nothing is there.
-pub(crate) fn replaced(raw: &Bytes, path: &[&'static str], with: &str) -> Option<Bytes> {
-    let text = std::str::from_utf8(raw).ok()?;
-    let mut span = 0..text.len();
-    for name in path {
-        let [found] = fields(text.get(span)?, &[*name]).ok()?;
-        span = span_in(text, found?);
-    }
-    Some(Bytes::from([text.get(..span.start)?, with, text.get(span.end..)?].concat()))
-}
-
-/// The string at a path of keys.
-pub(crate) fn at(raw: &Bytes, path: &[&'static str]) -> Option<String> {
-    let mut text = std::str::from_utf8(raw).ok()?;
-    for name in path {
-        let [found] = fields(text, &[*name]).ok()?;
-        text = found?.get();
-    }
-    serde_json::from_str(text).ok()
-}
-
 /// The request that a `notifications/cancelled` cancels.
 pub(crate) fn cancelled(notification: &Notification) -> Option<Id> {
     if notification.method != "notifications/cancelled" {
@@ -481,27 +405,6 @@ pub(crate) fn cancelled(notification: &Notification) -> Option<Id> {
     }
     let [id] = fields(notification.params(), &["requestId"]).ok()?;
     Id::read(id?).ok()
-}
-
-/// Reads chosen keys of a JSON object strictly; other keys pass unread.
-pub(crate) fn fields<'a, const N: usize>(
-    text: &'a str,
-    names: &[&'static str; N],
-) -> Result<[Option<&'a RawValue>; N], Malformed> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut fault = None;
-    let found = Fields { names, fault: &mut fault }.deserialize(&mut deserializer);
-    let found = found.and_then(|found| deserializer.end().map(|()| found));
-    found.map_err(|error| fault.unwrap_or_else(|| not_json(error)))
-}
-
-/// Reads a JSON value of which no object, at any depth, has a key twice.
-pub(crate) fn strict_value(text: &str) -> Result<Value, Malformed> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut fault = None;
-    let value = Strict { fault: &mut fault }.deserialize(&mut deserializer);
-    let value = value.and_then(|value| deserializer.end().map(|()| value));
-    value.map_err(|error| fault.unwrap_or_else(|| not_json(error)))
 }
 
 fn string(raw: Option<&RawValue>, name: &'static str) -> Result<String, Malformed> {
@@ -513,186 +416,8 @@ fn object(raw: Option<&RawValue>) -> Result<Value, Malformed> {
     if value.is_object() { Ok(value) } else { Err(Malformed::Parameter("arguments")) }
 }
 
-fn not_json(error: serde_json::Error) -> Malformed {
-    Malformed::NotJson(error.to_string())
-}
-
 fn part<'a>(raw: &'a Bytes, span: Option<&Range<usize>>) -> Option<&'a str> {
     std::str::from_utf8(raw.get(span?.clone())?).ok()
-}
-
-/// Where `part`, which was borrowed from `text`, lies in it.
-pub(crate) fn span_in(text: &str, part: &RawValue) -> Range<usize> {
-    let start = (part.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    start..start + part.get().len()
-}
-
-fn checked(raw: &Bytes) -> Result<&str, Malformed> {
-    if raw.len() > SIZE_MAX_BYTES {
-        return Err(Malformed::TooLarge { size: raw.len() });
-    }
-    let text = std::str::from_utf8(raw).map_err(|error| Malformed::NotJson(error.to_string()))?;
-    if depth(raw) > DEPTH_MAX { Err(Malformed::TooDeep) } else { Ok(text) }
-}
-
-/// The deepest nesting, counted without recursion.
-fn depth(raw: &[u8]) -> usize {
-    let (mut now, mut deepest, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
-    for byte in raw {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' | b'[' => {
-                now += 1;
-                deepest = deepest.max(now);
-            }
-            b'}' | b']' => now = now.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-struct Fields<'n, const N: usize> {
-    names: &'n [&'static str; N],
-    fault: &'n mut Option<Malformed>,
-}
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Fields<'_, N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for Fields<'_, N> {
-    type Value = [Option<&'de RawValue>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        while let Some(place) = map.next_key_seed(Place { names: self.names, fault: &mut *self.fault })? {
-            let value: &'de RawValue = map.next_value()?;
-            let Some((slot, name)) = place.and_then(|at| found.get_mut(at).zip(self.names.get(at))) else { continue };
-            if slot.replace(value).is_some() {
-                *self.fault = Some(Malformed::DuplicateKey((*name).to_owned()));
-                return Err(A::Error::custom("duplicate key"));
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Finds a key among the known ones.
-struct Place<'n, const N: usize> {
-    names: &'n [&'static str; N],
-    fault: &'n mut Option<Malformed>,
-}
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Place<'_, N> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<const N: usize> Visitor<'_> for Place<'_, N> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        let Some(at) = self.names.iter().position(|name| name.eq_ignore_ascii_case(key)) else { return Ok(None) };
-        if self.names.get(at) == Some(&key) {
-            return Ok(Some(at));
-        }
-        *self.fault = Some(Malformed::AmbiguousKey(key.to_owned()));
-        Err(E::custom("ambiguous key"))
-    }
-}
-
-struct Strict<'f> {
-    fault: &'f mut Option<Malformed>,
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(Strict { fault: &mut *self.fault })? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = serde_json::Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Strict { fault: &mut *self.fault })?;
-            if object.contains_key(&key) {
-                *self.fault = Some(Malformed::DuplicateKey(key));
-                return Err(A::Error::custom("duplicate key"));
-            }
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //!
 //! The file is private to the user and trusted: who can write it can approve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
+use graph::lookalike::skeleton;
 use policy::{ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -26,6 +27,8 @@ use crate::tools::annotations::{Annotations, Fault};
 const TOOLS_MAX: usize = 2_000;
 /// The most servers that are kept.
 const SERVERS_MAX: usize = 500;
+/// The most look-alikes of a tool that are named.
+const LOOK_ALIKES_MAX: usize = 8;
 /// The largest definition that is kept, in bytes.
 const DEFINITION_MAX_BYTES: usize = 256 * 1024;
 
@@ -35,6 +38,8 @@ pub struct Catalogue {
     path: PathBuf,
     /// Held only for map work and the write of the file, never across an await.
     servers: Mutex<BTreeMap<String, Server>>,
+    /// The same tools by what their names look like. Held only for map work, after `servers`.
+    looks: Mutex<HashMap<String, BTreeSet<ToolId>>>,
     /// The operator's corrections of what was inferred.
     annotations: Annotations,
 }
@@ -142,6 +147,17 @@ pub fn read_list(result: &str) -> Result<(Vec<Listed<'_>>, bool), Malformed> {
     Ok((tools.into_iter().filter_map(|raw| Some(Listed { name: listed(raw)?, definition: raw })).collect(), more))
 }
 
+fn looks_of(servers: &BTreeMap<String, Server>) -> HashMap<String, BTreeSet<ToolId>> {
+    let mut looks: HashMap<String, BTreeSet<ToolId>> = HashMap::new();
+    for (server, known) in servers {
+        for name in known.tools.keys() {
+            let id = ToolId { server: server.clone(), name: name.clone() };
+            looks.entry(skeleton(name)).or_default().insert(id);
+        }
+    }
+    looks
+}
+
 /// The digest of a definition, over its canonical JSON: a server that writes the same definition with its members
 /// in another order, as some do for clients of another protocol version, has not changed it. A definition that two
 /// parsers could read differently (duplicate members) has no such form and is digested as it stands.
@@ -173,7 +189,24 @@ impl Catalogue {
     /// Reads the catalogue without the operator's corrections.
     pub fn inferred(path: PathBuf) -> Result<Self, CatalogueError> {
         let servers = disk::read_json(&path)?.unwrap_or_default();
-        Ok(Self { path, servers: Mutex::new(servers), annotations: Annotations::default() })
+        let looks = Mutex::new(looks_of(&servers));
+        Ok(Self { path, servers: Mutex::new(servers), looks, annotations: Annotations::default() })
+    }
+
+    /// Other tools whose names look like this one's, at servers of a kind.
+    pub(crate) fn look_alikes(&self, id: &ToolId, of: impl Fn(&str) -> bool) -> Vec<String> {
+        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(alike) = looks.get(&skeleton(&id.name)).filter(|alike| alike.len() > 1) else { return Vec::new() };
+        let other = |tool: &&ToolId| tool.name != id.name && (tool.server == id.server || of(&tool.server));
+        alike.iter().filter(other).take(LOOK_ALIKES_MAX).map(ToString::to_string).collect()
+    }
+
+    fn look(&self, server: &str, names: impl Iterator<Item = String>) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            let alike = looks.entry(skeleton(&name)).or_default();
+            alike.insert(ToolId { server: server.to_owned(), name });
+        }
     }
 
     fn corrected(&self, facts: &Arc<ToolFacts>) -> Arc<ToolFacts> {
@@ -224,6 +257,7 @@ impl Catalogue {
         }
         server.complete |= !more && !tools.is_empty();
         if dirty {
+            self.look(server_name, server.tools.keys().cloned());
             disk::write_json(&self.path, &*servers)?;
         }
         Ok(learned)

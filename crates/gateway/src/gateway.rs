@@ -22,7 +22,7 @@ use crate::catalogue::{Catalogue, CatalogueError, Change};
 use crate::changes::Changes;
 use crate::disk;
 use crate::door::hello::Reply;
-use crate::door::http::{self, Fronts, HttpDoor};
+use crate::door::http::{self, Fronts, HttpDoor, Idle};
 use crate::door::unix;
 use crate::hook::Hooks;
 use crate::identity::Programs;
@@ -88,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
     pub(crate) programs: Programs,
     connections: Arc<Semaphore>,
+    /// HTTP connections, which make room if nobody uses them.
+    pub(crate) idle: Arc<Idle>,
     running: AtomicUsize,
     /// Whether new work is still taken.
     open: AtomicBool,
@@ -151,6 +153,7 @@ impl Gateway {
         let shared = Arc::new(Shared {
             programs: Programs::default(),
             connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
+            idle: Arc::default(),
             running: AtomicUsize::new(0),
             open: AtomicBool::new(true),
             idle_since: Mutex::new(Instant::now()),
@@ -349,9 +352,19 @@ async fn save_sessions(authority: Arc<Authority>) {
 }
 
 impl Shared {
-    /// Waits for a free place for one more connection; `None` when there will be none.
+    /// Waits for a free place for one more connection; `None` when there will be none. If all are taken, one that
+    /// nobody uses ends.
     pub(crate) async fn connection(&self) -> Option<OwnedSemaphorePermit> {
-        self.connections.clone().acquire_owned().await.ok()
+        loop {
+            if let Ok(place) = self.connections.clone().try_acquire_owned() {
+                return Some(place);
+            }
+            self.idle.end_oldest();
+            tokio::select! {
+                place = self.connections.clone().acquire_owned() => return place.ok(),
+                () = self.idle.more() => {}
+            }
+        }
     }
 
     /// Begins a piece of work that a drain waits for; `None` if no more is taken.

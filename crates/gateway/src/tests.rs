@@ -316,6 +316,31 @@ async fn a_permitted_call_passes_and_a_denied_one_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_anothers_is_a_fact_of_the_call() {
+    let policy = r#"
+@id("allow") permit (principal, action, resource);
+@id("alike") @reason("It looks like another.") forbid (principal, action in Action::"call_tool", resource)
+when { context.facts has looks_like };
+"#;
+    let world = World::with(policy, limits()).await.unwrap();
+    let tool = |name: &str| json!({ "name": name, "inputSchema": { "type": "object" } });
+    *world.tools.lock().unwrap() = json!([tool("send_money"), tool("sеnd_m0ney"), tool("read")]);
+    let mut client = world.connect();
+    assert!(client.call("read", json!({})).await["result"]["isError"].is_null());
+    for name in ["send_money", "sеnd_m0ney"] {
+        let denied = client.call(name, json!({})).await;
+        assert!(text(&denied).contains("It looks like another."), "{denied}");
+    }
+    client.close().await;
+    let facts = world.records().into_iter().rev().find_map(|(_, record)| match record {
+        Record::Intent(intent) => Some(intent.action["facts"].clone()),
+        _ => None,
+    });
+    assert_eq!(facts.unwrap()["looks_like"], json!(["files/send_money"]));
+    world.check().await;
+}
+
+#[tokio::test]
 async fn the_intent_is_durable_before_the_server_hears_of_it() {
     let world = World::new().await;
     let mut stored = world.ledger.subscribe();

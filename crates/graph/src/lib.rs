@@ -13,6 +13,7 @@ pub mod export;
 pub mod finding;
 pub mod frameworks;
 pub mod kubernetes;
+pub mod lookalike;
 pub mod model;
 pub mod observation;
 pub mod paths;

@@ -21,6 +21,7 @@ mod foreign_trust;
 mod hidden_instructions;
 mod identity_shared;
 mod lethal_trifecta;
+mod look_alike_tools;
 mod one_identity_for_all_users;
 mod outsiders_reach_data;
 mod page;
@@ -57,6 +58,7 @@ pub const RULES: &[Rule] = &[
     agent_without_owner::RULE,
     secret_reused::RULE,
     tool_name_collision::RULE,
+    look_alike_tools::RULE,
     hidden_instructions::RULE,
     lethal_trifecta::RULE,
     agent_edits_itself::RULE,

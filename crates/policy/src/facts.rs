@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) self_touch: Option<bool>,
     /// The folder that the session works in.
     pub(crate) project: Option<String>,
+    /// Other tools of the session whose names look like the called one's, as `server/tool`.
+    pub(crate) looks_like: Option<BTreeSet<String>>,
     /// What the user may do by himself, from the principal's evidence; absent where nobody said.
     pub(crate) user_rights: Option<BTreeSet<String>>,
 }
@@ -56,6 +58,7 @@ impl Facts {
             hosts: fact(action, "hosts")?,
             self_touch: fact(action, "self_touch")?,
             project: fact(action, "project")?,
+            looks_like: fact(action, "looks_like")?,
             user_rights: of("user_rights", action.principal.evidence.get("user_rights"))?,
         })
     }
@@ -68,6 +71,7 @@ impl Facts {
             ("hosts", self.hosts.as_ref().map(texts)),
             ("self_touch", self.self_touch.map(literal)),
             ("project", self.project.as_deref().map(literal)),
+            ("looks_like", self.looks_like.as_ref().map(texts)),
             ("user_rights", self.user_rights.as_ref().map(texts)),
         ];
         ast::Value::record(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))), None)
@@ -86,6 +90,7 @@ impl Facts {
             "hosts": optional_set,
             "self_touch": { "type": "Boolean", "required": false },
             "project": { "type": "String", "required": false },
+            "looks_like": optional_set,
             "user_rights": optional_set,
         } })
     }

@@ -33,8 +33,8 @@ use shapes::List;
 
 /// The most servers of one endpoint; the rest is left out and said.
 pub(crate) const MEMBERS_MAX: usize = 32;
-/// How long the opening waits for servers to start. Later ones are announced as a change.
-const OPEN_WAIT: Duration = Duration::from_secs(10);
+/// How long the opening waits for servers to start: some clients wait ten seconds. Later ones are announced as a change.
+const OPEN_WAIT: Duration = Duration::from_secs(5);
 /// How long one server may take for a whole list.
 const LIST_WAIT: Duration = Duration::from_secs(10);
 /// The largest list, in bytes.
@@ -87,6 +87,8 @@ struct Joint {
     /// Names that are digests: the server and its own name. Held only for map work.
     digests: Mutex<HashMap<(List, String), (usize, String)>>,
     level: Mutex<Option<Value>>,
+    /// Held while a list is made: each can be large.
+    lists: tokio::sync::Mutex<()>,
 }
 
 /// A request that a server has not answered yet.
@@ -147,6 +149,7 @@ where
         reverse: Mutex::default(),
         digests: Mutex::default(),
         level: Mutex::default(),
+        lists: tokio::sync::Mutex::default(),
     });
     let mut calls = JoinSet::new();
     tokio::select! {
@@ -376,6 +379,7 @@ impl Joint {
 
     /// The servers' lists as one. Who is not there is said.
     async fn list(self: &Arc<Self>, list: List) -> Vec<String> {
+        let _one = self.lists.lock().await;
         let mut asked = JoinSet::new();
         for (at, member) in self.members.iter().enumerate() {
             if let Some(hello) = member.hello() {

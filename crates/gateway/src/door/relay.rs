@@ -514,6 +514,8 @@ fn read(line: Line) -> Result<Message, call::Malformed> {
 /// A `tools/list` answer without what the caller may not see, which is recorded. If everything may be
 /// seen, the answer's own bytes.
 pub(crate) fn filter(authority: &Authority, caller: &Caller, server: &str, response: &Response) -> Bytes {
+    // From now on a name of this server can be taken for another's.
+    caller.session.protects(server);
     let Some((body, withheld)) = filtered(authority, caller, server, response.body()) else {
         return answer::error(Some(&response.id), answer::UPSTREAM, "the server's list of tools cannot be read");
     };

@@ -7,6 +7,7 @@ use super::{Match, Rule, start, step};
 use crate::behaviour::enabled;
 use crate::finding::FactorName;
 use crate::frameworks::Cite;
+use crate::lookalike::skeleton;
 use crate::model::Graph;
 use crate::observation::{EntityKind, RelationKind};
 
@@ -60,24 +61,6 @@ fn of_agent(graph: &Graph, agent: u32) -> Vec<Match> {
         }
     }
     pairs.iter().filter_map(|(servers, clashes)| matched(graph, agent, *servers, clashes)).collect()
-}
-
-/// Names that a reader takes for one another have one skeleton: case, separators and the usual look-alikes fall away.
-fn skeleton(name: &str) -> String {
-    let kept = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
-    kept.map(|c| match c {
-        '0' | 'о' | 'ο' => 'o',
-        '1' | 'l' | 'і' | 'ι' => 'i',
-        'а' | 'α' => 'a',
-        'е' | 'ε' => 'e',
-        'с' => 'c',
-        'р' | 'ρ' => 'p',
-        'ѕ' => 's',
-        'х' => 'x',
-        'у' => 'y',
-        other => other,
-    })
-    .collect()
 }
 
 fn matched(graph: &Graph, agent: u32, servers: (u32, u32), clashes: &[(Offer<'_>, Offer<'_>)]) -> Option<Match> {

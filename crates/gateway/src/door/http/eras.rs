@@ -13,10 +13,12 @@ use hyper::{Response as HttpResponse, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::hosted::{Goal, Visit};
-use super::{Exchange, METHOD_HEADER, NAME_HEADER, Reply, SESSION_HEADER, Upstream, VERSION_HEADER, only_answer};
+use super::wire::{Reply, only_answer};
+use super::{Exchange, Upstream};
 use crate::call::{self, Message, Plumbing, Request};
 use crate::door::behind::Behind;
 use crate::door::era;
+use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER, SESSION_HEADER, VERSION_HEADER};
 
 /// How long what a server speaks is taken for granted.
 const KNOWN_FOR: Duration = Duration::from_secs(10 * 60);

@@ -19,10 +19,8 @@ use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{Notify, mpsc};
 
 use super::screen::{Conversation, place};
-use super::{
-    Fronts, HttpDoor, Reply, SESSION_HEADER, Ticket, Upstream, accepts_events, header_mismatch, json, plain, read_body,
-    stream, whole,
-};
+use super::wire::{Reply, accepts_events, header_mismatch, json, plain, read_body, stream, whole};
+use super::{Fronts, HttpDoor, Ticket, Upstream};
 use crate::answer;
 use crate::call::{self, Call, Id, Message, Notification, Request};
 use crate::door::behind::{self, Behind};
@@ -32,6 +30,7 @@ use crate::lines::{Line, Lines};
 use crate::session::Caller;
 use crate::sse;
 use crate::upstream::link::{QUEUE, pump};
+use crate::upstream::remote::SESSION_HEADER;
 
 /// The most servers at a time.
 const HOSTS_MAX: usize = 64;
@@ -190,8 +189,7 @@ impl Visit {
                 let line = answer::error(Some(&request.id), super::HEADER_MISMATCH, mismatch);
                 return json(StatusCode::BAD_REQUEST, line);
             }
-            let authority = &self.door.shared.authority;
-            if let Some(answer) = self.ticket.as_ref().and_then(|it| it.step_up(authority, &self.server, &call)) {
+            if let Some(answer) = self.ticket.as_ref().and_then(|it| it.step_up(&self.door, &self.server, &call)) {
                 return answer;
             }
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{mpsc, watch};
 
-use super::{Came, Joint, OPEN_WAIT, PIPE_BYTES, REVERSE_MAX, Reverse, names};
+use super::{Came, Joint, PIPE_BYTES, REVERSE_MAX, Reverse, names};
 use crate::answer;
 use crate::call::{self, Message, Notification, Request};
 use crate::door::behind::{self, Behind};
@@ -20,6 +20,8 @@ use crate::upstream::link::pump;
 
 /// How long a server may take to answer the handshake: it may be fetched first.
 const START_WAIT: Duration = Duration::from_secs(60);
+/// How long a call waits for its server to start.
+const READY_WAIT: Duration = Duration::from_secs(15);
 /// How long until a server that failed is started again, if somebody wants it.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// How many messages wait for a server that does not read. Beyond it, it is told nothing more.
@@ -131,7 +133,7 @@ impl Joint {
     pub(super) async fn ready(self: &Arc<Self>, at: usize) -> Result<(), String> {
         self.begin(at);
         let Some(member) = self.members.get(at) else { return Err("there is no such server".to_owned()) };
-        drop(tokio::time::timeout(OPEN_WAIT, member.started()).await);
+        drop(tokio::time::timeout(READY_WAIT, member.started()).await);
         match &*member.phase.borrow() {
             Phase::Ready(_) => Ok(()),
             Phase::Starting => Err("it is still starting".to_owned()),

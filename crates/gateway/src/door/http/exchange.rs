@@ -1,0 +1,316 @@
+//! One request to a server that speaks HTTP: judged, passed on, and its answer looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::{Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
+use ledger::record::Status;
+use policy::Verb;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::screen::{self, Asked, End, Expect, Screen};
+use super::wire::{
+    Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, read_body, stream, whole,
+};
+use super::{HEADER_MISMATCH, HttpDoor, QUEUE, Ticket};
+use crate::answer;
+use crate::authority::{Admitted, Authority, First, Patience, Refusal};
+use crate::call::{self, Call, Id, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::catalogue::Known as Tool;
+use crate::door;
+use crate::pipeline::Ending;
+use crate::session::Caller;
+use crate::sse;
+use crate::upstream::http::{Target, Unreachable, pass_headers};
+use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER};
+
+/// One request to one server by one agent.
+pub(super) struct Exchange {
+    pub(super) door: Arc<HttpDoor>,
+    pub(super) caller: Caller,
+    /// Absent for an agent of this machine.
+    pub(super) ticket: Option<Ticket>,
+    pub(super) server: String,
+    pub(super) uri: Uri,
+    /// Whether the client speaks the protocol without sessions.
+    pub(super) is_stateless: bool,
+    /// Absent where there is no session.
+    pub(super) session: Option<HeaderValue>,
+}
+
+impl Exchange {
+    pub(super) fn authority(&self) -> &Arc<Authority> {
+        &self.door.shared.authority
+    }
+
+    pub(super) fn target(&self, headers: &HeaderMap) -> Target {
+        let mut headers = pass_headers(headers);
+        if self.ticket.is_some() {
+            // The token was for us: passed on, the server could act with it as the caller.
+            headers.remove(AUTHORIZATION);
+        }
+        Target { uri: self.uri.clone(), headers, wait: self.authority().limits.call_wait }
+    }
+
+    pub(super) async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.listen(self.target(request.headers())).await;
+        self.relay(request.headers(), answer, Expect::nothing()).await
+    }
+
+    pub(super) async fn delete(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.leave(self.target(request.headers())).await;
+        self.relay(request.headers(), answer, Expect::nothing()).await
+    }
+
+    pub(super) async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let (head, body) = request.into_parts();
+        let body = match read_body(&head.headers, body).await {
+            Ok(body) => body,
+            Err(refused) => return *refused,
+        };
+        let request = match Message::read(body) {
+            Ok(Message::Request(request)) => request,
+            Ok(Message::Notification(note)) => return self.aside(&head.headers, note.raw().clone()).await,
+            Ok(Message::Response(response)) => return self.client_answers(&head.headers, &response).await,
+            Ok(Message::Fault(_)) => {
+                tracing::warn!("dropped an error of the client that names no request");
+                return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+            }
+            Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(None, &fault)),
+        };
+        if request.id.is_own() {
+            return json(
+                StatusCode::BAD_REQUEST,
+                answer::error(Some(&request.id), -32_600, "the id is reserved for the gateway"),
+            );
+        }
+        let call = match Call::sort(request.clone()) {
+            Ok(Some(call)) => call,
+            Ok(None) => return self.unknown_method(&request),
+            Err(_) if self.is_stateless && request.method == "resources/subscribe" => {
+                return self.unknown_method(&request);
+            }
+            Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&request.id), &fault)),
+        };
+        if let Some(mismatch) = header_mismatch(&head.headers, &request, &call) {
+            let line = answer::error(Some(&request.id), HEADER_MISMATCH, mismatch);
+            return json(StatusCode::BAD_REQUEST, line);
+        }
+        if let Some(answer) = self.ticket.as_ref().and_then(|ticket| ticket.step_up(&self.door, &self.server, &call)) {
+            return answer;
+        }
+        if self.needs_translation(&head.headers, &request).await {
+            return self.visit(&head.headers).request(&head.headers, request).await;
+        }
+        match call {
+            Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
+            Call::ListTools(request) => {
+                let expect = Expect { id: Some(request.id.clone()), end: End::List };
+                let answer =
+                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
+                self.relay(&head.headers, answer, expect).await
+            }
+            Call::Plumbing(request) => {
+                let expect = Expect { id: Some(request.id.clone()), end: End::Pass };
+                let answer =
+                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
+                let reply = self.relay(&head.headers, answer, expect).await;
+                if self.has_no_handshake(&head.headers, &request, &reply).await {
+                    return self.visit(&head.headers).request(&head.headers, request).await;
+                }
+                reply
+            }
+        }
+    }
+
+    /// The client answers a request of the server: the act ends, and the answer passes.
+    async fn client_answers(self, headers: &HeaderMap, response: &Response) -> HttpResponse<Reply> {
+        let place = screen::place(&self.caller, &self.server, self.session.as_ref());
+        let Some(asked) = self.door.asked.take(&(place, response.id.clone())) else {
+            tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
+            return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+        };
+        if let Some(act) = asked {
+            let status = if response.is_error { Status::Error } else { Status::Ok };
+            act.end(Ending { size_bytes: response.body().len(), ..Ending::without_result(status) });
+        }
+        self.aside(headers, response.raw().clone()).await
+    }
+
+    fn unknown_method(&self, request: &Request) -> HttpResponse<Reply> {
+        let status = if self.is_stateless { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        json(status, answer::unknown_method(request))
+    }
+
+    async fn aside(self, headers: &HeaderMap, raw: Bytes) -> HttpResponse<Reply> {
+        let answer = self.door.outbound.pass(&Plumbing::aside(raw), self.target(headers)).await;
+        self.relay(headers, answer, Expect::nothing()).await
+    }
+
+    async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
+        let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
+        if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Tool::Unknown) {
+            self.list_by_itself(&headers, call::envelope(&request)).await;
+        }
+        match self.authority().first(&self.caller, errand).await {
+            First::Admitted(admitted) => self.act(&headers, admitted, &request.id).await,
+            First::Refused(refusal) => self.refused(&request, &subject, &refusal),
+            First::Asks(asking) if accepts_events(&headers) => {
+                let (events, reply) = mpsc::channel(QUEUE);
+                // The stream begins before the answer is known: a client that hears progress waits longer.
+                tokio::spawn(async move {
+                    let patience = Progress { token: call::progress_token(&request), events: events.clone() };
+                    let work = async {
+                        match self.authority().ask(&self.caller, *asking, patience).await {
+                            Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                            Err(refusal) => self.refused(&request, &subject, &refusal),
+                        }
+                    };
+                    tokio::select! {
+                        reply = work => into_events(reply, &events, &request.id).await,
+                        () = events.closed() => {}
+                    }
+                });
+                stream(StatusCode::OK, HeaderMap::new(), reply)
+            }
+            First::Asks(asking) => {
+                let patience = Progress { token: None, events: mpsc::channel(1).0 };
+                match self.authority().ask(&self.caller, *asking, patience).await {
+                    Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                    Err(refusal) => self.refused(&request, &subject, &refusal),
+                }
+            }
+        }
+    }
+
+    fn refused(&self, request: &Request, subject: &Subject, refusal: &Refusal) -> HttpResponse<Reply> {
+        json(StatusCode::OK, answer::refusal(request, subject, &self.server, refusal))
+    }
+
+    async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, id: &Id) -> HttpResponse<Reply> {
+        let (act, answer) = self.door.outbound.send(admitted.permit, self.target(headers)).await;
+        match &answer {
+            Err(Unreachable::TimedOut) => act.end(Ending::without_result(Status::TimedOut)),
+            Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),
+            Ok(_) => {
+                let expect = Expect { id: Some(id.clone()), end: End::Act(act, admitted.tool) };
+                return self.relay(headers, answer, expect).await;
+            }
+        }
+        self.relay(headers, answer, Expect { id: Some(id.clone()), end: End::Pass }).await
+    }
+
+    /// Lists the server's tools with the headers of the call, because it calls one that nobody has listed.
+    async fn list_by_itself(&self, headers: &HeaderMap, envelope: Option<Value>) {
+        let mut headers = headers.clone();
+        headers.remove(NAME_HEADER);
+        if headers.contains_key(METHOD_HEADER) {
+            headers.insert(METHOD_HEADER, HeaderValue::from_static("tools/list"));
+        }
+        let mut params = serde_json::json!({});
+        if let Some(envelope) = envelope {
+            call::put(&mut params, "_meta", envelope);
+        }
+        for _ in 0..door::PAGES_MAX {
+            let Ok(request) = Request::own(self.authority().own_id(), "tools/list", &params) else { return };
+            let plumbing = Plumbing::aside(request.raw().clone());
+            let answer = tokio::time::timeout(Duration::from_secs(30), async {
+                let answer = self.door.outbound.pass(&plumbing, self.target(&headers)).await.ok()?;
+                only_answer(answer, &request.id).await
+            });
+            let Ok(Some(response)) = answer.await else { return };
+            if response.is_error {
+                return;
+            }
+            if let Err(error) = self.authority().learn(&self.server, response.body()).await {
+                return tracing::warn!(server = self.server, error, "the server's tools were not taken in");
+            }
+            let cursor = call::fields(response.body(), &["nextCursor"]).ok().and_then(|[cursor]| cursor);
+            let Some(cursor) = cursor.and_then(|cursor| serde_json::from_str::<String>(cursor.get()).ok()) else {
+                return;
+            };
+            call::put(&mut params, "cursor", cursor);
+        }
+    }
+
+    /// Passes the server's answer on, looking at every message in it.
+    async fn relay(
+        &self,
+        asked_with: &HeaderMap,
+        answer: Result<HttpResponse<Incoming>, Unreachable>,
+        mut expect: Expect,
+    ) -> HttpResponse<Reply> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, &error.to_string());
+                return json(StatusCode::BAD_GATEWAY, line);
+            }
+        };
+        let (head, body) = answer.into_parts();
+        let headers = pass_headers(&head.headers);
+        let screen = Screen {
+            door: self.door.clone(),
+            caller: self.caller.clone(),
+            server: self.server.clone(),
+            session: self.session.clone(),
+        };
+        if is_type(&head.headers, "text/event-stream") {
+            let (events, reply) = mpsc::channel(QUEUE);
+            let asked = Asked { uri: self.uri.clone(), headers: asked_with.clone() };
+            tokio::spawn(screen::events(Arc::new((screen, asked)), body, events, expect));
+            return stream(head.status, headers, reply);
+        }
+        let wait = self.authority().limits.call_wait;
+        let bytes = match tokio::time::timeout(wait, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
+            Ok(Ok(bytes)) => bytes.to_bytes(),
+            Ok(Err(_)) => {
+                expect.ends(Status::Unknown);
+                let line = answer::error(
+                    expect.id.as_ref(),
+                    answer::UPSTREAM,
+                    "the server's answer broke off or is too large",
+                );
+                return json(StatusCode::BAD_GATEWAY, line);
+            }
+            Err(_) => {
+                expect.ends(Status::TimedOut);
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server did not answer in time");
+                return json(StatusCode::GATEWAY_TIMEOUT, line);
+            }
+        };
+        if bytes.is_empty() || !is_type(&head.headers, "application/json") {
+            // No message: an HTTP error, or the 202 of a notification.
+            expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
+            return whole(head.status, headers, bytes);
+        }
+        match screen.message(Message::read(bytes), &mut expect).await {
+            Some(bytes) => whole(head.status, headers, bytes),
+            None => {
+                expect.ends(Status::Error);
+                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server answered something else");
+                json(StatusCode::BAD_GATEWAY, line)
+            }
+        }
+    }
+}
+
+/// Progress events for a client that asked for them.
+struct Progress {
+    token: Option<String>,
+    events: mpsc::Sender<Bytes>,
+}
+
+impl Patience for Progress {
+    async fn waits(&mut self, seconds: u64, ask: u64) {
+        if let Some(token) = &self.token {
+            let _ = self.events.send(sse::event(&answer::progress(token, seconds, ask))).await;
+        }
+    }
+}

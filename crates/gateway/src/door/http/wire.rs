@@ -1,0 +1,174 @@
+//! Bodies and headers: what is read of a request, and how an answer is written.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response as HttpResponse, StatusCode};
+use tokio::sync::mpsc;
+
+use crate::answer;
+use crate::call::{Call, Id, Message, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::sse;
+use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER};
+
+/// How long a client may take to send a body.
+const BODY_WAIT: Duration = Duration::from_secs(30);
+
+/// Turns a reply into events of a stream that has begun.
+pub(super) async fn into_events(reply: HttpResponse<Reply>, to: &mpsc::Sender<Bytes>, id: &Id) {
+    match reply.into_body() {
+        Reply::Stream(mut events) => {
+            while let Some(event) = events.recv().await {
+                if to.send(event).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Reply::Whole(Some(bytes)) if Message::read(bytes.clone()).is_ok() => {
+            let one_line: Vec<u8> =
+                bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+            let _ = to.send(sse::event(&one_line)).await;
+        }
+        Reply::Whole(_) => {
+            let line = answer::error(Some(id), answer::UPSTREAM, "the server answered with no message");
+            let _ = to.send(sse::event(&line)).await;
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Whole(Option<Bytes>),
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(events) => events.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+pub(super) fn whole(status: StatusCode, headers: HeaderMap, bytes: Bytes) -> HttpResponse<Reply> {
+    let mut response = HttpResponse::new(Reply::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+pub(super) fn stream(status: StatusCode, mut headers: HeaderMap, events: mpsc::Receiver<Bytes>) -> HttpResponse<Reply> {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let mut response = HttpResponse::new(Reply::Stream(events));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+pub(super) fn json(status: StatusCode, bytes: Bytes) -> HttpResponse<Reply> {
+    whole(status, HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]), bytes)
+}
+
+pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse<Reply> {
+    whole(status, HeaderMap::new(), Bytes::from_static(text.as_bytes()))
+}
+
+/// The body of a request, if it is JSON, of a bearable size, and comes in time.
+pub(super) async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<HttpResponse<Reply>>> {
+    let refuse = |status, text| Err(Box::new(plain(status, text)));
+    if !is_type(headers, "application/json") {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+    }
+    match tokio::time::timeout(BODY_WAIT, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+        }
+        Ok(Err(_)) => refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+    }
+}
+
+/// The one answer in a server's reply, for requests of the gateway's own.
+pub(super) async fn only_answer(answer: HttpResponse<Incoming>, id: &Id) -> Option<Response> {
+    let is_stream = is_type(answer.headers(), "text/event-stream");
+    let fits = |bytes: Bytes| match Message::read(bytes) {
+        Ok(Message::Response(response)) if response.id == *id => Some(response),
+        _ => None,
+    };
+    let mut body = Limited::new(answer.into_body(), SIZE_MAX_BYTES);
+    if !is_stream {
+        return fits(body.collect().await.ok()?.to_bytes());
+    }
+    let mut events = sse::Events::default();
+    while let Some(Ok(frame)) = body.frame().await {
+        events.push(frame.data_ref()?).ok()?;
+        while let Some(event) = events.next() {
+            if let Some(response) = sse::data(&event).and_then(fits) {
+                return Some(response);
+            }
+        }
+    }
+    None
+}
+
+pub(super) fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Call) -> Option<&'static str> {
+    let says = |name: &HeaderName, value: Option<&str>| {
+        let mut all = headers.get_all(name).iter();
+        all.all(|header| value.is_some_and(|value| header.as_bytes() == value.as_bytes() || is_encoded(header, value)))
+    };
+    let name = match call {
+        Call::Judged { subject: Subject::Tool { name, .. } | Subject::Prompt { name, .. }, .. } => Some(name.as_str()),
+        Call::Judged { subject: Subject::Resource { uri }, .. } => Some(uri.as_str()),
+        Call::ListTools(_) | Call::Plumbing(_) => None,
+    };
+    if !says(&METHOD_HEADER, Some(&request.method)) {
+        return Some("the Mcp-Method header is not the body's method");
+    }
+    if name.is_some() && !says(&NAME_HEADER, name) {
+        return Some("the Mcp-Name header is not the body's name");
+    }
+    None
+}
+
+/// Whether a header says a value in the form for what a header cannot hold: `=?base64?…?=`.
+fn is_encoded(header: &HeaderValue, value: &str) -> bool {
+    let inner = header.as_bytes().strip_prefix(b"=?base64?").and_then(|rest| rest.strip_suffix(b"?="));
+    inner.is_some_and(|inner| BASE64_STANDARD.encode(value).as_bytes() == inner)
+}
+
+pub(super) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+}
+
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/event-stream")))
+}
