@@ -136,8 +136,18 @@ impl Formatter for Lent<'_> {
     }
 
     fn write_u64<W: ?Sized + io::Write>(&mut self, _: &mut W, value: u64) -> Written {
-        use std::io::Write as _;
-        write!(self.0.out, "{value}")
+        let mut digits = [0; 20];
+        let mut start = digits.len();
+        let mut rest = value;
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            start = place;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.0.put(digits.get(start..).unwrap_or_default())
     }
 
     fn write_u128<W: ?Sized + io::Write>(&mut self, _: &mut W, value: u128) -> Written {

@@ -43,6 +43,8 @@ pub(crate) struct Place {
     /// Of the body.
     pub(crate) offset: u64,
     pub(crate) size: u32,
+    /// The body's leaf hash.
+    pub(crate) digest: Hash,
 }
 
 impl Place {
@@ -51,8 +53,8 @@ impl Place {
     }
 }
 
-/// The bodies at these places, which follow each other more or less closely.
-pub(crate) fn read_places(places: &[Place]) -> impl Iterator<Item = io::Result<Vec<u8>>> {
+/// The bodies at these places, which follow each other more or less closely, with their leaf hashes.
+pub(crate) fn read_places(places: &[Place]) -> impl Iterator<Item = io::Result<(Vec<u8>, Hash)>> {
     let mut pieces = places.chunk_by(|one, next| {
         let same = one.segment.number == next.segment.number;
         same && one.offset / READ_BYTES == next.offset / READ_BYTES
@@ -70,13 +72,13 @@ pub(crate) fn read_places(places: &[Place]) -> impl Iterator<Item = io::Result<V
 }
 
 /// The bodies of one piece of a segment, read at once.
-fn read_piece(places: &[Place]) -> io::Result<Vec<Vec<u8>>> {
+fn read_piece(places: &[Place]) -> io::Result<Vec<(Vec<u8>, Hash)>> {
     let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
     let size = last.offset + u64::from(last.size) - first.offset;
     let bytes = first.segment.file.read(first.offset, size as usize)?;
     let body = |place: &Place| {
         let start = (place.offset - first.offset) as usize;
-        bytes.get(start..start + place.size as usize).map(<[u8]>::to_vec)
+        bytes.get(start..start + place.size as usize).map(|body| (body.to_vec(), place.digest))
     };
     places.iter().map(|place| body(place).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())).collect()
 }
@@ -162,6 +164,8 @@ pub(crate) struct State {
     pub(crate) open: BTreeSet<u64>,
     /// Frames that have their place and are not written yet.
     pub(crate) unwritten: Vec<Unwritten>,
+    /// For the next of them.
+    pub(crate) buffer: Vec<u8>,
     /// Segments with frames since the last sync, oldest first.
     pub(crate) dirty: Vec<Arc<Live>>,
     /// Somebody syncs.
@@ -199,6 +203,7 @@ impl State {
             payloads: HashMap::new(),
             open: BTreeSet::new(),
             unwritten: Vec::new(),
+            buffer: Vec::new(),
             dirty: Vec::new(),
             syncing: false,
             sync_took: Duration::ZERO,
@@ -294,7 +299,8 @@ impl State {
         if self.dirty.last().is_none_or(|last| last.number != self.segment.number) {
             self.dirty.push(Arc::clone(&self.segment));
         }
-        let place = Place { segment: Arc::clone(&self.segment), offset: self.position + HEAD as u64, size: body };
+        let (segment, offset) = (Arc::clone(&self.segment), self.position + HEAD as u64);
+        let place = Place { segment, offset, size: body, digest };
         self.position += size;
         place
     }
@@ -304,7 +310,7 @@ impl State {
         let bytes = match self.unwritten.last_mut().filter(follows) {
             Some(last) => &mut last.bytes,
             None => {
-                let (segment, bytes) = (Arc::clone(&self.segment), Vec::with_capacity(2 * frame.len()));
+                let (segment, bytes) = (Arc::clone(&self.segment), std::mem::take(&mut self.buffer));
                 &mut self.unwritten.push_mut(Unwritten { segment, offset: self.position, bytes }).bytes
             }
         };

@@ -2,8 +2,9 @@
 //!
 //! A caller's [`Ledger::append`] makes the entry's bytes and hash on its own thread and, under a lock, gives
 //! them their place in the journal. Whoever syncs writes all that has gathered at once, syncs, and wakes
-//! everybody whose entry is durable now; meanwhile the next group gathers. That is the caller itself if it is
-//! alone and the disk is quick ([`Ledger::intend`]), else the committer thread. Outcomes are waited for by
+//! everybody whose entry is durable now; meanwhile the next group gathers. While the disk is quick that is the first
+//! caller who waits ([`Ledger::intend`]), and after him the first who waits for what gathered meanwhile; else it is
+//! the committer thread. Outcomes are waited for by
 //! nobody: they are written at once, so that a killed process loses none, and ride on the next sync, or on
 //! their own after [`Options::ride_max`]. A keeper thread prepares the next segment before it is needed and
 //! seals durable entries into tiles.
@@ -42,6 +43,9 @@ use crate::seal::Sealer;
 use crate::storage::{Disk, Storage};
 use crate::tile::ENTRY_SIZE_MAX;
 use crate::tree::{Hash, leaf_hash};
+
+/// A buffer that has grown larger is not kept.
+const BUFFER_MAX: usize = 1 << 20;
 
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -280,8 +284,8 @@ pub(crate) struct Shared {
     /// Held for a few microseconds at a time, never across a sync. Guards the journal's end.
     state: Mutex<State>,
     /// Held while frames are written, and taken before `state`: whoever has it knows that all frames before those
-    /// that he finds there are written.
-    pen: Mutex<()>,
+    /// that he finds there are written. Holds the buffer of the last write, to be filled again.
+    pen: Mutex<Vec<u8>>,
     commit: Condvar,
     keep: Condvar,
     sealed: Condvar,
@@ -394,9 +398,19 @@ impl Shared {
 
     /// Writes every frame that has its place.
     fn write(&self) -> Result<(), AppendError> {
-        let _pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
-        let unwritten = std::mem::take(&mut self.state().unwritten);
+        let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unwritten = {
+            let mut state = self.state();
+            if pen.capacity() > 0 {
+                state.buffer = std::mem::take(&mut *pen);
+            }
+            std::mem::take(&mut state.unwritten)
+        };
         let written = unwritten.iter().try_for_each(|part| part.segment.file.write(&part.bytes, part.offset));
+        if let Some(last) = unwritten.pop().filter(|last| last.bytes.capacity() <= BUFFER_MAX) {
+            *pen = last.bytes;
+            pen.clear();
+        }
         written.map_err(|error| AppendError::Stopped(self.state().stop(&format!("journal: {error}"))))
     }
 

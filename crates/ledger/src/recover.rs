@@ -31,7 +31,8 @@ impl Old {
     }
 
     fn place(&self, found: &journal::Found) -> Place {
-        Place { segment: Arc::clone(&self.live), offset: found.offset + HEAD as u64, size: found.head.size }
+        let journal::Head { size, digest, .. } = found.head;
+        Place { segment: Arc::clone(&self.live), offset: found.offset + HEAD as u64, size, digest }
     }
 
     fn is_unused(&self) -> bool {
@@ -69,7 +70,7 @@ pub(crate) fn recover(
         segment.live.file.sync()?;
     }
     if recovery.torn > 0 {
-        let places = tail.iter().map(|(place, _)| place.read());
+        let places = tail.iter().map(|(place, _)| Ok((place.read()?, place.digest)));
         sealer.seal(places, &open)?;
         sealer.tidy()?;
         start_afresh(storage.as_ref(), &old)?;

@@ -158,10 +158,10 @@ impl Sealer {
         self.edge.size()
     }
 
-    /// Seals more entries, in order. `open` are the intents open after the last of them.
+    /// Seals more entries, in order, each with its leaf hash. `open` are the intents open after the last of them.
     pub(crate) fn seal(
         &mut self,
-        entries: impl Iterator<Item = io::Result<Vec<u8>>>,
+        entries: impl Iterator<Item = io::Result<(Vec<u8>, Hash)>>,
         open: &BTreeSet<u64>,
     ) -> io::Result<Arc<SignedCheckpoint>> {
         let before = self.edge.size();
@@ -189,12 +189,12 @@ impl Sealer {
         if superseded.is_empty() { Ok(()) } else { self.storage.remove(&superseded) }
     }
 
-    fn write_tiles(&mut self, entries: impl Iterator<Item = io::Result<Vec<u8>>>) -> io::Result<()> {
+    fn write_tiles(&mut self, entries: impl Iterator<Item = io::Result<(Vec<u8>, Hash)>>) -> io::Result<()> {
         let (mut files, mut bytes, mut full) = (Vec::new(), 0, Vec::new());
         for entry in entries {
-            let entry = entry?;
+            let (entry, leaf) = entry?;
             tile::push_entry(&mut self.bundle, &entry);
-            self.edge.push(leaf_hash(&entry), &mut full);
+            self.edge.push(leaf, &mut full);
             if full.is_empty() {
                 continue;
             }

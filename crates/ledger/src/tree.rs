@@ -17,20 +17,20 @@ pub fn sha256(bytes: &[u8]) -> Hash {
 
 /// The hash of an entry: SHA-256(0x00 ‖ entry).
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    prefixed(0x00, entry, &[])
+    let mut context = Context::new(&SHA256);
+    context.update(&[0x00]);
+    context.update(entry);
+    into_hash(context.finish().as_ref())
 }
 
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    prefixed(0x01, left, right)
-}
-
-fn prefixed(prefix: u8, first: &[u8], second: &[u8]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    context.update(&[prefix]);
-    context.update(first);
-    context.update(second);
-    into_hash(context.finish().as_ref())
+    let mut bytes = [0x01; 65];
+    let [_prefix, hashes @ ..] = &mut bytes;
+    let (first, second) = hashes.split_at_mut(left.len());
+    first.copy_from_slice(left);
+    second.copy_from_slice(right);
+    sha256(&bytes)
 }
 
 fn into_hash(bytes: &[u8]) -> Hash {
