@@ -14,6 +14,7 @@
 //! | `mandate`, `budget` | what the call exceeds, see [`crate::bounds`]; absent where nothing is bounded |
 //! | `facts` | what the door read out of the call, see [`crate::facts`] |
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use cedar_policy_core::ast;
@@ -69,7 +70,7 @@ pub(crate) fn context(
     let mut unlisted = Vec::new();
     let arguments = arguments.value(&action.arguments, "", &mut unlisted).map_err(|error| error.to_string());
     let facts = Facts::of(action);
-    let time = datetime(&milliseconds(now)).ok_or_else(|| format!("time `{now}` is out of range"));
+    let time = time(now).ok_or_else(|| format!("time `{now}` is out of range"));
     let (arguments, facts, time) = match (arguments, facts, time) {
         (Ok(arguments), Ok(facts), Ok(time)) => (arguments, facts, time),
         (arguments, facts, time) => {
@@ -169,6 +170,22 @@ fn door(door: Door) -> &'static str {
         Door::McpHttp => "mcp_http",
         Door::Hook => "hook",
     }
+}
+
+thread_local! {
+    /// The last time that this thread made. Calls come in groups, and Cedar reads a time with regular expressions.
+    static LAST: RefCell<Option<(i128, ast::Value)>> = const { RefCell::new(None) };
+}
+
+fn time(now: Timestamp) -> Option<ast::Value> {
+    let millisecond = now.as_nanosecond().div_euclid(1_000_000);
+    let last = LAST.with_borrow(|last| last.clone()).filter(|(time, _)| *time == millisecond);
+    if let Some((_, value)) = last {
+        return Some(value);
+    }
+    let value = datetime(&milliseconds(now))?;
+    LAST.set(Some((millisecond, value.clone())));
+    Some(value)
 }
 
 /// Cedar's `datetime` has milliseconds.
