@@ -99,3 +99,34 @@ impl Drop for Counted {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn work_is_spread_stays_on_its_lane_and_ends_with_it() {
+        let lanes = Lanes::start().unwrap();
+        let (says, heard) = channel();
+        for _ in 0..lanes.0.len() {
+            let says = says.clone();
+            lanes.spawn(async move {
+                let here = number();
+                let spawned = tokio::spawn(async { number() });
+                says.send((here, spawned.await.unwrap())).unwrap();
+                std::future::pending().await
+            });
+        }
+        drop(says);
+        let numbers: Vec<_> = (0..lanes.0.len()).map(|_| heard.recv().unwrap()).collect();
+        assert!(numbers.iter().all(|(here, spawned)| here == spawned));
+        assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), lanes.0.len());
+        drop(lanes);
+        // Nobody is left who could say something.
+        assert!(heard.recv().is_err());
+    }
+}

@@ -3,6 +3,8 @@
 //!
 //! Pure functions of text. Never says whether a value is good or bad.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -87,7 +89,7 @@ pub(crate) fn squeezed(text: &str) -> String {
 
 /// The values of a text, at most `max`, without repetition, in order of appearance.
 pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
-    let plain = text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " ");
+    let plain = without_escapes(text);
     let mut found = Found { atoms: Vec::new(), seen: std::collections::HashSet::new(), max };
     let mut group = String::new();
     let mut grouped = 0;
@@ -109,6 +111,14 @@ pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
     }
     found.group(&group, grouped);
     found.atoms
+}
+
+/// Line breaks and tabs that are written as escapes are white space.
+fn without_escapes(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace("\\n", " ").replace("\\r", " ").replace("\\t", " "))
 }
 
 struct Found {
@@ -211,6 +221,10 @@ pub(crate) fn number(text: &str) -> Option<String> {
 
 /// A mail address in normal form.
 pub(crate) fn mail(token: &str) -> Option<String> {
+    // Most tokens are no addresses. What is not ASCII may become an `@` when it is normalised.
+    if token.is_ascii() && !token.contains('@') {
+        return None;
+    }
     let token = token.strip_prefix("mailto:").unwrap_or(token);
     let text = normal(token);
     let (local, domain) = text.split_once('@')?;
@@ -240,6 +254,10 @@ const FILE_SUFFIXES: &[&str] = &[
 
 /// Reads a token as a link: with a scheme, with `www.`, or as a bare host.
 pub(crate) fn link(token: &str) -> Option<Link> {
+    // Most tokens are no links: they have neither a scheme nor a dot, nor anything that could become one.
+    if token.is_ascii() && !token.contains('.') && !token.contains("://") {
+        return None;
+    }
     let (scheme, rest) = token.split_once("://").map_or((None, token), |(scheme, rest)| (Some(scheme), rest));
     if scheme.is_some_and(|scheme| scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+'))
     {

@@ -525,7 +525,9 @@ type Parts = (Parties, behind::Open, mpsc::Receiver<Bytes>);
 async fn run(door: Arc<HttpDoor>, key: Conversation, host: Arc<Host>, (parties, started, lines): Parts) {
     let shared = door.shared.clone();
     let behind::Open { process, from_server, to_server } = started;
-    if let Some(_running) = shared.enter() {
+    // Until the process has ended: a drain ends this thread, and with it whoever would wait for the process.
+    let running = shared.enter();
+    if running.is_some() {
         let (ours, theirs) = duplex(PIPE_BYTES);
         let (from_client, to_client) = split(theirs);
         let (from_relay, to_relay) = split(ours);
@@ -542,6 +544,7 @@ async fn run(door: Arc<HttpDoor>, key: Conversation, host: Arc<Host>, (parties, 
     if let Some(process) = process {
         process.end(shared.authority.limits.grace).await;
     }
+    drop(running);
 }
 
 type JoinedParts = ((ReadHalf<DuplexStream>, WriteHalf<DuplexStream>), mpsc::Receiver<Bytes>);
