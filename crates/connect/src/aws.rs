@@ -11,7 +11,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use graph::Unread;
@@ -40,7 +40,8 @@ pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
     let mut loaded = Loaded { estate: Estate::at(now), ..Loaded::default() };
     for path in paths {
         for (source, text) in read::texts(path, &mut loaded.unread) {
-            add(&mut loaded, &source, &text);
+            let folder = Path::new(&source).parent().map(Path::to_owned);
+            add_from(&mut loaded, &source, &text, folder);
         }
     }
     loaded.estate.link();
@@ -50,8 +51,13 @@ pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
 
 /// Reads one text. Call `estate.link()` after the last.
 pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
+    add_from(loaded, source, text, None);
+}
+
+/// Reads one text that came from a folder.
+fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBuf>) {
     let (estate, cluster) = (&mut loaded.estate, &mut loaded.cluster);
-    let mut reader = Reader { estate, cluster, unread: Vec::new(), source: source.into(), document: None };
+    let mut reader = Reader { estate, cluster, unread: Vec::new(), source: source.into(), folder, document: None };
     if reader.read(text) {
         loaded.files += 1;
     }
@@ -64,6 +70,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) cluster: &'a mut graph::kubernetes::Estate,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
+    /// Where the file lies, if it is one.
+    pub(crate) folder: Option<PathBuf>,
     document: Option<Document>,
 }
 

@@ -26,6 +26,7 @@ pub mod mandate;
 pub mod observe;
 pub mod owner;
 pub mod package;
+mod profile;
 pub mod protect;
 pub mod scan;
 pub mod secret;

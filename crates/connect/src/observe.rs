@@ -13,6 +13,7 @@ use crate::hook::Hook;
 use crate::mandate::Mandate;
 use crate::owner::Owner;
 use crate::package::{self, Program};
+use crate::profile;
 use crate::protect::{self, Upstreams};
 use crate::scan::ScanOptions;
 use crate::secret::{self, Found, Salt};
@@ -79,6 +80,37 @@ impl<'a> Observer<'a> {
             self.server(config, &agent, server);
         }
         self.agent_secrets(&agent, config);
+        let own = config.document.root().get("env").map(Node::entries).unwrap_or_default();
+        let variable = |entry: &'_ crate::document::Entry| {
+            let line = config.document.line(entry.node.span.start);
+            Some((entry.key.clone(), entry.node.text()?.to_owned(), line))
+        };
+        let env: Vec<_> = own.iter().filter_map(variable).collect();
+        let env: Vec<_> = env.iter().map(|(name, value, line)| (name.as_str(), value.as_str(), *line)).collect();
+        self.cloud_roles(&agent, &env);
+    }
+
+    /// The cloud roles that an environment leads to: name, value and line of each variable.
+    fn cloud_roles(&mut self, holder: &EntityId, env: &[(&str, &str, u32)]) {
+        let variable = |name: &str| env.iter().find(|(key, ..)| *key == name).map(|(_, value, _)| *value);
+        for role in profile::roles(&self.machine.home, variable) {
+            let id = EntityId::new(EntityKind::Identity, role.arn.clone());
+            let line = env.iter().find(|(key, ..)| *key == role.setting).map_or(1, |(.., line)| *line);
+            let mut places = vec![self.evidence(line, Basis::Collected)];
+            places.extend(role.at.map(|(path, line)| Evidence {
+                source: path.display().to_string(),
+                line: Some(line),
+                connector: CONNECTOR.to_owned(),
+                basis: Basis::Collected,
+            }));
+            let name = role.arn.rsplit(':').next().unwrap_or(&role.arn).to_owned();
+            let truth = if role.certain { "yes" } else { "unknown" };
+            for evidence in places {
+                self.entity(&id, &name, Props::new(), evidence.clone());
+                let how = props([("truth", json!(truth)), ("setting", json!(role.setting))]);
+                self.relation(holder, RelationKind::ActsAs, &id, how, evidence);
+            }
+        }
     }
 
     /// That somebody owns the agent.
@@ -172,6 +204,9 @@ impl<'a> Observer<'a> {
         for setting in &stdio.env {
             self.setting(id, "env", setting);
         }
+        let env: Vec<_> =
+            stdio.env.iter().map(|one| (one.name.as_str(), one.value.value.as_str(), one.value.line)).collect();
+        self.cloud_roles(id, &env);
         let args: Vec<String> = clear.iter().zip(&in_args).map(|(arg, found)| secret::redact(arg, found)).collect();
         let command = secret::redact(&stdio.command.value, &in_command);
         let program = self.located(package::identify(&command, &args), &base_of(config, server, stdio));

@@ -2,18 +2,23 @@
 //!
 //! A plan does not know the ARNs of what it will make, nor the policies that hold one, so a value that is not known
 //! yet is followed through the references of the configuration ([`plan`]), and a policy document that a data source
-//! will make is made here ([`document`]). What cannot be followed is said, never guessed.
+//! will make is made here ([`document`]). What cannot be followed is said, never guessed. Where the `.tf` files lie
+//! beside the plan, evidence is their line ([`files`]).
 //!
 //! Plans hold secrets in clear: only names, ARNs and policies are taken from them.
 
 mod document;
+mod files;
 mod plan;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use graph::aws::estate::{Managed, PolicyId, Principal, PrincipalKind, Workload};
 use serde_json::Value as Json;
 
+use self::files::Files;
 use self::plan::{Plan, Resource, Target};
 use crate::aws::{Reader, text};
 use crate::document::Node;
@@ -51,7 +56,10 @@ const RESOURCE_POLICIES: &[(&str, &str)] = &[
 
 /// Reads a plan; false when the document is none.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
-    let Some(plan) = Plan::of(root) else { return false };
+    let Some(mut plan) = Plan::of(root) else { return false };
+    if let Some(folder) = &reader.folder {
+        plan.files = Files::beside(folder, root.get("configuration").and_then(|one| one.get("root_module")));
+    }
     for kind in [PrincipalKind::User, PrincipalKind::Group, PrincipalKind::Role] {
         for resource in plan.made().filter(|resource| Some(kind) == principal_kind(&resource.kind)) {
             principal(reader, &plan, resource, kind);
@@ -82,7 +90,9 @@ fn document(
     (name, arn): (&str, Option<String>),
 ) -> Option<PolicyId> {
     if let Some(known) = resource.values.get(attribute).filter(|known| known.text().is_some()) {
-        return reader.policy(known, name, arn);
+        let id = reader.policy(known, name, arn)?;
+        place(reader, plan, (resource, attribute), id);
+        return Some(id);
     }
     let source = document::source(plan, resource, &[attribute]);
     let Some(made) = source.and_then(|data| document::made(plan, data)) else {
@@ -98,7 +108,35 @@ fn document(
         reader.miss(&resource.node, what);
     }
     let lines: Vec<u32> = made.nodes.iter().map(|node| reader.line(node)).collect();
-    reader.parsed((&made.json, &lines), &resource.node, name, arn)
+    let id = reader.parsed((&made.json, &lines), &resource.node, name, arn)?;
+    place(reader, plan, (resource, attribute), id);
+    Some(id)
+}
+
+/// Points a policy at the `.tf` file that it is written in: at its statements, or at the resource that has it.
+fn place(reader: &mut Reader<'_>, plan: &Plan, (resource, attribute): (&Resource, &str), id: PolicyId) {
+    let own = plan.files.get(&resource.plain());
+    let policy = usize::try_from(id.0).ok().and_then(|at| reader.estate.policies.get_mut(at));
+    let (Some(own), Some(policy)) = (own, policy) else { return };
+    let count = policy.document.statements.len();
+    let written = plan.expression(resource, &[attribute]).map(|one| plan.follow(resource, one)).unwrap_or_default();
+    let data = match written.as_slice() {
+        [Target::Of(data, _)] if data.is_data => plan.files.get(&data.plain()),
+        _ => None,
+    };
+    let block = data.filter(|block| block.statements.len() == count);
+    policy.source = block.unwrap_or(own).source.clone();
+    for (at, statement) in policy.document.statements.iter_mut().enumerate() {
+        statement.line = Some(block.and_then(|block| block.statements.get(at)).copied().unwrap_or(own.line));
+    }
+}
+
+/// Where a resource is written: in a `.tf` file, or else in the plan.
+fn written(reader: &Reader<'_>, plan: &Plan, resource: &Resource) -> (Arc<str>, u32) {
+    match plan.files.get(&resource.plain()) {
+        Some(block) => (block.source.clone(), block.line),
+        None => (reader.source.clone(), reader.line(&resource.node)),
+    }
 }
 
 fn said(target: &Target<'_>) -> String {
@@ -129,8 +167,9 @@ fn unnamed(document: &Json) -> Vec<String> {
 }
 
 fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: PrincipalKind) {
-    let mut principal = Principal::new(kind, plan.arn(resource), reader.source.clone());
-    principal.line = Some(reader.line(&resource.node));
+    let (source, line) = written(reader, plan, resource);
+    let mut principal = Principal::new(kind, plan.arn(resource), source);
+    principal.line = Some(line);
     principal.boundary_arn = plan.texts(resource, &["permissions_boundary"]).into_iter().next();
     principal.attached = plan.texts(resource, &["managed_policy_arns"]);
     for entry in resource.values.get("tags").map(Node::entries).unwrap_or_default() {
@@ -295,6 +334,7 @@ fn workload(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
         let holds = |one: &&Principal| profile.as_ref().is_some_and(|profile| one.instance_profiles.contains(profile));
         role = reader.estate.principals.iter().find(holds).map(|one| one.arn.clone());
     }
-    let (line, source) = (Some(reader.line(&resource.node)), reader.source.clone());
-    reader.estate.workloads.push(Workload { kind: (*kind).to_owned(), arn: plan.arn(resource), role, source, line });
+    let (source, line) = written(reader, plan, resource);
+    let (kind, arn) = ((*kind).to_owned(), plan.arn(resource));
+    reader.estate.workloads.push(Workload { kind, arn, role, source, line: Some(line) });
 }

@@ -11,7 +11,7 @@ use crate::finding::{Factor, FactorName, Finding, Severity, Step};
 use crate::model::Graph;
 use crate::observation::{EntityId, EntityKind, Evidence, RelationKind};
 use crate::paths::report::name;
-use crate::paths::{Goal, Link, Model, Path, Place, Start};
+use crate::paths::{Goal, Link, Model, Path, Place, Start, is_crown};
 use crate::rules;
 
 /// The id of the finding that a new path is.
@@ -139,9 +139,13 @@ fn shared_name(graph: &Graph, place: Place) -> String {
     }
 }
 
+/// From outside to all that matters, and from every identity that is no administrator to the administrators.
 fn pairs<'g>(graph: &'g Graph) -> (Model<'g>, Vec<Path>) {
     let model = Model::new(graph);
-    let paths = model.pairs(&Start::Outside.places(graph), &Goal::Jewels.entities(graph));
+    let mut paths = model.pairs(&Start::Outside.places(graph), &Goal::Jewels.entities(graph));
+    let mut crowns = Goal::Administrators.entities(graph);
+    crowns.retain(|at| graph.entity(*at).is_some_and(is_crown));
+    paths.extend(model.pairs(&Start::Insiders.places(graph), &crowns));
     (model, paths)
 }
 
@@ -157,6 +161,14 @@ fn paths(old: &Graph, new: &Graph) -> (Vec<Opened>, Vec<(String, String)>) {
         .filter_map(|path| opened(new, &is, path, &steps))
         .collect();
     (opened, known.into_keys().filter(|pair| !left.contains(pair)).collect())
+}
+
+/// The entity of a place; no entity has the number of the outsiders.
+fn entity_of(place: Place) -> u32 {
+    match place {
+        Place::Entity(at) => at,
+        Place::Outsiders => u32::MAX,
+    }
 }
 
 /// What makes two steps of two graphs the same.
@@ -201,7 +213,10 @@ fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known
         ),
         factor(FactorName::Privilege, 0.8, "it leads to what matters"),
         sensitivity,
-        factor(FactorName::InputTrust, 0.9, "it begins outside"),
+        match graph.entity(entity_of(path.from)).is_some_and(|start| start.text("role") == Some("principal")) {
+            true => factor(FactorName::InputTrust, 0.4, "it begins at an identity of the account or cluster"),
+            false => factor(FactorName::InputTrust, 0.9, "it begins outside"),
+        },
     ];
     let step = |link: &&Link| {
         let entity = graph.entity(link.to)?;
@@ -264,6 +279,18 @@ mod tests {
         let back = Difference::between(&new, &old);
         assert_eq!((back.opened.len(), back.closed.len()), (0, 1));
         assert!(Difference::between(&new, &new).is_empty());
+    }
+
+    #[test]
+    fn an_identity_that_becomes_administrator_is_a_new_path() {
+        let old = "identity ann role=principal\nidentity root role=administrator administrator=true\nidentity boss role=principal administrator=true\nboss acts_as root @iam.json:9";
+        let new = format!("{old}\nann acts_as boss @iam.json:3");
+        let difference = Difference::between(&text::parse(old).unwrap(), &text::parse(&new).unwrap());
+        let opened: Vec<(&str, &str)> =
+            difference.opened.iter().map(|one| (one.from.as_str(), one.to.as_str())).collect();
+        assert_eq!(opened, [("identity:ann", "identity:root")], "who is one already opens nothing");
+        let denied = difference.denied(Severity::High);
+        assert_eq!(denied[0].places()[0].place(), "iam.json:3");
     }
 
     #[test]

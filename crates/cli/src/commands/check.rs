@@ -14,7 +14,8 @@ use crate::home::Home;
 
 /// Admit or deny a change: MCP configurations, cloud exports and Terraform plans against what is there.
 ///
-/// Denied is what opens a new attack path or brings a new finding, by the same rules as everywhere. Without a baseline,
+/// Denied is what opens a new attack path (from outside, or from a cloud identity to administrator) or brings a new
+/// finding, by the same rules as everywhere. Without a baseline,
 /// everything is new.
 #[derive(clap::Args)]
 #[command(after_help = "\

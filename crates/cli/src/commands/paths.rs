@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// templates, Kubernetes objects, or folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Only from here: `outside`, `outsiders`, `agents`, or the name or id of anything; with files a principal.
+    /// Only from here: `outside`, `outsiders`, `agents`, `insiders`, or the name or id of anything; with files a principal.
     #[arg(long, value_name = "START")]
     from: Option<String>,
     /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin`, a principal or an ARN.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::files::Files;
 use crate::aws::text;
 use crate::document::Node;
 
@@ -62,6 +63,8 @@ pub(super) struct Plan {
     pub(super) account: String,
     pub(super) region: String,
     pub(super) resources: Vec<Resource>,
+    /// The `.tf` files beside it.
+    pub(super) files: Files,
     configuration: Configuration,
 }
 
@@ -117,6 +120,7 @@ impl Plan {
             account: account(&resources, planned),
             region: region.unwrap_or(USUAL_REGION).to_owned(),
             resources,
+            files: Files::default(),
             configuration,
         })
     }

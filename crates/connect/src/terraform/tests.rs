@@ -64,6 +64,28 @@ fn a_value_that_only_the_configuration_files_explain_is_said() {
 }
 
 #[test]
+fn evidence_is_the_line_of_the_configuration_file_where_it_lies_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policies")).unwrap();
+    let (main, module) = (include_str!("fixture/main.tf"), include_str!("fixture/policies/main.tf"));
+    for (name, text) in [("plan.json", PLAN), ("main.tf", main), ("policies/main.tf", module)] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let loaded = crate::aws::load(&[dir.path().join("plan.json")], 0);
+    let policy = |name: &str| loaded.estate.policies.iter().find(|policy| policy.name == name).unwrap();
+    let line = |text: &str, part: &str| 1 + text.lines().position(|line| line.contains(part)).unwrap() as u32;
+    let pass = policy("pass");
+    assert_eq!(&*pass.source, dir.path().join("main.tf").display().to_string());
+    assert_eq!(pass.document.statements[0].line, Some(line(main, "\"Pass\"") - 1), "the statement's own line");
+    let inner = policy("pass-of-module");
+    assert_eq!(&*inner.source, dir.path().join("policies/main.tf").display().to_string());
+    assert_eq!(inner.document.statements[0].line, Some(line(module, "statement {")));
+    let runner = loaded.estate.find("role/runner").unwrap();
+    let wanted = Some(line(main, "resource \"aws_iam_role\" \"runner\""));
+    assert_eq!(loaded.estate.principals[runner].line, wanted);
+}
+
+#[test]
 fn circles_end() {
     let circle = PLAN.replace("\"var.role\"", "\"module.policies.pass_arn\"").replace(
         "\"expression\": {\n        \"references\": [\n         \"aws_iam_policy.pass.arn\"",

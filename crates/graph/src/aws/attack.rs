@@ -8,14 +8,15 @@ mod rewrite;
 mod workload;
 
 use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use self::rewrite::Rewritable;
 use self::workload::{Existing, New};
 use super::condition::{Condition, Context};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
 use super::evaluate::{Answer, Evaluator, Layer, Request, resource_patterns};
-use super::kinds::{self, Kind, Shape};
+use super::kinds::{self, Kind, Shape, Whose};
 use super::policy::{Statement, placeholder};
 use super::truth::Truth;
 use crate::step::{ADMINISTRATOR, Ground, Node, NodeKind, Page, Step, Steps};
@@ -123,6 +124,9 @@ struct Deriver<'a> {
     trusted: HashMap<&'static str, Vec<(usize, Truth, StatementId)>>,
     /// Whether each principal would be administrator if its policies allowed everything.
     unlimited: Vec<OnceCell<Truth>>,
+    rewritable: BTreeMap<Option<Whose>, Arc<[Rewritable<'a>]>>,
+    /// The account of each principal.
+    accounts: Vec<&'a str>,
     found: Found,
 }
 
@@ -146,7 +150,9 @@ impl<'a> Deriver<'a> {
         }
         let unlimited = vec![OnceCell::new(); estate.principals.len()];
         let grants = estate.grants();
-        Self { estate, evaluator, grants, trusted, unlimited, found: Found::default() }
+        let rewritable = rewrite::rewritable(estate);
+        let accounts = estate.principals.iter().map(Principal::account).collect();
+        Self { estate, evaluator, grants, trusted, unlimited, rewritable, accounts, found: Found::default() }
     }
 
     fn run(mut self, principals: &[usize]) -> Found {
@@ -238,7 +244,7 @@ impl<'a> Deriver<'a> {
     }
 
     fn account(&self, index: usize) -> &'a str {
-        self.estate.principals.get(index).map_or("", Principal::account)
+        self.accounts.get(index).copied().unwrap_or_default()
     }
 
     fn assume(&mut self, index: usize, kind: &'static Kind) {

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use super::arn::Arn;
 use super::condition::{Context, Value};
 use super::estate::{Boundary, Estate, PolicyId, Principal, PrincipalKind, StatementId};
+use super::pattern::Pattern;
 use super::policy::{Choice, Effect, Named, Principals, Statement};
 use super::truth::Truth;
 
@@ -177,6 +178,26 @@ impl<'a> Evaluator<'a> {
         let mut statements =
             policies.flat_map(|policy| self.speaking(*policy, &matching)).filter_map(|id| self.estate.statement(*id));
         statements.any(|statement| statement.effect == Effect::Allow)
+    }
+
+    /// Whether the answer is the same for every resource of the principal's account that has no policy of its own:
+    /// all that speaks of the action speaks of everything, and without conditions.
+    pub fn is_same_everywhere(&self, principal: usize, action: &str) -> bool {
+        let Some(who) = self.estate.principals.get(principal) else { return false };
+        let action = action.to_ascii_lowercase();
+        let limited = limited_by_rcp(&action) || has_resource_policy(&action) || action.starts_with("kms:");
+        if limited || who.boundary != Boundary::None || self.estate.scps.contains_key(who.account()) {
+            return false;
+        }
+        let index = self.index(&action);
+        let matching = Matching { principal: who, action, index, resource: "*", context: &Context::default() };
+        let mut statements = self.identity(principal).iter().flat_map(|policy| self.speaking(*policy, &matching));
+        let everywhere = |statement: &Statement| {
+            let all =
+                matches!(&statement.resources, Some(Choice::Of(patterns)) if patterns.iter().any(Pattern::is_any));
+            all && statement.conditions.is_empty()
+        };
+        statements.all(|id| self.estate.statement(*id).is_some_and(everywhere))
     }
 
     /// The condition keys that follow from who the principal is.
@@ -568,7 +589,7 @@ fn limited_by_rcp(action: &str) -> bool {
 /// The patterns of a statement's resources, for finding a resource that it covers.
 pub(crate) fn resource_patterns(statement: &Statement) -> Vec<&str> {
     match &statement.resources {
-        Some(Choice::Of(patterns)) => patterns.iter().map(super::pattern::Pattern::as_str).collect(),
+        Some(Choice::Of(patterns)) => patterns.iter().map(Pattern::as_str).collect(),
         Some(Choice::Except(_)) | None => vec!["*"],
     }
 }

@@ -25,6 +25,8 @@ pub enum Start {
     Outsiders,
     /// Each agent.
     Agents,
+    /// Each identity of a cloud or cluster that is no administrator.
+    Insiders,
     /// At this entity.
     At(u32),
 }
@@ -43,12 +45,13 @@ pub enum Goal {
 }
 
 impl Start {
-    /// `outside`, `outsiders`, `agents`, or an entity by id, key, name or a unique part of its key.
+    /// `outside`, `outsiders`, `agents`, `insiders`, or an entity by id, key, name or a unique part of its key.
     pub fn parse(graph: &Graph, text: &str) -> Result<Self, UnknownName> {
         match text {
             "outside" => Ok(Self::Outside),
             "outsiders" => Ok(Self::Outsiders),
             "agents" => Ok(Self::Agents),
+            "insiders" => Ok(Self::Insiders),
             name => find(graph, name).map(Self::At),
         }
     }
@@ -61,6 +64,11 @@ impl Start {
         match self {
             Self::Outsiders => vec![Place::Outsiders],
             Self::Agents => agents().collect(),
+            Self::Insiders => {
+                let insider = |entity: &Entity| entity.text("role") == Some("principal") && !is_administrator(entity);
+                let identities = graph.of_kind(EntityKind::Identity).filter(|(_, entity)| insider(entity));
+                identities.map(|(at, _)| Place::Entity(at)).collect()
+            }
             Self::At(at) => vec![Place::Entity(*at)],
             Self::Outside => {
                 let all = (0u32..).zip(graph.entities());
@@ -100,6 +108,11 @@ impl Goal {
 /// Whether an entity is an administrator of a cloud or cluster, or stands for one.
 pub(crate) fn is_administrator(entity: &Entity) -> bool {
     entity.id.kind == EntityKind::Identity && entity.flag("administrator") == Some(true)
+}
+
+/// Whether an entity stands for the administrator of a whole account, cluster or machine, whoever that is.
+pub(crate) fn is_crown(entity: &Entity) -> bool {
+    is_administrator(entity) && entity.text("role") == Some("administrator")
 }
 
 /// Whether an entity is what attackers want.

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use super::network::{Network, StepId};
-use super::untouched::Untouched;
+use super::untouched::{Base, Untouched};
 
 /// One bit for each source of a batch.
 pub(super) type Bits = [u64; WORDS];
@@ -228,8 +228,8 @@ impl<'n> Reached<'n> {
             let all = starts.iter().fold([u64::MAX; WORDS], |all, from| and(&all, self.bits(batch, *from)));
             all != Bits::default()
         };
-        let is_source = barred.iter().any(|rank| own.contains_key(rank));
-        let mut untouched = if is_source { None } else { Untouched::of(network, without, carries) };
+        let base = Base { carries, is_source: |rank: u32| own.contains_key(&rank) };
+        let mut untouched = Untouched::of(network, without, base);
         let mut shrink = Shrink { base: self, batch, without, barred, new: HashMap::new() };
         let mut open: BTreeSet<u32> = barred.clone();
         for step in &without.steps {
@@ -300,7 +300,7 @@ impl<'n> Reached<'n> {
 /// cannot be told in a short time.
 fn touched(
     network: &Network,
-    untouched: &mut Untouched<'_>,
+    untouched: &mut Untouched<'_, impl Fn(&[u32]) -> bool, impl Fn(u32) -> bool>,
     mut open: Vec<u32>,
     members: &Range<u32>,
     barred: &BTreeSet<u32>,

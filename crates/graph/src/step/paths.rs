@@ -93,7 +93,7 @@ pub struct Paths {
 pub fn find(steps: &Steps, target: &Target, from: Option<usize>) -> Paths {
     let all: Vec<&Step> = steps.steps.iter().chain(&target.steps).collect();
     let network = Network::new(all, steps.nodes.len() + 1, &target.nodes);
-    let alive = network.dead(&BTreeSet::new());
+    let alive = network.alive();
     let mut paths: Vec<Path> = starts(steps, target, from).filter_map(|start| network.path(start, &alive)).collect();
     let key = |path: &Path| steps.nodes.get(path.from).map(|node| node.key.clone());
     paths.sort_by_cached_key(|path| (Reverse(path.truth), path.steps.len(), key(path)));
@@ -163,16 +163,22 @@ impl<'e> Network<'e> {
         Self { steps, out, resting, goal, size }
     }
 
-    /// Which steps end when these grants are removed.
-    fn dead(&self, removed: &BTreeSet<GrantId>) -> Vec<bool> {
-        let mut dead = vec![false; self.steps.len()];
-        let touched = removed.iter().filter_map(|grant| self.resting.get(grant)).flatten();
-        for index in touched {
-            if let (Some(step), Some(slot)) = (self.steps.get(*index), dead.get_mut(*index)) {
-                *slot = !survives(step, removed);
+    /// Every step alive.
+    fn alive(&self) -> Vec<bool> {
+        vec![false; self.steps.len()]
+    }
+
+    /// Marks the steps that end when one more grant is removed, and says which they are.
+    fn kill(&self, grant: GrantId, removed: &BTreeSet<GrantId>, dead: &mut [bool]) -> Vec<usize> {
+        let mut killed = Vec::new();
+        for index in self.resting.get(&grant).into_iter().flatten() {
+            let (Some(step), Some(slot)) = (self.steps.get(*index), dead.get_mut(*index)) else { continue };
+            if !*slot && !survives(step, removed) {
+                *slot = true;
+                killed.push(*index);
             }
         }
-        dead
+        killed
     }
 
     /// The cheapest way from `start` to the goal without the dead steps. A step that needs
@@ -265,12 +271,25 @@ fn used_by<'p>(
     users
 }
 
+/// Whether no step of the path has ended.
+fn holds(path: &Path, dead: &[bool]) -> bool {
+    path.steps.iter().all(|step| dead.get(*step) == Some(&false))
+}
+
 fn chokes(network: &Network<'_>, paths: &[Path]) -> Vec<Choke> {
+    let mut dead = network.alive();
     let mut chokes: Vec<Choke> = used_by(network, paths, &BTreeSet::new())
         .into_iter()
         .map(|(grant, users)| {
-            let dead = network.dead(&BTreeSet::from([grant]));
-            let ends = users.iter().filter(|path| network.path(path.from, &dead).is_none()).count();
+            let killed = network.kill(grant, &BTreeSet::from([grant]), &mut dead);
+            // A witness that still holds is a way that still leads there.
+            let ends = |path: &&&Path| !holds(path, &dead) && network.path(path.from, &dead).is_none();
+            let ends = users.iter().filter(ends).count();
+            for index in killed {
+                if let Some(slot) = dead.get_mut(index) {
+                    *slot = false;
+                }
+            }
             Choke { grant, ends }
         })
         .filter(|choke| choke.ends > 0)
@@ -284,6 +303,7 @@ fn cut(network: &Network<'_>, paths: &[Path]) -> Vec<GrantId> {
     let mut removed = BTreeSet::new();
     let mut cut = Vec::new();
     let mut left: Vec<Path> = paths.to_vec();
+    let mut dead = network.alive();
     while !left.is_empty() {
         let users = used_by(network, &left, &removed);
         let Some((grant, _)) = users.into_iter().max_by_key(|(id, users)| (users.len(), Reverse(*id))) else {
@@ -291,8 +311,10 @@ fn cut(network: &Network<'_>, paths: &[Path]) -> Vec<GrantId> {
         };
         removed.insert(grant);
         cut.push(grant);
-        let dead = network.dead(&removed);
-        left = left.iter().filter_map(|path| network.path(path.from, &dead)).collect();
+        network.kill(grant, &removed, &mut dead);
+        // A witness that still holds is still the best: what is removed makes no other way cheaper.
+        let next = |path: Path| if holds(&path, &dead) { Some(path) } else { network.path(path.from, &dead) };
+        left = left.into_iter().filter_map(next).collect();
     }
     cut
 }

@@ -1,12 +1,13 @@
 //! Steps by rewriting: of trust policies, and of what a principal is allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::{CROWN, Deriver, step};
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Context, Value};
 use crate::aws::estate::{Estate, Principal, PrincipalKind};
-use crate::aws::evaluate::{Layer, Request};
+use crate::aws::evaluate::{Answer, Layer, Request};
 use crate::aws::kinds::{Kind, Rewrite, Whose};
 use crate::aws::truth::Truth;
 
@@ -46,26 +47,31 @@ impl Deriver<'_> {
             Rewrite::Inline(whose) | Rewrite::Attach(whose) => Some(whose),
             Rewrite::NewVersion | Rewrite::OtherVersion => None,
         };
-        for of in 0..self.estate.principals.len() {
-            let Some(principal) = self.estate.principals.get(of) else { continue };
-            let insider = matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role);
-            if !insider || principal.account() != self.account(index) || principal.is_service_linked() {
-                continue;
-            }
-            for (target, whose) in rewritable(self.estate, principal, wanted) {
-                self.rewrite_one(index, of, kind, &Target { rewrite, arn: &target, whose });
+        let account = self.account(index);
+        let same = self.evaluator.is_same_everywhere(index, rewrite.action());
+        let mut known: HashMap<&str, Answer> = HashMap::new();
+        let all = self.rewritable.get(&wanted).cloned().unwrap_or_default();
+        for one in all.iter().filter(|one| one.account == account) {
+            let target = Target { rewrite, arn: one.arn, whose: wanted };
+            let key = if same { "*" } else { one.arn };
+            let answer = known.entry(key).or_insert_with(|| self.may_rewrite(index, &target));
+            if answer.verdict != Truth::No {
+                self.rewrite_one(index, one.of, kind, (&target, answer));
             }
         }
     }
 
-    fn rewrite_one(&mut self, index: usize, of: usize, kind: &'static Kind, target: &Target<'_>) {
+    fn may_rewrite(&self, index: usize, target: &Target<'_>) -> Answer {
         let mut context = Context::default();
         if matches!(target.rewrite, Rewrite::Attach(_)) {
             context.set("iam:PolicyARN", Value::one("arn:aws:iam::aws:policy/AdministratorAccess"));
         }
+        self.evaluator.decide(&Request::new(index, target.rewrite.action(), target.arn, &context))
+    }
+
+    fn rewrite_one(&mut self, index: usize, of: usize, kind: &'static Kind, (target, answer): (&Target<'_>, &Answer)) {
         let action = target.rewrite.action();
-        let answer = self.evaluator.decide(&Request::new(index, action, target.arn, &context));
-        if answer.verdict == Truth::No || !self.has_version(target) {
+        if !self.has_version(target) {
             return;
         }
         let (gained, missing) = self.gain(of, target);
@@ -73,7 +79,7 @@ impl Deriver<'_> {
         if truth == Truth::No {
             return;
         }
-        let grounds = self.grounds(&format!("{action} on {}", target.arn), &answer);
+        let grounds = self.grounds(&format!("{action} on {}", target.arn), answer);
         let mut step = step(index, CROWN, kind.page(), truth, grounds);
         step.also = (of != index).then_some(of);
         step.through = Some(target.arn.to_owned());
@@ -121,20 +127,42 @@ struct Target<'t> {
     whose: Option<Whose>,
 }
 
-/// What can be rewritten to change a principal: itself, its groups, its attached policies.
-fn rewritable(estate: &Estate, principal: &Principal, wanted: Option<Whose>) -> Vec<(String, Option<Whose>)> {
+/// What can be rewritten to change a principal: itself, one of its groups, one of its attached policies.
+pub(super) struct Rewritable<'a> {
+    of: usize,
+    arn: &'a str,
+    account: &'a str,
+}
+
+/// Everything that can be rewritten, by whose policies are.
+pub(super) fn rewritable(estate: &Estate) -> BTreeMap<Option<Whose>, Arc<[Rewritable<'_>]>> {
+    let insiders = || {
+        let is = |one: &Principal| matches!(one.kind, PrincipalKind::User | PrincipalKind::Role);
+        estate.principals.iter().enumerate().filter(move |(_, one)| is(one) && !one.is_service_linked())
+    };
+    let of = |wanted: Option<Whose>| {
+        let each = insiders().flat_map(|(of, principal)| {
+            let account = principal.account();
+            arns(estate, principal, wanted).into_iter().map(move |arn| Rewritable { of, arn, account })
+        });
+        (wanted, each.collect())
+    };
+    [None, Some(Whose::User), Some(Whose::Role), Some(Whose::Group)].into_iter().map(of).collect()
+}
+
+fn arns<'a>(estate: &'a Estate, principal: &'a Principal, wanted: Option<Whose>) -> BTreeSet<&'a str> {
     let groups = || principal.member_of.iter().filter_map(|group| estate.principals.get(*group));
     match (wanted, principal.kind) {
         (Some(Whose::User), PrincipalKind::User) | (Some(Whose::Role), PrincipalKind::Role) => {
-            vec![(principal.arn.clone(), wanted)]
+            BTreeSet::from([principal.arn.as_str()])
         }
-        (Some(Whose::Group), PrincipalKind::User) => groups().map(|group| (group.arn.clone(), wanted)).collect(),
-        (Some(_), _) => Vec::new(),
+        (Some(Whose::Group), PrincipalKind::User) => groups().map(|group| group.arn.as_str()).collect(),
+        (Some(_), _) => BTreeSet::new(),
         (None, _) => {
             let attached = principal.attached.iter().chain(groups().flat_map(|group| &group.attached));
             // AWS's own policies belong to AWS: nobody else writes a version of them.
             let own = attached.filter(|arn| Arn::parse(arn).is_some_and(|arn| arn.account != "aws"));
-            own.map(|arn| (arn.clone(), None)).collect::<BTreeSet<_>>().into_iter().collect()
+            own.map(String::as_str).collect()
         }
     }
 }

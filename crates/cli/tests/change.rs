@@ -1,0 +1,119 @@
+//! `paths`, `diff`, `check` and `mandate check` as a pipeline runs them: by exit code, and by what a code host reads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::World;
+
+/// An account in which ann may read reports; `boss` administers it and trusts whoever the account lets.
+const ACCOUNT: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
+  {"PolicyName": "own", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}}]}],
+ "RoleDetailList": [{"RoleName": "boss", "Arn": "arn:aws:iam::111122223333:role/boss",
+  "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "sts:AssumeRole"}]},
+  "AttachedManagedPolicies": [{"PolicyName": "AdministratorAccess", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}]}"#;
+
+const SERVER: &str =
+    r#"{"mcpServers": {"files": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "/"]}}}"#;
+
+fn world() -> World {
+    let world = World::new(Path::new("no test tools are needed"));
+    world.write("files/old.json", ACCOUNT);
+    world.write("files/new.json", &ACCOUNT.replace("\"s3:GetObject\"", "[\"s3:GetObject\", \"sts:AssumeRole\"]"));
+    world
+}
+
+/// The exit code and the standard output.
+fn run(world: &World, words: &[&str]) -> (i32, String) {
+    let output = world.bailiwick(words);
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn paths_say_by_their_exit_code_whether_there_is_one() {
+    let world = world();
+    let (code, text) = run(&world, &["paths", "new.json"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("user/ann can become administrator") && text.contains("(new.json:3)"), "{text}");
+    assert_eq!(run(&world, &["paths", "old.json"]).0, 0);
+    let (code, json) = run(&world, &["paths", "new.json", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["goal"]), (1, &Value::from("become administrator")));
+    world.write("files/broken.json", "{\"UserDetailList\": [");
+    assert_eq!(run(&world, &["paths", "broken.json"]).0, 2, "what cannot be read is not an account without paths");
+    assert_eq!(run(&world, &["paths", "new.json", "--to", "nobody"]).0, 2);
+}
+
+#[test]
+fn a_difference_is_told_with_the_line_that_opened_it() {
+    let world = world();
+    let (code, text) = run(&world, &["diff", "old.json", "new.json"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("a new path: from identity:arn:aws:iam::111122223333:user/ann"), "{text}");
+    assert!(text.contains("new.json:3") && text.contains("<- new"), "{text}");
+    assert_eq!(run(&world, &["diff", "new.json", "old.json"]).0, 0, "what closes a path is no fault");
+    assert_eq!(run(&world, &["diff", "old.json", "old.json"]), (0, "nothing changed\n".to_owned()));
+    assert_eq!(run(&world, &["diff", "old.json", "none.json"]).0, 2);
+    let (_, json) = run(&world, &["diff", "old.json", "new.json", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["opened"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_change_is_denied_for_what_it_opens_and_the_code_host_is_told_where() {
+    let world = world();
+    assert_eq!(run(&world, &["check", "old.json", "--baseline", "old.json"]).0, 0);
+    let (code, text) = run(&world, &["check", "new.json", "--baseline", "old.json"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.ends_with("denied: 1 new paths and findings at or above medium\n"), "{text}");
+    assert_eq!(run(&world, &["check", "new.json", "--baseline", "old.json", "--deny", "critical"]).0, 0);
+    assert_eq!(run(&world, &["check", "none.json"]).0, 2);
+
+    let (code, sarif) = run(&world, &["check", "new.json", "--baseline", "old.json", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    assert_eq!((code, &sarif["version"]), (1, &Value::from("2.1.0")));
+    let results = sarif["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1);
+    assert_eq!(results[0]["ruleId"], "new-attack-path");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("new.json"), "{place}");
+    assert_eq!(place["region"]["startLine"], 3);
+}
+
+#[test]
+fn an_agents_new_server_is_denied_until_it_is_in_the_baseline() {
+    let world = world();
+    world.write("files/agent/.mcp.json", SERVER);
+    let (code, sarif) = run(&world, &["check", "agent", "--format", "sarif"]);
+    assert_eq!(code, 1);
+    let sarif: Value = serde_json::from_str(&sarif).unwrap();
+    let rules: Vec<&str> =
+        sarif["runs"][0]["results"].as_array().unwrap().iter().filter_map(|one| one["ruleId"].as_str()).collect();
+    assert!(rules.contains(&"new-attack-path") && rules.contains(&"unpinned-server"), "{rules:?}");
+    assert_eq!(run(&world, &["check", "agent", "--baseline", "agent"]).0, 0);
+}
+
+#[test]
+fn a_mandate_is_checked_and_its_faults_have_lines() {
+    let world = world();
+    world.write("files/agent/.mcp.json", SERVER);
+    assert_eq!(run(&world, &["mandate", "init", "agent"]).0, 0);
+    let (code, text) = run(&world, &["mandate", "check", "agent"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("files/*") && text.contains("reaches path: /"), "{text}");
+    let mandate = std::fs::read_to_string(world.path("files/agent/mandate.toml")).unwrap();
+    let line = mandate.lines().position(|line| line.starts_with("purpose")).unwrap() + 1;
+    world.write("files/agent/mandate.toml", &mandate.replace("\npurpose", "\npurpos"));
+    let (code, text) = run(&world, &["mandate", "check", "agent"]);
+    assert_eq!(code, 1);
+    assert!(text.contains(&format!("mandate.toml:{line}: error: `purpos` is no field")), "{text}");
+    world.write("files/agent/mandate.toml", &mandate.replace("files/*", "filez/*"));
+    let (code, text) = run(&world, &["mandate", "check", "agent"]);
+    assert_eq!(code, 0, "a name that is not there is a note: {text}");
+    assert!(text.contains("note: `filez/*` names a server that no agent in this folder has"), "{text}");
+}
