@@ -21,13 +21,14 @@ mod python;
 pub(crate) mod read;
 mod request;
 mod source;
+mod steps;
 mod trace;
 pub(crate) mod words;
 mod yaml;
 
 pub use explain::Why;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Choice, Confidentiality, EffectKind, Integrity, Labels, SessionLabels, ToolFacts};
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,7 @@ impl Session {
             }
         }
         self.index.place(Place::new(tool, entry, named));
+        self.index.took(&steps::steps(tool, arguments));
     }
 
     /// The values that a call which changes something carries out of text of others, or out of what is confidential:
@@ -145,7 +147,7 @@ impl Session {
 /// The labels of nothing at all.
 pub(crate) fn nothing_seen() -> SessionLabels {
     let (integrity, confidentiality) = (Integrity::Trusted, Confidentiality::Public);
-    SessionLabels { integrity, confidentiality, classes: BTreeSet::new() }
+    SessionLabels { integrity, confidentiality, classes: BTreeSet::new(), steps: BTreeMap::new() }
 }
 
 #[cfg(test)]

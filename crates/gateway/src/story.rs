@@ -109,6 +109,60 @@ mod tests {
     use super::*;
     use crate::tools::observed;
 
+    /// Tells calls, each by tool, arguments and result; answers verdict, groups and reasons of the last.
+    fn last(said: &str, calls: &[(&str, Value, Value)]) -> (Verdict, Vec<String>, Vec<String>) {
+        let facts = observed(calls.iter().map(|(name, arguments, _)| ("ops", *name, arguments)));
+        let tools: BTreeMap<ToolId, ToolFacts> = facts.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
+        let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let source = Source { policies, tools: tools.values().cloned().collect(), ..Source::default() };
+        let (snapshot, _) = Snapshot::compile(source).unwrap();
+        let mut story = Story::new(&snapshot, &tools);
+        story.user_says(said, 1);
+        let mut told = None;
+        for (step, (name, arguments, result)) in (2..).zip(calls) {
+            let tool = ToolId { server: "ops".to_owned(), name: (*name).to_owned() };
+            told = story.called(&tool, arguments, step);
+            story.came(&tool, result, step).unwrap();
+        }
+        let told = told.unwrap();
+        (told.verdict, told.groups, told.reasons)
+    }
+
+    fn asked(group: &str, by: &str) -> (Verdict, Vec<String>, Vec<String>) {
+        (Verdict::Ask, vec![group.to_owned()], vec![by.to_owned()])
+    }
+
+    #[test]
+    fn steps_that_are_harmless_alone_are_asked_about_together() {
+        let said = "Delete the old files and mail a report to boss@work.example";
+        let send = |to: &str| ("send_mail", json!({"to": to, "body": "done"}), json!("ok"));
+        let secret = ("get_setting", json!({"name": "x"}), json!({"token": "ghp_0123456789abcdefABCDEF0123456789"}));
+        let delete = |name: &str| ("delete_file", json!({"file_id": name}), json!("ok"));
+        let off = ("disable_logging", json!({"unit": "all"}), json!("ok"));
+        let flag = ("set_audit_log", json!({"unit": "all", "enabled": false}), json!("ok"));
+        let key = ("create_api_key", json!({"unit": "all"}), json!("ok"));
+
+        assert_eq!(last(said, &[send("new@else.example")]).0, Verdict::Permit);
+        let group = "reach outside after reading a secret";
+        let told = last(said, &[secret.clone(), send("new@else.example")]);
+        assert_eq!(told, asked(group, "ask-outside-after-secret"));
+        assert_eq!(last(said, &[secret, send("boss@work.example")]).0, Verdict::Permit, "the user named it");
+
+        assert_eq!(last(said, &[delete("a1")]).0, Verdict::Permit);
+        for off in [off, flag] {
+            let told = last(said, &[off, delete("a1")]);
+            assert_eq!(told, asked("delete after logging was turned off", "ask-delete-without-logging"));
+        }
+
+        let many: Vec<_> = (0..21).map(|at| delete(&format!("a{at}"))).collect();
+        assert_eq!(last(said, &many[..20]).0, Verdict::Permit);
+        assert_eq!(last(said, &many), asked("delete many things", "ask-mass-delete"));
+
+        let told = last(said, &[key.clone(), send("new@else.example")]);
+        assert_eq!(told, asked("send to others after making a credential", "ask-send-after-credential"));
+        assert_eq!(last(said, &[key, send("boss@work.example")]).0, Verdict::Permit);
+    }
+
     #[test]
     fn what_text_of_others_chose_would_have_been_asked() {
         let calls = [json!({"folder": "inbox"}), json!({"to": "eve@evil.example", "body": "hi"})];

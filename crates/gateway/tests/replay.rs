@@ -47,6 +47,7 @@ fn intent(snapshot: &Snapshot, session: &str, path: &str) -> Intent {
                 integrity: Integrity::Trusted,
                 confidentiality: Confidentiality::Public,
                 classes: BTreeSet::new(),
+                steps: [].into(),
             },
         },
         facts: BTreeMap::new(),

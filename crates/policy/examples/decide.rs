@@ -103,6 +103,7 @@ fn action(n: usize) -> Action {
                 integrity: Integrity::ThirdParty,
                 confidentiality: Confidentiality::Internal,
                 classes: BTreeSet::new(),
+                steps: [].into(),
             },
         },
         facts: BTreeMap::from([("paths".to_owned(), json!([format!("/home/ada/project/src/file-{n}.rs")]))]),

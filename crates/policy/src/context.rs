@@ -9,7 +9,7 @@
 //! | `arguments` | typed from the tool's JSON schema, see [`crate::shape`] |
 //! | `unlisted` | pointers of arguments that the schema does not list |
 //! | `flow` | where the arguments came from |
-//! | `seen` | what the session has seen |
+//! | `seen` | what the session has seen and done |
 //! | `marks` | well-known dangers recognised in paths, hosts and commands, see [`crate::marks`] |
 //! | `mandate`, `budget` | what the call exceeds, see [`crate::bounds`]; absent where nothing is bounded |
 //! | `facts` | what the door read out of the call, see [`crate::facts`] |
@@ -49,7 +49,7 @@ pub(crate) fn cedar_type(arguments: &Shape) -> Value {
             "confidentiality": long, "classes": set,
         } },
         "seen": { "type": "Record", "attributes": {
-            "integrity": long, "confidentiality": long, "classes": set,
+            "integrity": long, "confidentiality": long, "classes": set, "steps": set, "deleted": long,
         } },
         "marks": set,
         "mandate": { "type": "Record", "required": false, "attributes": {
@@ -147,10 +147,14 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
 }
 
 fn seen(session: &SessionLabels) -> ast::Value {
+    let deleted = session.steps.get(EffectKind::Delete.as_str()).copied().unwrap_or(0);
+    let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
     let pairs = [
         ("integrity", literal(session.integrity as i64)),
         ("confidentiality", literal(session.confidentiality as i64)),
         ("classes", texts(session.classes.iter().copied().map(class_name))),
+        ("steps", texts(session.steps.keys().map(String::as_str))),
+        ("deleted", literal(deleted)),
     ];
     ast::Value::record(pairs, None)
 }
@@ -279,6 +283,7 @@ mod tests {
                     integrity: Integrity::Anyone,
                     confidentiality: Confidentiality::Secret,
                     classes: BTreeSet::from([DataClass::Personal]),
+                    steps: [("delete".to_owned(), 3)].into(),
                 },
             },
             facts: BTreeMap::from([("shell".to_owned(), shell), ("project".to_owned(), json!("/w"))]),

@@ -3,7 +3,7 @@
 //! Both orders run from harmless to harmful, so that joining labels is `max` and an absent label must
 //! never be read as the harmless end: what nobody labelled is [`Integrity::Anyone`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -190,6 +190,10 @@ pub struct SessionLabels {
     /// Protected classes that have entered.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub classes: BTreeSet<DataClass>,
+    /// How often each kind of step was taken that may matter to a later one: effects other than reading, and what
+    /// `gateway::label` knows by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub steps: BTreeMap<String, u64>,
 }
 
 /// All labels that an action carries.

@@ -8,6 +8,7 @@ pub fn packs() -> &'static [(&'static str, &'static str)] {
         ("flow.cedar", include_str!("../packs/flow.cedar")),
         ("mandate.cedar", include_str!("../packs/mandate.cedar")),
         ("secrets.cedar", include_str!("../packs/secrets.cedar")),
+        ("sequence.cedar", include_str!("../packs/sequence.cedar")),
         ("shell.cedar", include_str!("../packs/shell.cedar")),
         ("users.cedar", include_str!("../packs/users.cedar")),
     ]

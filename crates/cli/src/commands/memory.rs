@@ -66,7 +66,11 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
                 writeln!(stdout, "nothing is remembered")?;
             }
             if listed.left_out > 0 {
-                writeln!(stdout, "full: {} values could not be remembered", listed.left_out)?;
+                writeln!(
+                    stdout,
+                    "full: {} values more are known only as the worst of them; they go with the last entry that is forgotten",
+                    listed.left_out
+                )?;
             }
         }
     }

@@ -106,6 +106,7 @@ fn intent(sketch: Sketch, sequence: u64) -> Intent {
                 integrity: Integrity::Anyone,
                 confidentiality: Confidentiality::Internal,
                 classes: [].into(),
+                steps: [].into(),
             },
         },
         facts: BTreeMap::new(),

@@ -155,6 +155,8 @@ impl Index {
             integrity: Integrity::Anyone,
             confidentiality: Confidentiality::Secret,
             classes: BTreeSet::new(),
+            // Of a lost past nobody knows the steps; those that policies ask about are assumed.
+            steps: ["logging_off", "credential_made"].map(|step| (step.to_owned(), 1)).into(),
         };
         Self { overflowed: true, seen: Some(seen), ..Self::default() }
     }
@@ -247,14 +249,21 @@ impl Index {
     }
 
     fn widen(&mut self, field: &Field) {
-        let seen = self.seen.get_or_insert(SessionLabels {
-            integrity: Integrity::Trusted,
-            confidentiality: Confidentiality::Public,
-            classes: BTreeSet::new(),
-        });
+        let seen = self.seen.get_or_insert_with(super::nothing_seen);
         seen.integrity = seen.integrity.max(field.integrity);
         seen.confidentiality = seen.confidentiality.max(field.confidentiality);
         seen.classes.extend(field.classes.iter().copied());
+    }
+
+    /// A call that was let through took these steps.
+    pub(crate) fn took(&mut self, steps: &[&str]) {
+        if steps.is_empty() {
+            return;
+        }
+        let seen = self.seen.get_or_insert_with(super::nothing_seen);
+        for step in steps {
+            *seen.steps.entry((*step).to_owned()).or_default() += 1;
+        }
     }
 
     /// What has entered so far.

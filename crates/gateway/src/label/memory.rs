@@ -6,7 +6,9 @@
 //! agent, gets the labels back. What came from outside stays outside, however often it is copied.
 //!
 //! Values are known by salted digests only. Never holds text, never decides anything. Bounded by [`VALUES_MAX`];
-//! beyond it nothing new is remembered, which [`Memory::list`] says.
+//! what finds no room goes into a filter of fixed size that knows it again with the worst label of all that found
+//! none, and takes one value in a hundred for it that was never written. INVARIANT: nothing that was written is
+//! taken for a record, so what is full errs towards asking. [`Memory::list`] says how much that is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,8 @@ use crate::disk;
 pub const VALUES_MAX: usize = 200_000;
 /// How much of a digest is kept, in bytes.
 const DIGEST_BYTES: usize = 16;
+/// The size of the filter: another [`VALUES_MAX`] values fill a third of it.
+const FILTER_BYTES: usize = 256 * 1024;
 
 /// The labels that a value had when it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +69,7 @@ pub struct Listed {
 pub struct Memory {
     path: Option<PathBuf>,
     key: hmac::Key,
+    max: usize,
     /// Held only for map work.
     kept: Mutex<Kept>,
     changed: AtomicBool,
@@ -80,6 +85,57 @@ struct Kept {
     tools: BTreeMap<u64, String>,
     #[serde(default)]
     left_out: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<Filter>,
+}
+
+/// What found no room, without saying what it was: a Bloom filter over digests.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Filter {
+    #[serde(with = "base64_text")]
+    bits: Vec<u8>,
+    labels: Remembered,
+}
+
+impl Filter {
+    fn new(labels: &Remembered) -> Self {
+        Self { bits: vec![0; FILTER_BYTES], labels: labels.clone() }
+    }
+
+    fn add(&mut self, digest: &str, labels: &Remembered) {
+        self.labels.join(labels);
+        for (byte, bit) in positions(digest) {
+            if let Some(byte) = self.bits.get_mut(byte) {
+                *byte |= bit;
+            }
+        }
+    }
+
+    /// Whether a value may have been added. A filter that lacks bits lacks no value.
+    fn may_hold(&self, digest: &str) -> bool {
+        positions(digest).all(|(byte, bit)| self.bits.get(byte).is_none_or(|byte| byte & bit != 0))
+    }
+}
+
+/// Where a digest stands in a filter.
+fn positions(digest: &str) -> impl Iterator<Item = (usize, u8)> {
+    let numbers = digest.as_bytes().chunks(8).filter_map(|eight| std::str::from_utf8(eight).ok());
+    let numbers = numbers.filter_map(|eight| usize::from_str_radix(eight, 16).ok());
+    numbers.map(|number| (number / 8 % FILTER_BYTES, 1 << (number % 8)))
+}
+
+mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +143,14 @@ struct Held {
     entry: u64,
     #[serde(flatten)]
     labels: Remembered,
+}
+
+impl Remembered {
+    fn join(&mut self, other: &Remembered) {
+        self.integrity = self.integrity.max(other.integrity);
+        self.confidentiality = self.confidentiality.max(other.confidentiality);
+        self.classes.extend(other.classes.iter().copied());
+    }
 }
 
 impl Memory {
@@ -111,12 +175,13 @@ impl Memory {
 
     fn of(path: Option<PathBuf>, kept: Kept) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, kept.salt.as_bytes());
-        Memory { path, key, kept: Mutex::new(kept), changed: AtomicBool::new(false) }
+        Memory { path, key, max: VALUES_MAX, kept: Mutex::new(kept), changed: AtomicBool::new(false) }
     }
 
     /// Whether nothing is remembered, so that nothing needs to be looked up.
     pub(crate) fn is_empty(&self) -> bool {
-        self.hold().values.is_empty()
+        let kept = self.hold();
+        kept.values.is_empty() && kept.filter.is_none()
     }
 
     /// Remembers the values that a call wrote. The worst label that a value ever had stays.
@@ -128,14 +193,13 @@ impl Memory {
         let mut kept = self.hold();
         for (digest, (_, labels)) in digests.into_iter().zip(written) {
             if let Some(held) = kept.values.get_mut(&digest) {
-                held.labels.integrity = held.labels.integrity.max(labels.integrity);
-                held.labels.confidentiality = held.labels.confidentiality.max(labels.confidentiality);
-                held.labels.classes.extend(labels.classes.iter().copied());
-            } else if kept.values.len() < VALUES_MAX {
+                held.labels.join(labels);
+            } else if kept.values.len() < self.max {
                 kept.values.insert(digest, Held { entry, labels: labels.clone() });
                 kept.tools.entry(entry).or_insert_with(|| tool.to_string());
             } else {
                 kept.left_out += 1;
+                kept.filter.get_or_insert_with(|| Filter::new(labels)).add(&digest, labels);
             }
         }
         self.changed.store(true, Ordering::Release);
@@ -144,7 +208,14 @@ impl Memory {
     /// The labels that a value had when it was written, if it was.
     pub(crate) fn recall(&self, value: &str) -> Option<Remembered> {
         let digest = self.digest(value);
-        self.hold().values.get(&digest).map(|held| held.labels.clone())
+        let kept = self.hold();
+        let left_out = || kept.filter.as_ref().filter(|filter| filter.may_hold(&digest)).map(|filter| &filter.labels);
+        let mut known = kept.values.get(&digest).map(|held| held.labels.clone());
+        // It may have been written when there was no room, and again when there was: both hold.
+        if let (Some(known), Some(left_out)) = (&mut known, left_out()) {
+            known.join(left_out);
+        }
+        known.or_else(|| left_out().cloned())
     }
 
     /// What is remembered, by the entries that wrote it.
@@ -167,12 +238,16 @@ impl Memory {
         Listed { written: written.into_values().collect(), left_out: kept.left_out }
     }
 
-    /// Forgets what one entry wrote; answers how many values that were.
+    /// Forgets what one entry wrote; answers how many values that were. What found no room is nobody's entry: it is
+    /// forgotten with the last that did.
     pub fn forget(&self, entry: u64) -> usize {
         let mut kept = self.hold();
         let before = kept.values.len();
         kept.values.retain(|_, held| held.entry != entry);
         kept.tools.remove(&entry);
+        if kept.values.is_empty() {
+            (kept.filter, kept.left_out) = (None, 0);
+        }
         self.changed.store(true, Ordering::Release);
         before - kept.values.len()
     }
@@ -265,6 +340,36 @@ mod tests {
         assert_eq!(listed, [(3, "demo/create_contact".to_owned())]);
         assert!(again.forget(3) > 0);
         assert_eq!(choice(&reads_back(&again)), Some(policy::Choice::System));
+    }
+
+    #[test]
+    fn what_finds_no_room_is_not_taken_for_a_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("memory.json");
+        let mut memory = Memory::open(path.clone()).unwrap();
+        memory.max = 1;
+        let add = tool("create_contact", &["email"]);
+        let of =
+            |integrity| Remembered { integrity, confidentiality: Confidentiality::Internal, classes: BTreeSet::new() };
+        memory.remember(&add.id, 1, &[("first@evil.example".to_owned(), of(Integrity::ThirdParty))]);
+        memory.remember(&add.id, 2, &[("second@evil.example".to_owned(), of(Integrity::Anyone))]);
+        writes_down(&memory);
+        memory.save().unwrap();
+        let again = Memory::open(path.clone()).unwrap();
+        let integrity = |memory: &Memory, value: &str| memory.recall(value).map(|labels| labels.integrity);
+        assert_eq!(integrity(&again, "first@evil.example"), Some(Integrity::ThirdParty));
+        assert_eq!(integrity(&again, "second@evil.example"), Some(Integrity::Anyone));
+        assert_eq!(integrity(&again, "never@written.example"), None);
+        assert_eq!(reads_back(&again).arguments.first().map(|label| label.choice), Some(policy::Choice::Untrusted));
+        assert!(again.list().left_out > 1);
+        // A filter that somebody cut short holds everything.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+        kept["filter"]["bits"] = json!("");
+        std::fs::write(&path, kept.to_string()).unwrap();
+        assert!(Memory::open(path).unwrap().recall("never@written.example").is_some());
+        assert_eq!(again.forget(1), 1);
+        assert!(again.is_empty() && again.list().left_out == 0);
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub(crate) fn call(tool: &str, arguments: Value) -> Action {
                 integrity: Integrity::Trusted,
                 confidentiality: Confidentiality::Public,
                 classes: BTreeSet::new(),
+                steps: [].into(),
             },
         },
         facts: BTreeMap::new(),
