@@ -37,7 +37,9 @@ fn check(graph: &Graph) -> Vec<Match> {
 fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
     let (server, key) = (graph.entity(relation.from)?, graph.entity(relation.to)?);
     let (agent_at, agent) = graph.sources(relation.from, RelationKind::Uses).find(|(_, agent)| is_shared(agent))?;
-    if server.id.kind != EntityKind::Server {
+    // A profile is what each user's own file makes of its name.
+    let own = relation.text("setting").is_some_and(|setting| setting.ends_with("_PROFILE"));
+    if server.id.kind != EntityKind::Server || own {
         return None;
     }
     let name = relation.text("name").filter(|name| !name.is_empty()).unwrap_or(&key.name);
@@ -57,10 +59,30 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
             step(graph, relation.from, relation.kind, relation.to)?,
         ],
         choke_point: Some(key.id.clone()),
-        fix: format!("write `${{{name}}}` there and let each user set it, or let each sign in"),
+        fix: format!(
+            "write `${{{}}}` there and let each user set it, or let each sign in",
+            relation.text("setting").unwrap_or(name)
+        ),
     })
 }
 
 fn is_shared(agent: &Entity) -> bool {
     matches!(agent.text("scope"), Some("project" | "workspace" | "system" | "enterprise" | "managed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn a_role_is_everybodys_and_a_profile_each_users_own() {
+        let found = |setting: &str| {
+            let text = format!(
+                "agent claude scope=project\nclaude uses aws\nserver aws scope=project\naws acts_as identity boss via.setting={setting}"
+            );
+            check(&crate::text::parse(&text).unwrap())
+        };
+        assert!(found("AWS_ROLE_ARN")[0].fix.contains("`${AWS_ROLE_ARN}`"));
+        assert_eq!(found("AWS_PROFILE").len(), 0);
+    }
 }
