@@ -78,6 +78,20 @@ fn the_oldest_entries_move_into_an_archive_that_proves_them() {
     drop(running);
 }
 
+#[test]
+fn a_copy_is_pushed_to_safe_places_only_and_with_credentials_of_the_environment() {
+    let world = world();
+    let log = ledger_of(&world, 10);
+    let said = |words: &[&str]| {
+        let output = world.bailiwick(&[&["--home", &log, "ledger", "push"], words].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(said(&["s3://audit/ledger"]).contains("there are no credentials"));
+    assert!(said(&["s3://audit/ledger", "--endpoint", "http://storage.example"]).contains("no place for a ledger"));
+    assert!(said(&["https://audit.example/ledger"]).contains("no place for a ledger"));
+}
+
 /// A home with a ledger of so many entries.
 fn ledger_of(world: &World, entries: u64) -> String {
     let home = world.path("other");

@@ -99,7 +99,7 @@ struct Peer {
     contradicted: bool,
 }
 
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+pub(crate) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A log's witnesses.
 #[derive(Debug)]
@@ -268,7 +268,7 @@ async fn post(http: &Http, url: &Uri, body: String) -> Result<(StatusCode, Strin
     tokio::time::timeout(ANSWER_WAIT, exchange).await.map_err(|_| failed(&"it took too long"))?
 }
 
-fn http() -> Http {
+pub(crate) fn http() -> Http {
     let mut roots = rustls::RootCertStore::empty();
     // A machine without roots reaches no TLS server, which is the safe end.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -14,6 +14,7 @@ pub mod cosign;
 mod guard;
 mod ledger_view;
 mod problem;
+pub mod replica;
 mod server;
 mod store;
 mod token;

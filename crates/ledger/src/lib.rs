@@ -11,6 +11,7 @@ mod cosign;
 mod end;
 #[cfg(test)]
 mod faults;
+pub mod files;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
 pub mod fuzzing;

@@ -2,6 +2,7 @@
 
 mod archive;
 mod erase;
+mod replica;
 mod rotate;
 mod show;
 mod stats;
@@ -103,6 +104,21 @@ Example: bailiwick ledger prune /backup/000000000000-000000051200.json --yes"
         #[arg(long)]
         yes: bool,
     },
+    /// Bring a copy in S3-compatible storage up to the last checkpoint.
+    Push(replica::Push),
+    /// Make a directory of a copy in S3-compatible storage.
+    #[command(after_help = "Payloads stay unreadable: their keys never leave the machine of the log.
+
+Example:
+  bailiwick ledger pull s3://audit/ledger --region eu-central-1 --into DIR
+  bailiwick ledger verify --dir DIR --key KEY --without-payloads")]
+    Pull {
+        #[command(flatten)]
+        from: replica::From,
+        /// The directory to make.
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
     /// Give the log another key. It is announced under the old one, so that whoever trusts the first key can follow.
     #[command(
         after_help = "The file of the private key is replaced; no copy of the old one is kept. Verifiers go on with
@@ -135,6 +151,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Erase { subject, yes } => erase::run(&dir, home, subject, *yes),
         Command::Archive(what) => archive::archive(what, &open(&dir)?, format),
         Command::Prune { statement, yes } => archive::prune(&dir, home, statement, *yes),
+        Command::Push(what) => replica::push(what, &open(&dir)?),
+        Command::Pull { from, into } => replica::pull(from, into),
         Command::RotateKey { yes } => rotate::run(&dir, home, *yes),
         Command::Witness(command) => super::witness::configure(command, home),
         Command::Stats => stats::run(&dir, &open(&dir)?, format),

@@ -1,0 +1,102 @@
+//! `bailiwick ledger push` and `pull`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use control::replica::s3::{Credentials, Place, S3};
+use control::replica::{self, StoreError};
+use ledger::{Reader, SigningKey};
+
+use super::print_line;
+
+/// A place in S3-compatible storage.
+#[derive(clap::Args)]
+pub(super) struct From {
+    /// The copy's place: `s3://BUCKET/PREFIX`.
+    place: String,
+    /// The server, if it is not AWS: `https://…`, or `http://` on this machine.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The region.
+    #[arg(long, value_name = "NAME", default_value = "us-east-1")]
+    region: String,
+    /// A file with `aws_access_key_id = …` and `aws_secret_access_key = …`; without it the environment variables of the
+    /// same names in capitals.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "What is in the storage is what was signed when the push began; entries since then are on this disk alone. The
+journal and the keys of payloads never leave it. A server that ignores conditional writes is refused; of two
+writers with different logs the second is. Credentials are never taken from the command line.
+
+Example:
+  AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… bailiwick ledger push s3://audit/ledger --region eu-central-1 --every 10"
+)]
+pub(super) struct Push {
+    #[command(flatten)]
+    to: From,
+    /// Go on, and push again every so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    every: Option<u64>,
+}
+
+impl From {
+    fn store(&self) -> anyhow::Result<Arc<S3>> {
+        let place = Place::new(&self.place, self.endpoint.as_deref(), &self.region)?;
+        let credentials = match &self.credentials {
+            Some(path) => Credentials::from_file(path).with_context(|| format!("cannot read `{}`", path.display()))?,
+            None => Credentials::from_environment(),
+        };
+        let hint = "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `--credentials`";
+        Ok(Arc::new(S3::new(place, credentials.context(hint)?)))
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+pub(super) fn push(args: &Push, reader: &Reader) -> anyhow::Result<ExitCode> {
+    let store = args.to.store()?;
+    // Any random bytes name the object that conditions are tried on.
+    let nonce = SigningKey::generate()?.name().replace('/', "-");
+    runtime()?.block_on(async {
+        replica::probe(store.as_ref(), &nonce).await?;
+        loop {
+            let pushed = match (replica::push(reader, &store).await, args.every) {
+                // It comes back; what another writer has done does not.
+                (Err(StoreError::Unreachable(error)), Some(_)) => {
+                    eprintln!("bailiwick: the storage does not answer, and is tried again: {error}");
+                    None
+                }
+                (pushed, _) => Some(pushed?),
+            };
+            if let Some(pushed) = pushed.filter(|pushed| pushed.objects > 0 || args.every.is_none()) {
+                let (entries, objects, bytes) = (pushed.entries, pushed.objects, pushed.bytes);
+                print_line(&format!(
+                    "`{}` has {entries} entries; wrote {objects} objects, {bytes} bytes",
+                    args.to.place
+                ))?;
+            }
+            match args.every {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => return Ok(ExitCode::SUCCESS),
+            }
+        }
+    })
+}
+
+pub(super) fn pull(from: &From, into: &Path) -> anyhow::Result<ExitCode> {
+    let empty = std::fs::read_dir(into).map_or(true, |mut files| files.next().is_none());
+    anyhow::ensure!(empty, "`{}` is not empty", into.display());
+    let store = from.store()?;
+    let entries = runtime()?.block_on(replica::pull(&store, into))?;
+    print_line(&format!("`{}` has {entries} entries, not verified yet", into.display()))?;
+    print_line(&format!("next: bailiwick ledger verify --dir {} --key KEY --without-payloads", into.display()))
+}

@@ -1,0 +1,325 @@
+//! A copy in object storage: complete after every push, whatever broke before; and never two histories in one place.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use control::replica::s3::{Credentials, Place, S3};
+use control::replica::{Condition, Found, Listed, Store, StoreError, probe, pull, push};
+use jiff::Timestamp;
+use ledger::note::SignedCheckpoint;
+use ledger::record::Record;
+use ledger::verify::{self, Report};
+use ledger::{Ledger, Options, Reader, SigningKey};
+use serde_json::Map;
+
+/// What happens to one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It has no effect, and says so.
+    Lost,
+    /// It has its effect, and says that it failed.
+    LostAnswer,
+    /// Half of it is there, and it says that it failed.
+    Torn,
+    /// It has no effect, and this and all later ones say that they failed.
+    Gone,
+}
+
+/// Storage in memory, with conditions, that breaks when it is told to.
+#[derive(Debug, Default)]
+struct Memory(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    objects: BTreeMap<String, (u64, Vec<u8>)>,
+    writes: usize,
+    fault: Option<(usize, Fault)>,
+    gone: bool,
+    ignores_conditions: bool,
+}
+
+fn broken() -> StoreError {
+    StoreError::Unreachable("broken on purpose".to_owned())
+}
+
+impl Memory {
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+}
+
+impl Inner {
+    fn next(&mut self) -> Option<Fault> {
+        self.writes += 1;
+        let fault = self.fault.filter(|(at, _)| *at + 1 == self.writes).map(|(_, fault)| fault);
+        self.gone |= fault == Some(Fault::Gone);
+        if self.gone { Some(Fault::Gone) } else { fault }
+    }
+
+    fn set(&mut self, name: &str, bytes: Vec<u8>) {
+        let version = self.writes as u64;
+        self.objects.insert(name.to_owned(), (version, bytes));
+    }
+}
+
+impl Store for Memory {
+    async fn get(&self, name: &str) -> Result<Option<Found>, StoreError> {
+        let inner = self.inner();
+        if inner.gone {
+            return Err(broken());
+        }
+        let found = inner.objects.get(name);
+        Ok(found.map(|(version, bytes)| Found { version: version.to_string(), bytes: bytes.clone() }))
+    }
+
+    async fn put(&self, name: &str, bytes: Vec<u8>, condition: Condition) -> Result<bool, StoreError> {
+        // Others come between.
+        tokio::task::yield_now().await;
+        let mut inner = self.inner();
+        let fault = inner.next();
+        let there = inner.objects.get(name).map(|(version, _)| version.to_string());
+        let holds = match condition {
+            Condition::None => true,
+            Condition::Absent => there.is_none(),
+            Condition::Is(version) => there == Some(version),
+        };
+        if !holds && !inner.ignores_conditions {
+            return Ok(false);
+        }
+        match fault {
+            None => inner.set(name, bytes),
+            Some(Fault::LostAnswer) => inner.set(name, bytes),
+            Some(Fault::Torn) => inner.set(name, bytes[..bytes.len() / 2].to_vec()),
+            Some(Fault::Lost | Fault::Gone) => {}
+        }
+        if fault.is_some() { Err(broken()) } else { Ok(true) }
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        let inner = self.inner();
+        let below = inner.objects.iter().filter(|(name, _)| name.starts_with(folder));
+        Ok(below.map(|(name, (_, bytes))| Listed { name: name.clone(), size_bytes: bytes.len() as u64 }).collect())
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        let fault = inner.next();
+        if !matches!(fault, Some(Fault::Lost | Fault::Gone)) {
+            inner.objects.remove(name);
+        }
+        if fault.is_some() { Err(broken()) } else { Ok(()) }
+    }
+}
+
+fn key() -> SigningKey {
+    SigningKey::from_seed(&[3; 32]).unwrap()
+}
+
+fn open(dir: &Path) -> Ledger {
+    let options = Options { segment_bytes: 16 << 10, ..Options::new(Timestamp::UNIX_EPOCH) };
+    Ledger::open(dir, key(), options).unwrap().0
+}
+
+fn grow(ledger: &Ledger, count: usize, what: &str) {
+    for number in 0..count {
+        if number % 40 == 0 {
+            let payload = ledger.put_payload("alice", format!("{what} {number}").as_bytes()).unwrap();
+            let record = Record::Prompt { session: "session".to_owned(), payload };
+            ledger.append(record, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        let record = Record::Log { event: what.to_owned(), details: Map::new() };
+        ledger.append(record, Timestamp::UNIX_EPOCH).unwrap();
+    }
+    ledger.put_object(what.as_bytes()).unwrap();
+    ledger.seal().unwrap();
+}
+
+fn verified(dir: &Path) -> Report {
+    let options = verify::Options { without_payloads: true, ..verify::Options::default() };
+    verify::verify(dir, &key().verifying_key(), &options).unwrap()
+}
+
+/// The copy is as long as it says, and every byte holds.
+async fn check<S: Store>(store: &Arc<S>, entries: u64, case: &str) {
+    check_but(store, entries, case, "nothing").await;
+}
+
+/// The same, but for faults of some files.
+async fn check_but<S: Store>(store: &Arc<S>, entries: u64, case: &str, files: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(pull(store, dir.path()).await.unwrap(), entries, "{case}");
+    let mut report = verified(dir.path());
+    report.faults.retain(|fault| !fault.file.starts_with(files));
+    assert_eq!((report.faults, report.sealed), (vec![], entries), "{case}");
+}
+
+#[tokio::test]
+async fn a_copy_is_whole_after_the_push_that_follows_any_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    grow(&ledger, 300, "a");
+    let reader = Reader::open(dir.path()).unwrap();
+    let first = Arc::new(Memory::default());
+    let size = push(&reader, &first).await.unwrap().entries;
+    check(&first, size, "the first push").await;
+    let before = first.inner().objects.clone();
+    grow(&ledger, 290, "b");
+    let whole = Arc::new(Memory::default());
+    whole.inner().objects.clone_from(&before);
+    let longer = push(&reader, &whole).await.unwrap().entries;
+    let writes = whole.inner().writes;
+    assert!(writes > 8, "{writes}");
+    for fault in [Fault::Lost, Fault::LostAnswer, Fault::Torn, Fault::Gone] {
+        for write in 0..writes {
+            let case = format!("{fault:?} at write {write} of {writes}");
+            let store = Arc::new(Memory::default());
+            *store.inner() = Inner { objects: before.clone(), fault: Some((write, fault)), ..Inner::default() };
+            let broke = push(&reader, &store).await.is_err();
+            assert!(broke, "{case}: a fault is said");
+            (store.inner().gone, store.inner().fault) = (false, None);
+            // Whoever reads now has the old log or the new one, whole.
+            let torn =
+                store.inner().objects.get("checkpoint").is_some_and(|(_, note)| SignedCheckpoint::parse(note).is_err());
+            if !torn {
+                let there = if store.inner().objects["checkpoint"] == before["checkpoint"] { size } else { longer };
+                // An object that is half there says so by its name, and no checkpoint needs it yet.
+                check_but(&store, there, &case, if fault == Fault::Torn { "objects/" } else { "nothing" }).await;
+            }
+            assert_eq!(push(&reader, &store).await.unwrap().entries, longer, "{case}");
+            check(&store, longer, &case).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_writers_one_wins_and_the_other_says_why() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (open(one.path()), open(two.path()));
+    grow(&first, 300, "a");
+    grow(&second, 320, "b");
+    let (reader_one, reader_two) = (Reader::open(one.path()).unwrap(), Reader::open(two.path()).unwrap());
+    let store = Arc::new(Memory::default());
+    let both = tokio::join!(push(&reader_one, &store), push(&reader_two, &store));
+    let (won, lost) = match both {
+        (Ok(won), Err(lost)) | (Err(lost), Ok(won)) => (won, lost),
+        other => panic!("not one of them: {other:?}"),
+    };
+    assert!(matches!(lost, StoreError::Conflict(_)), "{lost}");
+    check(&store, won.entries, "the winner's").await;
+    // Later, too, and for a log that is only longer.
+    let loser = if won.entries == reader_one.len() { &reader_two } else { &reader_one };
+    assert!(push(loser, &store).await.unwrap_err().to_string().contains("another writer has this place"));
+    check(&store, won.entries, "the winner's, still").await;
+}
+
+#[tokio::test]
+async fn storage_without_conditions_is_refused() {
+    let store = Memory::default();
+    probe(&store, "one").await.unwrap();
+    assert!(store.inner().objects.is_empty(), "nothing is left of the probe");
+    store.inner().ignores_conditions = true;
+    assert!(matches!(probe(&store, "two").await, Err(StoreError::Unconditional(_))));
+}
+
+/// A server that is killed with its owner.
+struct Server(Child, u16);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop((self.0.kill(), self.0.wait()));
+    }
+}
+
+/// Starts a server of the tools folder; `None` if it is not there.
+fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
+    let tools = std::path::PathBuf::from(std::env::var_os("BAILIWICK_TEST_TOOLS")?);
+    let program = if program.contains('/') {
+        let libraries = std::fs::read_dir(tools.join("venv/lib")).ok()?;
+        libraries.flatten().map(|entry| entry.path().join("site-packages").join(program)).find(|path| path.is_file())?
+    } else {
+        Some(tools.join("venv/bin").join(program)).filter(|path| path.is_file())?
+    };
+    let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let mut command = Command::new(program);
+    command.args(args(port)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let server = Server(command.spawn().ok()?, port);
+    let start = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < Duration::from_secs(60), "the server does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some(server)
+}
+
+fn s3(server: &Server, secret: &str) -> Arc<S3> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = format!("[default]\naws_access_key_id = key\naws_secret_access_key = {secret}\n");
+    std::fs::write(file.path(), text).unwrap();
+    let credentials = Credentials::from_file(file.path()).unwrap().unwrap();
+    let endpoint = format!("http://127.0.0.1:{}", server.1);
+    Arc::new(S3::new(Place::new("s3://audit/some/ledger", Some(&endpoint), "us-east-1").unwrap(), credentials))
+}
+
+#[tokio::test]
+async fn a_real_server_keeps_a_copy() {
+    let args = |port: u16| vec!["-H".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), port.to_string()];
+    let Some(server) = server("moto_server", args) else {
+        return println!("SKIPPED: no moto_server in the test tools");
+    };
+    let s3 = s3(&server, "secret");
+    // The bucket is made by its owner.
+    assert!(matches!(s3.get("x").await, Err(StoreError::Refused { code, .. }) if code == "NoSuchBucket"));
+    let bucket = Command::new("python3")
+        .args(["-c", "import sys,urllib.request as r; r.urlopen(r.Request(sys.argv[1], method='PUT'))"])
+        .arg(format!("http://127.0.0.1:{}/audit", server.1))
+        .status();
+    assert!(bucket.unwrap().success());
+    probe(s3.as_ref(), "one").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    for what in ["a", "b", "c"] {
+        grow(&ledger, 300, what);
+        let pushed = push(&reader, &s3).await.unwrap();
+        assert!(pushed.objects > 3, "{pushed:?}");
+        check(&s3, pushed.entries, what).await;
+        // A pack of payloads may come a moment after its entries were sealed; then there is nothing new.
+        let mut rounds = 0;
+        while push(&reader, &s3).await.unwrap().objects > 0 {
+            rounds += 1;
+            assert!(rounds < 5, "there is always something new");
+        }
+    }
+    let other = tempfile::tempdir().unwrap();
+    let second = open(other.path());
+    grow(&second, 2_000, "x");
+    let refused = push(&Reader::open(other.path()).unwrap(), &s3).await.unwrap_err();
+    assert!(refused.to_string().contains("another history"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_real_server_that_ignores_conditions_is_refused_and_one_checks_signatures() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("audit")).unwrap();
+    let args = |port: u16| {
+        let words = ["serve", "s3", "--addr", &format!("127.0.0.1:{port}"), "--auth-key", "key,secret"];
+        let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        words.push(dir.path().display().to_string());
+        words
+    };
+    let Some(server) = server("rclone_api/bin/rclone", args) else {
+        return println!("SKIPPED: no rclone in the test tools");
+    };
+    let good = s3(&server, "secret");
+    good.put("plain", b"1".to_vec(), Condition::None).await.unwrap();
+    assert_eq!(good.get("plain").await.unwrap().unwrap().bytes, b"1");
+    assert_eq!(good.get("absent").await.unwrap(), None);
+    assert_eq!(good.list("").await.unwrap().len(), 1);
+    assert!(matches!(probe(good.as_ref(), "one").await, Err(StoreError::Unconditional(_))));
+    let forged = s3(&server, "guessed").get("plain").await;
+    assert!(matches!(&forged, Err(StoreError::Refused { status: 403, .. })), "{forged:?}");
+}
