@@ -126,7 +126,7 @@ function Question({ ask, now, answered }: { ask: Ask; now: number; answered: (sa
           "A call waits"
         )}
       </h2>
-      <p className="question-summary">{ask.summary}</p>
+      <p className="question-summary"><Marked text={ask.summary} /></p>
       {call && call.reasons.length > 0 && (
         <section>
           <h3>Why you are asked</h3>
@@ -189,7 +189,7 @@ function Question({ ask, now, answered }: { ask: Ask; now: number; answered: (sa
 function Past({ ask }: { ask: Ask }) {
   return (
     <Card title={`Ask ${ask.entry}: ${words(ask.state)}`}>
-      <p>{ask.summary}</p>
+      <p><Marked text={ask.summary} /></p>
       {ask.answer && (
         <p className="muted">
           {ask.answer.approved ? "Approved" : "Denied"} ({ask.answer.scope}) by {ask.answer.by}, {clock(ask.answer.time)}, entry {ask.answer.entry}.
@@ -211,7 +211,7 @@ function History({ asks, now }: { asks: Ask[]; now: number }) {
               <Tag tone={ask.state === "approved" ? "good" : ask.state === "denied" ? "bad" : "plain"}>
                 {ask.state === "approved" && ask.answer ? `approved, ${ask.answer.scope}` : words(ask.state)}
               </Tag>
-              <span className="row-text">{ask.summary}</span>
+              <span className="row-text"><Marked text={ask.summary} /></span>
               <span className="muted small">{ago(ask.answer?.time ?? ask.expires, now)}</span>
             </Link>
           </li>

@@ -346,7 +346,7 @@ impl<'a> Observer<'a> {
             let title = if name.is_empty() {
                 format!("{} in {place}", secret.rule)
             } else {
-                format!("{} in {place} `{name}`", secret.rule)
+                format!("{} in {place} {name}", secret.rule)
             };
             let evidence = self.evidence(value.line, Basis::Collected);
             self.entity(&id, &title, props([("rule", json!(secret.rule))]), evidence.clone());
