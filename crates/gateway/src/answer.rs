@@ -46,7 +46,7 @@ pub(crate) fn sentence(what: &str, refusal: &Refusal) -> String {
     match refusal {
         Refusal::Denied { intent, decision } => format!(
             "Bailiwick denied {what}: {} (ledger entry {intent}). Nothing was done. \
-             The same call will be denied again; take another way or tell the user.",
+             The same call will be denied again while this holds; take another way or tell the user.",
             because(decision)
         ),
         Refusal::Quarantined { intent, tool } => format!(
@@ -83,7 +83,7 @@ pub(crate) fn because(decision: &Decision) -> String {
     let reasons: Vec<&str> = decision
         .reasons
         .iter()
-        .map(|reason| if reason.text.is_empty() { reason.policy.as_str() } else { reason.text.as_str() })
+        .map(|reason| if reason.text.is_empty() { reason.policy.as_str() } else { reason.text.trim_end_matches('.') })
         .collect();
     if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") }
 }
