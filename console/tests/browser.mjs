@@ -209,6 +209,20 @@ try {
     await page.getByText("No call is waiting").waitFor();
   });
 
+  await check("everything is stopped with a second press, and goes on again", async () => {
+    await page.goto(`${origin}/`);
+    await page.getByRole("button", { name: "Stop everything" }).click();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Stop everything" }).click();
+    await page.getByRole("button", { name: "Deny every call" }).click();
+    await page.getByText("Everything is stopped.").waitFor();
+    await accessible(page, "a stop");
+    await page.goto(`${origin}/inventory`);
+    await page.getByText("Everything is stopped.").waitFor();
+    await page.getByRole("button", { name: "Resume everything" }).click();
+    await page.getByText("Everything is stopped.").waitFor({ state: "detached" });
+  });
+
   await check("the ledger verifies from the console", async () => {
     await page.goto(`${origin}/ledger`);
     await page.getByRole("button", { name: "Verify now" }).click();

@@ -26,6 +26,8 @@ export type Ledger = Schemas["LedgerView"];
 export type Verification = Schemas["Verification"];
 export type Policies = Schemas["Policies"];
 export type Session = Schemas["SessionView"];
+export type Stops = Schemas["Stops"];
+export type Stop = Schemas["Stop"];
 export type News = Schemas["News"];
 
 const KEY = "bailiwick.page";

@@ -2,12 +2,14 @@ import { useMemo, useState } from "react";
 import type { Agent, InventoryView, Server } from "../api/client";
 import { ago, count, shortPath } from "../format";
 import { useLoaded, useNow } from "../live";
+import { type StopState, StopBanner, StopButton, useStops } from "../parts/stops";
 import { Card, Empty, Failure, Loading, PageHead, PlaceView, Severity, Tag } from "../parts/basics";
 
 export function InventoryPage() {
   const { data, error, reload } = useLoaded<InventoryView>("/api/inventory");
   const [text, setText] = useState("");
   const now = useNow();
+  const stops = useStops();
   const inventory = data?.inventory;
   const agents = useMemo(() => {
     const wanted = text.toLowerCase();
@@ -37,10 +39,11 @@ export function InventoryPage() {
       >
         <input type="search" placeholder="Search" aria-label="Search the inventory" value={text} onChange={(event) => setText(event.target.value)} />
       </PageHead>
+      <StopBanner state={stops} now={now} />
       {agents.length === 0 && <Empty title={text === "" ? "No agent was found" : "Nothing matches"}>{text === "" ? "Agents are found by their configuration files, also in the folder where the scan was started." : undefined}</Empty>}
       <div className="stack">
         {agents.map(({ agent, servers }) => (
-          <AgentCard key={agent.id} agent={agent} servers={servers} />
+          <AgentCard key={agent.id} agent={agent} servers={servers} stops={stops} />
         ))}
         <Credentials inventory={inventory} />
         <Packages inventory={inventory} />
@@ -50,13 +53,14 @@ export function InventoryPage() {
   );
 }
 
-function AgentCard({ agent, servers }: { agent: Agent; servers: Server[] }) {
+function AgentCard({ agent, servers, stops }: { agent: Agent; servers: Server[]; stops: StopState }) {
   const aside = (
     <span className="tags">
       {agent.worst && <Severity severity={agent.worst} />}
       {agent.scope !== "" && <Tag>{agent.scope}</Tag>}
       {agent.owners.length === 0 ? <Tag tone="warn">no owner</Tag> : <Tag>owner {agent.owners.join(", ")}</Tag>}
       {agent.mandate ? <Tag tone="good">mandate</Tag> : <Tag>no mandate</Tag>}
+      {agent.client !== "" && <StopButton of={`agent ${agent.client}`} name={agent.client} state={stops} />}
     </span>
   );
   return (

@@ -2,16 +2,21 @@ import type { ReactNode } from "react";
 import type { Overview } from "../api/client";
 import { ago, clock, count, number } from "../format";
 import { useLoaded, useNow, useReloadOn } from "../live";
+import { StopBanner, StopButton, useStops } from "../parts/stops";
 import { Card, Effect, Empty, Failure, Link, Loading, Marked, PageHead, Severity } from "../parts/basics";
 
 export function OverviewPage() {
   const { data, error, reload } = useLoaded<Overview>("/api/overview");
   useReloadOn(["call", "outcome", "ask"], reload, 800);
   const now = useNow();
+  const stops = useStops();
   if (data === undefined) return error === undefined ? <Loading /> : <Failure message={error} retry={reload} />;
   return (
     <>
-      <PageHead title="Overview" note={data.scan ? `Last scan ${ago(data.scan.time, now)}` : "Not scanned yet"} />
+      <PageHead title="Overview" note={data.scan ? `Last scan ${ago(data.scan.time, now)}` : "Not scanned yet"}>
+        <StopButton of="everything" name="everything" state={stops} />
+      </PageHead>
+      <StopBanner state={stops} now={now} />
       {data.asks.length > 0 && <Waiting overview={data} />}
       <div className="figures">
         <Figure to="/inventory" value={data.scan?.agents} name="agents" />

@@ -1,5 +1,6 @@
 //! `bailiwick`: flags → library call → text or JSON. No logic lives here; one file per command.
 
+mod brake;
 mod commands;
 mod format;
 mod home;

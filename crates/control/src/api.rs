@@ -10,6 +10,7 @@ mod overview;
 mod paths;
 mod policies;
 mod sign_in;
+mod stops;
 
 use std::time::Duration;
 
@@ -71,6 +72,7 @@ fn protected() -> OpenApiRouter<Control> {
         .routes(routes!(ledger::ledger))
         .routes(routes!(ledger::verify))
         .routes(routes!(policies::policies))
+        .routes(routes!(stops::stops, stops::set_stop))
 }
 
 /// What stays open.

@@ -125,7 +125,8 @@ impl Control {
         }
     }
 
-    fn who(&self, caller: Caller) -> String {
+    /// A caller as records name him.
+    pub(crate) fn who(&self, caller: Caller) -> String {
         let user = &self.options().user;
         match caller {
             Caller::Browser { .. } => format!("{user} (console, signed in by a one-time link)"),

@@ -16,6 +16,7 @@ mod ledger_view;
 mod problem;
 pub mod replica;
 mod server;
+mod stops;
 mod store;
 mod token;
 mod trail;
@@ -34,6 +35,7 @@ pub use api::openapi;
 pub use asks::{AnswerRequest, AnswerScope};
 pub use problem::Problem;
 pub use server::{ListenError, Listening};
+pub use stops::{Brake, Stop, StopOrder, StopRequest};
 pub use store::{CallFilter, Counts, ScanInfo, Store, StoreError, StoredScan};
 pub use token::{NoRandomness, Token};
 pub use verification::{Verification, VerificationState};
@@ -75,6 +77,8 @@ struct Inner {
     /// Open event streams.
     streams: Semaphore,
     verification: verification::Job,
+    /// What can stop agents, once it runs.
+    brake: OnceLock<Box<dyn Brake>>,
     /// The console's port, once it listens.
     console_port: OnceLock<u16>,
     /// Turns true once, when everything is to end.
@@ -113,6 +117,7 @@ impl Control {
                 sign_ins: guard::SignInLimit::new(Timestamp::now()),
                 streams: Semaphore::new(STREAMS_MAX),
                 verification: verification::Job::default(),
+                brake: OnceLock::new(),
                 console_port: OnceLock::new(),
                 closing: watch::Sender::new(false),
             }),

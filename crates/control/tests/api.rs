@@ -427,3 +427,29 @@ async fn a_verification_finds_a_flipped_byte() {
     assert_eq!(verification["state"], "failed", "{verification}");
     assert!(verification["faults_total"].as_u64().unwrap() > 0);
 }
+
+#[tokio::test]
+async fn only_a_signed_in_page_stops_an_agent() {
+    let world = World::new().await;
+    let stop = json!({ "of": "agent claude-code", "stopped": true, "because": "looks odd" }).to_string();
+    let (cookie, page) = world.sign_in().await;
+    for headers in [&[][..], &[("Cookie", cookie.as_str())], &[("x-bailiwick-page", page.as_str())]] {
+        let (status, _, answer) = world.post("/api/stops", headers, &stop).await;
+        assert!(matches!(status, 401 | 403), "{status} {answer}");
+    }
+    let request: Value = serde_json::from_str(&stop).unwrap();
+    let process: Result<Value, _> = client::post(&world.socket(), "/api/stops", &request).await;
+    assert!(matches!(process, Err(ClientError::Refused(_))), "{process:?}");
+    let stops: Value = client::get(&world.socket(), "/api/stops").await.unwrap();
+    assert_eq!(stops, json!({ "stops": [] }));
+
+    let headers = [("Cookie", cookie.as_str()), ("x-bailiwick-page", page.as_str())];
+    let (status, _, answer) = world.post("/api/stops", &headers, &stop).await;
+    assert_eq!((status, &answer["stops"][0]["of"]), (200, &json!("agent claude-code")));
+    assert_eq!(answer["stops"][0]["by"], "ada (console, signed in by a one-time link)");
+    assert_eq!(answer["stops"][0]["because"], "looks odd");
+    let (status, _, _) = world.post("/api/stops", &headers, &json!({ "of": "", "stopped": true }).to_string()).await;
+    assert_eq!(status, 409);
+    let resume = json!({ "of": "agent claude-code", "stopped": false }).to_string();
+    assert_eq!(world.post("/api/stops", &headers, &resume).await.2, json!({ "stops": [] }));
+}

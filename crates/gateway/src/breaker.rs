@@ -124,6 +124,7 @@ impl Breakers {
 
     /// Opens a breaker. It holds before the record of it is durable: an emergency stop waits for no disk.
     pub(crate) fn set(&self, of: &str, standing: Standing, journal: &Journal) -> Result<(), String> {
+        is_breaker(of)?;
         let mut state = self.lock();
         if state.open.len() >= OPEN_MAX && !state.open.contains_key(of) {
             return Err(format!("{OPEN_MAX} breakers are open already; stop `{EVERYTHING}` instead"));
@@ -137,7 +138,8 @@ impl Breakers {
     }
 
     /// Closes a breaker; says whether it was open.
-    pub(crate) fn reset(&self, of: &str, (by, because): (&str, &str), journal: &Journal) -> bool {
+    pub(crate) fn reset(&self, of: &str, (by, because): (&str, &str), journal: &Journal) -> Result<bool, String> {
+        is_breaker(of)?;
         let mut state = self.lock();
         let was_open = state.open.remove(of).is_some();
         if was_open {
@@ -145,7 +147,7 @@ impl Breakers {
             self.keep(&state.open);
             journal.note(closed(of, by, because));
         }
-        was_open
+        Ok(was_open)
     }
 
     /// All that are open.
@@ -220,6 +222,12 @@ pub(crate) fn agent(name: &str) -> String {
 /// The breaker of a server.
 pub(crate) fn server(name: &str) -> String {
     format!("server {name}")
+}
+
+fn is_breaker(of: &str) -> Result<(), String> {
+    let named = |kind| of.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
+    let known = of == EVERYTHING || named("agent ") || named("server ");
+    if known && of.len() < 512 { Ok(()) } else { Err(format!("`{of}` is nothing that can be stopped")) }
 }
 
 fn closed(of: &str, by: &str, because: &str) -> Record {

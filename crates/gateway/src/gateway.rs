@@ -1,5 +1,6 @@
 //! The gateway: its doors over one ledger, one law, one catalogue of tools.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::ask::Asks;
 use crate::authority::{Authority, Limits};
-use crate::breaker::Breakers;
+use crate::breaker::{Breakers, Standing};
 use crate::budget::Budgets;
 use crate::catalogue::{Catalogue, CatalogueError, Change};
 use crate::changes::Changes;
@@ -208,6 +209,23 @@ impl Gateway {
     /// The operator's files as they are now: path from the home, and bytes. What changed is recorded.
     pub fn saw(&self, files: &[(String, Vec<u8>)]) {
         self.shared.authority.changes.saw(files, &self.shared.authority.journal);
+    }
+
+    /// What is stopped: `agent NAME`, `server NAME` or `everything`.
+    pub fn stopped(&self) -> BTreeMap<String, Standing> {
+        self.shared.authority.breakers.list()
+    }
+
+    /// Stops an agent, a server or everything, from this moment.
+    pub fn stop(&self, of: &str, standing: Standing) -> Result<(), String> {
+        let authority = &self.shared.authority;
+        authority.breakers.set(of, standing, &authority.journal)
+    }
+
+    /// Lets it go on; says whether it was stopped.
+    pub fn resume(&self, of: &str, by: &str, because: &str) -> Result<bool, String> {
+        let authority = &self.shared.authority;
+        authority.breakers.reset(of, (by, because), &authority.journal)
     }
 
     /// Resolves when somebody wants the operator's files read again; he waits for the answer.

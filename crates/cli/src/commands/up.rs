@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use ledger::{Ledger, Record, Recovery, VerifyingKey};
 use serde_json::{Map, Value};
 
+use crate::brake::GatewayBrake;
 use crate::home::Home;
 use crate::start::{self, Opened};
 
@@ -160,6 +161,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let socket = control.listen_unix(&home.control_socket())?;
     let console = listen(&control, args.port).await?;
     let gateway = start::gateway(home, ledger.clone()).await?;
+    control.stop_with(Box::new(GatewayBrake(gateway.clone())));
     let fronted = front(home, &gateway, args.gateway_port).await;
     let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
     say(&summary(home, &control, &recovery, report.as_ref(), (&link, &fronted)))?;

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 
-use control::{Control, Options, Store, StoredScan};
+use control::{Brake, Control, Options, Stop, StopOrder, Store, StoredScan};
 use graph::export::Report;
 use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Graph, Observation, Props, RelationKind};
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,29 @@ pub(crate) struct Started {
     pub(crate) ledger: Ledger,
 }
 
+/// What a gateway would have stopped.
+#[derive(Default)]
+struct Stopped(Mutex<Vec<Stop>>);
+
+impl Brake for Stopped {
+    fn stopped(&self) -> Vec<Stop> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set(&self, StopOrder { request, by }: StopOrder) -> Result<(), String> {
+        if request.of.is_empty() {
+            return Err("nothing".to_owned());
+        }
+        let mut stops = self.0.lock().unwrap();
+        stops.retain(|stop| stop.of != request.of);
+        let (since, because) = (Timestamp::now(), request.because);
+        if request.stopped {
+            stops.push(Stop { of: request.of, asks: false, since, until: None, by, because });
+        }
+        Ok(())
+    }
+}
+
 /// Starts one in a folder.
 pub(crate) async fn start(folder: &Path) -> Started {
     let key = SigningKey::generate().unwrap();
@@ -40,6 +64,7 @@ pub(crate) async fn start(folder: &Path) -> Started {
     let (ledger, _) = Ledger::open(&ledger_folder, key, ledger::Options::new(Timestamp::now())).unwrap();
     let store = Store::open(&folder.join("store.sqlite")).unwrap();
     let control = Control::start(options, store, ledger.clone()).await.unwrap();
+    control.stop_with(Box::<Stopped>::default());
     Started { control, ledger }
 }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use policy::bounds::Otherwise;
 use serde_json::{Value, json};
 
-use crate::breaker::{EVERYTHING, Standing};
+use crate::breaker::Standing;
 use crate::disk;
 use crate::door::hello::{Order, Reply};
 use crate::door::unix::Peer;
@@ -19,12 +19,17 @@ const MANDATE_MAX_BYTES: usize = 1 << 20;
 
 /// Does what is ordered.
 pub(crate) async fn obey(shared: &Shared, peer: Peer, order: Order) -> Reply {
+    let (breakers, journal) = (&shared.authority.breakers, &shared.authority.journal);
     let done = match order {
         Order::Mandate { name, text, because } => mandate(shared, peer, (&name, text), because).await,
-        Order::Stop { of, because, seconds, ask } => stop(shared, &of, standing(peer, because, seconds, ask)),
-        Order::Resume { of, because } => resume(shared, &of, (&who(peer.uid, "resume"), &because)),
+        Order::Stop { of, because, seconds, ask } => {
+            breakers.set(&of, standing(peer, because, seconds, ask), journal).map(|()| Value::Null)
+        }
+        Order::Resume { of, because } => {
+            breakers.reset(&of, (&who(peer.uid, "resume"), &because), journal).map(Value::from)
+        }
         Order::Settings { command, text } => settings(shared, who(peer.uid, &command), &text).await,
-        Order::Stopped => Ok(json!(shared.authority.breakers.list())),
+        Order::Stopped => Ok(json!(breakers.list())),
     };
     match done {
         Ok(output) => Reply::Done { output },
@@ -79,21 +84,4 @@ fn standing(peer: Peer, because: String, seconds: Option<u32>, ask: bool) -> Sta
     let end = |seconds| since.checked_add(SignedDuration::from_secs(i64::from(seconds))).unwrap_or(Timestamp::MAX);
     let otherwise = if ask { Otherwise::Ask } else { Otherwise::Deny };
     Standing { otherwise, since, until: seconds.map(end), by: who(peer.uid, "stop"), because }
-}
-
-fn stop(shared: &Shared, of: &str, standing: Standing) -> Result<Value, String> {
-    is_breaker(of)?;
-    shared.authority.breakers.set(of, standing, &shared.authority.journal)?;
-    Ok(Value::Null)
-}
-
-fn resume(shared: &Shared, of: &str, why: (&str, &str)) -> Result<Value, String> {
-    is_breaker(of)?;
-    Ok(Value::from(shared.authority.breakers.reset(of, why, &shared.authority.journal)))
-}
-
-fn is_breaker(of: &str) -> Result<(), String> {
-    let named = |kind| of.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
-    let known = of == EVERYTHING || named("agent ") || named("server ");
-    if known && of.len() < 512 { Ok(()) } else { Err(format!("`{of}` is nothing that can be stopped")) }
 }
