@@ -573,7 +573,8 @@ fn objects(storage: &dyn Storage, report: &mut Report) -> io::Result<()> {
 
 /// Files of the tree that no checkpoint covers. In a live log they are about to be covered. A crash between
 /// tiles and checkpoint leaves those of entries that only the journal holds; the next seal writes them anew, so
-/// they prove nothing and harm nothing. Any other is a fault.
+/// they prove nothing and harm nothing. A crash after the checkpoint leaves those of the checkpoint before, which
+/// hold the beginning of what is signed now. Any other is a fault.
 fn strays(storage: &dyn Storage, known: &mut HashSet<String>, live: bool, report: &mut Report) -> io::Result<()> {
     if live {
         return Ok(());
@@ -584,12 +585,30 @@ fn strays(storage: &dyn Storage, known: &mut HashSet<String>, live: bool, report
     {
         for name in storage.list(folder)? {
             let path = format!("{folder}/{name}");
-            if !known.contains(&path) {
+            if !known.contains(&path) && !is_beginning(storage, &path, known)? {
                 report.fault(path, "nothing that was signed covers this file");
             }
         }
     }
     Ok(())
+}
+
+/// Whether a partial file holds the beginning of the same tile as it was signed later, and no less than its name says.
+fn is_beginning(storage: &dyn Storage, path: &str, known: &HashSet<String>) -> io::Result<bool> {
+    let Some((whole, width)) = path.rsplit_once(".p/") else { return Ok(false) };
+    let (Ok(width), Some(bytes)) = (width.parse::<usize>(), storage.read(path)?) else { return Ok(false) };
+    let counts = if path.starts_with("tile/entries/") {
+        tile::entries(&bytes).filter(Option::is_some).count() == width
+    } else {
+        bytes.len() == width * size_of::<Hash>()
+    };
+    let partial = format!("{whole}.p/");
+    for later in known.iter().filter(|name| name.as_str() == whole || name.starts_with(&partial)) {
+        if counts && storage.read(later)?.is_some_and(|later| later.starts_with(&bytes)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Reader {
