@@ -260,14 +260,14 @@ impl World {
         }
     }
 
-    /// Word of an answer comes late, in any order, and sometimes twice.
+    /// Word of an answer comes late and sometimes twice, but in the log's order, in which the gateway follows it.
     fn gateway_hears(&mut self) {
         let number = self.random.below(self.waiting.len());
         let Some(waiting) = self.waiting.get_mut(number) else { return };
         if waiting.unheard.is_empty() {
             return;
         }
-        let answer = waiting.unheard.swap_remove(self.random.below(waiting.unheard.len()));
+        let answer = waiting.unheard.remove(0);
         waiting.heard |= answer.answered.binding == waiting.pending.binding;
         self.authority.asks.hear(answer.clone());
         if self.random.one_in(3) {

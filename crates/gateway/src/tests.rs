@@ -309,7 +309,7 @@ async fn a_permitted_call_passes_and_a_denied_one_sends_nothing() {
     assert_eq!(heard, json!({ "name": "read", "arguments": { "path": "a" } }));
     let denied = client.call("delete", json!({ "path": "a" })).await;
     assert_eq!(denied["result"]["isError"], true);
-    assert!(text(&denied).contains("Nothing is deleted here."), "{denied}");
+    assert!(text(&denied).contains("Nothing is deleted here"), "{denied}");
     assert_eq!(world.calls_seen(), ["read"]);
     client.close().await;
     world.check().await;
@@ -329,7 +329,7 @@ when { context.facts has looks_like };
     assert!(client.call("read", json!({})).await["result"]["isError"].is_null());
     for name in ["send_money", "sеnd_m0ney"] {
         let denied = client.call(name, json!({})).await;
-        assert!(text(&denied).contains("It looks like another."), "{denied}");
+        assert!(text(&denied).contains("It looks like another"), "{denied}");
     }
     client.close().await;
     let facts = world.records().into_iter().rev().find_map(|(_, record)| match record {
@@ -836,7 +836,7 @@ mod http {
             "{body}"
         );
         let (_, body) = post(address, &format!("{host}{key}"), &call("delete")).await;
-        assert!(body.contains("Nothing is deleted here."), "{body}");
+        assert!(body.contains("Nothing is deleted here"), "{body}");
         let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
         let (_, body) = post(address, &format!("{host}{key}"), list).await;
         assert!(body.contains(r#""read""#) && !body.contains(r#""delete""#), "{body}");

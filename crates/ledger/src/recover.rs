@@ -52,6 +52,7 @@ pub(crate) fn recover(
     let (tail, cut) = contiguous(&old, sealed, &packs);
     refuse_damage(storage.as_ref(), &sealer, &old, cut)?;
     let open = open_intents(storage.as_ref(), sealed, &tail)?;
+    sealer.sweep()?;
     let last = packs.last().copied().unwrap_or(0);
     let number = old.iter().map(|segment| segment.live.number).max().unwrap_or(0).max(last) + 1;
     let torn: usize = old.iter().map(|segment| segment.scan.bad.len()).sum();

@@ -182,6 +182,21 @@ impl Sealer {
         Ok(signed)
     }
 
+    /// Removes partial files at the edge that the checkpoint does not need: those of the one before it, and those of a
+    /// seal that a crash ended, which may hold entries that were never acknowledged. Before anything is sealed.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        let size = self.size();
+        let levels = 0..=level_count(size).min(6) as u8;
+        let tiles = levels.map(|level| tile::hash_tile(level, crate::tree::level_size(size, level) / TILE_WIDTH, 1));
+        let mut left = Vec::new();
+        for first in tiles.chain([tile::bundle(size / TILE_WIDTH, 1)]) {
+            let Some((folder, _)) = first.rsplit_once('/') else { continue };
+            let paths = self.storage.list(folder)?.into_iter().map(|name| format!("{folder}/{name}"));
+            left.extend(paths.filter(|path| !self.partials.contains(path)));
+        }
+        if left.is_empty() { Ok(()) } else { self.storage.remove(&left) }
+    }
+
     /// Removes the partial files that the last checkpoint no longer needs. Only after everybody in this
     /// process who would look for them can know of that checkpoint.
     pub(crate) fn tidy(&mut self) -> io::Result<()> {

@@ -404,7 +404,7 @@ impl Semantics {
             return faults.push("it answers an entry that asks nothing".to_owned());
         };
         if ask.answer.is_some() {
-            faults.push(format!("it is a second answer to ask {number}"));
+            return faults.push(format!("it is a second answer to ask {number}"));
         }
         if brief.binding != ask.binding {
             faults.push(format!("it binds another action than ask {number}: `{}`, `{}`", brief.binding, ask.binding));

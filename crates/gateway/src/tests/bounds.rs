@@ -191,7 +191,7 @@ async fn a_breaker_opens_by_itself_and_a_person_closes_it() {
         assert!(denied(&client.call("delete", json!({ "path": path })).await));
     }
     let answer = client.call("read", json!({ "path": "a" })).await;
-    assert!(denied(&answer) && text(&answer).contains("This agent is stopped until a person resumes it."), "{answer}");
+    assert!(denied(&answer) && text(&answer).contains("This agent is stopped until a person resumes it"), "{answer}");
     assert_eq!(world.calls_seen(), [""; 0]);
     let authority = world.gateway.authority();
     assert_eq!(authority.breakers.reset("agent agent", ("ada", "seen"), &authority.journal), Ok(true));

@@ -5,7 +5,7 @@ use super::*;
 const WISHES: &str = r#"
 @id("allow") permit (principal, action, resource);
 @id("no-sampling") @reason("No server samples here.") forbid (principal, action == Action::"sample", resource);
-@id("no-bad-links") @reason("Not to this host.") forbid (principal, action == Action::"elicit", resource)
+@id("no-bad-links") @reason("Not to this host") forbid (principal, action == Action::"elicit", resource)
 when { context.facts has hosts && context.facts.hosts.contains("bad.example") };
 @id("ask-roots") @ask("roots") forbid (principal, action == Action::"list_roots", resource);
 "#;
@@ -79,8 +79,8 @@ async fn a_refused_wish_is_an_error_for_the_server_and_nothing_for_the_client() 
     let (world, mut client) = world().await;
     let bad_link = json!({ "mode": "url", "message": "sign in", "url": "https://bad.example/x", "elicitationId": "e" });
     let cases = [
-        ("sampling/createMessage", json!({ "messages": [], "maxTokens": 1 }), "No server samples here."),
-        ("elicitation/create", bad_link, "Not to this host."),
+        ("sampling/createMessage", json!({ "messages": [], "maxTokens": 1 }), "No server samples here"),
+        ("elicitation/create", bad_link, "Not to this host"),
         ("window/open", json!({}), "not known to the gateway"),
     ];
     for (method, params, because) in cases {
@@ -134,7 +134,7 @@ async fn what_a_result_asks_for_is_judged_too() {
     let answer = client.call("read", json!({ "mrtr": { "a": elicit } })).await;
     assert_eq!(answer["result"]["resultType"], "input_required");
     let answer = client.call("read", json!({ "mrtr": { "a": elicit, "b": sample } })).await;
-    assert!(answer["error"]["message"].as_str().unwrap().contains("No server samples here."), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("No server samples here"), "{answer}");
     assert!(!answer.to_string().contains("inputRequests"), "{answer}");
     let answer = client.call("read", json!({ "mrtr": { "a": { "method": "tasks/get" } } })).await;
     assert!(answer["error"]["message"].as_str().unwrap().contains("not known"), "{answer}");
