@@ -52,7 +52,7 @@ function Waiting({ overview }: { overview: Overview }) {
   return (
     <Link to={`/approvals/${first.entry}`} className="waiting">
       <span className="waiting-count">{count(overview.asks.length, "call waits", "calls wait")} for your answer</span>
-      <span className="waiting-text">{first.summary}</span>
+      <span className="waiting-text"><Marked text={first.summary} /></span>
     </Link>
   );
 }

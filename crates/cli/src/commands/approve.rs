@@ -143,7 +143,7 @@ fn argument(argument: &ArgumentView) -> String {
     let chosen = match argument.choice.as_str() {
         "user" => "you named it",
         "delegated" => "you pointed at it",
-        "system" => "a system's own field",
+        "system" => "a record, or the work itself",
         "model" => "the model's own",
         _ => "CHOSEN BY OUTSIDE TEXT",
     };
