@@ -55,6 +55,8 @@ struct Inner {
     trace: Vec<String>,
     fault: Option<(usize, Fault)>,
     crashed: bool,
+    /// Writes whose trace begins so fail.
+    refused: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -81,7 +83,7 @@ impl Inner {
     fn next(&mut self, what: &str) -> (usize, io::Result<()>) {
         self.writes += 1;
         self.trace.push(format!("{} {what}", self.writes));
-        if self.crashed {
+        if self.crashed || self.refused.is_some_and(|start| what.starts_with(start)) {
             return (0, Err(broken()));
         }
         match self.fault.filter(|(at, _)| *at + 1 == self.writes).map(|(_, fault)| fault) {
@@ -431,6 +433,24 @@ fn a_tile_is_written_once() {
     puts.sort_unstable();
     let twice: Vec<_> = puts.windows(2).filter(|pair| pair[0] == pair[1]).collect();
     assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn a_sync_makes_nothing_durable_that_another_thread_failed_to_write() {
+    let sim = Sim::with_fault(Files::new(), None);
+    let ledger = open(&sim).unwrap();
+    let mut promised = Promised::default();
+    work(&ledger, 1, &mut promised).unwrap();
+    ledger.seal().unwrap();
+    let durable = ledger.len();
+    sim.inner().refused = Some("bwE1");
+    let append = ledger.append(intent(99), now()).unwrap();
+    ledger.sync_what_another_writes();
+    assert_eq!(ledger.len(), durable);
+    assert!(append.wait().is_err());
+    drop(ledger);
+    sim.inner().refused = None;
+    check(sim.after_crash(Unsynced::None), &promised, "a failed write of another thread");
 }
 
 fn next_key() -> SigningKey {

@@ -12,6 +12,7 @@
 //! After a failed write or sync nothing is known about the journal's tail: the ledger refuses everything
 //! until it is opened again, which reads what is really there.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -284,8 +285,8 @@ pub(crate) struct Shared {
     /// Held for a few microseconds at a time, never across a sync. Guards the journal's end.
     state: Mutex<State>,
     /// Held while frames are written, and taken before `state`: whoever has it knows that all frames before those
-    /// that he finds there are written. Holds the buffer of the last write, to be filled again.
-    pen: Mutex<Vec<u8>>,
+    /// that he finds there are written, or that one was not.
+    pen: Mutex<Pen>,
     commit: Condvar,
     keep: Condvar,
     sealed: Condvar,
@@ -296,6 +297,15 @@ pub(crate) struct Shared {
     key_file: Option<KeyFile>,
     /// Held while the key is rotated: one rotation after the other.
     rotating: Mutex<()>,
+}
+
+/// What it takes to write frames.
+#[derive(Debug, Default)]
+struct Pen {
+    /// Of the last write, to be filled again.
+    buffer: Vec<u8>,
+    /// Why a write failed. Nothing is written, and so nothing synced, after that.
+    broken: Option<Arc<str>>,
 }
 
 /// Who hears of what became durable.
@@ -399,19 +409,27 @@ impl Shared {
     /// Writes every frame that has its place.
     fn write(&self) -> Result<(), AppendError> {
         let mut pen = self.pen.lock().unwrap_or_else(PoisonError::into_inner);
+        // The frames that somebody waits for may have been another thread's to write.
+        if let Some(reason) = &pen.broken {
+            return Err(AppendError::Stopped(Arc::clone(reason)));
+        }
         let mut unwritten = {
             let mut state = self.state();
-            if pen.capacity() > 0 {
-                state.buffer = std::mem::take(&mut *pen);
+            if pen.buffer.capacity() > 0 {
+                state.buffer = std::mem::take(&mut pen.buffer);
             }
             std::mem::take(&mut state.unwritten)
         };
         let written = unwritten.iter().try_for_each(|part| part.segment.file.write(&part.bytes, part.offset));
         if let Some(last) = unwritten.pop().filter(|last| last.bytes.capacity() <= BUFFER_MAX) {
-            *pen = last.bytes;
-            pen.clear();
+            pen.buffer = last.bytes;
+            pen.buffer.clear();
         }
-        written.map_err(|error| AppendError::Stopped(self.state().stop(&format!("journal: {error}"))))
+        written.map_err(|error| {
+            let reason = self.state().stop(&format!("journal: {error}"));
+            pen.broken = Some(Arc::clone(&reason));
+            AppendError::Stopped(reason)
+        })
     }
 
     /// Somebody waits for an entry. If nobody syncs and the disk is quick, this thread does it: that is cheaper
@@ -647,22 +665,25 @@ impl Shared {
     }
 }
 
-/// Copies the payloads of a journal segment to their permanent place, frame by frame.
+/// Copies the payloads of a journal segment to their permanent place, frame by frame. What lies there already stays: a
+/// crash may have kept a pack and lost the end of the segment that it was made of.
 pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
     let Some(segment) = storage.read(&numbered(JOURNAL, number))? else { return Ok(()) };
-    let frames = journal::scan(&segment).frames;
-    let payloads = frames.iter().filter(|found| found.head.kind == Kind::Payload);
-    let pack: Vec<&[u8]> = payloads
-        .filter_map(|found| {
+    let mut pack = storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
+    let there: HashSet<Hash> = journal::scan(&pack).frames.iter().map(|found| found.head.digest).collect();
+    let before = pack.len();
+    for found in journal::scan(&segment).frames {
+        if found.head.kind == Kind::Payload && !there.contains(&found.head.digest) {
             let start = found.offset as usize;
-            segment.get(start..start + journal::frame_size(found.head.size as usize))
-        })
-        .collect();
-    if pack.is_empty() {
+            let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
+            pack.extend_from_slice(frame.unwrap_or_default());
+        }
+    }
+    if pack.len() == before {
         return Ok(());
     }
     // Whole or not there: `verify` may be reading.
-    storage.replace(&numbered(PAYLOADS, number), &pack.concat())
+    storage.replace(&numbered(PAYLOADS, number), &pack)
 }
 
 /// What a ledger has besides its storage.
@@ -976,6 +997,16 @@ impl Ledger {
             }
             state = self.shared.sealed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+impl Ledger {
+    /// Syncs a group of which another thread wrote the frames, after the group had begun.
+    pub(crate) fn sync_what_another_writes(&self) {
+        let group = self.shared.state().begin_group();
+        _ = self.shared.write();
+        self.shared.sync(group);
     }
 }
 

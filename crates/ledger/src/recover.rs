@@ -49,7 +49,7 @@ pub(crate) fn recover(
     let mut old = read_segments(storage.as_ref())?;
     let sealed = sealer.size();
     let packs = numbers(storage.as_ref(), PAYLOADS)?;
-    let (tail, cut) = contiguous(&old, sealed, &packs);
+    let (tail, cut) = contiguous(&old, sealed, storage.as_ref())?;
     refuse_damage(storage.as_ref(), &sealer, &old, cut)?;
     let open = open_intents(storage.as_ref(), sealed, &tail)?;
     sealer.sweep()?;
@@ -106,14 +106,20 @@ fn read_segments(storage: &dyn Storage) -> io::Result<Vec<Old>> {
 
 /// The whole entries from `sealed` on without a gap, and the index of the first that is missing. An entry
 /// whose payload did not survive was not acknowledged either: the payload was written before it.
-fn contiguous(old: &[Old], sealed: u64, packs: &[u64]) -> (Vec<(Place, Effect)>, u64) {
+fn contiguous(old: &[Old], sealed: u64, storage: &dyn Storage) -> io::Result<(Vec<(Place, Effect)>, u64)> {
     let kept = payloads(old);
-    let whole = |record: &Record| {
-        record.payload().is_none_or(|payload| {
-            let mut digest = Hash::default();
-            let in_journal = hex::decode_to_slice(&payload.digest, &mut digest).is_ok() && kept.contains_key(&digest);
-            in_journal || packs.contains(&payload.segment)
-        })
+    let mut pack: (u64, Vec<u8>) = Default::default();
+    let mut whole = |record: &Record| -> io::Result<bool> {
+        let Some(payload) = record.payload() else { return Ok(true) };
+        let mut digest = Hash::default();
+        if hex::decode_to_slice(&payload.digest, &mut digest).is_ok() && kept.contains_key(&digest) {
+            return Ok(true);
+        }
+        // A pack may be of an earlier recovery, which did not find this payload either.
+        if pack.0 != payload.segment {
+            pack = (payload.segment, storage.read(&numbered(PAYLOADS, payload.segment))?.unwrap_or_default());
+        }
+        Ok(read::find_payload(&pack.1, &payload.digest).is_some())
     };
     let (mut tail, mut next) = (Vec::new(), sealed);
     for segment in old {
@@ -122,7 +128,7 @@ fn contiguous(old: &[Old], sealed: u64, packs: &[u64]) -> (Vec<(Place, Effect)>,
                 continue;
             }
             let effect = match read::parse(next, segment.body(found)) {
-                Ok(stored) if !whole(&stored.entry.record) => return (tail, next),
+                Ok(stored) if !whole(&stored.entry.record)? => return Ok((tail, next)),
                 Ok(stored) => Effect::of(&stored.entry.record),
                 Err(_) => Effect::Neither,
             };
@@ -130,7 +136,7 @@ fn contiguous(old: &[Old], sealed: u64, packs: &[u64]) -> (Vec<(Place, Effect)>,
             next += 1;
         }
     }
-    (tail, next)
+    Ok((tail, next))
 }
 
 /// A torn tail was promised to nobody. Anything else that is missing was.
