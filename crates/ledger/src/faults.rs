@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::log::{Held, Ledger, Options};
+use crate::keyfile::Held;
+use crate::log::{Ledger, Options};
 use crate::note::SigningKey;
 use crate::read::Reader;
 use crate::record::{Intent, Outcome, Payload, Record, Status};

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::handover::HandOverError;
+use crate::lock::Lock;
 use crate::log::{Ledger, OpenError, Options, Recovery};
 use crate::note::{NoteError, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::seal::CHECKPOINT;
@@ -39,6 +40,13 @@ pub enum KeyFileError {
         /// Why.
         error: io::Error,
     },
+}
+
+/// What a ledger has besides its storage.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) lock: Option<Lock>,
+    pub(crate) key_file: Option<KeyFile>,
 }
 
 /// The file of a log's private key.

@@ -12,7 +12,6 @@
 //! After a failed write or sync nothing is known about the journal's tail: the ledger refuses everything
 //! until it is opened again, which reads what is really there.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -32,12 +31,12 @@ use crate::archive;
 use crate::canonical;
 use crate::end::{Committer, Effect, Group, Keeper, Live, Place, State, Waiting, read_places};
 use crate::handover::HandOverError;
-use crate::journal::{self, HEAD, Kind};
-use crate::keyfile::{KeyFile, KeyFileError};
+use crate::journal::{HEAD, Kind};
+use crate::keyfile::{Held, KeyFile, KeyFileError};
 use crate::lock::Lock;
 use crate::note::{NoteError, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::payload::{Keys, PAYLOAD_SIZE_MAX, PayloadError};
-use crate::read::{self, JOURNAL, PAYLOADS, RawEntries, ReadError, Stored, numbered};
+use crate::read::{self, JOURNAL, RawEntries, ReadError, Stored, numbered};
 use crate::record::{Entry, Intent, Outcome, Payload, Record, Status, Written};
 use crate::recover;
 use crate::seal::Sealer;
@@ -634,7 +633,7 @@ impl Shared {
 
     /// Keeps the payloads of a segment whose entries are all sealed, then removes it.
     fn retire(&self, segment: &Live) -> io::Result<()> {
-        retire(self.storage.as_ref(), segment.number)?;
+        recover::retire(self.storage.as_ref(), segment.number)?;
         self.state().payloads.retain(|_, place| place.segment.number != segment.number);
         self.storage.remove(&[segment.path()])
     }
@@ -663,34 +662,6 @@ impl Shared {
         }
         chunk.map_err(|error| read::or_pruned(self.storage.as_ref(), index, error))
     }
-}
-
-/// Copies the payloads of a journal segment to their permanent place, frame by frame. What lies there already stays: a
-/// crash may have kept a pack and lost the end of the segment that it was made of.
-pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
-    let Some(segment) = storage.read(&numbered(JOURNAL, number))? else { return Ok(()) };
-    let mut pack = storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
-    let there: HashSet<Hash> = journal::scan(&pack).frames.iter().map(|found| found.head.digest).collect();
-    let before = pack.len();
-    for found in journal::scan(&segment).frames {
-        if found.head.kind == Kind::Payload && !there.contains(&found.head.digest) {
-            let start = found.offset as usize;
-            let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
-            pack.extend_from_slice(frame.unwrap_or_default());
-        }
-    }
-    if pack.len() == before {
-        return Ok(());
-    }
-    // Whole or not there: `verify` may be reading.
-    storage.replace(&numbered(PAYLOADS, number), &pack)
-}
-
-/// What a ledger has besides its storage.
-#[derive(Debug, Default)]
-pub(crate) struct Held {
-    pub(crate) lock: Option<Lock>,
-    pub(crate) key_file: Option<KeyFile>,
 }
 
 /// Ends the threads when the last handle goes, then lets go of the lock.

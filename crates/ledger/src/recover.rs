@@ -1,7 +1,7 @@
 //! Opening: what the last process left, made whole. Ends in the same state and through the same sealing as
 //! normal work.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::OpenError;
 use crate::archive;
 use crate::end::{Effect, Live, Place, State};
 use crate::journal::{self, HEAD, Kind, Scan};
-use crate::log::{Options, Recovery, retire};
+use crate::log::{Options, Recovery};
 use crate::payload::Sealed;
 use crate::read::{self, JOURNAL, PAYLOADS, numbered, numbers};
 use crate::record::Record;
@@ -174,6 +174,27 @@ fn open_intents(storage: &dyn Storage, sealed: u64, tail: &[(Place, Effect)]) ->
         effect.apply(index, &mut open);
     }
     Ok(open)
+}
+
+/// Copies the payloads of a journal segment to their permanent place, frame by frame. What lies there already stays: a
+/// crash may have kept a pack and lost the end of the segment that it was made of.
+pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
+    let Some(segment) = storage.read(&numbered(JOURNAL, number))? else { return Ok(()) };
+    let mut pack = storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
+    let there: HashSet<Hash> = journal::scan(&pack).frames.iter().map(|found| found.head.digest).collect();
+    let before = pack.len();
+    for found in journal::scan(&segment).frames {
+        if found.head.kind == Kind::Payload && !there.contains(&found.head.digest) {
+            let start = found.offset as usize;
+            let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
+            pack.extend_from_slice(frame.unwrap_or_default());
+        }
+    }
+    if pack.len() == before {
+        return Ok(());
+    }
+    // Whole or not there: `verify` may be reading.
+    storage.replace(&numbered(PAYLOADS, number), &pack)
 }
 
 /// Keeps the payloads of the old segments, then removes them. Durable before the first new frame: a stale

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::log::{Held, Ledger, OpenError, Options, Recovery};
+use crate::keyfile::Held;
+use crate::log::{Ledger, OpenError, Options, Recovery};
 use crate::note::{SigningKey, VerifyingKey};
 use crate::storage::{Segment, Storage};
 use crate::verify;
