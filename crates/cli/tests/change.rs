@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::path::Path;
-
 use serde_json::Value;
 use support::World;
 
@@ -22,7 +20,7 @@ const SERVER: &str =
     r#"{"mcpServers": {"files": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "/"]}}}"#;
 
 fn world() -> World {
-    let world = World::new(Path::new("no test tools are needed"));
+    let world = World::bare();
     world.write("files/old.json", ACCOUNT);
     world.write("files/new.json", &ACCOUNT.replace("\"s3:GetObject\"", "[\"s3:GetObject\", \"sts:AssumeRole\"]"));
     world

@@ -6,17 +6,12 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use support::{Running, World};
-
-fn world() -> World {
-    World::new(Path::new("no test tools are needed"))
-}
 
 /// Everything below a folder, with its mode.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
@@ -40,30 +35,13 @@ fn interrupt(world: &World, mut running: Running) {
     assert!(!world.path("bailiwick/run/gateway.sock").exists(), "the socket goes with its gateway");
 }
 
-/// What the hook answers to a shell command.
-fn bash(world: &World, command: &str) -> Value {
-    let event = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": world.path("files"),
-        "tool_name": "Bash", "tool_input": {"command": command}});
-    let mut child = world
-        .command(env!("CARGO_BIN_EXE_bailiwick"))
-        .args(["hook", "claude-code"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(event.to_string().as_bytes()).unwrap();
-    let Output { stdout, status, .. } = child.wait_with_output().unwrap();
-    assert!(status.success());
-    serde_json::from_slice(&stdout).unwrap_or(Value::Null)
-}
-
 fn verdict(answer: &Value) -> &str {
     answer["hookSpecificOutput"]["permissionDecision"].as_str().unwrap_or("none")
 }
 
 #[test]
 fn all_that_the_first_start_makes_is_private() {
-    let world = world();
+    let world = World::bare();
     let up = world.up();
     let home = world.path("bailiwick");
     let private = |path: &Path, mode: u32| if path.is_dir() { mode == 0o700 } else { mode == 0o600 };
@@ -76,7 +54,7 @@ fn all_that_the_first_start_makes_is_private() {
 
 #[test]
 fn a_second_start_keeps_keys_policies_and_ledger() {
-    let world = world();
+    let world = World::bare();
     interrupt(&world, world.up());
     let key = fs::read(world.path("bailiwick/keys/ledger.ed25519")).unwrap();
     let entries = world.records().len();
@@ -96,14 +74,14 @@ fn a_second_start_keeps_keys_policies_and_ledger() {
 
 #[test]
 fn without_any_policy_everything_is_denied_and_nothing_comes_back() {
-    let world = world();
+    let world = World::bare();
     interrupt(&world, world.up());
     let folder = world.path("bailiwick/policy");
     for entry in fs::read_dir(&folder).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let up = world.up();
-    let answer = bash(&world, "ls");
+    let answer = world.bash("ls");
     assert_eq!(verdict(&answer), "deny", "{answer}");
     interrupt(&world, up);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "an emptied folder is its owner's choice");

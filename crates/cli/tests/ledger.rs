@@ -5,13 +5,8 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 
 use support::World;
-
-fn world() -> World {
-    World::new(Path::new("no test tools are needed"))
-}
 
 /// A line of the output that begins so, without its beginning.
 fn after<'a>(text: &'a str, start: &str) -> &'a str {
@@ -20,7 +15,7 @@ fn after<'a>(text: &'a str, start: &str) -> &'a str {
 
 #[test]
 fn the_key_changes_and_the_first_one_still_verifies_everything() {
-    let world = world();
+    let world = World::bare();
     let running = world.up();
     let first = world.ok(&["ledger", "key"]);
     let seed = fs::read(world.path("bailiwick/keys/ledger.ed25519")).unwrap();
@@ -53,7 +48,7 @@ fn the_key_changes_and_the_first_one_still_verifies_everything() {
 
 #[test]
 fn the_oldest_entries_move_into_an_archive_that_proves_them() {
-    let world = world();
+    let world = World::bare();
     let running = world.up();
     let log = ledger_of(&world, 600);
     let backup = world.path("backup").display().to_string();
@@ -80,7 +75,7 @@ fn the_oldest_entries_move_into_an_archive_that_proves_them() {
 
 #[test]
 fn a_copy_is_pushed_to_safe_places_only_and_with_credentials_of_the_environment() {
-    let world = world();
+    let world = World::bare();
     let log = ledger_of(&world, 10);
     let said = |words: &[&str]| {
         let output = world.bailiwick(&[&["--home", &log, "ledger", "push"], words].concat());

@@ -6,34 +6,10 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Output, Stdio};
 
 use ledger::record::Record;
 use serde_json::{Value, json};
 use support::{World, wait_for};
-
-fn world() -> World {
-    World::new(Path::new("no test tools are needed"))
-}
-
-/// What the hook answers to a shell command.
-fn bash(world: &World, command: &str) -> Value {
-    let event = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": world.path("files"),
-        "tool_name": "Bash", "tool_input": {"command": command}});
-    let mut child = world
-        .command(env!("CARGO_BIN_EXE_bailiwick"))
-        .args(["hook", "claude-code"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(event.to_string().as_bytes()).unwrap();
-    let Output { stdout, status, .. } = child.wait_with_output().unwrap();
-    assert!(status.success());
-    serde_json::from_slice(&stdout).unwrap_or(Value::Null)
-}
 
 fn is_denied(answer: &Value) -> bool {
     answer["hookSpecificOutput"]["permissionDecision"] == "deny"
@@ -52,7 +28,7 @@ const HEAD: &str = "version = 1\nowner = \"ada@example.org\"\npurpose = \"Tests.
 
 #[test]
 fn a_draft_is_a_mandate_and_faults_are_told_with_their_lines() {
-    let world = world();
+    let world = World::bare();
     let files = json!({"mcpServers": {"files": {"command": "true"}}});
     world.write("files/.mcp.json", &files.to_string());
     assert!(world.ok(&["mandate", "init", "--stdout"]).contains("files/*"));
@@ -74,27 +50,27 @@ fn a_draft_is_a_mandate_and_faults_are_told_with_their_lines() {
 
 #[test]
 fn only_a_person_puts_a_mandate_in_force() {
-    let world = world();
+    let world = World::bare();
     let _up = world.up();
-    assert!(!is_denied(&bash(&world, "ls")));
+    assert!(!is_denied(&world.bash("ls")));
     world.write("files/mandate.toml", &format!("{HEAD}[allow]\nactions = [\"read\"]\n"));
-    assert!(!is_denied(&bash(&world, "ls")), "a file beside the agent binds nothing");
+    assert!(!is_denied(&world.bash("ls")), "a file beside the agent binds nothing");
     assert_eq!(world.bailiwick(&["mandate", "adopt"]).status.code(), Some(1), "nobody agreed");
-    assert!(!is_denied(&bash(&world, "ls")));
+    assert!(!is_denied(&world.bash("ls")));
 
     let said = world.ok(&["mandate", "adopt", "--yes", "--because", "review 12"]);
     assert!(said.contains("+actions = [\"read\"]") && said.contains("in force"), "{said}");
-    let answer = bash(&world, "ls");
+    let answer = world.bash("ls");
     assert!(is_denied(&answer) && answer.to_string().contains("`files.toml` line 6"), "{answer}");
 
     // The agent writes itself a wider one; it is said, and nothing changes.
     world.write("files/mandate.toml", &format!("{HEAD}[allow]\nactions = [\"read\", \"execute\", \"write\"]\n"));
     let list = world.bailiwick(&["mandate", "list"]);
     assert!(list.status.code() == Some(1) && String::from_utf8(list.stdout).unwrap().contains("changed since"));
-    assert!(is_denied(&bash(&world, "ls")));
+    assert!(is_denied(&world.bash("ls")));
     let said = world.ok(&["mandate", "adopt", "--yes"]);
     assert!(said.contains("-actions = [\"read\"]"), "what changes is shown: {said}");
-    assert!(!is_denied(&bash(&world, "ls")));
+    assert!(!is_denied(&world.bash("ls")));
     world.ok(&["mandate", "withdraw", "files"]);
     assert!(world.ok(&["mandate", "list"]).contains("No mandate is adopted"));
 
@@ -109,7 +85,7 @@ fn only_a_person_puts_a_mandate_in_force() {
 
 #[test]
 fn a_file_that_is_changed_on_disk_is_recorded_as_by_nobody_who_is_known() {
-    let world = world();
+    let world = World::bare();
     let _up = world.up();
     let policy = world.path("bailiwick/policy/shell.cedar");
     fs::write(&policy, "// mine\n").unwrap();
@@ -119,7 +95,7 @@ fn a_file_that_is_changed_on_disk_is_recorded_as_by_nobody_who_is_known() {
     seen("unknown: file changed on disk", "policy/shell.cedar");
     world.write("bailiwick/mandates/own.toml", &format!("{HEAD}[allow]\ntools = []\n"));
     seen("unknown: file changed on disk", "mandates/own.toml");
-    wait_for("the mandate", || is_denied(&bash(&world, "ls")).then_some(()));
+    wait_for("the mandate", || is_denied(&world.bash("ls")).then_some(()));
     let key = ledger::SigningKey::from_seed(&[1; 32]).unwrap().witness_key().to_string();
     world.ok(&["ledger", "witness", "add", "http://127.0.0.1:1", "--key", &key]);
     let settings: Vec<_> = changes(&world).into_iter().filter(|(what, ..)| what == "settings").collect();
@@ -130,19 +106,19 @@ fn a_file_that_is_changed_on_disk_is_recorded_as_by_nobody_who_is_known() {
 
 #[test]
 fn a_stop_holds_until_a_person_resumes_it() {
-    let world = world();
+    let world = World::bare();
     let _up = world.up();
     assert!(world.ok(&["stop"]).contains("Nothing is stopped."));
     world.ok(&["stop", "claude-code", "--because", "odd mails"]);
-    let answer = bash(&world, "ls");
+    let answer = world.bash("ls");
     assert!(is_denied(&answer) && answer.to_string().contains("This agent is stopped"), "{answer}");
     let list = world.ok(&["stop"]);
     assert!(list.contains("agent claude-code: denied since") && list.contains("odd mails"), "{list}");
     world.ok(&["resume", "claude-code"]);
     assert_eq!(world.bailiwick(&["resume", "claude-code"]).status.code(), Some(1), "it goes on already");
-    assert!(!is_denied(&bash(&world, "ls")));
+    assert!(!is_denied(&world.bash("ls")));
     world.ok(&["stop", "--everything"]);
-    assert!(is_denied(&bash(&world, "ls")));
+    assert!(is_denied(&world.bash("ls")));
     let stops = world.records().into_iter().filter(|(_, record)| matches!(record, Record::Breaker { .. })).count();
     assert_eq!(stops, 3);
     world.verify();

@@ -342,8 +342,8 @@ impl Gateway {
     }
 
     #[cfg(test)]
-    pub(crate) fn authority(&self) -> Arc<Authority> {
-        self.shared.authority.clone()
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
     }
 
     fn keep(&self, task: JoinHandle<()>) {

@@ -1,10 +1,11 @@
 //! The whole pipeline with in-memory streams: the invariants, and attempts to break them.
 
 mod bounds;
+mod eras;
+mod http;
+mod random;
 mod results;
 mod whatif;
-
-mod eras;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +97,8 @@ impl World {
 
     /// The same, with another server.
     fn connect_to(&self, serve: impl FnOnce(DuplexStream)) -> Client {
-        let authority = self.gateway.authority();
+        let shared = self.gateway.shared();
+        let authority = shared.authority.clone();
         let key = Key::Named { agent: "agent".to_owned(), name: "test".to_owned() };
         let session = authority.sessions.join(&[key], || "s1".to_owned());
         let principal = Principal {
@@ -113,8 +115,11 @@ impl World {
         let ((from_client, to_client), (from_server, to_server)) = (split(to_client), split(to_server));
         let (from_server, to_server) = crate::door::era::bridge(from_server, to_server);
         let parties = Parties { caller, server: "files".to_owned(), facts: BTreeMap::new() };
-        let relay =
-            tokio::spawn(relay::run(authority, parties, Ends { from_client, to_client, from_server, to_server }));
+        let relay = tokio::spawn(async move {
+            // As the doors do: a drain waits for it, whether or not its client is still there.
+            let _running = shared.enter().expect("the gateway is open");
+            relay::run(authority, parties, Ends { from_client, to_client, from_server, to_server }).await;
+        });
         let (read, write) = split(client);
         Client { lines: BufReader::new(read).lines(), write: Some(write), relay, next: 0 }
     }
@@ -608,330 +613,4 @@ async fn a_client_that_breaks_the_protocol_gets_errors_and_nothing_else() {
     assert_eq!(world.seen.lock().unwrap().len(), 1, "only the ping went on");
     client.close().await;
     world.check().await;
-}
-
-mod random {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Call(usize),
-        List,
-        Ping,
-        Cancel(u64),
-        Answer(bool),
-        Junk,
-        Reconnect,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            6 => (0_usize..4).prop_map(Step::Call),
-            1 => Just(Step::List),
-            1 => Just(Step::Ping),
-            2 => (1_u64..12).prop_map(Step::Cancel),
-            2 => any::<bool>().prop_map(Step::Answer),
-            1 => Just(Step::Junk),
-            1 => Just(Step::Reconnect),
-        ]
-    }
-
-    fn how() -> impl Strategy<Value = How> {
-        proptest::sample::select(vec![
-            How::Echo,
-            How::Error,
-            How::Never,
-            How::Die,
-            How::WrongId,
-            How::Garbage,
-            How::Twice,
-        ])
-    }
-
-    async fn run(steps: Vec<Step>, ways: Vec<How>) {
-        let world = World::with(
-            POLICY,
-            Limits { call_wait: Duration::from_millis(30), ask_wait: Duration::from_millis(30), ..limits() },
-        )
-        .await
-        .unwrap();
-        for (tool, how) in ["read", "write", "delete"].into_iter().zip(ways) {
-            world.answers(tool, how);
-        }
-        let mut client = world.connect();
-        for step in steps {
-            if client.relay.is_finished() {
-                client = world.connect();
-            }
-            let write = client.write.as_mut().unwrap();
-            let line = match step {
-                Step::Call(tool) => {
-                    client.next += 1;
-                    let name = ["read", "write", "delete", "none"][tool];
-                    json!({ "jsonrpc": "2.0", "id": client.next, "method": "tools/call", "params": { "name": name, "arguments": { "n": client.next } } }).to_string()
-                }
-                Step::List => r#"{"jsonrpc":"2.0","id":"l","method":"tools/list"}"#.to_owned(),
-                Step::Ping => r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#.to_owned(),
-                Step::Cancel(id) => {
-                    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } })
-                        .to_string()
-                }
-                Step::Junk => r#"{"jsonrpc":"2.0","id":1,"result":{}"#.to_owned(),
-                Step::Answer(approved) => {
-                    let open = world.records().into_iter().rev().find_map(|(index, record)| match record {
-                        Record::Asked(asked) => Some((index, asked.binding)),
-                        _ => None,
-                    });
-                    if let Some((ask, binding)) = open {
-                        world.answer(ask, &binding, approved, Scope::Once);
-                    }
-                    continue;
-                }
-                Step::Reconnect => {
-                    drop(client);
-                    client = world.connect();
-                    continue;
-                }
-            };
-            // The server may have died, and the conversation with it.
-            let _ = write.write_all(format!("{line}\n").as_bytes()).await;
-        }
-        client.close().await;
-        world.check().await;
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
-        #[test]
-        fn no_schedule_of_faults_breaks_an_invariant(steps in proptest::collection::vec(step(), 1..20), ways in proptest::collection::vec(how(), 3)) {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(run(steps, ways));
-        }
-    }
-}
-
-mod http {
-    use std::collections::BTreeMap;
-    use std::net::SocketAddr;
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-    use crate::Fronts;
-
-    /// A server over HTTP: JSON for most, events for the tool `read`.
-    async fn upstream(seen: Seen) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let seen = seen.clone();
-                tokio::spawn(async move {
-                    while let Some((head, body)) = message(&mut stream).await {
-                        assert!(!head.contains("x-bailiwick-key"), "the key is between the agent and the gateway");
-                        let call: Value = serde_json::from_str(&body).unwrap();
-                        seen.lock().unwrap().push(call.clone());
-                        let result = if call["method"] == "tools/list" {
-                            json!({ "tools": tools() })
-                        } else {
-                            json!({ "content": [{ "type": "text", "text": call["params"]["arguments"].to_string() }] })
-                        };
-                        let good = json!({ "jsonrpc": "2.0", "id": call["id"], "result": result });
-                        let (kind, body) = if call["params"]["name"] == "read" {
-                            let stray = json!({ "jsonrpc": "2.0", "id": "stray", "result": {} });
-                            let note = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": {} });
-                            ("text/event-stream", format!("data: {stray}\n\ndata: {note}\n\nid: 1\ndata: {good}\n\n"))
-                        } else {
-                            ("application/json", good.to_string())
-                        };
-                        let head = format!(
-                            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nmcp-session-id: s\r\ncontent-length: {}\r\n\r\n",
-                            body.len()
-                        );
-                        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-                    }
-                });
-            }
-        });
-        address
-    }
-
-    /// One message of a known length.
-    async fn message(stream: &mut TcpStream) -> Option<(String, String)> {
-        let mut held = Vec::new();
-        loop {
-            if let Some(end) = held.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head = String::from_utf8_lossy(&held[..end]).to_ascii_lowercase();
-                let length = head
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
-                    .unwrap_or(0_usize);
-                while held.len() < end + 4 + length {
-                    stream.read_buf(&mut held).await.ok().filter(|read| *read > 0)?;
-                }
-                return Some((head, String::from_utf8(held[end + 4..].to_vec()).unwrap()));
-            }
-            stream.read_buf(&mut held).await.ok().filter(|read| *read > 0)?;
-        }
-    }
-
-    async fn post(address: SocketAddr, headers: &str, body: &str) -> (u16, String) {
-        let (head, body) = exchange(address, headers, body).await;
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
-    }
-
-    /// The head of the answer in lower case, and its body.
-    async fn exchange(address: SocketAddr, headers: &str, body: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!(
-            "POST /mcp/files HTTP/1.1\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_ascii_lowercase(), body.to_owned())
-    }
-
-    fn call(tool: &str) -> String {
-        json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool, "arguments": { "n": 7 } } }).to_string()
-    }
-
-    #[tokio::test]
-    async fn the_http_door_knows_its_callers_and_judges_their_calls() {
-        let world = World::new().await;
-        let upstream = upstream(world.seen.clone()).await;
-        let fronts = Fronts {
-            upstreams: BTreeMap::from([(
-                "files".to_owned(),
-                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-            )]),
-            keys: vec![("agent".to_owned(), "secret".to_owned())],
-            ..Fronts::default()
-        };
-        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
-        let (host, key) = ("host: localhost\r\n", "x-bailiwick-key: secret\r\n");
-        for (headers, status) in [
-            (host.to_owned(), 401),
-            (format!("{host}x-bailiwick-key: secreT\r\n"), 401),
-            (format!("host: rebound.example\r\n{key}"), 403),
-            (format!("{host}{key}origin: https://page.example\r\n"), 403),
-            (format!("{host}{key}mcp-method: tools/list\r\n"), 400),
-            (format!("{host}{key}mcp-method: tools/call\r\nmcp-name: delete\r\n"), 400),
-            (format!("{host}{key}mcp-name: =?base64?ZGVsZXRl?=\r\n"), 400),
-            (format!("{host}{key}mcp-name: read\r\nmcp-name: delete\r\n"), 400),
-        ] {
-            assert_eq!(post(address, &headers, &call("read")).await.0, status, "{headers}");
-        }
-        assert!(world.seen.lock().unwrap().is_empty());
-        let good = format!("{host}{key}mcp-method: tools/call\r\nmcp-name: =?base64?cmVhZA==?=\r\n");
-        let (status, body) = post(address, &good, &call("read")).await;
-        assert_eq!(status, 200);
-        assert!(
-            body.contains(r#"{\"n\":7}"#) && body.contains("notifications/message") && !body.contains("stray"),
-            "{body}"
-        );
-        let (_, body) = post(address, &format!("{host}{key}"), &call("delete")).await;
-        assert!(body.contains("Nothing is deleted here"), "{body}");
-        let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-        let (_, body) = post(address, &format!("{host}{key}"), list).await;
-        assert!(body.contains(r#""read""#) && !body.contains(r#""delete""#), "{body}");
-        assert_eq!(world.calls_seen(), ["read"]);
-        world.check().await;
-    }
-
-    #[tokio::test]
-    async fn a_hosted_server_wants_a_session_that_is_its_own() {
-        let world = World::new().await;
-        // Answers every line with a result for number 1.
-        let script = r#"while read -r line; do echo '{"jsonrpc":"2.0","id":1,"result":{"ok":true}}'; done"#;
-        let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let program =
-            crate::Program { command, env: std::env::vars().filter(|(name, _)| name == "PATH").collect(), cwd: None };
-        let fronts = Fronts {
-            upstreams: BTreeMap::from([("files".to_owned(), Upstream::Program(Arc::new(program)))]),
-            keys: vec![("agent".to_owned(), "secret".to_owned()), ("other".to_owned(), "hidden".to_owned())],
-            ..Fronts::default()
-        };
-        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
-        let host = "host: localhost\r\nx-bailiwick-key: secret\r\n";
-        let request =
-            |method: &str| json!({ "jsonrpc": "2.0", "id": "mine", "method": method, "params": {} }).to_string();
-        assert_eq!(post(address, host, &request("ping")).await.0, 400, "no session");
-        let stateless = format!("{host}mcp-protocol-version: 2026-07-28\r\n");
-        let (status, body) = post(address, &stateless, &request("tools/list")).await;
-        assert!(status == 400 && body.contains("-32020"), "the body speaks another version: {body}");
-        let (head, body) = exchange(address, host, &request("initialize")).await;
-        assert!(head.contains("200 ok") && body.contains(r#""id":"mine""#), "{head}{body}");
-        let session = head.lines().find_map(|line| line.strip_prefix("mcp-session-id: ")).unwrap();
-        let known = format!("{host}mcp-session-id: {session}\r\n");
-        let foreign = format!("host: localhost\r\nx-bailiwick-key: hidden\r\nmcp-session-id: {session}\r\n");
-        assert_eq!(post(address, &foreign, &request("ping")).await.0, 404, "another agent's session");
-        let guessed = format!("{host}mcp-session-id: 0000\r\n");
-        assert_eq!(post(address, &guessed, &request("ping")).await.0, 404);
-        let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-        assert_eq!(post(address, &known, note).await.0, 202);
-        world.check().await;
-    }
-
-    #[tokio::test]
-    async fn an_agent_without_a_key_is_known_by_its_program_alone() {
-        let world = World::new().await;
-        let upstream = upstream(world.seen.clone()).await;
-        let fronts = |program: std::path::PathBuf| Fronts {
-            upstreams: BTreeMap::from([(
-                "files".to_owned(),
-                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-            )]),
-            keys: vec![("agent".to_owned(), "secret".to_owned())],
-            programs: BTreeMap::from([(program, "self".to_owned())]),
-            ..Fronts::default()
-        };
-        let other = fronts("/bin/other".into());
-        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), other).await.unwrap();
-        assert_eq!(post(address, "host: localhost\r\n", &call("read")).await.0, 401);
-        world.gateway.reload_fronts(fronts(std::env::current_exe().unwrap()));
-        let wrong = "host: localhost\r\nx-bailiwick-key: wrong\r\n";
-        assert_eq!(post(address, wrong, &call("read")).await.0, 401, "a wrong key is not made good");
-        assert_eq!(post(address, "host: localhost\r\n", &call("read")).await.0, 200);
-        let agents: Vec<Value> = world
-            .records()
-            .into_iter()
-            .filter_map(|(_, record)| match record {
-                Record::Intent(intent) => Some(intent.action["principal"].clone()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!((agents.len(), &agents[0]["agent"]), (1, &json!("self")));
-        assert!(agents[0]["evidence"]["program_sha256"].is_string(), "{agents:?}");
-        world.check().await;
-    }
-
-    #[tokio::test]
-    async fn an_ask_over_http_is_a_stream_that_ends_with_the_answer() {
-        let world = World::new().await;
-        let upstream = upstream(world.seen.clone()).await;
-        let fronts = Fronts {
-            upstreams: BTreeMap::from([(
-                "files".to_owned(),
-                Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-            )]),
-            keys: vec![("agent".to_owned(), "secret".to_owned())],
-            ..Fronts::default()
-        };
-        let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
-        let asked = tokio::spawn(async move {
-            post(address, "host: localhost\r\nx-bailiwick-key: secret\r\n", &call("write")).await
-        });
-        let (ask, binding) = world.asked().await;
-        world.answer(ask, &binding.binding, true, Scope::Once);
-        let (status, body) = asked.await.unwrap();
-        assert_eq!(status, 200);
-        assert!(body.contains(r#"{\"n\":7}"#), "{body}");
-        world.check().await;
-    }
 }

@@ -52,6 +52,11 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// For tests that need no servers and no clients.
+    pub(crate) fn bare() -> Self {
+        Self::new(Path::new("no test tools are needed"))
+    }
+
     pub(crate) fn new(tools: &Path) -> Self {
         let root = tempfile::tempdir().unwrap();
         let world = Self { root, tools: tools.to_path_buf() };
@@ -102,6 +107,23 @@ impl World {
         let output = self.bailiwick(words);
         assert!(output.status.success(), "bailiwick {words:?}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What the hook of Claude Code answers to a shell command.
+    pub(crate) fn bash(&self, command: &str) -> Value {
+        let event = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": self.path("files"),
+            "tool_name": "Bash", "tool_input": {"command": command}});
+        let mut child = self
+            .command(env!("CARGO_BIN_EXE_bailiwick"))
+            .args(["hook", "claude-code"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(event.to_string().as_bytes()).unwrap();
+        let Output { stdout, status, .. } = child.wait_with_output().unwrap();
+        assert!(status.success());
+        serde_json::from_slice(&stdout).unwrap_or(Value::Null)
     }
 
     /// Starts `bailiwick up` and waits until the gateway listens.

@@ -193,7 +193,7 @@ async fn a_breaker_opens_by_itself_and_a_person_closes_it() {
     let answer = client.call("read", json!({ "path": "a" })).await;
     assert!(denied(&answer) && text(&answer).contains("This agent is stopped until a person resumes it"), "{answer}");
     assert_eq!(world.calls_seen(), [""; 0]);
-    let authority = world.gateway.authority();
+    let authority = world.gateway.shared().authority.clone();
     assert_eq!(authority.breakers.reset("agent agent", ("ada", "seen"), &authority.journal), Ok(true));
     assert!(!denied(&client.call("read", json!({ "path": "a" })).await));
     client.close().await;
@@ -213,7 +213,7 @@ async fn a_stop_survives_a_restart_and_a_cool_down_ends_it() {
     let key = SigningKey::generate().unwrap();
     let world = World::start(tempfile::tempdir().unwrap(), key.clone(), rules(ALL, Bounds::default()), limits());
     let world = world.await.unwrap();
-    let authority = world.gateway.authority();
+    let authority = world.gateway.shared().authority.clone();
     let (since, by, because) = (jiff::Timestamp::now(), "ada".to_owned(), "odd".to_owned());
     let standing = Standing { otherwise: Otherwise::Deny, since, until: None, by, because };
     authority.breakers.set(EVERYTHING, standing.clone(), &authority.journal).unwrap();
@@ -223,7 +223,7 @@ async fn a_stop_survives_a_restart_and_a_cool_down_ends_it() {
     let mut client = next.connect();
     let answer = client.call("read", json!({ "path": "a" })).await;
     assert!(denied(&answer) && text(&answer).contains("Everything is stopped"), "{answer}");
-    let authority = next.gateway.authority();
+    let authority = next.gateway.shared().authority.clone();
     let over = Standing { until: Some(since), ..standing };
     authority.breakers.set(EVERYTHING, over, &authority.journal).unwrap();
     assert!(!denied(&client.call("read", json!({ "path": "a" })).await), "its time is over");

@@ -84,7 +84,8 @@ async fn an_act_that_nobody_records_leaves_a_gap() {
     // Below the recording layer: a call is taken and an act leaves, and neither gets its record.
     let session = world
         .gateway
-        .authority()
+        .shared()
+        .authority
         .sessions
         .join(&[Key::Named { agent: "agent".to_owned(), name: "test".to_owned() }], || "never".to_owned());
     session.next("files");
