@@ -5,8 +5,10 @@
 //! This crate never decides and knows no policy: an [`record::Intent`] carries its action and decision as
 //! JSON that only `policy` understands. The formats are in `spec/record.md` and `spec/ledger.md`.
 
+mod append;
 pub mod archive;
 pub mod canonical;
+mod commit;
 mod cosign;
 mod end;
 #[cfg(test)]
@@ -17,9 +19,11 @@ pub mod files;
 pub mod fuzzing;
 pub mod handover;
 mod journal;
+mod keep;
 mod keyfile;
 mod lock;
 mod log;
+mod news;
 pub mod note;
 mod payload;
 pub mod proof;
@@ -35,8 +39,9 @@ pub mod tree;
 pub mod verify;
 pub mod witness;
 
+pub use append::{Append, AppendError, Receipt};
 pub use keyfile::{KeyFile, KeyFileError, Rotated};
-pub use log::{Append, AppendError, Ledger, OpenError, Options, Receipt, Recovery};
+pub use log::{Ledger, OpenError, Options, Recovery};
 pub use note::{SigningKey, VerifyingKey};
 pub use payload::{PAYLOAD_SIZE_MAX, PayloadError};
 pub use read::{RawEntries, ReadError, Reader, Stored};
