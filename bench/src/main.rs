@@ -9,6 +9,7 @@ mod gateway;
 mod graph;
 mod ledger;
 mod simulate;
+mod whatif;
 
 use clap::{Parser, Subcommand};
 
@@ -31,6 +32,7 @@ enum Bench {
     Graph(graph::Args),
     Ledger(ledger::Args),
     Simulate(simulate::Args),
+    Whatif(whatif::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,5 +43,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Graph(args) => graph::run(&args),
         Bench::Ledger(args) => ledger::run(&args),
         Bench::Simulate(args) => simulate::run(&args),
+        Bench::Whatif(args) => whatif::run(&args),
     }
 }

@@ -2,8 +2,8 @@
 //! [`pull`] makes a directory of it that `ledger verify` checks like any other.
 //!
 //! Every object but two kinds is written once, on the condition that it is not there; what is there already must be the
-//! same. The checkpoint is replaced on the condition that it is the one that was read. So of two writers with two
-//! histories exactly one wins, at the first object in which they differ, and no lock is needed that could be lost. A
+//! same, or, of the payloads of a segment that is not over, its beginning. The checkpoint is replaced on the condition that it is the one that was read. So of two writers with two
+//! histories exactly one wins, at the first object in which they differ (until that is decided they go one by one), and no lock is needed that could be lost. A
 //! server that ignores conditions would let both win: [`probe`] refuses it before anything is written.
 //!
 //! Order of writes, and why: (1) tiles, bundles, payloads, objects, handovers, which nobody reads before a checkpoint
@@ -12,7 +12,7 @@
 //!
 //! What this promises: an acknowledged entry is durable on the local disk, and in the storage when the push after its
 //! checkpoint has ended. The journal and the subjects' keys never leave the machine: payloads there are encrypted, and
-//! whoever loses the keys has erased them.
+//! whoever loses the keys has erased them. What was pruned from the log stays in the copy until [`prune`] is called.
 
 pub mod s3;
 
@@ -148,6 +148,13 @@ pub struct Pushed {
     pub bytes: u64,
 }
 
+impl Pushed {
+    fn add(&mut self, bytes: &[u8]) {
+        self.objects += 1;
+        self.bytes += bytes.len() as u64;
+    }
+}
+
 /// Brings the copy up to the ledger's last checkpoint.
 pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, StoreError> {
     reader.refresh()?;
@@ -168,9 +175,24 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
     files.retain(|name| {
         start == 0 || !name.starts_with("tile/entries/") || reader.file(name).is_ok_and(|file| file.is_some())
     });
-    files.extend(unsent(reader, store.as_ref()).await?);
+    let growing = reader.growing_packs(size)?;
+    let there = there(store.as_ref()).await?;
+    let (objects, mut one_by_one): (Vec<String>, Vec<String>) =
+        unsent(reader, &there)?.into_iter().partition(|name| name.starts_with("objects/"));
+    // Where two histories meet, each must lose at the same object or win: the first tile, else a pack, each by itself.
+    one_by_one.splice(0..0, files.drain(..files.len().min(1)));
+    for name in one_by_one {
+        let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
+        pushed.add(&bytes);
+        put_once(store.as_ref(), &name, bytes).await?;
+    }
+    for (name, bytes) in growing.into_iter().filter(|(name, bytes)| there.get(name) != Some(&(bytes.len() as u64))) {
+        pushed.add(&bytes);
+        put_once(store.as_ref(), &name, bytes).await?;
+    }
+    files.extend(objects);
     put_all(reader, store, files, &mut pushed).await?;
-    for name in reader.changing_files()? {
+    for name in reader.changing_files(size)? {
         let bytes = reader.file(&name)?.unwrap_or_default();
         store.put(&name, bytes, Condition::None).await?;
     }
@@ -212,12 +234,35 @@ fn agreed(reader: &Reader, remote: &SignedCheckpoint, ours: &SignedCheckpoint) -
     Ok(remote.size)
 }
 
-/// Lasting files that are not there yet, or not whole.
-async fn unsent<S: Store>(reader: &Reader, store: &S) -> Result<Vec<String>, StoreError> {
+/// Removes from the copy what was pruned from the log, as far as the copy's own checkpoint covers the entry that says so.
+/// Answers how many objects went.
+pub async fn prune<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<u64, StoreError> {
+    let found = store.get(CHECKPOINT).await?.ok_or_else(|| StoreError::Missing(CHECKPOINT.to_owned()))?;
+    let remote = SignedCheckpoint::parse(&found.bytes)?;
+    let Some(checkpoint) = reader.checkpoint() else { return Ok(0) };
+    let size = agreed(reader, &remote, &checkpoint)?;
+    let mut copied = Vec::new();
+    for folder in ["tile/entries/", "payloads/"] {
+        copied.extend(store.list(folder).await?.into_iter().map(|listed| listed.name));
+    }
+    let gone = reader.pruned_files(size, copied.into_iter())?;
+    for name in &gone {
+        store.delete(name).await?;
+    }
+    Ok(gone.len() as u64)
+}
+
+/// The lasting files that are in the storage, each with its size.
+async fn there<S: Store>(store: &S) -> Result<HashMap<String, u64>, StoreError> {
     let mut there = HashMap::new();
     for folder in ["objects/", "payloads/", "handover/"] {
         there.extend(store.list(folder).await?.into_iter().map(|listed| (listed.name, listed.size_bytes)));
     }
+    Ok(there)
+}
+
+/// Lasting files that are not there yet, or not whole.
+fn unsent(reader: &Reader, there: &HashMap<String, u64>) -> Result<Vec<String>, StoreError> {
     let mut unsent = Vec::new();
     for name in reader.lasting_files()? {
         let whole = match there.get(&name) {
@@ -240,8 +285,7 @@ async fn put_all<S: Store>(
     let mut running = JoinSet::new();
     for name in files {
         let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
-        pushed.objects += 1;
-        pushed.bytes += bytes.len() as u64;
+        pushed.add(&bytes);
         let store = Arc::clone(store);
         running.spawn(async move { put_once(store.as_ref(), &name, bytes).await });
         if running.len() >= AT_ONCE {
@@ -262,14 +306,14 @@ fn joined(done: Option<Result<Result<(), StoreError>, tokio::task::JoinError>>) 
     }
 }
 
-/// Writes an object that never changes.
+/// Writes an object that never changes, but that a pack of payloads may grow at its end.
 async fn put_once<S: Store>(store: &S, name: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
     if store.put(name, bytes.clone(), Condition::Absent).await? {
         return Ok(());
     }
     match store.get(name).await? {
         Some(there) if there.bytes == bytes => Ok(()),
-        // Half of it: an upload that broke off, on a server that keeps such.
+        // The beginning of it: a pack that has grown, or an upload that broke off, on a server that keeps such.
         Some(there) if bytes.starts_with(&there.bytes) => {
             match store.put(name, bytes, Condition::Is(there.version)).await? {
                 true => Ok(()),

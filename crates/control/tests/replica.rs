@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use control::replica::s3::{Credentials, Place, S3};
-use control::replica::{Condition, Found, Listed, Store, StoreError, probe, pull, push};
+use control::replica::{Condition, Found, Listed, Store, StoreError, probe, prune, pull, push};
 use jiff::Timestamp;
 use ledger::note::SignedCheckpoint;
 use ledger::record::Record;
@@ -193,6 +193,48 @@ async fn a_copy_is_whole_after_the_push_that_follows_any_fault() {
             check(&store, longer, &case).await;
         }
     }
+}
+
+/// Everything in the copy, with the keys from home: payloads, too.
+async fn whole<S: Store>(store: &Arc<S>, home: &Path) -> Report {
+    let dir = tempfile::tempdir().unwrap();
+    pull(store, dir.path()).await.unwrap();
+    std::fs::create_dir(dir.path().join("subjects")).unwrap();
+    for key in std::fs::read_dir(home.join("subjects")).unwrap() {
+        let key = key.unwrap();
+        std::fs::copy(key.path(), dir.path().join("subjects").join(key.file_name())).unwrap();
+    }
+    let report = verify::verify(dir.path(), &key().verifying_key(), &verify::Options::default()).unwrap();
+    assert_eq!(report.faults, vec![]);
+    report
+}
+
+#[tokio::test]
+async fn a_copy_has_every_payload_of_a_signed_entry_and_loses_what_was_pruned() {
+    let (dir, archives) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ledger = open(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    let store = Arc::new(Memory::default());
+    let mut payloads = 0;
+    for round in 1..=5 {
+        grow(&ledger, 200, "a");
+        push(&reader, &store).await.unwrap();
+        payloads = whole(&store, dir.path()).await.payloads;
+        assert_eq!(payloads, round * 5, "those of the running segment, too");
+    }
+    assert_eq!(prune(&reader, &store).await.unwrap(), 0, "nothing was pruned");
+    let (statement, said) = reader.archive(512, archives.path()).unwrap();
+    ledger.prune(&statement, Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(prune(&reader, &store).await.unwrap(), 0, "the copy does not say so yet");
+    push(&reader, &store).await.unwrap();
+    assert_eq!(whole(&store, dir.path()).await.payloads, payloads, "a push removes nothing that was pruned");
+    assert_eq!(prune(&reader, &store).await.unwrap(), 2 + said.payloads.len() as u64);
+    assert!(!said.payloads.is_empty());
+    assert!(whole(&store, dir.path()).await.payloads < payloads);
+    assert_eq!(prune(&reader, &store).await.unwrap(), 0);
+    grow(&ledger, 300, "b");
+    push(&reader, &store).await.unwrap();
+    whole(&store, dir.path()).await;
 }
 
 #[tokio::test]

@@ -336,9 +336,9 @@ impl Gateway {
         }
     }
 
-    /// Approves the tool definitions that wait at a server; answers what they were and are.
-    pub async fn approve_tools(&self, server: &str) -> Result<Vec<Change>, String> {
-        self.shared.approve(server).await
+    /// Approves the tool definitions that wait at a server, in somebody's name; answers what they were and are.
+    pub async fn approve_tools(&self, server: &str, by: String) -> Result<Vec<Change>, String> {
+        self.shared.approve(server, by).await
     }
 
     #[cfg(test)]
@@ -419,11 +419,11 @@ impl Shared {
         format!("s{}-{}", self.started, self.sessions_named.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) async fn approve(&self, server: &str) -> Result<Vec<Change>, String> {
+    pub(crate) async fn approve(&self, server: &str, by: String) -> Result<Vec<Change>, String> {
         let waiting = self.authority.catalogue.waiting(server);
         let pins = self.authority.catalogue.approve(server).map_err(|error| error.to_string())?;
         if !pins.is_empty() {
-            let record = Record::Tools { server: server.to_owned(), pins, status: "approved".to_owned() };
+            let record = Record::Tools { server: server.to_owned(), pins, status: "approved".to_owned(), by };
             self.authority.journal.note(record);
             self.authority.relearn().await?;
         }

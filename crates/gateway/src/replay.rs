@@ -13,9 +13,14 @@ pub mod story;
 pub mod whatif;
 
 use std::collections::HashMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
-use ledger::record::{Intent, Payload};
+use ledger::record::{Intent, Payload, Record};
+use ledger::{ReadError, Reader};
 use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +28,11 @@ use thiserror::Error;
 
 /// Snapshots kept compiled at a time; a log seldom alternates between more.
 const SNAPSHOTS_MAX: usize = 8;
+
+/// As many as packs of payloads stay in a reader's memory.
+const WORKERS_MAX: usize = 4;
+/// A log is not cut into smaller parts: each compiles its snapshots anew.
+const PART_MIN: u64 = 4_096;
 
 /// Why a recorded decision could not be made again.
 #[derive(Clone, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +197,38 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
     pub fn finish(self) -> Recomputation {
         self.result
     }
+}
+
+/// Makes every decision of a log again, on all processors. Each is judged by itself, with the labels, facts and approval
+/// that its entry records; so the parts of a log can be, too.
+pub fn recompute(log: &Reader) -> Result<Recomputation, ReadError> {
+    let (start, end) = (log.start()?, log.len());
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX) as u64;
+    let part = (end.saturating_sub(start)).div_ceil(workers).max(PART_MIN);
+    let parts = thread::scope(|scope| {
+        let run = |from: u64| scope.spawn(move || recompute_part(log, from..end.min(from + part)));
+        let running: Vec<_> = (start..end).step_by(part as usize).map(run).collect();
+        let done = |part: thread::ScopedJoinHandle<'_, _>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
+        running.into_iter().map(done).collect::<Result<Vec<Recomputation>, ReadError>>()
+    })?;
+    let mut whole = Recomputation::default();
+    for part in parts {
+        whole.decisions += part.decisions;
+        whole.faults.extend(part.faults);
+    }
+    Ok(whole)
+}
+
+fn recompute_part(log: &Reader, range: Range<u64>) -> Result<Recomputation, ReadError> {
+    let mut recompute = Recompute::new(|id: &str| log.object(id).map_err(|error| error.to_string()));
+    for stored in log.range(range) {
+        let stored = stored?;
+        if let Record::Intent(intent) = stored.entry.record {
+            let intent = whole(intent, |payload| log.payload(payload).map_err(|error| error.to_string()));
+            recompute.add(stored.index, &intent);
+        }
+    }
+    Ok(recompute.finish())
 }
 
 /// INVARIANT: a source is used only under the id that it hashes to, so an exchanged object is found even

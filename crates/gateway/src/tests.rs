@@ -446,7 +446,7 @@ async fn a_changed_definition_is_quarantined_until_it_is_approved() {
     let denied = client.call("read", json!({})).await;
     assert!(text(&denied).contains("definition changed"), "{denied}");
     assert_eq!(world.calls_seen(), Vec::<String>::new());
-    world.gateway.approve_tools("files").await.unwrap();
+    world.gateway.approve_tools("files", "root (uid 0, bailiwick tools approve)".to_owned()).await.unwrap();
     assert_eq!(client.call("read", json!({})).await["result"]["isError"], Value::Null);
     client.close().await;
     world.check().await;

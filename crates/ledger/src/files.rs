@@ -1,11 +1,13 @@
 //! The files of a log that may leave its directory: what a checkpoint covers and what lies beside it, but never the
 //! journal, the subjects' keys or the lock. For whoever keeps a copy elsewhere.
 
+use std::collections::HashSet;
 use std::io;
 
 use crate::cosign::COSIGNED;
 use crate::handover::HANDOVER;
-use crate::read::{OBJECTS, PAYLOADS};
+use crate::journal::{self, Kind};
+use crate::read::{JOURNAL, OBJECTS, PAYLOADS, numbered, numbers};
 use crate::seal::CHECKPOINT;
 use crate::tile;
 use crate::tree::{TILE_WIDTH, level_count, level_size};
@@ -55,11 +57,54 @@ impl Reader {
         Ok(files)
     }
 
-    /// The names of small files that may change: what witnesses cosigned, what was pruned.
-    pub fn changing_files(&self) -> Result<Vec<String>, ReadError> {
+    /// The packs that the payloads of the journal's segments will become, as far as the first `size` entries can refer
+    /// to them: what a segment's pack begins with, under its name. Ask before [`Reader::lasting_files`]: a segment that
+    /// goes meanwhile is a pack there.
+    pub fn growing_packs(&self, size: u64) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let mut packs = Vec::new();
+        for number in numbers(self.storage.as_ref(), JOURNAL)? {
+            let Some(segment) = self.storage.read(&numbered(JOURNAL, number))? else { continue };
+            let mut pack = Vec::new();
+            // The frame of a payload says which entry came next: that one is signed, so the payload is durable.
+            for found in journal::scan(&segment).frames.iter().take_while(|found| found.head.index < size) {
+                let start = found.offset as usize;
+                let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
+                if found.head.kind == Kind::Payload {
+                    pack.extend_from_slice(frame.unwrap_or_default());
+                }
+            }
+            let name = numbered(PAYLOADS, number);
+            if !pack.is_empty() && self.storage.read(&name)?.is_none() {
+                packs.push((name, pack));
+            }
+        }
+        Ok(packs)
+    }
+
+    /// The first entry that is there, as far as the first `size` entries say that those before were pruned.
+    pub fn start_as_of(&self, size: u64) -> Result<u64, ReadError> {
+        let pruned = archive::pruned(self.storage.as_ref())?.filter(|pruned| pruned.entry < size);
+        Ok(pruned.map_or(0, |pruned| pruned.to))
+    }
+
+    /// Of some files of a copy those that this log, as its first `size` entries say, no longer has.
+    pub fn pruned_files(&self, size: u64, copied: impl Iterator<Item = String>) -> Result<Vec<String>, ReadError> {
+        let start = self.start_as_of(size)?;
+        let (storage, mut first) = (self.storage.as_ref(), u64::MAX);
+        for folder in [PAYLOADS, JOURNAL] {
+            first = first.min(numbers(storage, folder)?.first().copied().unwrap_or(u64::MAX));
+        }
+        let bundles: HashSet<String> = (0..start / TILE_WIDTH).map(|index| tile::bundle(index, TILE_WIDTH)).collect();
+        let is_pack = |name: &str| name.strip_prefix("payloads/").and_then(|number| number.parse::<u64>().ok());
+        let gone = |name: &String| bundles.contains(name) || is_pack(name).is_some_and(|number| number < first);
+        Ok(copied.filter(|name| start > 0 && gone(name)).collect())
+    }
+
+    /// The names of small files that may change: what witnesses cosigned, what was pruned as the first `size` entries say.
+    pub fn changing_files(&self, size: u64) -> Result<Vec<String>, ReadError> {
         let names = self.storage.list(COSIGNED)?.into_iter().filter(|name| !name.ends_with(".new"));
         let mut files: Vec<String> = names.map(|name| format!("{COSIGNED}/{name}")).collect();
-        if self.start()? > 0 {
+        if self.start_as_of(size)? > 0 {
             files.push(archive::PRUNED.to_owned());
         }
         Ok(files)

@@ -13,6 +13,7 @@ mod cosign;
 mod end;
 #[cfg(test)]
 mod faults;
+pub mod export;
 pub mod files;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
@@ -25,6 +26,7 @@ mod lock;
 mod log;
 mod news;
 pub mod note;
+mod parquet;
 mod payload;
 pub mod proof;
 mod read;

@@ -82,6 +82,9 @@ pub enum Record {
         pins: Vec<(String, String)>,
         /// `pinned`, `changed` or `approved`.
         status: String,
+        /// Who approved them, and how he is known; empty for what was only seen.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        by: String,
     },
     /// A new snapshot of policies, schema and facts took effect. Its source is stored by its digest.
     Snapshot {
@@ -175,7 +178,7 @@ impl Record {
             "expired" => &["ask"],
             "withheld" => &["session", "server", "names", "because"],
             "prompt" => &["session", "payload"],
-            "tools" => &["server", "pins", "status"],
+            "tools" => &["server", "pins", "status", "by"],
             "snapshot" => &["snapshot", "by"],
             "scan" => &["digest", "counts"],
             "sign_in" => &["method", "from"],

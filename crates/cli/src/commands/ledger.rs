@@ -2,6 +2,7 @@
 
 mod archive;
 mod erase;
+mod export;
 mod replica;
 mod rotate;
 mod show;
@@ -104,6 +105,8 @@ Example: bailiwick ledger prune /backup/000000000000-000000051200.json --yes"
         #[arg(long)]
         yes: bool,
     },
+    /// Write signed entries as a table in the format of Apache Parquet, for any query engine.
+    Export(export::Args),
     /// Bring a copy in S3-compatible storage up to the last checkpoint.
     Push(replica::Push),
     /// Make a directory of a copy in S3-compatible storage.
@@ -151,6 +154,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Erase { subject, yes } => erase::run(&dir, home, subject, *yes),
         Command::Archive(what) => archive::archive(what, &open(&dir)?, format),
         Command::Prune { statement, yes } => archive::prune(&dir, home, statement, *yes),
+        Command::Export(what) => export::run(what, &open(&dir)?, format),
         Command::Push(what) => replica::push(what, &open(&dir)?),
         Command::Pull { from, into } => replica::pull(from, into),
         Command::RotateKey { yes } => rotate::run(&dir, home, *yes),

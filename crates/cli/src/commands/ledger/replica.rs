@@ -32,7 +32,8 @@ pub(super) struct From {
 #[derive(clap::Args)]
 #[command(
     after_help = "What is in the storage is what was signed when the push began; entries since then are on this disk alone. The
-journal and the keys of payloads never leave it. A server that ignores conditional writes is refused; of two
+journal and the keys of payloads never leave it; payloads are in the copy up to that checkpoint, still encrypted.
+What `ledger prune` removed from the log stays in the copy without `--prune`. A server that ignores conditional writes is refused; of two
 writers with different logs the second is. Credentials are never taken from the command line.
 
 Example:
@@ -41,6 +42,9 @@ Example:
 pub(super) struct Push {
     #[command(flatten)]
     to: From,
+    /// Also remove from the copy what was pruned from the log; it is then in its archive alone.
+    #[arg(long)]
+    prune: bool,
     /// Go on, and push again every so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
@@ -83,6 +87,12 @@ pub(super) fn push(args: &Push, reader: &Reader) -> anyhow::Result<ExitCode> {
                     "`{}` has {entries} entries; wrote {objects} objects, {bytes} bytes",
                     args.to.place
                 ))?;
+            }
+            if args.prune {
+                let removed = replica::prune(reader, &store).await?;
+                if removed > 0 {
+                    print_line(&format!("`{}` lost {removed} objects that were pruned from the log", args.to.place))?;
+                }
             }
             match args.every {
                 Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,

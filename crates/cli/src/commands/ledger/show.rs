@@ -81,7 +81,10 @@ fn summary(record: &Record) -> String {
             format!("withheld from `{server}`: {} ({because})", names.join(", "))
         }
         Record::Prompt { session, payload } => format!("prompt in session {session}, {} bytes", payload.size_bytes),
-        Record::Tools { server, pins, status } => format!("{} tools of `{server}` {status}", pins.len()),
+        Record::Tools { server, pins, status, by } => {
+            let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+            format!("{} tools of `{server}` {status}{by}", pins.len())
+        }
         Record::Snapshot { snapshot, by } => format!("policy snapshot {} by {by}", shorten(snapshot, 16)),
         Record::Scan { counts, .. } => format!("scan: {}", Value::Object(counts.clone())),
         Record::SignIn { method, from } => format!("sign-in by {method} from {from}"),

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
 use ledger::proof::Proof;
-use ledger::record::Record;
 use ledger::verify::{self, Report};
 use ledger::{Reader, VerifyingKey};
 use serde_json::{Value, json};
@@ -149,17 +148,7 @@ fn verify_proof(file: &Path, keys: &Chain, witnesses: &[VerifyingKey], format: F
 /// Whether every recorded decision follows from what the log holds. Each is judged by itself, with the
 /// labels, facts and approval that its entry records.
 fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
-    let load = |id: &str| reader.object(id).map_err(|error| error.to_string());
-    let mut recompute = gateway::replay::Recompute::new(load);
-    for stored in reader.range(0..reader.len()) {
-        let stored = stored?;
-        if let Record::Intent(intent) = stored.entry.record {
-            let intent =
-                gateway::replay::whole(intent, |payload| reader.payload(payload).map_err(|error| error.to_string()));
-            recompute.add(stored.index, &intent);
-        }
-    }
-    let found = recompute.finish();
+    let found = gateway::replay::recompute(reader)?;
     match format {
         Format::Json => print_line(&serde_json::to_string(&found)?)?,
         Format::Text => {
