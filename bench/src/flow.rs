@@ -8,6 +8,7 @@ mod benign;
 mod lint;
 mod replay;
 mod score;
+mod sessions;
 mod table;
 mod traces;
 
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// List what still succeeds and what is asked for nothing.
     #[arg(long)]
     cases: bool,
+    /// What a decision costs after 10, 1,000 and 100,000 results, and what such a session takes in memory.
+    #[arg(long)]
+    sessions: bool,
     /// Check that nothing under this folder names a value of the data.
     #[arg(long)]
     lint: Option<PathBuf>,
@@ -65,7 +69,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.benign {
         benign::run(path, args.cases)?;
     }
-    anyhow::ensure!(args.traces.is_some() || args.benign.is_some(), "give `--traces DIR` or `--benign FILE`");
+    if args.sessions {
+        sessions::run()?;
+    }
+    let something = args.traces.is_some() || args.benign.is_some() || args.sessions;
+    anyhow::ensure!(something, "give `--traces DIR`, `--benign FILE` or `--sessions`");
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 
 use crate::call::{self, Malformed};
 use crate::disk;
-use crate::tools::annotations::{Annotations, Fault};
+use crate::tools::annotations::{Annotations, Fault, Seen};
 
 /// The most tools that are kept of one server.
 const TOOLS_MAX: usize = 2_000;
@@ -241,6 +241,18 @@ impl Catalogue {
             .filter(|tool| tool.waiting.is_none())
             .filter_map(|tool| Some(ToolFacts::clone(&self.corrected(tool.approved.as_ref()?))))
             .collect()
+    }
+
+    /// Every approved tool with the schema of its results, in order.
+    pub fn seen(&self) -> Vec<Seen> {
+        let servers = self.lock();
+        let tools = servers.values().flat_map(|server| server.tools.values()).filter(|tool| tool.waiting.is_none());
+        let seen = |tool: &Tool| {
+            let definition = tool.definition.as_ref().and_then(|definition| call::strict_value(definition.get()).ok());
+            let output = definition.and_then(|definition| definition.get("outputSchema").cloned()).unwrap_or_default();
+            Some(Seen { facts: ToolFacts::clone(&self.corrected(tool.approved.as_ref()?)), output })
+        };
+        tools.filter_map(seen).collect()
     }
 
     /// Takes in one page of a server's list.

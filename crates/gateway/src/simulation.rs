@@ -370,6 +370,7 @@ fn tools() -> Vec<ToolFacts> {
         reversible: true,
         open_world: false,
         roles: BTreeMap::from([("/path".to_owned(), policy::Role::Path)]),
+        results: BTreeMap::new(),
         pin: "pin".to_owned(),
     };
     [("read", EffectKind::Read), ("write", EffectKind::Write), ("delete", EffectKind::Delete)].map(tool).into()

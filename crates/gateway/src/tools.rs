@@ -1,7 +1,7 @@
 //! What is known of the tools behind the gateway.
 
 pub mod annotations;
-mod infer;
+pub(crate) mod infer;
 mod observed;
 
 pub use annotations::Annotations;

@@ -21,6 +21,7 @@ fn source() -> Source {
         reversible: true,
         open_world: false,
         roles: BTreeMap::new(),
+        results: BTreeMap::new(),
         pin: String::new(),
     };
     let policies = packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();

@@ -42,6 +42,7 @@ fn facts(line: &Value) -> Option<ToolFacts> {
         reversible: false,
         open_world: true,
         roles: BTreeMap::new(),
+        results: BTreeMap::new(),
         pin: String::new(),
     })
 }

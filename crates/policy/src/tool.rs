@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::label::Role;
+use crate::label::{Integrity, Role};
 
 /// A tool by server and name. Built-in tools of an agent have the agent's name as server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub struct ToolFacts {
     pub open_world: bool,
     /// The roles of its arguments, by JSON pointer pattern (`/to`, `/items/*/path`).
     pub roles: BTreeMap<String, Role>,
+    /// Who could have written which field of a result, where the operator says so: by name of the field or by JSON
+    /// pointer pattern (`/*/sender`); `*` alone is every other field.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Integrity>,
     /// Digest of the raw definition that was pinned.
     pub pin: String,
 }

@@ -8,8 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use gateway::catalogue::{Catalogue, Change};
 use gateway::door::hello::Hello;
-use gateway::tools::annotations;
-use policy::ToolFacts;
+use gateway::tools::annotations::{self, Seen};
 use similar::TextDiff;
 
 use crate::commands::mcp;
@@ -44,7 +43,8 @@ enum Task {
 
 /// Print an annotation file for the tools that were seen, to correct and keep.
 ///
-/// A tool has at most three lines: what it does, whether it reaches beyond its own data, what its arguments are.
+/// A tool has at most three lines: what it does, what its arguments are, who writes which field of its results, or
+/// whether it reaches beyond its own data.
 /// Kept as `gateway/annotations.toml` in the home directory, they take effect when the gateway starts.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -76,7 +76,7 @@ struct Check {
 
 fn annotate(args: &Annotate, home: &Home) -> anyhow::Result<ExitCode> {
     let mut tools = inferred(home)?;
-    tools.retain(|facts| args.server.as_ref().is_none_or(|server| facts.id.server == *server));
+    tools.retain(|seen| args.server.as_ref().is_none_or(|server| seen.facts.id.server == *server));
     let text = annotations::propose(&tools, !args.all);
     let mut stdout = io::stdout().lock();
     if text.is_empty() {
@@ -106,8 +106,8 @@ fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
 }
 
 /// What was inferred of every tool that was seen.
-fn inferred(home: &Home) -> anyhow::Result<Vec<ToolFacts>> {
-    Ok(Catalogue::inferred(home.gateway().join("tools.json"))?.facts())
+fn inferred(home: &Home) -> anyhow::Result<Vec<Seen>> {
+    Ok(Catalogue::inferred(home.gateway().join("tools.json"))?.seen())
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,8 @@
 //! What every agent's dialect has in common: the event it is turned into, the verdict it is made from, and the
 //! facts of built-in tools.
 
+use std::collections::BTreeMap;
+
 use policy::{EffectKind, Role, ToolFacts, ToolId};
 use serde_json::{Value, json};
 
@@ -101,6 +103,7 @@ fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) 
         reversible: *reversible,
         open_world: *open_world,
         roles: roles.iter().map(|(pointer, role)| ((*pointer).to_owned(), *role)).collect(),
+        results: BTreeMap::new(),
         pin: "built-in".to_owned(),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn why(account: &Account, tool: &ToolFacts, arguments: &Value, labels
     // What came from the source that accounts for most of the call is said first; what a call is aimed at comes
     // before what it carries along.
     against.sort_by_key(|argument| (account.rank_of(&argument.label.origins), argument.role == Role::Link));
-    let mut sentences: Vec<Why> = against.into_iter().map(|argument| untrusted(arguments, argument)).collect();
+    let mut sentences: Vec<Why> = against.into_iter().map(|argument| untrusted(tool, arguments, argument)).collect();
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
         sentences.push(unasked(account, tool));
     }
@@ -47,7 +47,7 @@ fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
     matters && argument.choice == Choice::Untrusted
 }
 
-fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
+fn untrusted(tool: &ToolFacts, arguments: &Value, argument: &ArgumentLabel) -> Why {
     let value = match arguments.pointer(&argument.pointer) {
         _ if argument.label.is_secret() => "a secret".to_owned(),
         value => value.map(shown).unwrap_or_default(),
@@ -62,11 +62,14 @@ fn untrusted(arguments: &Value, argument: &ArgumentLabel) -> Why {
         },
     );
     let what = if argument.role == Role::Link { "carries a link that" } else { "is a value that" };
+    // For what cannot be undone it is enough that others' text names the value, whatever else does.
+    let lasting = tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay));
+    let stands = if lasting { "stands" } else { "stands only" };
     Why {
         pointer: argument.pointer.clone(),
         entry: origin.and_then(|origin| origin.entry),
         text: format!(
-            "argument `{}` (`{value}`) {what} stands only in text somebody else wrote ({place}); it would pass if the user named it or a person approves it",
+            "argument `{}` (`{value}`) {what} {stands} in text somebody else wrote ({place}); it would pass if the user named it or a person approves it",
             argument.pointer.trim_start_matches('/')
         ),
     }

@@ -100,6 +100,13 @@ impl Field {
         }
     }
 
+    /// Whether it stands in the same record as another field.
+    pub(crate) fn is_beside(&self, other: &Field) -> bool {
+        let record = other.pointer.rsplit_once('/').map_or("", |(record, _)| record);
+        let within = self.pointer.strip_prefix(record).is_some_and(|rest| rest.starts_with('/'));
+        self.place == other.place && within
+    }
+
     fn count(&mut self, atoms: &[Atom]) {
         let of = |kind: Kind| {
             u16::try_from(atoms.iter().filter(|atom| atom.kind == kind && atom.is_distinctive()).count())
@@ -289,6 +296,11 @@ impl Index {
     /// Whether the user's words point at where a field stands: at its record, or at the call that fetched it.
     pub(crate) fn is_pointed_at(&self, field: &Field, user: &User) -> bool {
         field.pointed.by_user || self.is_named(field.place, user)
+    }
+
+    /// Whether a field stands in the result of a call that was made with this value.
+    pub(crate) fn repeats(&self, field: &Field, value: &str) -> bool {
+        self.at_place(field.place).is_some_and(|place| place.names.iter().any(|name| name.trim() == value.trim()))
     }
 
     /// Whether the user's words name the place that a call reads.

@@ -110,7 +110,7 @@ struct Path {
 impl Path {
     fn child(&self, name: &str) -> Path {
         let key = name.trim_matches('_').to_lowercase();
-        let prose = self.prose || PROSE_KEYS.contains(&key.as_str());
+        let prose = self.prose || is_prose_key(&key);
         Path {
             pointer: format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1")),
             key,
@@ -191,8 +191,13 @@ impl Reader {
     }
 }
 
+/// Whether a field of this name holds prose, however short.
+pub(crate) fn is_prose_key(key: &str) -> bool {
+    PROSE_KEYS.contains(&key)
+}
+
 /// A text with more than a value in it.
-fn is_prose(text: &str) -> bool {
+pub(crate) fn is_prose(text: &str) -> bool {
     text.contains('\n') || text.chars().count() > VALUE_MAX_CHARS || text.split_whitespace().count() > VALUE_MAX_WORDS
 }
 

@@ -9,6 +9,7 @@ use super::atoms;
 use super::index::Pointed;
 use super::read::Leaf;
 use super::words;
+use crate::tools::infer;
 
 /// How much of the user's words is kept.
 const WORDS_MAX_BYTES: usize = 256 * 1024;
@@ -63,8 +64,11 @@ impl User {
 
     /// Whether the user asked for what a tool does with a verb of that kind.
     pub(crate) fn asks_for(&self, tool: &ToolFacts) -> bool {
-        tool.effects.iter().any(|effect| *effect != EffectKind::Read && self.asked.contains(effect))
-            || own_verb(self, tool)
+        let all: Vec<EffectKind> = tool.effects.iter().copied().filter(|effect| *effect != EffectKind::Read).collect();
+        // Beside what its name says, a tool may do more. Who asks only for the rest does not ask for this tool.
+        let said = if all.len() > 1 { infer::effects(&tool.id.name, "") } else { BTreeSet::new() };
+        let told = all.iter().any(|effect| said.contains(effect));
+        all.iter().any(|effect| (!told || said.contains(effect)) && self.asked.contains(effect)) || own_verb(self, tool)
     }
 
     pub(crate) fn is_heard(&self) -> bool {

@@ -9,6 +9,7 @@ use super::index::keys;
 use super::memory::Memory;
 use super::read::Leaf;
 use super::words::split_name;
+use super::{read, writers};
 
 /// What kind of source a tool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Kind {
             return Kind::Receipt;
         }
         let has = |role: Role| tool.roles.values().any(|of| *of == role);
-        if has(Role::Destination) || (tool.open_world && has(Role::Query)) {
+        if has(Role::Destination) || (tool.open_world && has(Role::Query) && !keeps_records(&tool.id.name)) {
             Kind::Web
         } else if has(Role::Path) {
             if looks_for(&tool.id.name) { Kind::Listing } else { Kind::Document }
@@ -45,6 +46,52 @@ impl Kind {
 fn looks_for(name: &str) -> bool {
     const VERBS: &[&str] = &["search", "find", "list", "lookup", "query", "browse", "count"];
     split_name(name).first().is_some_and(|verb| VERBS.contains(&verb.as_str()))
+}
+
+/// Whether a tool's name says that it looks through records that some system keeps. Others may write into them, but
+/// not change who is recorded as their author.
+fn keeps_records(name: &str) -> bool {
+    const NOUNS: &[&str] = &[
+        "account",
+        "appointment",
+        "calendar",
+        "channel",
+        "chat",
+        "commit",
+        "contact",
+        "conversation",
+        "customer",
+        "document",
+        "drive",
+        "email",
+        "employee",
+        "event",
+        "file",
+        "folder",
+        "inbox",
+        "invoice",
+        "issue",
+        "mail",
+        "mailbox",
+        "meeting",
+        "member",
+        "message",
+        "note",
+        "order",
+        "project",
+        "reminder",
+        "repository",
+        "reservation",
+        "row",
+        "table",
+        "task",
+        "thread",
+        "ticket",
+        "transaction",
+        "user",
+    ];
+    let singular = |word: &String| word.strip_suffix('s').unwrap_or(word).to_owned();
+    split_name(name).iter().any(|word| NOUNS.contains(&word.as_str()) || NOUNS.contains(&singular(word).as_str()))
 }
 
 /// What is known of a field without looking at the rest of the session.
@@ -143,14 +190,18 @@ const PERSONAL_KEYS: &[&str] = &[
 pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
     // What a listing gives back without a name may be a line of a document.
     let nameless = kind == Kind::Listing && leaf.key.is_empty();
-    let prose = leaf.prose || nameless || matches!(kind, Kind::Web | Kind::Document);
     let key = split_name(&leaf.key);
     let is = |list: &[&str]| key.iter().any(|word| list.contains(&word.as_str()));
-    let integrity = match (kind, prose) {
-        (Kind::Web, _) => Integrity::Anyone,
-        (_, true) => Integrity::ThirdParty,
-        _ if is(SYSTEM_KEYS) || key.is_empty() => Integrity::FirstParty,
-        _ => Integrity::ThirdParty,
+    let inferred = leaf.prose || nameless || matches!(kind, Kind::Web | Kind::Document);
+    let (prose, integrity) = match (writers::of(&tool.results, leaf), kind) {
+        // Long text of a trusted author has parts like any other; what stands in them is the author's.
+        (Some(writer), _) if writer <= Integrity::FirstParty => (read::is_prose(&leaf.text), writer),
+        (Some(Integrity::ThirdParty), _) if !leaf.pointer.is_empty() => (leaf.prose || nameless, Integrity::ThirdParty),
+        (Some(Integrity::Anyone), _) => (true, Integrity::Anyone),
+        (_, Kind::Web) => (true, Integrity::Anyone),
+        _ if inferred => (true, Integrity::ThirdParty),
+        _ if is(SYSTEM_KEYS) || key.is_empty() => (false, Integrity::FirstParty),
+        _ => (false, Integrity::ThirdParty),
     };
     let mut classes = BTreeSet::new();
     let text = leaf.text.as_str();
@@ -163,15 +214,15 @@ pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
     if is(PERSONAL_KEYS) {
         classes.insert(DataClass::Personal);
     }
-    let confidentiality = confidentiality(tool, kind, &classes);
+    let confidentiality = confidentiality(kind, &classes);
     Judged { prose, integrity, confidentiality, classes }
 }
 
-fn confidentiality(tool: &ToolFacts, kind: Kind, classes: &BTreeSet<DataClass>) -> Confidentiality {
+fn confidentiality(kind: Kind, classes: &BTreeSet<DataClass>) -> Confidentiality {
     if classes.contains(&DataClass::Credential) {
         return Confidentiality::Secret;
     }
-    if kind == Kind::Web || (kind == Kind::Records && tool.open_world) {
+    if kind == Kind::Web {
         return Confidentiality::Public;
     }
     if classes.contains(&DataClass::Payment) { Confidentiality::Confidential } else { Confidentiality::Internal }

@@ -10,6 +10,7 @@ use super::index::{Field, Index, Sightings, keys};
 use super::memory::Remembered;
 use super::request::User;
 use super::source;
+use super::words;
 
 /// How many leaves of the arguments are traced.
 const LEAVES_MAX: usize = 512;
@@ -184,6 +185,9 @@ impl Tracer<'_> {
 
     fn argument(&self, pointer: &str, role: Role, text: &str) -> (ArgumentLabel, bool) {
         let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text, self.step()) };
+        if found.choice == Choice::System && matches!(role, Role::Recipient | Role::Account | Role::Target) {
+            self.contest(text, &mut found);
+        }
         // What a working copy says about its own files and commands is the work itself; only a page that anyone
         // can write is not. Dangerous paths and commands have rules of their own.
         let local = matches!(role, Role::Path | Role::Command) && found.integrity <= Integrity::ThirdParty;
@@ -202,6 +206,37 @@ impl Tracer<'_> {
             label: self.label(found),
         };
         (label, meant)
+    }
+
+    /// What cannot be undone, to a thing or a payee that the user did not name and that others' text names: a record
+    /// knows it, but the text may have chosen it among the records.
+    fn contest(&self, text: &str, found: &mut Found) {
+        if !self.tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay)) {
+            return;
+        }
+        let of_others = |number: &u64| {
+            self.index.field(*number).map(|field| field.integrity).filter(|writer| *writer >= Integrity::ThirdParty)
+        };
+        let keys = keys(text);
+        let prose = keys.iter().filter_map(|key| self.index.get(key)).flat_map(|sightings| &sightings.prose).copied();
+        // What stands in the thing's own record does not choose it among others, nor does what a call with this value
+        // gave back.
+        let own = found.fields.first().and_then(|number| self.index.field(*number));
+        let elsewhere = |number: &u64| match (own, self.index.field(*number)) {
+            (Some(own), Some(field)) => !field.is_beside(own) && !self.index.repeats(field, text),
+            _ => true,
+        };
+        let mut fields: Vec<u64> = prose.filter(|number| of_others(number).is_some() && elsewhere(number)).collect();
+        // A bare number or word names nothing, unless the text also speaks of what the tool does.
+        if kind_of(text) == Kind::Word {
+            let speaks = |verb: &&str| self.index.get(verb).map(|sightings| sightings.prose.as_slice());
+            let verbs = self.tool.effects.iter().flat_map(|effect| words::verbs_of(*effect)).filter_map(speaks);
+            let speaking: BTreeSet<u64> = verbs.flatten().copied().collect();
+            fields.retain(|number| speaking.contains(number));
+        }
+        if let Some(worst) = fields.iter().filter_map(of_others).max() {
+            *found = Found { choice: Choice::Untrusted, fields, integrity: worst, meant: false };
+        }
     }
 
     /// The path and the query of an address carry data to its owner, whoever named the host.
@@ -312,7 +347,12 @@ impl Tracer<'_> {
         let delegated = fields
             .iter()
             .all(|number| self.index.field(*number).is_some_and(|field| field.rivals(kind) == 1 && points(field)));
-        let choice = if delegated { Choice::Delegated } else { Choice::Untrusted };
+        let choice = match delegated {
+            // It stands only in what the user or a system wrote.
+            _ if integrity <= Integrity::FirstParty => Choice::System,
+            true => Choice::Delegated,
+            false => Choice::Untrusted,
+        };
         let mut fields = fields.to_vec();
         fields.reverse();
         Some(Found { choice, fields, integrity, meant: false })
@@ -341,7 +381,10 @@ impl Tracer<'_> {
         let (field, hits) = self.best_field(&words)?;
         (hits as usize == words.len()).then(|| {
             let integrity = self.index.field(field).map_or(Integrity::Anyone, |field| field.integrity);
-            Found { choice: Choice::Untrusted, fields: vec![field], integrity, meant: false }
+            let worst = |word: &Atom| self.index.get(&word.text).and_then(|sightings| sightings.worst);
+            let own = words.iter().all(|word| worst(word).is_some_and(|worst| worst <= Integrity::FirstParty));
+            let choice = if own { Choice::System } else { Choice::Untrusted };
+            Found { choice, fields: vec![field], integrity, meant: false }
         })
     }
 

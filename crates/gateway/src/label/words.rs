@@ -3,6 +3,9 @@
 //! Never holds a name of a product, a person, a host or a tool: what works here must work for tools nobody
 //! has seen. It is shared by the inference of tool facts and by the reading of the user's request.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use policy::EffectKind;
 
 /// Verbs by what they do. A tool's name is read with the first list that holds one of its words; a user's
@@ -311,6 +314,9 @@ const DELEGATIONS: &[&[&str]] = &[
     &["do", "what"],
 ];
 
+/// Verbs that ask for an answer if `me` or `us` follows: "give me a summary" gives nobody anything.
+const ANSWERS: &[&str] = &["give", "tell", "inform", "answer"];
+
 /// Past forms whose stem the suffix rules do not find.
 const IRREGULAR: &[(&str, &str)] = &[
     ("sent", "send"),
@@ -321,7 +327,6 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("told", "tell"),
     ("made", "make"),
     ("gave", "give"),
-    ("given", "give"),
     ("ran", "run"),
     ("built", "build"),
     ("found", "find"),
@@ -377,12 +382,28 @@ pub(crate) fn split_name(name: &str) -> Vec<String> {
 
 /// The effects that a single verb of a tool's name has.
 pub(crate) fn effects_of(word: &str) -> Vec<EffectKind> {
-    let stem = stem(word);
-    VERBS
-        .iter()
-        .filter(|(_, verbs)| verbs.iter().any(|verb| stem_regular(verb) == stem))
-        .map(|(effect, _)| *effect)
-        .collect()
+    static STEMS: LazyLock<HashMap<String, Vec<EffectKind>>> = LazyLock::new(|| {
+        let mut stems: HashMap<String, Vec<EffectKind>> = HashMap::new();
+        for (effect, verb) in VERBS.iter().flat_map(|(effect, verbs)| verbs.iter().map(|verb| (*effect, *verb))) {
+            let effects = stems.entry(stem_regular(verb)).or_default();
+            if !effects.contains(&effect) {
+                effects.push(effect);
+            }
+        }
+        stems
+    });
+    STEMS.get(&stem(word)).cloned().unwrap_or_default()
+}
+
+/// The base forms of the verbs that have an effect.
+pub(crate) fn verbs_of(effect: EffectKind) -> &'static [&'static str] {
+    VERBS.iter().find(|(of, _)| *of == effect).map_or(&[], |(_, verbs)| *verbs)
+}
+
+/// Whether a verb tells what was: "who was invited" invites nobody.
+fn is_past(word: &str) -> bool {
+    IRREGULAR.iter().any(|(form, _)| *form == word && *form != "e-mail")
+        || (word.ends_with("ed") && !VERBS.iter().any(|(_, verbs)| verbs.contains(&word)))
 }
 
 /// The effects that a user's sentences ask for.
@@ -400,11 +421,18 @@ pub(crate) fn asked(text: &str) -> Vec<EffectKind> {
 pub(crate) fn verbs_in(text: &str) -> Vec<String> {
     let mut verbs = Vec::new();
     let mut before = String::new();
-    for token in text.split_whitespace() {
+    let mut tokens = text.split_whitespace().peekable();
+    while let Some(token) = tokens.next() {
         let word: String = token.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase().replace(['\'', '’'], "");
         let noun_like = NOUN_LIKE.contains(&word.as_str());
         let plural = word.ends_with('s') && NOUN_LIKE.contains(&word.trim_end_matches('s'));
-        let stands_as_verb = !plural && (!noun_like || BEFORE_VERB.contains(&before.as_str()));
+        let mut to_self = || {
+            tokens.peek().is_some_and(|next| ["me", "us"].contains(&next.trim_matches(|c: char| !c.is_alphanumeric())))
+        };
+        let answers = ANSWERS.contains(&word.as_str()) && to_self();
+        // "It should be sent" asks for it.
+        let told = is_past(&word) && before != "be";
+        let stands_as_verb = !plural && !answers && !told && (!noun_like || BEFORE_VERB.contains(&before.as_str()));
         if !word.is_empty() && stands_as_verb && !effects_of(&word).is_empty() {
             verbs.push(stem(&word));
         }
@@ -446,6 +474,18 @@ mod tests {
         ] {
             assert_eq!(stem(a), stem(b), "{a} {b}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_no_gift() {
+        assert!(asked("In the order they are given: give me the number, then tell us more").is_empty());
+        assert!(asked("Give Ann access").contains(&EffectKind::Share));
+    }
+
+    #[test]
+    fn what_was_done_is_not_asked_for() {
+        assert!(asked("Who was invited, and what has Ann sent?").is_empty());
+        assert!(asked("The note should be sent to Ann").contains(&EffectKind::Send));
     }
 
     #[test]

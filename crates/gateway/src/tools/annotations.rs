@@ -7,20 +7,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use policy::{EffectKind, Role, ToolFacts, ToolId};
+use policy::{EffectKind, Integrity, Role, ToolFacts, ToolId};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::infer::{Annotation, annotate};
+use crate::label::{read::is_prose_key, source, writers};
 
 /// The largest file that is read, in bytes.
 pub const SIZE_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How many lines one tool may have, beside its header.
 const LINES_MAX: usize = 3;
+/// How many fields of a schema of results are read, and how deep.
+const FIELDS_MAX: usize = 100;
+const FIELDS_DEPTH_MAX: usize = 8;
 
 /// Corrections by tool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Annotations {
     tools: BTreeMap<String, Annotation>,
+}
+
+/// One tool as it was seen.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What was inferred of it.
+    pub facts: ToolFacts,
+    /// The schema of its results; null if it has none.
+    pub output: Value,
 }
 
 /// Something that is wrong with a file, or that its author may not mean.
@@ -67,12 +81,12 @@ impl Annotations {
 }
 
 /// All that is wrong with a file, and all that its author may not mean, given what was inferred.
-pub fn check(text: &str, inferred: &[ToolFacts]) -> Vec<Fault> {
+pub fn check(text: &str, seen: &[Seen]) -> Vec<Fault> {
     let (annotations, mut faults) = parse(text);
     for (name, annotation) in &annotations.tools {
         let line = line_of_tool(text, name);
         let doubt = |message: String| Fault { line, error: false, message };
-        let Some(facts) = inferred.iter().find(|facts| facts.id.to_string() == *name) else {
+        let Some(Seen { facts, output }) = seen.iter().find(|seen| seen.facts.id.to_string() == *name) else {
             faults.push(doubt(format!("`{name}` was not seen yet")));
             continue;
         };
@@ -83,6 +97,7 @@ pub fn check(text: &str, inferred: &[ToolFacts]) -> Vec<Fault> {
         }
         let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
         faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
+        faults.extend(doubts_of_results(name, annotation, output).into_iter().map(doubt));
         let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
         if !lost.is_empty() {
             faults.push(doubt(format!("`{name}` no longer counts as {}: fewer rules hold for it", lost.join(", "))));
@@ -120,7 +135,14 @@ fn parse(text: &str) -> (Annotations, Vec<Fault>) {
         }
         let table = item.clone().into_table().unwrap_or_default();
         match Annotation::deserialize(toml_edit::de::Deserializer::from(toml_edit::DocumentMut::from(table))) {
-            Ok(annotation) => drop(annotations.tools.insert(name.to_owned(), annotation)),
+            Ok(mut annotation) => {
+                let unnamed = annotation.results.keys().filter(|field| !names_a_field(field));
+                faults.extend(
+                    unnamed.map(|field| fault(line, format!("`{name}`: `{field}` names no field of a result"))),
+                );
+                annotation.results = std::mem::take(&mut annotation.results).into_iter().map(by_normal_name).collect();
+                annotations.tools.insert(name.to_owned(), annotation);
+            }
             Err(error) => {
                 let message = error.message().lines().next().unwrap_or("cannot be read").to_owned();
                 faults.push(fault(line, format!("`{name}`: {message}")));
@@ -128,6 +150,82 @@ fn parse(text: &str) -> (Annotations, Vec<Fault>) {
         }
     }
     (annotations, faults)
+}
+
+/// A name, a JSON pointer pattern, or `*`.
+fn names_a_field(field: &str) -> bool {
+    field == writers::OTHERS || (field.starts_with('/') && field.len() > 1) || !writers::normal(field).is_empty()
+}
+
+fn by_normal_name((field, writer): (String, Integrity)) -> (String, Integrity) {
+    let verbatim = field == writers::OTHERS || field.starts_with('/');
+    (if verbatim { field } else { writers::normal(&field) }, writer)
+}
+
+/// What the author of a `results` line may not mean.
+fn doubts_of_results(name: &str, annotation: &Annotation, output: &Value) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let known = fields_of(output);
+    for (field, writer) in &annotation.results {
+        let last = field.rsplit('/').next().unwrap_or_default();
+        if *writer <= Integrity::FirstParty && is_prose_key(&writers::normal(last)) {
+            doubts.push(format!(
+                "`{name}` takes `{field}` for the system's own: text in it may then choose what a call does"
+            ));
+        }
+        let same = |property: &Property| {
+            let normal = writers::normal(&property.name);
+            field == writers::OTHERS || normal == writers::normal(last) || normal.ends_with(&format!("_{last}"))
+        };
+        if !known.is_empty() && !known.iter().any(same) {
+            doubts.push(format!("`{name}` gives back no field `{field}`"));
+        }
+    }
+    doubts
+}
+
+/// One field that a schema of results promises.
+struct Property {
+    name: String,
+    /// Whether only a system fills it: a number, a flag, a date.
+    machine: bool,
+}
+
+/// The fields of a schema of results that have no fields of their own.
+fn fields_of(output: &Value) -> Vec<Property> {
+    let mut found: Vec<Property> = Vec::new();
+    let mut open = vec![(String::new(), output, 0)];
+    while let Some((name, schema, depth)) = open.pop() {
+        let target = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+        let schema = target.and_then(|path| output.pointer(path)).unwrap_or(schema);
+        let properties = schema.get("properties").and_then(Value::as_object);
+        if found.len() >= FIELDS_MAX || depth > FIELDS_DEPTH_MAX {
+            break;
+        } else if let Some(properties) = properties {
+            open.extend(properties.iter().rev().map(|(name, property)| (name.clone(), property, depth + 1)));
+        } else if let Some(items) = schema.get("items") {
+            open.push((name, items, depth + 1));
+        } else if !name.is_empty() && !found.iter().any(|property| property.name == name) {
+            let word = |key: &str| schema.get(key).and_then(Value::as_str).unwrap_or_default();
+            let machine = ["integer", "number", "boolean"].contains(&word("type"))
+                || ["date", "date-time", "time", "uuid"].contains(&word("format"));
+            found.push(Property { name, machine });
+        }
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
+}
+
+/// The `results` line that says what is taken for granted anyway.
+fn proposed_results(seen: &Seen) -> Vec<String> {
+    if source::Kind::of(&seen.facts) == source::Kind::Web {
+        return vec![format!("{} = {}", quoted(writers::OTHERS), quoted("anyone"))];
+    }
+    let line = |property: Property| {
+        let writer = if property.machine { "first_party" } else { "third_party" };
+        format!("{} = {}", quoted(&property.name), quoted(writer))
+    };
+    fields_of(&seen.output).into_iter().map(line).collect()
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -151,24 +249,32 @@ fn lines_of(text: &str, header: usize) -> usize {
 
 /// A file that says what was inferred, for people to correct: the tools of which the least is known first. With
 /// `doubtful`, only those whose definition leaves something open.
-pub fn propose(inferred: &[ToolFacts], doubtful: bool) -> String {
+pub fn propose(seen: &[Seen], doubtful: bool) -> String {
     let mut text = String::new();
-    let mut tools: Vec<(&ToolFacts, Vec<String>)> = inferred.iter().map(|facts| (facts, doubts(facts))).collect();
+    let mut tools: Vec<(&Seen, Vec<String>)> = seen.iter().map(|seen| (seen, doubts(&seen.facts))).collect();
     tools.retain(|(_, doubts)| !doubtful || !doubts.is_empty());
-    tools.sort_by_key(|(facts, doubts)| (std::cmp::Reverse(doubts.len()), facts.id.clone()));
-    for (facts, doubts) in tools {
+    tools.sort_by_key(|(seen, doubts)| (std::cmp::Reverse(doubts.len()), seen.facts.id.clone()));
+    for (seen, doubts) in tools {
+        let facts = &seen.facts;
         for doubt in doubts {
             let _ = writeln!(text, "# {doubt}");
         }
         let _ = writeln!(text, "[{}]", quoted(&facts.id.to_string()));
         let effects: Vec<String> = facts.effects.iter().map(|effect| quoted(effect.as_str())).collect();
         let _ = writeln!(text, "effects = [{}]", effects.join(", "));
-        let _ = writeln!(text, "open_world = {}", facts.open_world);
         let listed = facts.roles.iter().filter(|(pointer, _)| !pointer.ends_with("/*"));
         let roles: Vec<String> =
             listed.map(|(pointer, role)| format!("{} = {}", quoted(pointer), quoted(role.as_str()))).collect();
         if !roles.is_empty() {
             let _ = writeln!(text, "roles = {{ {} }}", roles.join(", "));
+        }
+        let results = proposed_results(seen);
+        if !results.is_empty() {
+            let _ = writeln!(text, "results = {{ {} }}", results.join(", "));
+        }
+        // The fourth kind of line has room only where another has nothing to say.
+        if roles.is_empty() || results.is_empty() {
+            let _ = writeln!(text, "open_world = {}", facts.open_world);
         }
         text.push('\n');
     }
@@ -207,13 +313,10 @@ mod tests {
     use super::*;
     use crate::tools::infer;
 
-    fn seen() -> Vec<ToolFacts> {
+    fn seen() -> Vec<Seen> {
         let tool = |name: &str, argument: &str| {
-            infer(
-                "desk",
-                &json!({"name": name, "inputSchema": {"properties": {argument: {"type": "string"}}}}),
-                String::new(),
-            )
+            let definition = json!({"name": name, "inputSchema": {"properties": {argument: {"type": "string"}}}});
+            Seen { facts: infer("desk", &definition, String::new()), output: Value::Null }
         };
         vec![tool("frobnicate", "thing"), tool("send_note", "to"), tool("list_notes", "query")]
     }
@@ -224,7 +327,7 @@ mod tests {
         let text = propose(&seen, false);
         let annotations = Annotations::read(&text).unwrap();
         assert_eq!(annotations.len(), seen.len());
-        for facts in &seen {
+        for Seen { facts, .. } in &seen {
             let mut corrected = facts.clone();
             assert!(annotations.apply(&mut corrected));
             assert_eq!(corrected.effects, facts.effects);
@@ -258,5 +361,37 @@ mod tests {
                 "8 false `desk/gone` was not seen yet",
             ]
         );
+    }
+
+    fn mails() -> Seen {
+        let definition = json!({"name": "list_mails", "inputSchema": {"properties": {"folder": {"type": "string"}}}});
+        let mail = json!({"properties": {"fileId": {"type": "integer"}, "sender": {"type": "string"}, "body": {}}});
+        let output = json!({"properties": {"result": {"type": "array", "items": {"$ref": "#/$defs/mail"}}}, "$defs": {"mail": mail}});
+        Seen { facts: infer("desk", &definition, String::new()), output }
+    }
+
+    #[test]
+    fn who_writes_results_is_proposed_from_their_schema_and_read_back() {
+        let text = propose(&[mails()], false);
+        let line = r#"results = { "body" = "third_party", "fileId" = "first_party", "sender" = "third_party" }"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
+        let mut facts = mails().facts;
+        assert!(Annotations::read(&text).unwrap().apply(&mut facts));
+        assert_eq!(facts.results.get("file_id"), Some(&Integrity::FirstParty));
+    }
+
+    #[test]
+    fn a_results_line_that_trusts_prose_or_names_nothing_is_doubted() {
+        let text = "[\"desk/list_mails\"]\nresults = { \"body\" = \"first_party\", \"id\" = \"first_party\", \"colour\" = \"anyone\" }\n";
+        let said: Vec<String> = check(text, &[mails()]).into_iter().map(|fault| fault.message).collect();
+        assert_eq!(
+            said,
+            [
+                "`desk/list_mails` takes `body` for the system's own: text in it may then choose what a call does",
+                "`desk/list_mails` gives back no field `colour`",
+            ]
+        );
+        let text = "[\"desk/list_mails\"]\nresults = { \"--\" = \"anyone\" }\n";
+        assert!(Annotations::read(text).is_err());
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{EffectKind, Role, ToolFacts, ToolId};
+use policy::{EffectKind, Integrity, Role, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,6 +40,7 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
         input_schema: schema,
         effects,
         roles,
+        results: BTreeMap::new(),
         pin,
     }
 }
@@ -57,6 +58,9 @@ pub struct Annotation {
     /// Roles of arguments, over those that were inferred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Role>,
+    /// Who could have written which field of a result.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, Integrity>,
 }
 
 /// Corrects facts by an annotation.
@@ -68,6 +72,7 @@ pub fn annotate(facts: &mut ToolFacts, annotation: &Annotation) {
         facts.open_world = open_world;
     }
     facts.roles.extend(annotation.roles.iter().map(|(pointer, role)| (pointer.clone(), *role)));
+    facts.results.extend(annotation.results.iter().map(|(field, writer)| (field.clone(), *writer)));
 }
 
 /// The MCP annotations that say something about effects.
@@ -112,7 +117,7 @@ impl Hints {
 }
 
 /// The effects that name and description speak of; empty if neither does.
-fn effects(name: &str, description: &str) -> BTreeSet<EffectKind> {
+pub(crate) fn effects(name: &str, description: &str) -> BTreeSet<EffectKind> {
     let words = split_name(name);
     let named = words.iter().position(|word| !effects_of(word).is_empty());
     if let Some(at) = named {
