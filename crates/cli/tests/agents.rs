@@ -242,6 +242,10 @@ fn opencode_runs_bash() {
         "provider": {"scripted": provider}});
     let files = [(".config/opencode/opencode.json", &*config.to_string())];
     world.write("home/.config/opencode/opencode.json", files[0].1);
+    // It would fetch the types of its plugin interface from the registry and wait for them; nobody needs them.
+    let lock = json!({"packages": {"": {"dependencies": {"@opencode-ai/plugin": "*"}}}});
+    world.write("home/.config/opencode/package-lock.json", &lock.to_string());
+    std::fs::create_dir(world.path("home/.config/opencode/node_modules")).unwrap();
     world.write("bailiwick/policy/90-test.cedar", &policy(&world));
     let _gateway = world.up();
     world.ok(&["protect", "opencode"]);
