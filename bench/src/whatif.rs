@@ -126,7 +126,8 @@ impl Session {
 /// Some prose, different for each number.
 fn words(number: u64) -> String {
     let list = ["plan", "review", "draft", "budget", "meeting", "figure", "table", "release", "question", "answer"];
-    let word = |place: u64| list.get(((number >> (place % 13)) + place) as usize % list.len()).copied().unwrap_or_default();
+    let word =
+        |place: u64| list.get(((number >> (place % 13)) + place) as usize % list.len()).copied().unwrap_or_default();
     (0..30).map(word).collect::<Vec<_>>().join(" ")
 }
 

@@ -4,6 +4,7 @@ mod brake;
 mod commands;
 mod format;
 mod home;
+mod progress;
 mod settings;
 mod start;
 

@@ -428,7 +428,12 @@ impl Authority {
             if status == "changed" {
                 tracing::warn!(server, tools = ?pins.iter().map(|(name, _)| name).collect::<Vec<_>>(), "tool definitions changed: quarantined until approved");
             }
-            self.journal.note(Record::Tools { server: server.to_owned(), pins, status: status.to_owned(), by: String::new() });
+            self.journal.note(Record::Tools {
+                server: server.to_owned(),
+                pins,
+                status: status.to_owned(),
+                by: String::new(),
+            });
         }
         if dirty { self.relearn().await } else { Ok(()) }
     }

@@ -143,7 +143,8 @@ impl Reader {
 fn columns(payloads: bool) -> Vec<(&'static str, Kind)> {
     let mut columns = vec![("index", Kind::Integer), ("time", Kind::Time)];
     columns.extend(MEMBERS.iter().map(|(name, kind, _)| (*name, *kind)));
-    let last = [("policies", Kind::Text), ("payload_state", Kind::Text), ("leaf_hash", Kind::Text), ("entry", Kind::Text)];
+    let last =
+        [("policies", Kind::Text), ("payload_state", Kind::Text), ("leaf_hash", Kind::Text), ("entry", Kind::Text)];
     columns.extend(last);
     if payloads {
         columns.push(("payload", Kind::Bytes));

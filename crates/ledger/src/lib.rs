@@ -11,9 +11,9 @@ pub mod canonical;
 mod commit;
 mod cosign;
 mod end;
+pub mod export;
 #[cfg(test)]
 mod faults;
-pub mod export;
 pub mod files;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]

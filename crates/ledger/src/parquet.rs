@@ -84,7 +84,8 @@ pub(crate) struct Writer<W> {
 impl<W: Write> Writer<W> {
     pub(crate) fn new(mut out: W, columns: &[(&'static str, Kind)]) -> io::Result<Self> {
         out.write_all(MAGIC)?;
-        let column = |&(name, kind): &(&'static str, Kind)| Column { name, kind, there: Vec::new(), values: Vec::new() };
+        let column =
+            |&(name, kind): &(&'static str, Kind)| Column { name, kind, there: Vec::new(), values: Vec::new() };
         let columns = columns.iter().map(column).collect();
         Ok(Self { out, written: MAGIC.len() as u64, columns, rows: 0, groups: Vec::new() })
     }

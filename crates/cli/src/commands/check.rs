@@ -11,6 +11,7 @@ use super::estate::{graph, joined, scanned};
 use super::paths::joined::safe;
 use super::scan::write;
 use crate::home::Home;
+use crate::progress;
 
 /// Admit or deny a change: MCP configurations, cloud exports and Terraform plans against what is there.
 ///
@@ -80,12 +81,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     for path in args.paths.iter().chain(&args.cloud) {
         anyhow::ensure!(path.exists(), "`{}` does not exist", path.display());
     }
-    let baseline = args.baseline.as_deref().map(|word| graph(home, word)).transpose()?.unwrap_or_default();
-    let there = scanned(home, &[], &args.cloud)?;
-    let change = scanned(home, &args.paths, &args.cloud)?;
-    let old = joined(baseline.observations().into_iter().chain(there).collect());
-    let new = changed(&baseline, change);
-    let difference = Difference::between(&old, &new);
+    let difference = progress::of("looking for new paths", || difference(args, home))?;
     let denied = difference.denied(args.deny.severity());
     match args.format {
         Shown::Json => write(None, &format!("{}\n", serde_json::to_string_pretty(&difference)?))?,
@@ -103,6 +99,14 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::from(u8::from(!denied.is_empty())))
+}
+
+fn difference(args: &Args, home: &Home) -> anyhow::Result<Difference> {
+    let baseline = args.baseline.as_deref().map(|word| graph(home, word)).transpose()?.unwrap_or_default();
+    let there = scanned(home, &[], &args.cloud)?;
+    let change = scanned(home, &args.paths, &args.cloud)?;
+    let old = joined(baseline.observations().into_iter().chain(there).collect());
+    Ok(Difference::between(&old, &changed(&baseline, change)))
 }
 
 /// What is there after the change: files that the change has too are taken from the change alone.

@@ -11,6 +11,7 @@ use super::paths::joined::safe;
 use super::scan::write;
 use crate::format::Format;
 use crate::home::Home;
+use crate::progress;
 
 /// Say what changed between two graphs: new attack paths with the line that opened them, findings, things.
 #[derive(clap::Args)]
@@ -37,8 +38,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
-    let (old, new) = (super::estate::graph(home, &args.old)?, super::estate::graph(home, &args.new)?);
-    let difference = Difference::between(&old, &new);
+    let difference = progress::of("comparing", || {
+        let (old, new) = (super::estate::graph(home, &args.old)?, super::estate::graph(home, &args.new)?);
+        anyhow::Ok(Difference::between(&old, &new))
+    })?;
     match args.format {
         Format::Json => write(None, &format!("{}\n", serde_json::to_string_pretty(&difference)?))?,
         Format::Text => write(None, &safe(&text(&difference)))?,

@@ -12,6 +12,7 @@ use policy::ToolId;
 use serde_json::json;
 
 use super::ledger::{OWN_KEY, print_line, printable};
+use crate::progress;
 
 /// Write recorded sessions of other tools into a ledger of their own, to run `whatif`, `trace` and
 /// `ledger verify` on.
@@ -42,7 +43,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let occupied = std::fs::read_dir(&args.into).is_ok_and(|mut entries| entries.next().is_some());
     anyhow::ensure!(!occupied, "`{}` is not empty; an import makes a ledger of its own", args.into.display());
-    let history = history::read(&args.paths);
+    let history = progress::of("reading the history", || history::read(&args.paths));
     for unread in history.unread.iter().take(20) {
         let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
         eprintln!("bailiwick: passed over {}{line}: {}", printable(&unread.source), printable(&unread.reason));
@@ -52,7 +53,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "no call was found to import"
     );
     let ledger = create(&args.into)?;
-    let done = write(&history, &ledger, args)?;
+    let done = progress::of("writing the ledger", || write(&history, &ledger, args))?;
     ledger.seal()?;
     print_line(&format!(
         "imported {} sessions with {} prompts, {} calls and {} results into `{}`; {} passed over",

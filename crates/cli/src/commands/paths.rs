@@ -13,6 +13,7 @@ use graph::world::{self, Goal, World};
 use super::can::load;
 use crate::format::Format;
 use crate::home::Home;
+use crate::progress;
 
 /// Find every attack path, and the grants whose absence ends most.
 ///
@@ -57,10 +58,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         let to = args.to.as_deref().unwrap_or("jewels");
         return joined::run(home, &joined::Wanted { from, to, all: args.all, format: args.format });
     }
-    let world = world(&args.files)?;
+    let world = progress::of("reading the accounts", || world(&args.files))?;
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
-    let found = paths::find(&world.steps, &target, from);
+    let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
     let view = View { steps: &world.steps, target: &target, found: &found };
     match args.format {
         Format::Json => println!("{:#}", view.json()),

@@ -5,7 +5,6 @@ mod terminal;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -16,6 +15,7 @@ use graph::{Looked, Report, Severity, Unread, export, rules};
 
 use crate::commands::upstream;
 use crate::home::Home;
+use crate::progress;
 
 /// Find agents, their servers, credentials and reach; report what is worrying.
 ///
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         only: args.only.clone(),
         skip: args.skip.clone(),
     };
-    let report = with_progress(|| report(&request, home))?;
+    let report = progress::of("looking at configurations", || report(&request, home))?;
     if args.keep || args.paths.is_empty() {
         control::Store::open(&home.store())?.put_scan(&control::StoredScan::of(&report, jiff::Timestamp::now()))?;
     }
@@ -206,25 +206,6 @@ pub(crate) fn salt() -> anyhow::Result<Vec<u8>> {
     let mut bytes = vec![0; 32];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
     Ok(bytes)
-}
-
-/// Runs `work`, and says so on a terminal if it takes more than a second.
-pub(crate) fn with_progress<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let (done, waiting) = mpsc::channel::<()>();
-        scope.spawn(move || {
-            if waiting.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // Draws nothing where standard error is no terminal.
-                let spinner = indicatif::ProgressBar::new_spinner().with_message("looking at configurations");
-                spinner.enable_steady_tick(Duration::from_millis(100));
-                let _ = waiting.recv();
-                spinner.finish_and_clear();
-            }
-        });
-        let result = work();
-        drop(done);
-        result
-    })
 }
 
 fn style(args: &Args) -> terminal::Style {

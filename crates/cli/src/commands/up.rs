@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::brake::GatewayBrake;
 use crate::home::Home;
+use crate::progress;
 use crate::start::{self, Opened};
 
 /// Where the console listens unless told.
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         .init();
     home.create()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let opened = match start::ledger(home)? {
+    let opened = match progress::of("opening the ledger", || start::ledger(home))? {
         Opened::Held(holder) if !runtime.block_on(has_control(home)) => relieve(args, home, &holder)?,
         opened => opened,
     };
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         None
     } else {
         let request = super::scan::Request { cloud: args.cloud.clone(), ..super::scan::Request::default() };
-        Some(super::scan::with_progress(|| super::scan::report(&request, home))?)
+        Some(progress::of("looking at configurations", || super::scan::report(&request, home))?)
     };
     runtime.block_on(serve(args, home, Started { ledger, key, recovery, report }))
 }

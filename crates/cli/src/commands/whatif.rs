@@ -14,6 +14,7 @@ use super::mandate::adopted;
 use super::policy::some_policies;
 use crate::format::PageFormat;
 use crate::home::Home;
+use crate::progress;
 
 /// Re-run recorded decisions under other policies, mandates or budgets and print every flip.
 ///
@@ -90,7 +91,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
     let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
     let window = Window { since: args.since, until: args.until, agent: args.agent.clone() };
-    let found = whatif(&reader, proposal(args, home)?, &window)?;
+    let proposal = proposal(args, home)?;
+    let found = progress::of("deciding everything again", || whatif(&reader, proposal, &window))?;
     match args.format {
         PageFormat::Json => print_line(&serde_json::to_string_pretty(&found)?)?,
         PageFormat::Html => print_line(page::html(&found).trim_end())?,

@@ -70,7 +70,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let reply = match hello {
         Hello::Mcp(hello) => return mcp(&shared, stream, opening, Peer { pid, uid: peer.uid() }, hello).await,
         Hello::McpAll { agent } => return all(&shared, stream, opening, Peer { pid, uid: peer.uid() }, &agent).await,
-        Hello::ApproveTools { server } => match shared.approve(&server, orders::who(peer.uid(), "tools approve")).await {
+        Hello::ApproveTools { server } => match shared.approve(&server, orders::who(peer.uid(), "tools approve")).await
+        {
             Ok(approved) => Reply::Done { output: serde_json::json!({ "tools": approved }) },
             Err(error) => Reply::Failed { error },
         },

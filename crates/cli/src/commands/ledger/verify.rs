@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{first_key, open, print_line, printable, shorten};
 use crate::format::Format;
 use crate::home::Home;
+use crate::progress;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -148,7 +149,7 @@ fn verify_proof(file: &Path, keys: &Chain, witnesses: &[VerifyingKey], format: F
 /// Whether every recorded decision follows from what the log holds. Each is judged by itself, with the
 /// labels, facts and approval that its entry records.
 fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
-    let found = gateway::replay::recompute(reader)?;
+    let found = progress::of("deciding everything again", || gateway::replay::recompute(reader))?;
     match format {
         Format::Json => print_line(&serde_json::to_string(&found)?)?,
         Format::Text => {
@@ -162,7 +163,7 @@ fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
 }
 
 fn verify_log(dir: &Path, key: &VerifyingKey, options: &verify::Options, format: Format) -> anyhow::Result<ExitCode> {
-    let report = verify::verify(dir, key, options)?;
+    let report = progress::of("verifying the ledger", || verify::verify(dir, key, options))?;
     match format {
         Format::Json => print_line(&serde_json::to_string(&report)?)?,
         Format::Text => print_line(&report_text(&report, options))?,
