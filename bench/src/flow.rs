@@ -6,11 +6,11 @@
 
 mod benign;
 mod lint;
-mod replay;
+pub(crate) mod replay;
 mod score;
 mod sessions;
 mod table;
-mod traces;
+pub(crate) mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     lint: Option<PathBuf>,
 }
 
-type Suites = BTreeMap<String, BTreeMap<String, ToolFacts>>;
+pub(crate) type Suites = BTreeMap<String, BTreeMap<String, ToolFacts>>;
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(dir) = &args.traces {
@@ -140,7 +140,7 @@ fn cases(scored: &[Scored<'_>]) {
     }
 }
 
-fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
+pub(crate) fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
     let annotations = annotations.map_or_else(|| Ok(Annotations::default()), read_annotations)?;
     let suites = catalog.as_object().context("`catalog.json` is not an object")?;
     let facts = |suite: &str, definition: &Value| {
@@ -177,20 +177,20 @@ fn read_annotations(path: &Path) -> anyhow::Result<Annotations> {
 }
 
 /// The shipped packs over some tools.
-struct Policy {
+pub(crate) struct Policy {
     snapshot: Snapshot,
     now: jiff::Timestamp,
 }
 
 impl Policy {
-    fn of(tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
+    pub(crate) fn of(tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
         let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.collect(), ..Source::default() })
             .map_err(|errors| anyhow::anyhow!("the shipped packs do not compile: {errors:?}"))?;
         Ok(Policy { snapshot, now: jiff::Timestamp::UNIX_EPOCH })
     }
 
-    fn judge(&self, facts: &ToolFacts, arguments: &Value, labels: &Labels) -> anyhow::Result<Verdict> {
+    pub(crate) fn judge(&self, facts: &ToolFacts, arguments: &Value, labels: &Labels) -> anyhow::Result<Verdict> {
         let principal = Principal {
             agent: "bench".to_owned(),
             user: "user".to_owned(),

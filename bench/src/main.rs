@@ -3,6 +3,7 @@
 //! One file per benchmark, each `pub(crate) struct Args` and `pub(crate) fn run(&Args) -> anyhow::Result<()>`.
 //! Every figure is printed beside what it is compared with in the same run, with errors counted and results checked.
 
+mod agentdojo;
 mod disk;
 mod flow;
 mod gateway;
@@ -26,6 +27,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Bench {
+    Agentdojo(agentdojo::Args),
     Disk(disk::Args),
     Flow(flow::Args),
     Gateway(gateway::Args),
@@ -37,6 +39,7 @@ enum Bench {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().bench {
+        Bench::Agentdojo(args) => agentdojo::run(&args),
         Bench::Disk(args) => disk::run(&args),
         Bench::Flow(args) => flow::run(&args),
         Bench::Gateway(args) => gateway::run(&args),

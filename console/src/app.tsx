@@ -12,6 +12,7 @@ import { LedgerPage } from "./pages/ledger";
 import { PathsPage } from "./pages/paths";
 import { OverviewPage } from "./pages/overview";
 import { PoliciesPage } from "./pages/policies";
+import { SessionsPage } from "./pages/sessions";
 import { go, useRoute } from "./route";
 import { type Theme, applyTheme, nextTheme, storedTheme } from "./theme";
 
@@ -77,6 +78,7 @@ const PAGES = [
   { path: "", name: "Overview", key: "o" },
   { path: "approvals", name: "Approvals", key: "a" },
   { path: "calls", name: "Calls", key: "c" },
+  { path: "sessions", name: "Sessions", key: "s" },
   { path: "findings", name: "Findings", key: "f" },
   { path: "paths", name: "Paths", key: "t" },
   { path: "inventory", name: "Inventory", key: "i" },
@@ -163,6 +165,8 @@ function Page({ page, id }: { page: string; id: string | undefined }) {
       return <ApprovalsPage id={id} />;
     case "calls":
       return <CallsPage id={id} />;
+    case "sessions":
+      return <SessionsPage id={id} />;
     case "findings":
       return <FindingsPage id={id} />;
     case "paths":

@@ -2,7 +2,7 @@
 
 use crate::run;
 
-/// Measure: `flow`, `gateway`, `graph`, `ledger` … (`cargo xtask bench -- --help` lists them).
+/// Measure: `agentdojo`, `flow`, `gateway`, `graph`, `ledger` … (`cargo xtask bench -- --help` lists them).
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The benchmark and its options.

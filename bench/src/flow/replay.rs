@@ -21,7 +21,7 @@ pub(crate) enum Verdict {
 }
 
 /// Who answers an Ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Human {
     /// Denies the calls that decide an attack, approves the rest.
     Right,

@@ -18,6 +18,9 @@ pub(crate) struct Run {
     pub(crate) pipeline: String,
     pub(crate) user_task: String,
     pub(crate) attack: Option<String>,
+    /// What the injected text wants, by the benchmark's name for it.
+    #[serde(default)]
+    pub(crate) injection_task: Option<String>,
     #[serde(default)]
     pub(crate) injections: BTreeMap<String, String>,
     pub(crate) error: Option<Value>,

@@ -325,7 +325,9 @@ function Detail({ entry }: { entry: number }) {
         </dd>
         <dt>Session</dt>
         <dd>
-          <code>{call.session}</code>
+          <Link to={`/sessions/${encodeURIComponent(call.session)}`}>
+            <code>{call.session}</code>
+          </Link>
         </dd>
         <dt>Snapshot</dt>
         <dd>

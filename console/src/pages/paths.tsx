@@ -95,11 +95,11 @@ function Endings({ paths }: { paths: Paths }) {
         {paths.endings.slice(0, 5).map((ending, index) => (
           <li key={index}>
             <p>
-              Without <strong>{ending.grant.name}</strong>, {ending.ends} of {count(paths.paths, "path")} end. <PlaceView {...ending.grant.place} />
+              Without <strong><Marked text={ending.grant.name} /></strong>, {ending.ends} of {count(paths.paths, "path")} end. <PlaceView {...ending.grant.place} />
             </p>
             {ending.patches.map((patch) => (
               <details key={patch.title} className="patch">
-                <summary>{patch.title}</summary>
+                <summary><Marked text={patch.title} /></summary>
                 <pre tabIndex={0}>
                   <code>{patch.text}</code>
                 </pre>
@@ -123,21 +123,21 @@ function Endings({ paths }: { paths: Paths }) {
 function Story({ story }: { story: PathStory }) {
   const title = `${lead(story.from)} ${story.certain ? "can get" : "may get"} ${lead(story.to)}`;
   return (
-    <Card title={title} aside={story.certain ? <Tag tone="bad">certain</Tag> : <Tag tone="warn">possible</Tag>}>
+    <Card title={<Marked text={title} />} aside={story.certain ? <Tag tone="bad">certain</Tag> : <Tag tone="warn">possible</Tag>}>
       <ol className="path">
         {story.steps.map((step, index) => (
           <li key={index}>
             <span className="via">{index + 1}</span>
             <span className="step">
-              <strong>{step.from}</strong> <Marked text={step.how} /> <strong>{step.to}</strong>
+              <strong><Marked text={step.from} /></strong> <Marked text={step.how} /> <strong><Marked text={step.to} /></strong>
               {step.claims.map((claim) => (
                 <span key={claim} className="muted claim">
-                  {claim}
+                  <Marked text={claim} />
                 </span>
               ))}
               {step.open.map((open) => (
                 <span key={open} className="muted claim">
-                  not known: {open}
+                  not known: <Marked text={open} />
                 </span>
               ))}
               <span className="places">
@@ -149,8 +149,8 @@ function Story({ story }: { story: PathStory }) {
           </li>
         ))}
       </ol>
-      {story.from.length > 1 && <p className="muted">The same way from: {story.from.join(", ")}</p>}
-      {story.to.length > 1 && <p className="muted">The same way to: {story.to.join(", ")}</p>}
+      {story.from.length > 1 && <p className="muted">The same way from: <Marked text={story.from.join(", ")} /></p>}
+      {story.to.length > 1 && <p className="muted">The same way to: <Marked text={story.to.join(", ")} /></p>}
     </Card>
   );
 }

@@ -9,6 +9,7 @@ mod ledger;
 mod overview;
 mod paths;
 mod policies;
+mod sessions;
 mod sign_in;
 mod stops;
 
@@ -66,6 +67,8 @@ fn protected() -> OpenApiRouter<Control> {
         .routes(routes!(paths::search))
         .routes(routes!(calls::calls))
         .routes(routes!(calls::call))
+        .routes(routes!(sessions::sessions))
+        .routes(routes!(sessions::story))
         .routes(routes!(asks::asks))
         .routes(routes!(asks::ask))
         .routes(routes!(asks::answer))

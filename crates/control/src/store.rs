@@ -5,6 +5,7 @@
 //! trusted as far as its owner is.
 
 mod scans;
+mod sessions;
 mod sign_in;
 mod trail;
 
@@ -17,12 +18,18 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _};
 
 pub use scans::{ScanInfo, StoredScan};
+pub(crate) use sessions::AgentSession;
+pub(crate) use sessions::Prompt;
 pub(crate) use sign_in::{NewSession, Session};
 pub(crate) use trail::Mark;
 pub use trail::{CallFilter, Counts};
 
 /// The migrations, by number from 1. One that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("store/0001-first.sql"), include_str!("store/0002-graph.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001-first.sql"),
+    include_str!("store/0002-graph.sql"),
+    include_str!("store/0003-prompts.sql"),
+];
 
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]

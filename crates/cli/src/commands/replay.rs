@@ -1,5 +1,6 @@
 //! `bailiwick replay`: sessions that already happened, told with labels.
 
+mod excerpt;
 mod html;
 mod text;
 
@@ -85,7 +86,15 @@ enum Happened {
     User { text: String },
     Says { text: String },
     Call { tool: String, arguments: Value, told: Option<Box<Told>>, quotes: Vec<Quote> },
-    Result { of: u64, tool: String, text: String, labels: Option<SessionLabels>, failed: bool },
+    Result { of: u64, tool: String, text: String, labels: Option<SessionLabels>, failed: bool, taken: Vec<Taken> },
+}
+
+/// A value of a result that a later call used although it should not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Taken {
+    /// The step of that call.
+    by: u64,
+    value: String,
 }
 
 /// Where a value that speaks against a call stands in the result that it came from.
@@ -166,10 +175,11 @@ fn session_server(session: &history::Session) -> String {
 
 fn tell(session: &history::Session, snapshot: &Snapshot, tools: &BTreeMap<ToolId, ToolFacts>) -> Tale {
     let mut teller = Teller { story: Story::new(snapshot, tools), open: Vec::new(), results: HashMap::new() };
-    let lines: Vec<Line> = (1..)
+    let mut lines: Vec<Line> = (1..)
         .zip(&session.steps)
         .map(|(step, happened)| Line { step, what: teller.happened(session, &happened.what, step) })
         .collect();
+    mark_taken(&mut lines);
     let count = |wanted: Option<Verdict>| {
         let told = lines.iter().filter_map(|line| match &line.what {
             Happened::Call { told, .. } => Some(told.as_ref().map(|told| told.verdict)),
@@ -187,6 +197,22 @@ fn tell(session: &history::Session, snapshot: &Snapshot, tools: &BTreeMap<ToolId
         denied: count(Some(Verdict::Deny)),
         unknown: count(None),
         lines,
+    }
+}
+
+/// Marks in each result what later calls took from it and should not have.
+fn mark_taken(lines: &mut [Line]) {
+    let mut taken: HashMap<u64, Vec<Taken>> = HashMap::new();
+    for line in lines.iter() {
+        let Happened::Call { quotes, .. } = &line.what else { continue };
+        for quote in quotes {
+            taken.entry(quote.step).or_default().push(Taken { by: line.step, value: quote.value.clone() });
+        }
+    }
+    for line in lines {
+        if let Happened::Result { of, taken: marks, .. } = &mut line.what {
+            *marks = taken.remove(of).unwrap_or_default();
+        }
     }
 }
 
@@ -209,7 +235,7 @@ impl Teller<'_> {
             }
             What::Call(call) => {
                 let tool = ToolId { server: server(session, call), name: call.tool.clone() };
-                let told = self.story.called(&tool, &call.arguments, step);
+                let told = self.story.called(&tool, &call.arguments, step).map(in_steps);
                 let quotes = told.iter().flat_map(|told| self.quotes(told, &call.arguments)).collect();
                 self.open.push((call.id.clone(), step, tool.clone()));
                 let arguments = call.arguments.clone();
@@ -224,7 +250,7 @@ impl Teller<'_> {
                 let labels = self.story.came(&tool, &answer.content, of);
                 let text = text_of(&answer.content);
                 self.results.insert(of, text.clone());
-                Happened::Result { of, tool: tool.to_string(), text, labels, failed: answer.failed }
+                Happened::Result { of, tool: tool.to_string(), text, labels, failed: answer.failed, taken: Vec::new() }
             }
         }
     }
@@ -247,6 +273,16 @@ impl Teller<'_> {
         }
         quotes
     }
+}
+
+/// Here entries are steps, and are called so.
+fn in_steps(mut told: Told) -> Told {
+    for why in &mut told.why {
+        if let Some(entry) = why.entry {
+            why.text = why.text.replace(&format!("entry {entry},"), &format!("step {entry},"));
+        }
+    }
+    told
 }
 
 /// The texts at a pointer of the arguments, longest first: what is long is found in one place only.

@@ -74,7 +74,7 @@ pub(crate) async fn call(State(control): State<Control>, Path(entry): Path<u64>)
 }
 
 /// From the ledger itself; the index only adds what came later, and may no longer have an old call.
-fn detail(control: &Control, entry: u64) -> Result<CallDetail, Problem> {
+pub(super) fn detail(control: &Control, entry: u64) -> Result<CallDetail, Problem> {
     let not_there = || Problem::not_found("no call has this entry number");
     let stored = control.ledger().read(entry).map_err(|_| not_there())?;
     let Record::Intent(mut intent) = stored.entry.record else { return Err(not_there()) };

@@ -7,13 +7,15 @@ use rusqlite::{OptionalExtension as _, Transaction, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Store, StoreError, index, key, millisecond};
+use super::{Store, StoreError, index, key, millisecond, sessions};
 use crate::view::{Answer, Ask, AskState, Call, CallOutcome};
 
 /// How many calls the index keeps; older ones are in the ledger alone.
 const CALLS_MAX: u64 = 200_000;
 /// How many asks the index keeps.
 const ASKS_MAX: u64 = 10_000;
+/// How many prompts the index keeps.
+const PROMPTS_MAX: u64 = 50_000;
 
 /// How far the index has read: the next entry, and the digest of the one before, by which a replaced
 /// ledger is noticed.
@@ -60,7 +62,7 @@ impl Store {
 
     /// Forgets the index, to read the ledger from its start again.
     pub fn forget_trail(&self) -> Result<(), StoreError> {
-        Ok(self.lock().execute_batch("DELETE FROM call; DELETE FROM ask; DELETE FROM mark;")?)
+        Ok(self.lock().execute_batch("DELETE FROM call; DELETE FROM ask; DELETE FROM prompt; DELETE FROM mark;")?)
     }
 
     /// Reads consecutive entries into the index; `mark` is where it stands afterwards. One transaction:
@@ -192,6 +194,9 @@ fn apply_one(transaction: &Transaction<'_>, entry: u64, content: &Entry) -> Resu
             transaction.execute("UPDATE ask SET state = 'expired' WHERE entry = ?1 AND state = 'open'", [key(*ask)])?;
             Ok(())
         }
+        Record::Prompt { session, payload } => {
+            sessions::put_prompt(transaction, (entry, content.time), session, payload)
+        }
         _ => Ok(()),
     }
 }
@@ -216,7 +221,7 @@ fn put_call(transaction: &Transaction<'_>, call: &Call) -> Result<(), StoreError
 }
 
 fn drop_oldest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    for (table, max) in [("call", CALLS_MAX), ("ask", ASKS_MAX)] {
+    for (table, max) in [("call", CALLS_MAX), ("ask", ASKS_MAX), ("prompt", PROMPTS_MAX)] {
         transaction.execute(
             &format!(
                 "DELETE FROM {table} WHERE entry <= (SELECT entry FROM {table} ORDER BY entry DESC LIMIT 1 OFFSET ?1)"

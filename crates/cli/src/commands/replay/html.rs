@@ -1,43 +1,187 @@
-//! Stories as one HTML file that needs nothing else: no script, no font, no link.
+//! Stories as one HTML file that needs nothing else: no script, no font, no address but its own.
 
 use std::fmt::Write as _;
 
-use gateway::story::Verdict;
-use policy::{Choice, Integrity, Role};
+use gateway::story::{Told, Verdict};
+use policy::{ArgumentLabel, Choice, Integrity, Role};
 use serde_json::Value;
 
-use super::{Happened, Tale, text};
+use super::excerpt::{self, Piece};
+use super::{Happened, Line, Quote, Taken, Tale, text};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
-h2{font-size:1rem;margin:2.5rem 0 .5rem;border-bottom:1px solid #d0d7de}ol{list-style:none;padding:0}li{padding:.25rem 0 .25rem 6.5rem;position:relative;overflow-wrap:anywhere}\
-li>b:first-child{position:absolute;left:0;width:6rem;color:#59636e;font-weight:600}code{font:13px ui-monospace,monospace}\
-.user{color:#116329}.record{color:#0b6478}.model{color:#0a4fae}.third{color:#855300}.anyone{color:#b3261e}.from{color:#59636e;font-size:.85em}\
-.stop{border-left:4px solid #b3261e;background:#fff1f0;padding:.5rem .8rem;margin:.4rem 0}.stop mark{background:#b3261e;color:#fff;padding:0 .2em}\
-@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}.user{color:#56d364}.record{color:#56d4dd}.model{color:#79c0ff}.third{color:#e3b341}.anyone{color:#ff7b72}.stop{background:#2d1214}li>b:first-child,.from{color:#9198a1}}";
+const STYLE: &str = include_str!("style.css");
+/// How much of a text is shown at once.
+const SHOWN_MAX_CHARS: usize = 420;
+/// How much is there on demand.
+const WHOLE_MAX_CHARS: usize = 20_000;
 
 pub(super) fn render(tales: &[Tale]) -> String {
+    let (asked, denied): (usize, usize) =
+        tales.iter().fold((0, 0), |sum, tale| (sum.0 + tale.asked, sum.1 + tale.denied));
+    let calls = tales.iter().map(|tale| tale.calls).sum();
     let mut out = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Bailiwick replay</title><style>{STYLE}</style><h1>What would have been stopped</h1><p>Values: <span class=user>the user's</span>, <span class=record>a record's</span>, <span class=model>the model's</span>, <span class=third>a third party's</span>, <span class=anyone>anyone's</span></p>"
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Bailiwick replay</title><style>{STYLE}</style><header class=top><h1>What would have been stopped</h1>\
+         <p class=counts><span>{}</span><span>{}</span><span class={}>{asked} asked</span><span class={}>{denied} denied</span></p>\
+         <p class=legend>Who chose a value: <b class=user>the user</b> <b class=record>a record</b> <b class=model>the model</b> \
+         <b class=third>a third party’s text</b> <b class=anyone>anyone’s text</b></p>\
+         <p class=note>Nothing was executed for this. What would have been stopped did happen then, so each story goes on as it went.</p></header>",
+        text::counted(tales.len(), "session"),
+        text::counted(calls, "call"),
+        if asked > 0 { "ask" } else { "from" },
+        if denied > 0 { "deny" } else { "from" },
     );
-    for tale in tales {
-        out += &self::tale(tale);
+    for (at, tale) in tales.iter().enumerate() {
+        out += &Page { at }.tale(tale);
     }
     out + "</html>\n"
 }
 
-fn tale(tale: &Tale) -> String {
-    let mut out = format!(
-        "<section><h2>{}</h2><p class=from>{}, {} calls: {} would have been asked, {} denied</p><ol>",
-        escaped(&tale.id),
-        escaped(tale.format),
-        tale.calls,
-        tale.asked,
-        tale.denied
-    );
-    for line in &tale.lines {
-        let _ = write!(out, "<li><b>{} {}</b>{}</li>", line.step, word(&line.what), body(&line.what));
+/// One session's part of the page; its number makes its anchors its own.
+struct Page {
+    at: usize,
+}
+
+impl Page {
+    fn tale(&self, tale: &Tale) -> String {
+        let agent = if tale.agent.is_empty() { String::new() } else { format!("{}, ", escaped(&tale.agent)) };
+        let (id, format, calls) = (escaped(&tale.id), escaped(tale.format), text::counted(tale.calls, "call"));
+        let mut out = format!("<section><h2>{id}</h2><p class=from>{agent}{format}, {calls}</p>");
+        let stops: String = tale.lines.iter().filter_map(|line| self.in_short(line)).collect();
+        if !stops.is_empty() {
+            let _ = write!(out, "<ul class=stops>{stops}</ul>");
+        }
+        if tale.unknown > 0 {
+            let _ = write!(
+                out,
+                "<p class=from>{} of tools of which nothing is known</p>",
+                text::counted(tale.unknown, "call")
+            );
+        }
+        out += "<ol>";
+        for line in &tale.lines {
+            let _ = write!(
+                out,
+                "<li id=\"{}\" class=\"{}\"><span class=at>{}</span><span class=what>{}</span><div>{}</div></li>",
+                self.anchor(line.step),
+                kind(&line.what),
+                line.step,
+                word(&line.what),
+                self.body(&line.what)
+            );
+        }
+        out + "</ol></section>"
     }
-    out + "</ol></section>"
+
+    fn anchor(&self, step: u64) -> String {
+        format!("s{}-{step}", self.at)
+    }
+
+    fn link(&self, step: u64) -> String {
+        format!("<a href=\"#{}\">step {step}</a>", self.anchor(step))
+    }
+
+    /// A stop in one line: what, and where that came from.
+    fn in_short(&self, line: &Line) -> Option<String> {
+        let Happened::Call { tool, told: Some(told), .. } = &line.what else { return None };
+        let (class, head) = verdict(told)?;
+        let from: Vec<u64> = told.why.iter().filter_map(|why| why.entry).collect();
+        let from = from.first().map(|step| format!(" ← {}", self.link(*step))).unwrap_or_default();
+        let (step, tool, head) = (self.link(line.step), escaped(tool), escaped(&head));
+        Some(format!("<li class={class}>{step} <code>{tool}</code> <strong>{head}</strong>{from}</li>"))
+    }
+
+    fn body(&self, what: &Happened) -> String {
+        match what {
+            Happened::System { text } => format!("<p class=from>{}</p>", long(text)),
+            Happened::User { text } => format!("<p class=user>{}</p>", long(text)),
+            Happened::Says { text } => format!("<p class=model>{}</p>", long(text)),
+            Happened::Result { of, text, labels, failed, taken, .. } => {
+                let class = labels.as_ref().map_or("anyone", |labels| of_integrity(labels.integrity));
+                let said = labels.as_ref().map(text::label).unwrap_or_default();
+                let failed = if *failed { "failed, " } else { "" };
+                let head = format!("<p class=from>{} gave, {failed}{said}</p>", self.link(*of));
+                format!("{head}<div class=\"text {class}\">{}</div>", self.result(text, taken))
+            }
+            Happened::Call { tool, arguments, told, quotes } => {
+                let mut out = format!("<p><code class=tool>{}</code></p>", escaped(tool));
+                if let Some(told) = told {
+                    out += &self.arguments(told, arguments);
+                    out += &self.stop(told, quotes);
+                }
+                out
+            }
+        }
+    }
+
+    fn result(&self, text: &str, taken: &[Taken]) -> String {
+        let mut out = String::new();
+        for piece in excerpt::excerpt(text, taken, SHOWN_MAX_CHARS) {
+            let _ = match piece {
+                Piece::Gap => write!(out, "<i> … </i>"),
+                Piece::Plain(text) => write!(out, "{}", escaped(&text)),
+                Piece::Taken(text, by) => {
+                    write!(out, "<mark>{}</mark><sup>{}</sup>", escaped(&text), self.link(by))
+                }
+            };
+        }
+        out + &whole(text)
+    }
+
+    fn arguments(&self, told: &Told, arguments: &Value) -> String {
+        let mut out = String::new();
+        // A link inside content has a label of its own; the content is shown once.
+        for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
+            let value = match arguments.pointer(&label.pointer) {
+                Some(Value::String(text)) => long(text),
+                Some(other) => long(&other.to_string()),
+                None => continue,
+            };
+            let (name, from) = (escaped(label.pointer.trim_start_matches('/')), self.origin(label));
+            let class = of_choice(label);
+            let _ = write!(out, "<tr><th>{name}<td class={class}>{value}<td class=from>{from}</tr>");
+        }
+        if out.is_empty() { out } else { format!("<table>{out}</table>") }
+    }
+
+    /// Where a value came from.
+    fn origin(&self, label: &ArgumentLabel) -> String {
+        let who = match label.choice {
+            Choice::User => return "the user named it".to_owned(),
+            Choice::Model => return "the model’s own".to_owned(),
+            Choice::Delegated => "where the user pointed",
+            Choice::System => "a record",
+            Choice::Untrusted => "text of others",
+        };
+        let step = label.label.origins.first().and_then(|origin| origin.entry);
+        step.map_or_else(|| who.to_owned(), |step| format!("{who}, {}", self.link(step)))
+    }
+
+    fn stop(&self, told: &Told, quotes: &[Quote]) -> String {
+        let Some((class, head)) = verdict(told) else { return String::new() };
+        let mut out = format!("<div class=\"stop {class}\"><strong>{}</strong>", escaped(&head));
+        for why in &told.why {
+            let _ = write!(out, "<p>{}</p>", marked(&why.text));
+        }
+        for quote in quotes {
+            let (before, value, after) = (escaped(&quote.before), escaped(&quote.value), escaped(&quote.after));
+            let (step, source) = (self.link(quote.step), escaped(&quote.source));
+            let _ = write!(
+                out,
+                "<blockquote>…{before}<mark>{value}</mark>{after}…<cite>{step}, {source}</cite></blockquote>"
+            );
+        }
+        out + "</div>"
+    }
+}
+
+/// What would have been said; none if it would have passed.
+fn verdict(told: &Told) -> Option<(&'static str, String)> {
+    match told.verdict {
+        Verdict::Permit => None,
+        Verdict::Ask => Some(("ask", format!("would ask: {}", told.groups.join(", ")))),
+        Verdict::Deny => Some(("deny", format!("would deny: {}", told.reasons.join(", ")))),
+    }
 }
 
 fn word(what: &Happened) -> &'static str {
@@ -50,54 +194,22 @@ fn word(what: &Happened) -> &'static str {
     }
 }
 
-fn body(what: &Happened) -> String {
+/// How a step looks on the line.
+fn kind(what: &Happened) -> &'static str {
     match what {
-        Happened::System { text } => format!("<span class=from>{}</span>", escaped(&cut(text))),
-        Happened::User { text } => format!("<span class=user>{}</span>", escaped(&cut(text))),
-        Happened::Says { text } => format!("<span class=model>{}</span>", escaped(&cut(text))),
-        Happened::Result { of, text, labels, .. } => {
-            let class = labels.as_ref().map_or("anyone", |labels| of_integrity(labels.integrity));
-            let said = labels.as_ref().map(text::label).unwrap_or_default();
-            format!("<span class=from>to {of}, {said}:</span> <span class={class}>{}</span>", escaped(&cut(text)))
-        }
-        Happened::Call { tool, arguments, told, quotes } => {
-            let mut out = format!("<code>{}</code>", escaped(tool));
-            let Some(told) = told else { return out };
-            for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
-                let value = match arguments.pointer(&label.pointer) {
-                    Some(Value::String(text)) => cut(text),
-                    Some(other) => cut(&other.to_string()),
-                    None => continue,
-                };
-                let class = match label.choice {
-                    Choice::User => "user",
-                    Choice::Model => "model",
-                    Choice::System | Choice::Delegated => "record",
-                    Choice::Untrusted => of_integrity(label.label.integrity),
-                };
-                let name = label.pointer.trim_start_matches('/');
-                let _ =
-                    write!(out, "<br><code>{} = <span class={class}>{}</span></code>", escaped(name), escaped(&value));
-            }
-            let head = match told.verdict {
-                Verdict::Permit => return out,
-                Verdict::Ask => format!("would ask: {}", told.groups.join(", ")),
-                Verdict::Deny => format!("would deny: {}", told.reasons.join(", ")),
-            };
-            let _ = write!(out, "<div class=stop><strong>{}</strong>", escaped(&head));
-            for why in &told.why {
-                let _ = write!(out, "<br>{}", escaped(&why.text));
-            }
-            for quote in quotes {
-                let (before, value, after) = (escaped(&quote.before), escaped(&quote.value), escaped(&quote.after));
-                let _ = write!(
-                    out,
-                    "<br><span class=from>step {}:</span> …{before}<mark>{value}</mark>{after}…",
-                    quote.step
-                );
-            }
-            out + "</div>"
-        }
+        Happened::User { .. } => "of-user",
+        Happened::Call { told: Some(told), .. } => verdict(told).map_or("of-call", |(class, _)| class),
+        Happened::Call { told: None, .. } => "of-call",
+        _ => "of-text",
+    }
+}
+
+fn of_choice(label: &ArgumentLabel) -> &'static str {
+    match label.choice {
+        Choice::User => "user",
+        Choice::Model => "model",
+        Choice::System | Choice::Delegated => "record",
+        Choice::Untrusted => of_integrity(label.label.integrity),
     }
 }
 
@@ -110,14 +222,33 @@ fn of_integrity(integrity: Integrity) -> &'static str {
     }
 }
 
-fn cut(text: &str) -> String {
-    let cut: String = text.chars().take(600).collect();
-    if cut.len() < text.len() { format!("{cut}…") } else { cut }
+/// A text, its end on demand.
+fn long(text: &str) -> String {
+    let cut: String = text.chars().take(SHOWN_MAX_CHARS).collect();
+    let dots = if cut.len() < text.len() { "<i> … </i>" } else { "" };
+    escaped(&cut) + dots + &whole(text)
+}
+
+/// All of a text that is longer than what is shown at once.
+fn whole(text: &str) -> String {
+    if text.chars().nth(SHOWN_MAX_CHARS).is_none() {
+        return String::new();
+    }
+    let cut: String = text.chars().take(WHOLE_MAX_CHARS).collect();
+    let dots = if cut.len() < text.len() { " …" } else { "" };
+    format!("<details><summary>all of it</summary>{}{dots}</details>", escaped(&cut))
+}
+
+/// The same, what stands between backticks as code.
+fn marked(text: &str) -> String {
+    let parts = text.split('`').map(escaped).enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect()
 }
 
 fn escaped(text: &str) -> String {
-    let visible = text::visible(text);
-    visible
+    let lines: Vec<String> = text.split('\n').map(text::visible).collect();
+    lines
+        .join("\n")
         .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

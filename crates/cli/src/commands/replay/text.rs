@@ -7,7 +7,8 @@ use graph::poison;
 use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, Role, SessionLabels};
 use serde_json::Value;
 
-use super::{Happened, Line, Quote, Tale};
+use super::excerpt::{self, Piece};
+use super::{Happened, Line, Quote, Taken, Tale};
 
 /// How much of a text is shown.
 const SHOWN_MAX_CHARS: usize = 160;
@@ -35,14 +36,17 @@ pub(super) fn render(tales: &[Tale], color: bool) -> String {
     let mut out: String = tales.iter().map(|tale| page.tale(tale)).collect();
     let (asked, denied): (usize, usize) =
         tales.iter().fold((0, 0), |sum, tale| (sum.0 + tale.asked, sum.1 + tale.denied));
-    let calls: usize = tales.iter().map(|tale| tale.calls).sum();
-    let _ = writeln!(
-        out,
-        "{} sessions, {calls} calls: {asked} would have been asked, {denied} denied. {}",
-        tales.len(),
-        page.legend()
-    );
+    let calls = tales.iter().map(|tale| tale.calls).sum();
+    let counts = format!("{}, {}", counted(tales.len(), "session"), counted(calls, "call"));
+    let stopped = format!("{asked} would have been asked, {denied} denied");
+    let stopped = if asked + denied > 0 { page.paint(Tone::Stop, &stopped) } else { stopped };
+    let _ = writeln!(out, "{counts}: {stopped}. {}", page.legend());
     out
+}
+
+/// So many of something.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 struct Page {
@@ -82,12 +86,12 @@ impl Page {
     fn tale(&self, tale: &Tale) -> String {
         let agent = if tale.agent.is_empty() { String::new() } else { format!(", {}", short(&tale.agent)) };
         let head = self.paint(Tone::Bold, &short(&tale.id));
-        let mut out = format!("{head} ({}{agent}, {} calls)\n", tale.format, tale.calls);
+        let mut out = format!("{head} ({}{agent}, {})\n", tale.format, counted(tale.calls, "call"));
         for line in &tale.lines {
             out += &self.line(line);
         }
         if tale.unknown > 0 {
-            let _ = writeln!(out, "     {} calls of tools of which nothing is known", tale.unknown);
+            let _ = writeln!(out, "     {} of tools of which nothing is known", counted(tale.unknown, "call"));
         }
         out.push('\n');
         out
@@ -107,17 +111,34 @@ impl Page {
                 }
                 out
             }
-            Happened::Result { of, text, labels, failed, .. } => {
+            Happened::Result { of, text, labels, failed, taken, .. } => {
                 let word = if *failed { "failed" } else { "gave" };
-                let tone = labels.as_ref().map_or(Tone::Anyone, |labels| of_integrity(labels.integrity));
                 let said = labels.as_ref().map(label).unwrap_or_default();
-                format!(
-                    "{at} {word:<7} {} {}\n",
-                    self.paint(Tone::Dim, &format!("to {of}, {said}:")),
-                    self.paint(tone, &short(text))
-                )
+                let tone = labels.as_ref().map_or(Tone::Anyone, |labels| of_integrity(labels.integrity));
+                let head = self.paint(Tone::Dim, &format!("to {of}, {said}:"));
+                let mut out = format!("{at} {word:<7} {head} {}\n", self.pieces(tone, text, taken));
+                for Taken { by, value } in taken {
+                    let value = self.paint(Tone::Stop, &short(value));
+                    let _ = writeln!(
+                        out,
+                        "             ↳ {value} {}",
+                        self.paint(Tone::Dim, &format!("step {by} used it"))
+                    );
+                }
+                out
             }
         }
+    }
+
+    /// The beginning of a result, and what was taken from it in its place.
+    fn pieces(&self, tone: Tone, text: &str, taken: &[Taken]) -> String {
+        let pieces = excerpt::excerpt(&one_line(text), taken, SHOWN_MAX_CHARS);
+        let said = pieces.into_iter().map(|piece| match piece {
+            Piece::Gap => self.paint(Tone::Dim, " … "),
+            Piece::Plain(text) => self.paint(tone, &text),
+            Piece::Taken(text, _) => self.paint(Tone::Stop, &text),
+        });
+        said.collect()
     }
 
     fn arguments(&self, told: &Told, arguments: &Value) -> String {
@@ -157,9 +178,9 @@ impl Page {
                 out,
                 "       {}{}{}{}",
                 self.paint(Tone::Dim, &format!("step {source}…")),
-                one_line(&quote.before),
-                self.paint(Tone::Stop, &one_line(&quote.value)),
-                one_line(&quote.after) + "…"
+                in_line(&quote.before),
+                self.paint(Tone::Stop, &in_line(&quote.value)),
+                in_line(&quote.after) + "…"
             );
         }
         out
@@ -219,8 +240,22 @@ pub(super) fn visible(text: &str) -> String {
     text.chars().map(poison::visible).collect()
 }
 
-fn one_line(text: &str) -> String {
-    visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+/// The same on one line.
+pub(super) fn one_line(text: &str) -> String {
+    in_line(text).trim().to_owned()
+}
+
+/// The same as a part of a line: the space at its ends belongs to it.
+fn in_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            char if !char.is_whitespace() => line.push_str(&poison::visible(char)),
+            _ if line.ends_with(' ') => {}
+            _ => line.push(' '),
+        }
+    }
+    line
 }
 
 /// A text on one line, cut.
