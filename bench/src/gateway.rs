@@ -1,6 +1,8 @@
-//! `bench gateway`: one `tools/call` direct, through Bailiwick with policy, labels and the durable ledger on,
-//! and through `mcp-proxy` 0.6 if it is there (which keeps no durable log); interleaved in one run, every answer
+//! `bench gateway`: one `tools/call` direct, through Bailiwick with policy, labels and the durable ledger on (the agent
+//! signed in with its key, and with a JSON Web Token), and through `mcp-proxy` 0.6 if it is there (which keeps no durable log); interleaved in one run, every answer
 //! checked. Then the same under more and more policies.
+
+mod issuer;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -40,6 +42,9 @@ pub(crate) struct Args {
     /// So many agents call once and are then idle: the memory that their sessions take.
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
+    /// Leave out the rows in which the agent signs in with a token of an issuer (ES256, keys fetched over HTTP).
+    #[arg(long)]
+    no_jwt: bool,
     /// The folder of the ledger; its disk is part of what is measured.
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -77,6 +82,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 struct Part {
     child: Child,
     address: SocketAddr,
+    /// What else it said: the token of an agent.
+    said: Option<String>,
 }
 
 impl Part {
@@ -90,7 +97,9 @@ impl Part {
         let stdout = child.stdout.take().context("no output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        Ok(Self { child, address: line.trim().parse().with_context(|| format!("`{line}` is no address"))? })
+        let mut words = line.split_whitespace();
+        let address = words.next().and_then(|word| word.parse().ok()).context("it said no address")?;
+        Ok(Self { child, address, said: words.next().map(str::to_owned) })
     }
 }
 
@@ -147,9 +156,9 @@ async fn until_input_ends() {
     let _ = tokio::io::stdin().read(&mut byte).await;
 }
 
-fn say_address(address: SocketAddr) -> anyhow::Result<()> {
+fn say_address(address: SocketAddr, more: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{address}")?;
+    writeln!(stdout, "{address} {more}")?;
     Ok(stdout.flush()?)
 }
 
@@ -168,13 +177,16 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         home: scratch.clone(),
         rules: gateway::Rules { policies, ..gateway::Rules::default() },
         limits: gateway::Limits::default(),
+        replicas: None,
     };
     let (gateway, diagnostics) = gateway::Gateway::start(options, ledger.clone()).await?;
     anyhow::ensure!(
         diagnostics.iter().all(|diagnostic| !diagnostic.error),
         "the policies are refused: {diagnostics:?}"
     );
+    let (identity, token) = issuer::start().await?;
     let fronts = gateway::Fronts {
+        identity,
         upstreams: BTreeMap::from([(
             "echo".to_owned(),
             gateway::Upstream::Http(format!("http://{upstream}/mcp").parse()?),
@@ -183,7 +195,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         ..gateway::Fronts::default()
     };
     let address = gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await?;
-    say_address(address)?;
+    say_address(address, &token)?;
     until_input_ends().await;
     gateway.drain().await;
     eprintln!("  ledger: {} entries, {} intents without an outcome", ledger.len(), ledger.open_intents().len());
@@ -239,7 +251,7 @@ fn more_policies(count: usize) -> String {
 /// A server with one tool that gives back its arguments.
 async fn echo() -> anyhow::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    say_address(listener.local_addr()?)?;
+    say_address(listener.local_addr()?, "")?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
@@ -319,6 +331,8 @@ struct Way {
     process: Option<u32>,
     /// The peer's session, which its clients must name.
     session: Option<String>,
+    /// How an agent signs in, if not with its key.
+    token: Option<String>,
 }
 
 #[derive(Default)]
@@ -340,7 +354,8 @@ fn start_gateway(args: &Args, echo: SocketAddr, more: &[String]) -> anyhow::Resu
 
 fn through(gateway: &Part) -> Way {
     let (process, session) = (Some(gateway.child.id()), None);
-    Way { name: "bailiwick", address: gateway.address, path: "/mcp/echo", tool: "read_echo", process, session }
+    let (path, tool, token) = ("/mcp/echo", "read_echo", None);
+    Way { name: "bailiwick", address: gateway.address, path, tool, process, session, token }
 }
 
 type Table = BTreeMap<(String, &'static str), Figures>;
@@ -349,8 +364,11 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
     let echo = Part::start(&["--role".into(), "echo".into()])?;
     let gateway = start_gateway(args, echo.address, &[])?;
     let (path, tool) = ("/mcp", "read_echo");
-    let direct = Way { name: "direct", address: echo.address, path, tool, process: None, session: None };
+    let direct = Way { name: "direct", address: echo.address, path, tool, process: None, session: None, token: None };
     let mut ways = vec![direct, through(&gateway)];
+    if !args.no_jwt {
+        ways.push(Way { name: "… with JWT", token: gateway.said.clone(), ..through(&gateway) });
+    }
     let peer = args.peer.as_ref().map(|program| Peer::start(program, echo.address)).transpose()?;
     match &peer {
         Some(peer) => ways.push(greet(peer).await?),
@@ -411,7 +429,7 @@ async fn idle_sessions(args: &Args, echo: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// The memory that a process has.
-fn resident_mb(process: u32) -> anyhow::Result<f64> {
+pub(crate) fn resident_mb(process: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1.024 / 1e3)
@@ -452,7 +470,15 @@ async fn greet(peer: &Peer) -> anyhow::Result<Way> {
     let read = stream.read(&mut bytes).await?;
     anyhow::ensure!(bytes.get(..read).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 202")), "mcp-proxy refuses");
     let process = Some(peer.child.id());
-    Ok(Way { name: "mcp-proxy", address: peer.address, path: "/", tool: "echo/read_echo", process, session })
+    Ok(Way {
+        name: "mcp-proxy",
+        address: peer.address,
+        path: "/",
+        tool: "echo/read_echo",
+        process,
+        session,
+        token: None,
+    })
 }
 
 /// What more policies cost, at 16 connections.
@@ -504,7 +530,7 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
     loads.dedup();
     for load in loads {
         let mut direct = None;
-        for name in ["direct", "bailiwick", "mcp-proxy"] {
+        for name in ["direct", "bailiwick", "… with JWT", "mcp-proxy"] {
             let Some(figures) = table.get(&(load.clone(), name)) else { continue };
             let (p50, p99, calls) = (figures.quantile(0.5), figures.quantile(0.99), figures.latencies_us.len() as f64);
             if name == "direct" {
@@ -614,14 +640,16 @@ struct Caller {
 
 impl Caller {
     async fn new(way: &Way) -> anyhow::Result<Self> {
-        let Way { address, path, tool, session, .. } = way;
+        let Way { address, path, tool, session, token, .. } = way;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let session = session.as_ref().map(|id| format!("mcp-session-id: {id}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\nx-bailiwick-key: "
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\n{}: ",
+            if token.is_some() { "authorization" } else { "x-bailiwick-key" }
         );
-        Ok(Self { stream, held: Vec::new(), head, key: key(0), tool })
+        let key = token.as_ref().map_or_else(|| key(0), |token| format!("Bearer {token}"));
+        Ok(Self { stream, held: Vec::new(), head, key, tool })
     }
 
     /// One call; the answer must be to this call and hold these arguments.

@@ -10,6 +10,7 @@ mod gateway;
 mod graph;
 mod ledger;
 mod simulate;
+mod soak;
 mod whatif;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Bench {
     Graph(graph::Args),
     Ledger(ledger::Args),
     Simulate(simulate::Args),
+    Soak(soak::Args),
     Whatif(whatif::Args),
 }
 
@@ -46,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Graph(args) => graph::run(&args),
         Bench::Ledger(args) => ledger::run(&args),
         Bench::Simulate(args) => simulate::run(&args),
+        Bench::Soak(args) => soak::run(&args),
         Bench::Whatif(args) => whatif::run(&args),
     }
 }

@@ -28,3 +28,17 @@ pub(crate) fn simulate(args: &Simulate) -> anyhow::Result<()> {
     let words = ["run", "--release", "--quiet", "--package", "bench", "--", "simulate"];
     run::run(run::cargo().args(words).args(&args.words))
 }
+
+/// Hold the gateway under mixed hostile load and watch its memory: `--minutes 30 --bound-mb 64`.
+#[derive(clap::Args)]
+pub(crate) struct Soak {
+    /// Options of the soak.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<std::ffi::OsString>,
+}
+
+pub(crate) fn soak(args: &Soak) -> anyhow::Result<()> {
+    run::run(run::cargo().args(["build", "--release", "--quiet", "--package", "cli"]))?;
+    let words = ["run", "--release", "--quiet", "--package", "bench", "--", "soak"];
+    run::run(run::cargo().args(words).args(&args.words))
+}

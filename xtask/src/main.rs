@@ -1,4 +1,4 @@
-//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench`.
+//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench|simulate|soak`.
 
 mod bench;
 mod check_truth;
@@ -30,6 +30,7 @@ enum Task {
     Tidy,
     Bench(bench::Args),
     Simulate(bench::Simulate),
+    Soak(bench::Soak),
     CheckTruth(check_truth::Args),
     Differential(differential::Args),
 }
@@ -42,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Bench(args) => bench::run(&args),
         Task::Simulate(args) => bench::simulate(&args),
+        Task::Soak(args) => bench::soak(&args),
         Task::CheckTruth(args) => check_truth::run(&args),
         Task::Differential(args) => differential::run(&args),
     }

@@ -28,6 +28,27 @@ pub(crate) struct Settings {
     budget: BTreeMap<String, u64>,
     /// When breakers open by themselves.
     pub(crate) breaker: Trip,
+    /// Other gateways at which the same sessions go on.
+    pub(crate) replicas: ReplicaSettings,
+}
+
+/// Other gateways at which the same sessions go on.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReplicaSettings {
+    /// What they share: the key that seals sessions, what each session has seen, and what is stopped.
+    folder: Option<PathBuf>,
+}
+
+impl ReplicaSettings {
+    /// The shared folder, if there is one.
+    pub(crate) fn folder(&self, home: &Path) -> anyhow::Result<Option<PathBuf>> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        anyhow::ensure!(folder.is_absolute(), "`replicas.folder` in `settings.toml` is no absolute path");
+        // Shared with whoever has the home, and with nobody else, is no sharing.
+        anyhow::ensure!(!folder.starts_with(home), "`replicas.folder` in `settings.toml` lies in the home");
+        Ok(Some(folder.clone()))
+    }
 }
 
 impl Settings {

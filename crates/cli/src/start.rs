@@ -70,13 +70,15 @@ pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
 /// Starts the gateway and its door for shims and hooks, over policies that exist.
 pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gateway> {
     default_policies(home)?;
-    let settings = crate::settings::read(home.root())?.ledger;
+    let settings = crate::settings::read(home.root())?;
+    let (replicas, settings) = (settings.replicas.folder(home.root())?, settings.ledger);
     let witnesses = settings.witnesses()?;
     let options = gateway::Options {
         dir: home.gateway(),
         home: home.root().to_owned(),
         rules: rules(home)?,
         limits: Limits { keep: settings.keep(), ..Limits::default() },
+        replicas,
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
     gateway.saw(&decisive(home));

@@ -89,6 +89,16 @@ pub(crate) fn because(decision: &Decision) -> String {
 }
 
 /// An answer with a JSON-RPC error.
+/// A result that must not go on, because other gateways could not be told of it.
+pub(crate) fn withheld(id: Option<&Id>, error: &crate::session::Unshared) -> Bytes {
+    tracing::error!(%error, "a result is withheld");
+    self::error(
+        id,
+        UPSTREAM,
+        "the call was made, and its result is withheld: it could not be shared with other gateways",
+    )
+}
+
 pub(crate) fn error(id: Option<&Id>, code: i64, message: &str) -> Bytes {
     let id = id.map_or("null", Id::json);
     let error = json!({ "code": code, "message": message });

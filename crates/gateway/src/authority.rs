@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use ledger::record::{Asked, Record, Scope, Status};
 use policy::action::Approved;
 use policy::bounds::{OPENED, USED};
-use policy::{Action, Decision, ToolFacts, ToolId, Verb};
+use policy::{Action, Decision, SessionLabels, ToolFacts, ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::answer;
@@ -27,7 +27,7 @@ use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
 use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
-use crate::session::{Caller, Grant, Sessions};
+use crate::session::{Caller, Grant, Sessions, Unshared};
 
 /// How long things may take and how many there may be.
 #[derive(Clone, Debug)]
@@ -163,6 +163,7 @@ impl Authority {
     /// Judges and records once; applies what a human already approved.
     pub(crate) async fn first<C>(&self, caller: &Caller, errand: Errand<C>) -> First<C> {
         caller.session.recorded().await;
+        self.catch_up(caller).await;
         let known = self.catalogue.get(&errand.tool);
         let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
         let unknown = unknown && errand.verb == Verb::CallTool;
@@ -181,7 +182,9 @@ impl Authority {
         };
         match self.decide(call, (action, answered), place, &force).await {
             Err(refusal) => First::Refused(refusal),
-            Ok(Verdict::Permit(permit)) => First::Admitted(self.admitted(caller, permit, tool)),
+            Ok(Verdict::Permit(permit)) => {
+                self.admitted(caller, permit, tool).await.map_or_else(First::Refused, First::Admitted)
+            }
             Ok(Verdict::Deny(denied)) if quarantined => {
                 First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
             }
@@ -288,7 +291,7 @@ impl Authority {
         action.approval = Some(Approved { entry: uses.answer, groups: uses.groups });
         let place = self.place(caller, &action, Some(uses.ask));
         match self.decide(asking.question.call, (action, |_: &Action| true), place, &force).await {
-            Ok(Verdict::Permit(permit)) => Ok(self.admitted(caller, permit, asking.tool)),
+            Ok(Verdict::Permit(permit)) => self.admitted(caller, permit, asking.tool).await,
             Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
             // The approval lifts less than is asked now; to ask again and again would be no answer.
             Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
@@ -345,7 +348,7 @@ impl Authority {
     }
 
     fn action<C>(&self, caller: &Caller, errand: Errand<C>, tool: &ToolFacts) -> (C, Action) {
-        let labels = caller.session.labels().labels(tool, &errand.arguments);
+        let labels = caller.session.derive(tool, &errand.arguments);
         let mut read = errand.facts;
         if errand.verb == Verb::CallTool {
             let shown = |server: &str| caller.session.is_protected(|other| other == server);
@@ -380,29 +383,64 @@ impl Authority {
     }
 
     /// From now on the session knows that this was called, and with what; what it wrote keeps its labels.
-    fn admitted<C>(&self, caller: &Caller, permit: Permit<C>, tool: Arc<ToolFacts>) -> Admitted<C> {
-        let (action, intent) = (permit.action(), permit.intent());
-        let mut session = caller.session.change();
-        match action.verb {
-            // What a server says to the model or the user has entered the session like its results.
-            Verb::Sample | Verb::Elicit => drop(session.result(&tool, intent, &action.arguments)),
-            _ => {
-                self.memory.remember(&tool.id, intent, &session.written(&tool, &action.arguments));
-                session.called(&tool, intent, &action.arguments);
+    async fn admitted<C>(
+        &self,
+        caller: &Caller,
+        permit: Permit<C>,
+        tool: Arc<ToolFacts>,
+    ) -> Result<Admitted<C>, Refusal> {
+        let of = (permit.action().verb, &*tool, permit.intent());
+        match self.enters(caller, of, &permit.action().arguments).await {
+            Ok(()) => Ok(Admitted { permit, tool }),
+            Err(error) => {
+                tracing::error!(%error, "not sent");
+                Err(Refusal::Unrecorded)
             }
         }
-        drop(session);
-        Admitted { permit, tool }
+    }
+
+    async fn enters(
+        &self,
+        caller: &Caller,
+        (verb, tool, intent): (Verb, &ToolFacts, u64),
+        arguments: &Value,
+    ) -> Result<(), Unshared> {
+        // What a server says to the model or the user has entered the session like its results.
+        if matches!(verb, Verb::Sample | Verb::Elicit) {
+            return caller.session.hears((tool, intent), arguments, &self.memory).await.map(drop);
+        }
+        let written = caller.session.labels().written(tool, arguments);
+        if let Some(replicas) = self.sessions.replicas() {
+            replicas.wrote(&self.memory, (&tool.id, intent), &written).await?;
+        }
+        self.memory.remember(&tool.id, intent, &written);
+        caller.session.calls((tool, intent), arguments, &self.memory).await
+    }
+
+    /// Takes in what the session saw at other gateways.
+    pub(crate) async fn catch_up(&self, caller: &Caller) {
+        if let Some(record) = caller.session.catch_up(&self.memory).await {
+            self.journal.note(record);
+        }
     }
 
     /// A result came back: its values enter the session, and the outcome is recorded.
-    pub(crate) fn conclude(&self, caller: &Caller, tool: &ToolFacts, act: Act, result: &Returned<'_>) {
+    ///
+    /// An error: the result must not go on, because other gateways could not be told of it.
+    pub(crate) async fn conclude(
+        &self,
+        caller: &Caller,
+        tool: &ToolFacts,
+        act: Act,
+        result: &Returned<'_>,
+    ) -> Result<(), Unshared> {
         let value = serde_json::from_str::<Value>(result.body);
         // Before the answer goes on: what it leads to must meet these labels.
-        let labels = match &value {
-            Ok(value) => json!(caller.session.change().recalled(tool, act.intent(), value, &self.memory)),
-            Err(_) => Value::Null,
+        let seen = match &value {
+            Ok(value) => self.hears(caller, (tool, act.intent()), value).await.map(|labels| json!(labels)),
+            Err(_) => Ok(Value::Null),
         };
+        let labels = seen.as_ref().cloned().unwrap_or_default();
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
         if failed {
             self.breakers.failed(&tool.id.server, &self.journal);
@@ -415,6 +453,14 @@ impl Authority {
         };
         let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
         self.results.end(&caller.session, act, came);
+        seen.map(drop)
+    }
+
+    async fn hears(&self, caller: &Caller, of: (&ToolFacts, u64), result: &Value) -> Result<SessionLabels, Unshared> {
+        if let Some(replicas) = self.sessions.replicas() {
+            replicas.reads_written(&self.memory).await?;
+        }
+        caller.session.hears(of, result, &self.memory).await
     }
 
     /// Takes in a page of a server's tools; new ones take effect before this returns.

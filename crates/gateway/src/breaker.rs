@@ -2,17 +2,23 @@
 //! opens one (`bailiwick stop`); too many denials of an agent or errors of a server open one if the settings say so.
 //!
 //! What is open is a fact of every action it concerns, so the verdict can be recomputed; what follows from it is
-//! `policy`'s matter. Calls that already left are not ended. A restart forgets what is counted, never what is open.
+//! `policy`'s matter. Gateways that share the file stop together; each counts for itself. Calls that already left are not ended. A restart forgets what is counted, never what is open.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::record::Record;
 use policy::bounds::{Opened, Otherwise};
 use policy::{Action, Decision, Effect};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, DiskError};
@@ -22,6 +28,9 @@ use crate::pipeline::Journal;
 pub const EVERYTHING: &str = "everything";
 /// The most agents and servers whose denials and errors are counted; beyond it the counts begin anew.
 const COUNTS_MAX: usize = 4_096;
+/// How long another gateway is waited for that changes what is stopped.
+const LOCK_TRIES: u8 = 100;
+const LOCK_POLL: Duration = Duration::from_millis(2);
 /// The most breakers that are open at a time.
 const OPEN_MAX: usize = 1_024;
 
@@ -69,6 +78,8 @@ pub struct Standing {
 #[derive(Debug)]
 pub(crate) struct Breakers {
     path: PathBuf,
+    /// Whether other gateways write the same file: it is then looked at before each decision.
+    is_shared: bool,
     /// Whether any is open, so that calls need not look.
     any: AtomicBool,
     /// Whether anything is counted.
@@ -82,7 +93,12 @@ struct State {
     trip: Trip,
     /// By breaker: the first second of the window, and how many in it.
     counted: HashMap<String, (i64, u32)>,
+    /// The shared file as it was last read.
+    seen: Option<Stamp>,
 }
+
+/// What tells a file from one that was put in its place.
+type Stamp = (u64, u64, i64, i64);
 
 impl Breakers {
     /// What an earlier process left open. A file that cannot be read is an error: what was stopped stays stopped.
@@ -90,7 +106,12 @@ impl Breakers {
         let open: BTreeMap<String, Standing> = disk::read_json(&path)?.unwrap_or_default();
         let any = AtomicBool::new(!open.is_empty());
         let state = Mutex::new(State { open, ..State::default() });
-        Ok(Self { path, any, counts: AtomicBool::new(false), state })
+        Ok(Self { path, is_shared: false, any, counts: AtomicBool::new(false), state })
+    }
+
+    /// The same for a file that other gateways write, too: what one stops is stopped at all.
+    pub(crate) fn shared(path: PathBuf) -> Result<Self, DiskError> {
+        Ok(Self { is_shared: true, ..Self::open(path)? })
     }
 
     /// When breakers open by themselves from now on.
@@ -101,18 +122,26 @@ impl Breakers {
 
     /// What stops an action. A cool-down that is over ends here.
     pub(crate) fn stopping(&self, action: &Action, journal: &Journal) -> Vec<Opened> {
-        if !self.any.load(Ordering::Acquire) {
-            return Vec::new();
+        let mut state = match self.is_shared {
+            true => self.lock(),
+            false if self.any.load(Ordering::Acquire) => self.lock(),
+            false => return Vec::new(),
+        };
+        if let Err(error) = self.refresh(&mut state) {
+            tracing::error!(%error, "what is stopped at other gateways cannot be read: everything is");
+            return vec![Opened { otherwise: Otherwise::Deny, until: None, of: EVERYTHING.to_owned() }];
         }
         let now = journal.now();
-        let mut state = self.lock();
         let over = |standing: &Standing| standing.until.is_some_and(|until| until <= now);
         let ended: Vec<String> =
             state.open.iter().filter(|(_, standing)| over(standing)).map(|(of, _)| of.clone()).collect();
-        for of in ended {
-            state.open.remove(&of);
-            self.keep(&state.open);
-            journal.note(closed(&of, "gateway", "the cool-down is over"));
+        if !ended.is_empty() {
+            let _alone = self.alone(&mut state);
+            for of in ended.into_iter().filter(|of| state.open.get(of).is_some_and(over)).collect::<Vec<_>>() {
+                state.open.remove(&of);
+                self.keep(&state.open);
+                journal.note(closed(&of, "gateway", "the cool-down is over"));
+            }
         }
         let of = [EVERYTHING.to_owned(), agent(&action.principal.agent), server(&action.tool.server)];
         let open = of.into_iter().filter_map(|of| {
@@ -126,6 +155,7 @@ impl Breakers {
     pub(crate) fn set(&self, of: &str, standing: Standing, journal: &Journal) -> Result<(), String> {
         is_breaker(of)?;
         let mut state = self.lock();
+        let _alone = self.alone(&mut state)?;
         if state.open.len() >= OPEN_MAX && !state.open.contains_key(of) {
             return Err(format!("{OPEN_MAX} breakers are open already; stop `{EVERYTHING}` instead"));
         }
@@ -141,6 +171,7 @@ impl Breakers {
     pub(crate) fn reset(&self, of: &str, (by, because): (&str, &str), journal: &Journal) -> Result<bool, String> {
         is_breaker(of)?;
         let mut state = self.lock();
+        let _alone = self.alone(&mut state)?;
         let was_open = state.open.remove(of).is_some();
         if was_open {
             state.counted.remove(of);
@@ -150,9 +181,48 @@ impl Breakers {
         Ok(was_open)
     }
 
+    /// No other gateway changes what is stopped until this is dropped, and what they changed is known.
+    fn alone(&self, state: &mut State) -> Result<Option<File>, String> {
+        if !self.is_shared {
+            return Ok(None);
+        }
+        let lock = || {
+            let path = self.path.with_extension("lock");
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            let locks = || flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            // An emergency stop waits for nobody for long, and may then undo what another gateway does just now.
+            let mut tries = (0..LOCK_TRIES).inspect(|tried| thread::sleep(LOCK_POLL * u32::from(*tried > 0)));
+            if !tries.any(|_| locks()) {
+                tracing::warn!("another gateway holds what is stopped for long");
+            }
+            Ok(file)
+        };
+        let file = lock().map_err(|error: io::Error| error.to_string())?;
+        self.refresh(state).map_err(|error| error.to_string())?;
+        Ok(Some(file))
+    }
+
+    /// Takes in what other gateways changed.
+    fn refresh(&self, state: &mut State) -> Result<(), DiskError> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        let stamp = stamp_of(&self.path).map_err(|error| DiskError::Io { path: self.path.clone(), error })?;
+        if stamp != state.seen {
+            state.open = disk::read_json(&self.path)?.unwrap_or_default();
+            state.seen = stamp;
+            self.any.store(!state.open.is_empty(), Ordering::Release);
+        }
+        Ok(())
+    }
+
     /// All that are open.
     pub(crate) fn list(&self) -> BTreeMap<String, Standing> {
-        self.lock().open.clone()
+        let mut state = self.lock();
+        if let Err(error) = self.refresh(&mut state) {
+            tracing::error!(%error, "what is stopped at other gateways cannot be read");
+        }
+        state.open.clone()
     }
 
     /// A decision was made: a denial counts against its agent, unless it says no more than a bound.
@@ -211,6 +281,15 @@ impl Breakers {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `None` without a file.
+fn stamp_of(path: &Path) -> io::Result<Option<Stamp>> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

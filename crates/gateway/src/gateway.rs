@@ -32,7 +32,8 @@ use crate::lanes::Lanes;
 use crate::law::{Law, LawError, Rules};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
-use crate::session::Sessions;
+use crate::seal::Sealer;
+use crate::session::{Replicas, Sessions};
 use crate::upstream::http::Outbound;
 
 /// What a gateway is started with.
@@ -46,6 +47,8 @@ pub struct Options {
     pub rules: Rules,
     /// Bounds.
     pub limits: Limits,
+    /// The folder that this gateway shares with its replicas, if it has any.
+    pub replicas: Option<PathBuf>,
 }
 
 /// A gateway cannot start.
@@ -87,6 +90,8 @@ const RELOAD_WAIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) authority: Arc<Authority>,
+    /// Seals the sessions that clients are given.
+    pub(crate) sealer: Arc<Sealer>,
     pub(crate) programs: Programs,
     connections: Arc<Semaphore>,
     /// HTTP connections, which make room if nobody uses them.
@@ -132,16 +137,30 @@ impl Gateway {
         let sessions = options.dir.join("sessions");
         disk::make_private(&sessions)
             .map_err(|error| StartError::Io { what: sessions.display().to_string(), error })?;
+        let common = options.replicas.as_ref().unwrap_or(&options.dir);
+        disk::make_private(common).map_err(|error| StartError::Io { what: common.display().to_string(), error })?;
+        let key = common.join("session.key");
+        let sealer = Sealer::open(&key).map(Arc::new);
+        let sealer = sealer.map_err(|error| StartError::Io { what: key.display().to_string(), error })?;
+        let replicas = options.replicas.as_ref().map(|folder| {
+            let name = replica_name(&journal);
+            Replicas::new(folder, sealer.clone(), name)
+                .map_err(|error| StartError::Io { what: folder.display().to_string(), error })
+        });
+        let replicas = replicas.transpose()?;
         let authority = Arc::new(Authority {
             law: Law::none()?,
             catalogue,
-            sessions: Sessions::new(sessions),
+            sessions: Sessions::new(sessions, replicas),
             memory: Memory::open(options.dir.join("memory.json"))?,
             budgets: Budgets::open(
                 options.dir.join("budgets.json"),
                 options.rules.bounds.has_budgets().then_some((journal.ledger(), now)),
             )?,
-            breakers: Breakers::open(options.dir.join("breakers.json"))?,
+            breakers: match &options.replicas {
+                Some(folder) => Breakers::shared(folder.join("breakers.json"))?,
+                None => Breakers::open(options.dir.join("breakers.json"))?,
+            },
             changes: Changes::open(options.dir.join("operator.json"))?,
             asks: Arc::default(),
             home: options.home,
@@ -171,6 +190,7 @@ impl Gateway {
             fronts: RwLock::default(),
             outbound: OnceLock::new(),
             hooks: Hooks::default(),
+            sealer,
             authority,
         });
         let gateway = Self { shared };
@@ -367,6 +387,12 @@ async fn save_sessions(authority: Arc<Authority>) {
         }
         tokio::time::sleep(Duration::from_secs(1).max(began.elapsed() * 50)).await;
     }
+}
+
+/// A replica is known to the others by its ledger.
+fn replica_name(journal: &Journal) -> String {
+    let key = journal.ledger().verifying_key();
+    format!("{}+{}", key.name(), hex::encode(key.key_id()))
 }
 
 impl Shared {

@@ -173,8 +173,9 @@ impl Work<'_> {
             None => return Ok(Verdict::Pass),
         };
         let body = result.to_string();
-        self.authority().conclude(&self.caller, &tool, act, &Returned { body: &body, is_error: failed });
-        Ok(Verdict::Pass)
+        let returned = Returned { body: &body, is_error: failed };
+        let concluded = self.authority().conclude(&self.caller, &tool, act, &returned).await;
+        concluded.map(|()| Verdict::Pass).map_err(|error| error.to_string())
     }
 
     /// The tool ran although it was only asked: the human said yes at the agent's own prompt. That answer is

@@ -30,6 +30,7 @@ pub mod pipeline;
 mod recovery;
 pub mod replay;
 mod results;
+mod seal;
 mod session;
 mod signin;
 pub mod simulation;

@@ -4,6 +4,9 @@
 //! On a local machine the agent's process says which session it is: the shims of its MCP servers and its
 //! hooks are all its children.
 
+mod log;
+mod shared;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -16,6 +19,8 @@ use tokio::sync::Notify;
 
 use crate::pipeline::Departures;
 use crate::{disk, label};
+use shared::Shared;
+pub(crate) use shared::{Replicas, SEEN_ELSEWHERE, Unshared};
 
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
@@ -63,6 +68,8 @@ pub(crate) struct Session {
     used: AtomicU64,
     /// Whether there is something to save.
     changed: AtomicBool,
+    /// Where it goes on at other gateways, too.
+    shared: Option<Shared>,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +116,7 @@ impl Session {
             protected: Mutex::default(),
             used: AtomicU64::new(0),
             changed: AtomicBool::new(false),
+            shared: None,
         }
     }
 
@@ -187,6 +195,11 @@ impl Session {
         hold(&self.protected).insert(server.to_owned());
     }
 
+    /// The servers whose calls pass an MCP door.
+    fn protected(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        hold(&self.protected)
+    }
+
     /// Whether calls to a server pass an MCP door; `fits` compares names as the agent writes them.
     pub(crate) fn is_protected(&self, fits: impl Fn(&str) -> bool) -> bool {
         hold(&self.protected).iter().any(|server| fits(server))
@@ -220,6 +233,8 @@ pub(crate) struct Caller {
 pub(crate) struct Sessions {
     /// Private files, one a key.
     dir: PathBuf,
+    /// The gateways at which sessions of the HTTP door go on.
+    replicas: Option<Replicas>,
     known: Mutex<HashMap<Key, Arc<Session>>>,
     clock: AtomicU64,
 }
@@ -240,8 +255,24 @@ enum Past {
 
 impl Sessions {
     /// Sessions that are kept in a folder.
-    pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, known: Mutex::default(), clock: AtomicU64::new(1) }
+    pub(crate) fn new(dir: PathBuf, replicas: Option<Replicas>) -> Self {
+        Self { dir, replicas, known: Mutex::default(), clock: AtomicU64::new(1) }
+    }
+
+    /// The gateways at which sessions of the HTTP door go on.
+    pub(crate) fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_ref()
+    }
+
+    /// The session of this name at all replicas, if there are any.
+    pub(crate) fn join_anywhere(&self, key: Key, id: impl FnOnce() -> String) -> Arc<Session> {
+        let Some(replicas) = &self.replicas else { return self.join(&[key], id) };
+        let mut known = hold(&self.known);
+        let session = known.get(&key).cloned().unwrap_or_else(|| {
+            let (id, shared) = replicas.session(&key);
+            Arc::new(Session { shared: Some(shared), ..Session::new(id, label::Session::default()) })
+        });
+        self.joined(&mut known, &[key], session)
     }
 
     /// The session of the first key that is known, else a new one; all keys name it from now on.
@@ -255,6 +286,10 @@ impl Sessions {
                 None => Session::new(id(), label::Session::default()),
             })
         });
+        self.joined(&mut known, keys, session)
+    }
+
+    fn joined(&self, known: &mut HashMap<Key, Arc<Session>>, keys: &[Key], session: Arc<Session>) -> Arc<Session> {
         session.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         for key in keys {
             if !known.contains_key(key) {
@@ -337,12 +372,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let process = Key::Process { agent: "a".to_owned(), pid: 7, started: 9 };
         let named = Key::Named { agent: "a".to_owned(), name: "x".to_owned() };
-        let sessions = Sessions::new(dir.path().to_owned());
+        let sessions = Sessions::new(dir.path().to_owned(), None);
         let session = sessions.join(&[process.clone(), named.clone()], || "s1".to_owned());
         session.change().user_says("send it to ann@example.com", None);
         sessions.save();
         for key in [process, named] {
-            let again = Sessions::new(dir.path().to_owned()).join(&[key], || "s2".to_owned());
+            let again = Sessions::new(dir.path().to_owned(), None).join(&[key], || "s2".to_owned());
             assert_eq!(again.id, "s1");
             let labels = serde_json::to_value(&*again.labels()).unwrap();
             assert!(labels.to_string().contains("ann@example.com"), "{labels}");
@@ -352,7 +387,7 @@ mod tests {
         let kept: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
         kept.iter().for_each(|file| std::fs::write(file, "{").unwrap());
         let lost = Key::Process { agent: "a".to_owned(), pid: 7, started: 9 };
-        let lost = Sessions::new(dir.path().to_owned()).join(&[lost], || "s4".to_owned());
+        let lost = Sessions::new(dir.path().to_owned(), None).join(&[lost], || "s4".to_owned());
         let labels = serde_json::to_value(&*lost.labels()).unwrap().to_string();
         assert!(labels.contains("\"overflowed\":true") && labels.contains("\"anyone\""), "{labels}");
         let other = Key::Process { agent: "a".to_owned(), pid: 7, started: 10 };

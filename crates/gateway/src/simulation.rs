@@ -162,7 +162,7 @@ impl World {
         let authority = Authority {
             law,
             catalogue,
-            sessions: Sessions::new(dir.join("sessions")),
+            sessions: Sessions::new(dir.join("sessions"), None),
             asks: Arc::default(),
             memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
             budgets: Budgets::open(dir.join("budgets.json"), None).map_err(|error| error.to_string())?,
@@ -183,7 +183,7 @@ impl World {
     async fn step(&mut self) {
         match self.random.below(20) {
             0..=6 => self.call().await,
-            7..=9 => self.upstream_answers(),
+            7..=9 => self.upstream_answers().await,
             10..=12 => self.approver_answers(),
             13 => self.gateway_hears(),
             14..=16 => self.caller_goes_on().await,
@@ -228,7 +228,7 @@ impl World {
         self.running.push(Running { act, tool, caller });
     }
 
-    fn upstream_answers(&mut self) {
+    async fn upstream_answers(&mut self) {
         if self.running.is_empty() {
             return;
         }
@@ -236,8 +236,10 @@ impl World {
         match self.random.below(5) {
             0 => drop(act),
             1 => act.end(Ending::without_result(Status::TimedOut)),
-            2 => self.authority.conclude(&caller, &tool, act, &Returned { body: "no json", is_error: true }),
-            _ => self.authority.conclude(&caller, &tool, act, &Returned { body: "{\"text\":\"x\"}", is_error: false }),
+            answers => {
+                let (body, is_error) = if answers == 2 { ("no json", true) } else { ("{\"text\":\"x\"}", false) };
+                drop(self.authority.conclude(&caller, &tool, act, &Returned { body, is_error }).await);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod eras;
 mod exchange;
+mod handle;
 mod hosted;
 mod idle;
 mod refusals;
@@ -40,6 +41,7 @@ use crate::upstream::http::Outbound;
 use crate::upstream::remote::{SESSION_HEADER, VERSION_HEADER};
 use eras::Eras;
 use exchange::Exchange;
+use handle::Handle;
 use hosted::{Goal, Hosts, Visit};
 use idle::Held;
 pub(crate) use idle::Idle;
@@ -216,7 +218,7 @@ async fn connection(door: Arc<HttpDoor>, stream: TcpStream, peer: Peer) {
     }
 }
 
-async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
+async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, mut request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
     let Some(_running) = door.shared.enter() else {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending");
     };
@@ -225,7 +227,13 @@ async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, request: HttpRequest<Inc
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return answer;
     }
-    match route(door, peer, &request).await {
+    let routed = route(door, peer, &request).await;
+    // From here on the session is called as where it is held; a handle of ours goes no further.
+    request.headers_mut().remove(SESSION_HEADER);
+    if let Some(id) = routed.as_ref().ok().and_then(Way::session) {
+        request.headers_mut().insert(SESSION_HEADER, id);
+    }
+    match routed {
         Err(refused) => *refused,
         Ok(Way::Hosted(visit)) => visit.serve(request).await,
         Ok(Way::Remote(exchange)) => match *request.method() {
@@ -251,6 +259,16 @@ fn is_coded_oddly(headers: &HeaderMap) -> bool {
 enum Way {
     Remote(Exchange),
     Hosted(Visit),
+}
+
+impl Way {
+    /// The session as its server knows it.
+    fn session(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Remote(exchange) => exchange.session.clone(),
+            Self::Hosted(_) => None,
+        }
+    }
 }
 
 async fn route(
@@ -286,14 +304,25 @@ async fn route(
         None => return refuse(StatusCode::NOT_FOUND, "no such server"),
     };
     let is_stateless = headers.get(VERSION_HEADER).is_some_and(|version| version.as_bytes() >= STATELESS.as_bytes());
-    let session = headers.get(SESSION_HEADER).cloned();
     let (door, server) = (door.clone(), name.to_owned());
     let Known { caller, signed_in } = known;
+    // The protocol without sessions has none, whatever a header says.
+    let session = match headers.get(SESSION_HEADER).filter(|_| !is_stateless) {
+        Some(handle) => {
+            let now = door.shared.authority.journal.now();
+            let opened = Handle::open(handle, &door.shared.sealer, (&caller, name), now);
+            // The word on which a client opens another.
+            Some(opened.ok_or_else(|| Box::new(plain(StatusCode::NOT_FOUND, "no such session")))?)
+        }
+        None => None,
+    };
     let ticket = signed_in.map(|who| Ticket { who, fronts: fronts.clone(), base: peer.base() });
     Ok(match behind {
         Some(Upstream::Http(uri)) => {
-            let exchange = Exchange { door, caller, ticket, server, uri, is_stateless, session };
-            if exchange.is_translated() { Way::Hosted(exchange.visit(headers)) } else { Way::Remote(exchange) }
+            let is_translated = session.as_ref().is_some_and(|session| session.holds().is_some());
+            let id = session.as_ref().and_then(Handle::id);
+            let exchange = Exchange { door, caller, ticket, server, uri, is_stateless, session: id };
+            if is_translated { Way::Hosted(exchange.visit(headers, session)) } else { Way::Remote(exchange) }
         }
         upstream => {
             let goal = upstream.map_or_else(|| Goal::All(fronts.clone()), |upstream| Goal::One(Behind::of(upstream)));

@@ -279,7 +279,9 @@ impl Relay {
         match ended {
             Ok(Some(response)) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                self.authority.conclude(&self.caller, &tool, act, &returned);
+                if let Err(error) = self.authority.conclude(&self.caller, &tool, act, &returned).await {
+                    return Some(answer::withheld(Some(&request.id), &error));
+                }
                 match wish::admit_all(&self.authority, &self.caller, &self.server, response.body()).await {
                     Ok(_) => Some(response.raw().clone()),
                     Err(refused) => Some(answer::error(Some(&request.id), answer::DENIED, &refused)),
@@ -317,7 +319,7 @@ impl Relay {
         if let Err(error) = self.authority.learn(&self.server, response.body()).await {
             tracing::warn!(server = self.server, error, "the server's tools were not taken in");
         }
-        Some(filter(&self.authority, &self.caller, &self.server, &response))
+        Some(filter(&self.authority, &self.caller, &self.server, &response).await)
     }
 
     /// Lists the server's tools, because a client calls one that nobody has listed.
@@ -513,9 +515,12 @@ fn read(line: Line) -> Result<Message, call::Malformed> {
 
 /// A `tools/list` answer without what the caller may not see, which is recorded. If everything may be
 /// seen, the answer's own bytes.
-pub(crate) fn filter(authority: &Authority, caller: &Caller, server: &str, response: &Response) -> Bytes {
+pub(crate) async fn filter(authority: &Authority, caller: &Caller, server: &str, response: &Response) -> Bytes {
+    authority.catch_up(caller).await;
     // From now on a name of this server can be taken for another's.
-    caller.session.protects(server);
+    if let Err(error) = caller.session.is_shown(server, &authority.memory).await {
+        return answer::withheld(Some(&response.id), &error);
+    }
     let Some((body, withheld)) = filtered(authority, caller, server, response.body()) else {
         return answer::error(Some(&response.id), answer::UPSTREAM, "the server's list of tools cannot be read");
     };

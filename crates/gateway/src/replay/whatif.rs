@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, read, whole};
 use crate::budget::Accounts;
+use crate::session::SEEN_ELSEWHERE;
 use crate::{ask, label};
 
 /// Examples kept of one kind of flip.
@@ -312,6 +313,13 @@ impl Rerun<'_> {
                 match text.and_then(|text| String::from_utf8(text).ok()) {
                     Some(text) => course.labels.user_says(&text, Some(entry)),
                     None => course.incomplete = true,
+                }
+            }
+            // What other gateways' ledgers hold is not in this one.
+            Record::Log { event, details } if event == SEEN_ELSEWHERE => {
+                let session = details.get("session").and_then(Value::as_str).unwrap_or_default();
+                if self.is_of_interest(session) {
+                    self.courses.entry(session.to_owned()).or_default().incomplete = true;
                 }
             }
             Record::Answered(answered) if answered.approved && answered.scope == Scope::Session => {

@@ -79,7 +79,10 @@ async fn exchange(address: SocketAddr, headers: &str, body: &str) -> (String, St
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.to_ascii_lowercase(), body.to_owned())
+    // Names and words in lower case; a session's name as it is.
+    let line =
+        |line: &str| if line.starts_with("mcp-session-id") { line.to_owned() } else { line.to_ascii_lowercase() };
+    (head.lines().map(line).collect::<Vec<_>>().join("\r\n"), body.to_owned())
 }
 
 fn call(tool: &str) -> String {

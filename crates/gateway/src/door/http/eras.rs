@@ -12,6 +12,7 @@ use hyper::header::{ACCEPT, HeaderMap, HeaderValue};
 use hyper::{Response as HttpResponse, StatusCode, Uri};
 use serde_json::{Value, json};
 
+use super::handle::Handle;
 use super::hosted::{Goal, Visit};
 use super::wire::{Reply, only_answer};
 use super::{Exchange, Upstream};
@@ -64,17 +65,11 @@ impl Eras {
 }
 
 impl Exchange {
-    /// Whether this conversation is one that is translated already.
-    pub(super) fn is_translated(&self) -> bool {
-        let session = self.session.as_ref().filter(|_| !self.is_stateless);
-        session.is_some_and(|session| self.door.hosts.knows(&self.caller, &self.server, session))
-    }
-
     /// The same request to the same server, through the translation.
-    pub(super) fn visit(self, headers: &HeaderMap) -> Visit {
+    pub(super) fn visit(self, headers: &HeaderMap, session: Option<Handle>) -> Visit {
         let headers = std::sync::Arc::new(Mutex::new(self.target(headers).headers));
         let behind = Behind { upstream: Upstream::Http(self.uri), headers };
-        let Self { door, caller, ticket, server, is_stateless, session, .. } = self;
+        let Self { door, caller, ticket, server, is_stateless, .. } = self;
         Visit { door, caller, ticket, server, goal: Goal::One(behind), is_stateless, session }
     }
 

@@ -14,6 +14,7 @@ use policy::Verb;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::handle;
 use super::screen::{self, Asked, End, Expect, Screen};
 use super::wire::{
     Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, read_body, stream, whole,
@@ -40,7 +41,7 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// Whether the client speaks the protocol without sessions.
     pub(super) is_stateless: bool,
-    /// Absent where there is no session.
+    /// As the server knows it; absent where there is no session.
     pub(super) session: Option<HeaderValue>,
 }
 
@@ -106,7 +107,7 @@ impl Exchange {
             return answer;
         }
         if self.needs_translation(&head.headers, &request).await {
-            return self.visit(&head.headers).request(&head.headers, request).await;
+            return self.visit(&head.headers, None).request(&head.headers, request).await;
         }
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
@@ -122,7 +123,7 @@ impl Exchange {
                     self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
                 let reply = self.relay(&head.headers, answer, expect).await;
                 if self.has_no_handshake(&head.headers, &request, &reply).await {
-                    return self.visit(&head.headers).request(&head.headers, request).await;
+                    return self.visit(&head.headers, None).request(&head.headers, request).await;
                 }
                 reply
             }
@@ -254,7 +255,9 @@ impl Exchange {
             }
         };
         let (head, body) = answer.into_parts();
-        let headers = pass_headers(&head.headers);
+        let mut headers = pass_headers(&head.headers);
+        let now = self.authority().journal.now();
+        handle::seal_header(&mut headers, &self.door.shared.sealer, (&self.caller, &self.server), now);
         let screen = Screen {
             door: self.door.clone(),
             caller: self.caller.clone(),

@@ -3,10 +3,14 @@
 //! A client of the stateful protocol has a server process for each of its sessions. Clients of the protocol without
 //! sessions share one process for each agent, so every request gets a number of its own on the way in and its own id
 //! back on the way out. What is judged is judged by [`relay`], as for a shim; this module only carries.
+//!
+//! A session that another replica began is taken up by opening the server anew as its client did ([`taken_up`]).
 
-use std::collections::{BTreeMap, HashMap};
+mod taken_up;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +19,11 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode};
+use serde_json::Value;
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf, duplex, split};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OnceCell, mpsc};
 
+use super::handle::{self, Handle};
 use super::screen::{Conversation, place};
 use super::wire::{Reply, accepts_events, header_mismatch, json, plain, read_body, stream, whole};
 use super::{Fronts, HttpDoor, Ticket, Upstream};
@@ -34,6 +40,8 @@ use crate::upstream::remote::SESSION_HEADER;
 
 /// The most servers at a time.
 const HOSTS_MAX: usize = 64;
+/// How many sessions that ended are remembered.
+const ENDED_MAX: usize = 4_096;
 /// How long a process stays that nobody uses.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How many messages wait for a slow client of one request.
@@ -43,7 +51,16 @@ const PIPE_BYTES: usize = 64 * 1024;
 
 /// The server processes by conversation.
 #[derive(Debug, Default)]
-pub(crate) struct Hosts(Mutex<HashMap<Conversation, Arc<Host>>>);
+pub(crate) struct Hosts {
+    running: Mutex<HashMap<Conversation, Arc<Host>>>,
+    /// Held while a conversation is looked for and, if there is none, begun.
+    begins: Mutex<()>,
+    ended: Mutex<Ended>,
+}
+
+/// The sessions that ended here last: they do not begin again.
+#[derive(Debug, Default)]
+struct Ended(VecDeque<Conversation>);
 
 /// One server process and who waits for it.
 #[derive(Debug)]
@@ -57,6 +74,10 @@ pub(crate) struct Host {
     servers: usize,
     /// What a remote server hears of its client.
     headers: Arc<Mutex<HeaderMap>>,
+    /// Set once the server was opened: by its client, or in the client's name.
+    opened: OnceCell<()>,
+    /// Whether the server was told that it is open.
+    told: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -124,7 +145,7 @@ pub(crate) struct Visit {
     pub(crate) server: String,
     pub(crate) goal: Goal,
     pub(crate) is_stateless: bool,
-    pub(crate) session: Option<HeaderValue>,
+    pub(crate) session: Option<Handle>,
 }
 
 impl Visit {
@@ -133,16 +154,19 @@ impl Visit {
         if method == Method::POST {
             return self.post(request).await;
         }
-        let host = self.session.as_ref().filter(|_| !self.is_stateless).and_then(|_| self.known());
+        if method == Method::DELETE && self.session.is_some() {
+            if let Some(host) = self.known() {
+                host.over.notify_one();
+            }
+            self.door.hosts.end(self.place());
+            return plain(StatusCode::OK, "");
+        }
+        let host = if method == Method::GET && self.session.is_some() { self.taken_up().await.ok() } else { None };
         match (host, method) {
             (Some(host), Method::GET) => {
                 let (listener, events) = mpsc::channel(QUEUE);
                 host.lock().listener = Some(listener);
                 stream(StatusCode::OK, HeaderMap::new(), events)
-            }
-            (Some(host), Method::DELETE) => {
-                host.over.notify_one();
-                plain(StatusCode::OK, "")
             }
             (None, Method::GET | Method::DELETE) if !self.is_stateless => {
                 plain(StatusCode::NOT_FOUND, "no such session")
@@ -152,8 +176,12 @@ impl Visit {
     }
 
     fn known(&self) -> Option<Arc<Host>> {
-        let key = place(&self.caller, &self.server, self.session.as_ref());
-        self.door.hosts.lock().get(&key).cloned()
+        self.door.hosts.lock().get(&self.place()).cloned()
+    }
+
+    fn place(&self) -> Conversation {
+        let id = self.session.as_ref().and_then(Handle::id);
+        place(&self.caller, &self.server, id.as_ref())
     }
 
     async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
@@ -164,6 +192,9 @@ impl Visit {
         };
         match Message::read(body) {
             Ok(Message::Request(request)) => self.request(&head.headers, request).await,
+            Ok(Message::Notification(note)) if note.method == "notifications/initialized" => {
+                self.opens_fully(note).await
+            }
             Ok(Message::Notification(note)) => self.aside(note.raw().clone()).await,
             Ok(Message::Response(response)) => self.aside(response.raw().clone()).await,
             Ok(Message::Fault(fault)) => self.aside(fault.raw().clone()).await,
@@ -174,7 +205,7 @@ impl Visit {
     /// A notification, or an answer to a request of the server. The protocol without sessions has neither.
     async fn aside(&self, raw: Bytes) -> HttpResponse<Reply> {
         if !self.is_stateless {
-            let Some(host) = self.known() else { return plain(StatusCode::NOT_FOUND, "no such session") };
+            let Some(host) = self.known() else { return self.elsewhere() };
             let raw = host.with_numbers(raw);
             if host.to_server.send(raw).await.is_err() {
                 return plain(StatusCode::NOT_FOUND, "the server has ended");
@@ -198,41 +229,53 @@ impl Visit {
             return json(StatusCode::BAD_REQUEST, answer::error(Some(&request.id), super::HEADER_MISMATCH, text));
         }
         let opens = request.method == "initialize" && !self.is_stateless;
-        let (host, session) = match self.host(opens) {
+        let (host, session) = match self.host(opens).await {
             Ok(found) => found,
             Err((status, text)) => {
                 return json(status, answer::error(Some(&request.id), answer::UPSTREAM, &text));
             }
         };
         host.hears(&self.goal);
+        if !opens && !self.is_stateless {
+            host.tell_open().await;
+        }
         let mut reply = self.answered(&host, headers, &request).await;
-        match session {
-            Some(session) if reply.status().is_success() => {
-                reply.headers_mut().insert(SESSION_HEADER, session);
-            }
-            Some(_) => host.over.notify_one(),
-            None => {}
+        let Some(session) = session else { return reply };
+        let handle = Some(&reply).filter(|reply| reply.status().is_success());
+        let handle = handle.and_then(|reply| Handle::held(&session, handle::opening(&request, agreed(reply).as_ref())));
+        let now = self.door.shared.authority.journal.now();
+        match handle.and_then(|handle| handle.sealed(&self.door.shared.sealer, (&self.caller, &self.server), now)) {
+            Some(handle) => drop(reply.headers_mut().insert(SESSION_HEADER, handle)),
+            None => host.over.notify_one(),
         }
         reply
     }
 
     /// The process for this request, and the name of the session if this begins one.
-    fn host(&self, opens: bool) -> Result<(Arc<Host>, Option<HeaderValue>), (StatusCode, String)> {
+    async fn host(&self, opens: bool) -> Result<(Arc<Host>, Option<HeaderValue>), Refused> {
         if opens {
             let name = session_name().ok_or((StatusCode::SERVICE_UNAVAILABLE, "no random bytes".to_owned()))?;
             let key = place(&self.caller, &self.server, Some(&name));
-            return Ok((self.start(key)?, Some(name)));
+            let host = self.start(key)?;
+            // Its client opens it; nobody else need.
+            drop(host.opened.set(()));
+            return Ok((host, Some(name)));
         }
         if self.session.is_none() && !self.is_stateless {
             let text = "this server wants a session: initialize first, then send the mcp-session-id header";
             return Err((StatusCode::BAD_REQUEST, text.to_owned()));
         }
         if !self.is_stateless {
-            return self.known().map(|host| (host, None)).ok_or((StatusCode::NOT_FOUND, "no such session".to_owned()));
+            return Ok((self.taken_up().await?, None));
         }
-        let key = self.shared_key();
+        self.known_or_started(self.shared_key()).map(|host| (host, None))
+    }
+
+    /// The conversation of this name, begun if there is none.
+    fn known_or_started(&self, key: Conversation) -> Result<Arc<Host>, Refused> {
+        let _begins = self.door.hosts.begins.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.door.hosts.lock().get(&key).filter(|host| !host.lock().is_over).cloned();
-        known.map_or_else(|| self.start(key), Ok).map(|host| (host, None))
+        known.map_or_else(|| self.start(key), Ok)
     }
 
     /// Clients without sessions share a conversation, but not where a remote server knows them apart by their headers.
@@ -252,7 +295,7 @@ impl Visit {
         key
     }
 
-    fn start(&self, key: Conversation) -> Result<Arc<Host>, (StatusCode, String)> {
+    fn start(&self, key: Conversation) -> Result<Arc<Host>, Refused> {
         let unavailable = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
         if !self.door.hosts.has_room(self.goal.servers()) {
             return Err(unavailable(format!("{HOSTS_MAX} servers run already, and all are in use")));
@@ -270,7 +313,9 @@ impl Visit {
         let next = AtomicU64::new(1);
         let (servers, headers) = (self.goal.servers(), self.goal.headers());
         let over = Notify::default();
-        let host = Arc::new(Host { to_server, next, state: Mutex::new(state), over, servers, headers });
+        let (opened, told) = (OnceCell::new(), AtomicBool::new(false));
+        let state = Mutex::new(state);
+        let host = Arc::new(Host { to_server, next, state, over, servers, headers, opened, told });
         self.door.hosts.lock().insert(key.clone(), host.clone());
         let (door, caller) = (self.door.clone(), self.caller.clone());
         match (&self.goal, started) {
@@ -331,6 +376,15 @@ impl Visit {
             _ => StatusCode::OK,
         }
     }
+}
+
+/// Why a conversation cannot be had.
+type Refused = (StatusCode, String);
+
+/// The version that a server answered an `initialize` with.
+fn agreed(reply: &HttpResponse<Reply>) -> Option<Value> {
+    let Reply::Whole(Some(bytes)) = reply.body() else { return None };
+    taken_up::agreed_on(bytes)
 }
 
 /// Passes on what comes for a request, as events, until its answer.
@@ -476,7 +530,20 @@ impl Host {
 
 impl Hosts {
     fn lock(&self) -> MutexGuard<'_, HashMap<Conversation, Arc<Host>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this session does not begin again.
+    fn end(&self, key: Conversation) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.0.len() >= ENDED_MAX {
+            ended.0.pop_front();
+        }
+        ended.0.push_back(key);
+    }
+
+    fn has_ended(&self, key: &Conversation) -> bool {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).0.contains(key)
     }
 
     /// Ends what nobody has used for long.
@@ -490,15 +557,10 @@ impl Hosts {
         }
     }
 
-    /// Whether a conversation runs here.
-    pub(super) fn knows(&self, caller: &Caller, server: &str, session: &HeaderValue) -> bool {
-        let hosts = self.lock();
-        !hosts.is_empty() && hosts.contains_key(&place(caller, server, Some(session)))
-    }
-
     /// Who waits hears that nothing comes any more.
     fn forget(&self, key: &Conversation, host: &Host) {
-        self.lock().retain(|other, _| other != key);
+        self.lock().retain(|other, running| other != key || !std::ptr::eq(&raw const **running, host));
+        self.end(key.clone());
         let mut state = host.lock();
         state.is_over = true;
         state.open.clear();

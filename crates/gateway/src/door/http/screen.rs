@@ -94,10 +94,7 @@ impl Screen {
                 };
                 Some(self.answer(&response, std::mem::replace(&mut promised.end, End::Pass)).await)
             }
-            Ok(Message::Fault(fault)) => {
-                self.fault(&fault, expect);
-                Some(fault.raw().clone())
-            }
+            Ok(Message::Fault(fault)) => Some(self.fault(&fault, expect).await),
             Ok(Message::Notification(notification)) => Some(notification.raw().clone()),
             // Only on a stream can the client be asked something; there, `events` takes it.
             Ok(Message::Request(request)) => {
@@ -116,7 +113,9 @@ impl Screen {
         match end {
             End::Act(act, tool) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                authority.conclude(&self.caller, &tool, act, &returned);
+                if let Err(error) = authority.conclude(&self.caller, &tool, act, &returned).await {
+                    return answer::withheld(Some(&response.id), &error);
+                }
                 if let Err(refused) = wish::admit_all(authority, &self.caller, &self.server, response.body()).await {
                     return answer::error(Some(&response.id), answer::DENIED, &refused);
                 }
@@ -125,7 +124,7 @@ impl Screen {
                 if let Err(error) = authority.learn(&self.server, response.body()).await {
                     tracing::warn!(server = self.server, error, "the server's tools were not taken in");
                 }
-                return relay::filter(authority, &self.caller, &self.server, response);
+                return relay::filter(authority, &self.caller, &self.server, response).await;
             }
             End::List | End::Pass => {}
         }
@@ -133,11 +132,14 @@ impl Screen {
     }
 
     /// The server could not read what it got, so nothing was done.
-    fn fault(&self, fault: &Fault, expect: &mut Expect) {
+    async fn fault(&self, fault: &Fault, expect: &mut Expect) -> Bytes {
         if let End::Act(act, tool) = std::mem::replace(&mut expect.end, End::Pass) {
             let returned = Returned { body: fault.body(), is_error: true };
-            self.door.shared.authority.conclude(&self.caller, &tool, act, &returned);
+            if let Err(error) = self.door.shared.authority.conclude(&self.caller, &tool, act, &returned).await {
+                return answer::withheld(expect.id.as_ref(), &error);
+            }
         }
+        fault.raw().clone()
     }
 
     fn place(&self) -> Conversation {

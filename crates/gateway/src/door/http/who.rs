@@ -1,7 +1,7 @@
 //! Which agent is at the other end of a connection: the one whose key it shows, else the one that a token of a
 //! trusted issuer names, else the one whose program the kernel says it is.
 //!
-//! A key or token that is wrong is never made good by a program, and an agent is never known by a name in the address, for
+//! With replicas only keys and tokens count. A key or token that is wrong is never made good by a program, and an agent is never known by a name in the address, for
 //! whoever can connect can write that.
 
 use std::collections::BTreeMap;
@@ -93,7 +93,9 @@ impl Peer {
             let evidence = BTreeMap::from([("key".to_owned(), Value::from("x-bailiwick-key"))]);
             return Some(made(door, agent, session, evidence));
         }
-        if fronts.programs.is_empty() {
+        // Where there are replicas, whoever spreads requests over them is the program that is seen; and a process is
+        // known on its own machine only.
+        if fronts.programs.is_empty() || door.shared.authority.sessions.replicas().is_some() {
             return None;
         }
         let program = self.program.get_or_init(|| self.look(door)).await.as_ref()?;
@@ -127,7 +129,7 @@ fn agent_of<'a>(keys: &'a [(String, String)], key: &[u8]) -> Option<&'a str> {
 }
 
 fn made(door: &HttpDoor, agent: &str, key: Key, evidence: BTreeMap<String, Value>) -> Caller {
-    let session = door.shared.authority.sessions.join(&[key], || door.shared.fresh_session());
+    let session = door.shared.authority.sessions.join_anywhere(key, || door.shared.fresh_session());
     let principal = Principal {
         agent: agent.to_owned(),
         user: door.user.clone(),

@@ -1,0 +1,313 @@
+//! A file to which several gateways append and which all of them read: sealed records, one writer at a time.
+//!
+//! What was written durably is seen by whoever reads afterwards. A record that a crash cut off was never acted on, so
+//! the next writer cuts it away; anything else that is not as we wrote it is an error, and what the file says is then
+//! unknown. A file that grew long is replaced by one with what it amounts to. Never knows what a record means.
+//!
+//! ```text
+//! file   = name (16 random bytes), frame*
+//! frame  = length (4 bytes), check (4 bytes of SHA-256 over name, offset, length), sealed record
+//! sealed = see `seal`; about the path's last part, the name and the offset, so that no record stands elsewhere
+//! ```
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::{digest, rand};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::seal::Sealer;
+
+const NAME_BYTES: usize = 16;
+const HEAD_BYTES: usize = 8;
+/// The longest file that is read, in bytes.
+const FILE_MAX_BYTES: u64 = 512 << 20;
+/// A file longer than this, and than four times what it amounts to, is replaced.
+const LONG_BYTES: u64 = 8 << 20;
+/// How long another writer is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(2);
+
+/// What a reader is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Told<'a> {
+    /// All that was told before is void; what follows says everything. If there was something before, the file was
+    /// replaced, and so begins with a sum: else it is one that somebody put there.
+    Anew { needs_sum: bool },
+    /// The next record.
+    Record(&'a [u8]),
+}
+
+/// What somebody who appends makes of what the log says.
+pub(super) trait Teller {
+    /// What the log says is not known any more.
+    fn loses(&mut self);
+    /// Takes in what is newer. An error: it is no record of ours.
+    fn hears(&mut self, told: Told<'_>) -> Result<(), String>;
+    /// The records to append, after everything that is newer was told.
+    fn says(&mut self) -> Vec<Vec<u8>>;
+    /// One record that amounts to all so far; none to keep the file however long it is.
+    fn sum(&self) -> Option<Vec<u8>>;
+}
+
+/// Whether somebody may be writing while we look.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Unlocked,
+    Locked,
+}
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct Log {
+    path: PathBuf,
+    sealer: Arc<Sealer>,
+    /// Held while the file's newer part is read and told, so that everything is told once and in order.
+    place: Mutex<Place>,
+}
+
+/// How far it was read.
+#[derive(Debug, Default)]
+struct Place {
+    name: Option<[u8; NAME_BYTES]>,
+    read: u64,
+    /// The file that is not as we wrote it, with its length: it is not looked at again.
+    broken: Option<([u8; NAME_BYTES], u64)>,
+    /// How long the record is that the file began with when it was replaced.
+    sum: u64,
+    /// The file that was read last and how far, whatever was forgotten since.
+    reached: Option<([u8; NAME_BYTES], u64)>,
+}
+
+impl Log {
+    pub(super) fn new(path: PathBuf, sealer: Arc<Sealer>) -> Self {
+        Self { path, sealer, place: Mutex::default() }
+    }
+
+    /// Tells what is newer than what was told before. Costs an `open` if nothing is.
+    pub(super) async fn read(&self, teller: &mut (impl Teller + Send)) -> io::Result<()> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_fresh() => return Ok(()),
+            Err(error) => return Err(self.forgets(error, teller)),
+        };
+        if self.tell(&file, teller, Seen::Unlocked).is_ok() {
+            return Ok(());
+        }
+        // Perhaps seen in the middle of a write: nobody writes while we hold the lock.
+        let file = match self.lock().await {
+            Ok(file) => file,
+            Err(error) => return Err(self.forgets(error, teller)),
+        };
+        self.tell(&file, teller, Seen::Locked).map_err(|error| self.forgets(error, teller))
+    }
+
+    /// Tells what is newer, appends, and tells that too. `durable`: before this returns, it and all before it is on
+    /// disk.
+    pub(super) async fn append(&self, teller: &mut (impl Teller + Send), durable: bool) -> io::Result<()> {
+        let mut file = self.lock().await?;
+        if let Err(error) = self.tell(&file, teller, Seen::Locked) {
+            let is_damaged = error.kind() == io::ErrorKind::InvalidData;
+            let error = self.forgets(error, teller);
+            // Where what it said is lost for good, all go on from that it is lost.
+            let sum = teller.sum().filter(|_| is_damaged).ok_or(error)?;
+            file = self.replace(&mut self.hold(), &sum)?;
+        }
+        let file = self.write(file, teller)?;
+        if durable {
+            // The lock goes with the file, after the disk has answered.
+            tokio::task::spawn_blocking(move || file.sync_data()).await.map_err(io::Error::other)??;
+        }
+        Ok(())
+    }
+
+    fn write(&self, file: File, teller: &mut impl Teller) -> io::Result<File> {
+        let mut place = self.hold();
+        let mut at = place.read;
+        // What a crash cut off.
+        file.set_len(at)?;
+        let mut bytes = Vec::new();
+        let name = match place.name {
+            Some(name) => name,
+            None => {
+                let name = fresh_name()?;
+                bytes.extend(name);
+                name
+            }
+        };
+        let records = teller.says();
+        for record in &records {
+            let frame = self.frame(&name, at + bytes.len() as u64, record)?;
+            bytes.extend(frame);
+        }
+        if let Err(error) = file.write_all_at(&bytes, at) {
+            // Whatever of it is there is no frame; the next writer cuts it away if we cannot.
+            drop(file.set_len(at));
+            return Err(error);
+        }
+        at += bytes.len() as u64;
+        (place.name, place.read, place.reached) = (Some(name), at, Some((name, at)));
+        for record in &records {
+            teller.hears(Told::Record(record)).map_err(|why| other(&why))?;
+        }
+        if at > LONG_BYTES.max(place.sum * 4)
+            && let Some(sum) = teller.sum()
+        {
+            return self.replace(&mut place, &sum);
+        }
+        Ok(file)
+    }
+
+    /// A new file under the same path with one record. Whoever waits for the old one's lock sees that it is gone.
+    fn replace(&self, place: &mut Place, sum: &[u8]) -> io::Result<File> {
+        let name = fresh_name()?;
+        let frame = self.frame(&name, NAME_BYTES as u64, sum)?;
+        let fresh = self.path.with_extension(format!("{}.new", std::process::id()));
+        let file =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let bytes = [&name[..], &frame].concat();
+        file.write_all_at(&bytes, 0)?;
+        file.sync_all()?;
+        // From the first moment ours.
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        fs::rename(&fresh, &self.path)?;
+        let end = bytes.len() as u64;
+        *place = Place { name: Some(name), read: end, broken: None, sum: end, reached: Some((name, end)) };
+        Ok(file)
+    }
+
+    fn frame(&self, name: &[u8; NAME_BYTES], at: u64, record: &[u8]) -> io::Result<Vec<u8>> {
+        let sealed = self.sealer.seal(&self.about(name, at), record);
+        let sealed = sealed.ok_or_else(|| io::Error::other("a record could not be sealed"))?;
+        let length = u32::try_from(sealed.len()).map_err(|_| io::Error::other("a record is too long"))?;
+        Ok([&length.to_be_bytes()[..], &check(name, at, length), &sealed].concat())
+    }
+
+    /// Tells what of a file was not told yet, to the last record that is whole.
+    fn tell(&self, file: &File, teller: &mut impl Teller, seen: Seen) -> io::Result<()> {
+        let mut place = self.hold();
+        let length = file.metadata()?.len();
+        let mut name = [0; NAME_BYTES];
+        if length < NAME_BYTES as u64 {
+            return if place.read == 0 { Ok(()) } else { Err(other("it is shorter than it was")) };
+        }
+        file.read_exact_at(&mut name, 0)?;
+        if place.broken == Some((name, length)) || length > FILE_MAX_BYTES {
+            return Err(other("it is not as it was written"));
+        }
+        if place.name != Some(name) {
+            let needs_sum = place.reached.is_some_and(|(known, _)| known != name);
+            teller.hears(Told::Anew { needs_sum }).map_err(|why| other(&why))?;
+            let reached = place.reached;
+            *place = Place { name: Some(name), read: NAME_BYTES as u64, reached, ..Place::default() };
+        }
+        let reached = place.reached.filter(|(known, _)| *known == name).map_or(0, |(_, reached)| reached);
+        if length < place.read.max(reached) {
+            return Err(other("it is shorter than it was"));
+        }
+        let mut bytes = vec![0; usize::try_from(length - place.read).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, place.read)?;
+        let rest = bytes.as_slice();
+        let told = self.tell_frames(&mut place, (&name, rest), teller);
+        if told.is_err() && seen == Seen::Locked {
+            place.broken = Some((name, length));
+        }
+        told
+    }
+
+    fn tell_frames(
+        &self,
+        place: &mut Place,
+        (name, mut rest): (&[u8; NAME_BYTES], &[u8]),
+        teller: &mut impl Teller,
+    ) -> io::Result<()> {
+        while let Some((sealed, after)) = frame_of(name, place.read, rest)? {
+            let told = self.sealer.open_sealed(&self.about(name, place.read), sealed);
+            let record = told.ok_or_else(|| other("a record is not as it was written"))?;
+            teller.hears(Told::Record(&record)).map_err(|why| other(&why))?;
+            place.read += (HEAD_BYTES + sealed.len()) as u64;
+            place.reached = Some((*name, place.read));
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn hold(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was told is void: the next look begins anew.
+    fn forgets(&self, error: io::Error, teller: &mut impl Teller) -> io::Error {
+        teller.loses();
+        let mut place = self.hold();
+        *place = Place { broken: place.broken, reached: place.reached, ..Place::default() };
+        // Not fresh: that nothing is there is then no good news.
+        place.read = u64::MAX;
+        error
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.hold().read == 0
+    }
+
+    /// The file, with nobody else writing.
+    async fn lock(&self) -> io::Result<File> {
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            let mut options = fs::OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_at(&file, &self.path) => return Ok(file),
+                // It was replaced meanwhile.
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => tokio::time::sleep(LOCK_POLL).await,
+                Err(error) => return Err(error.into()),
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "another writer holds it"));
+            }
+        }
+    }
+
+    fn about(&self, name: &[u8; NAME_BYTES], at: u64) -> Vec<u8> {
+        let last = self.path.file_name().unwrap_or_default();
+        [&b"log "[..], last.as_encoded_bytes(), name, &at.to_be_bytes()].concat()
+    }
+}
+
+/// The sealed record that a frame holds and what comes after it; none if it is not whole.
+fn frame_of<'a>(name: &[u8; NAME_BYTES], at: u64, bytes: &'a [u8]) -> io::Result<Option<(&'a [u8], &'a [u8])>> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+    let Some((checked, rest)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length);
+    // A length that somebody changed would hide what follows.
+    if check(name, at, length) != *checked {
+        return Err(other("a length is not as it was written"));
+    }
+    Ok(usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)))
+}
+
+fn check(name: &[u8; NAME_BYTES], at: u64, length: u32) -> [u8; 4] {
+    let all = [&name[..], &at.to_be_bytes(), &length.to_be_bytes()].concat();
+    let digest = digest::digest(&digest::SHA256, &all);
+    digest.as_ref().first_chunk().copied().unwrap_or_default()
+}
+
+fn fresh_name() -> io::Result<[u8; NAME_BYTES]> {
+    let mut name = [0; NAME_BYTES];
+    rand::fill(&mut name).map_err(|_| other("no random numbers"))?;
+    Ok(name)
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(held), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (held.dev(), held.ino()) == (there.dev(), there.ino())
+}
+
+fn other(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
