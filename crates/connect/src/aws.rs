@@ -6,6 +6,7 @@
 
 mod details;
 mod inventory;
+pub(crate) mod joint;
 mod organisation;
 mod read;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use graph::aws::estate::{Managed, Policy, Principal, PrincipalKind, Workload};
 use graph::aws::policy::Document;
 use serde_json::Value as Json;
 
-use crate::aws::{Reader, json, text};
+use crate::aws::{Reader, joint, json, text};
 use crate::document::{Node, Value};
 
 /// What a template calls its account and region as long as it is not deployed.
@@ -94,6 +94,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     each(reader, policy);
     each(reader, membership);
     each(reader, workload);
+    each(reader, joints);
     true
 }
 
@@ -385,6 +386,52 @@ fn workload(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     }
     let (arn, source, line) = (template.arn(item.id), reader.source.clone(), Some(reader.line(item.node)));
     reader.estate.workloads.push(Workload { kind: (*kind).to_owned(), arn, role, source, line });
+}
+
+/// What a template's workloads are joined to.
+fn joints(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
+    let bedrock = |word: &str, id: String| match id.starts_with("arn:") {
+        true => id,
+        false => format!("arn:aws:bedrock:us-east-1:{ACCOUNT}:{word}/{id}"),
+    };
+    match item.kind {
+        "AWS::Lambda::Url" if template.text(item.properties.get("AuthType")).as_deref() == Some("NONE") => {
+            if let Some(function) = template.text(item.properties.get("TargetFunctionArn")) {
+                let form = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:");
+                let arn = if function.starts_with("arn:") { function } else { form + &function };
+                reader.join(item.node, &arn, ("public-url", arn.clone()));
+            }
+        }
+        "AWS::Bedrock::DataSource" => {
+            let base = template.text(item.properties.get("KnowledgeBaseId"));
+            let configuration = item.properties.get("DataSourceConfiguration");
+            let bucket = configuration.and_then(|one| one.get("S3Configuration")?.get("BucketArn"));
+            if let (Some(base), Some(bucket)) = (base, template.text(bucket)) {
+                let resource = joint::objects(&bucket);
+                reader.join(item.node, &format!("knowledge-base/{base}"), ("knowledge-bucket", resource));
+            }
+        }
+        "AWS::Bedrock::Agent" => {
+            let agent = template.arn(item.id);
+            let guardrail =
+                item.properties.get("GuardrailConfiguration").and_then(|one| one.get("GuardrailIdentifier"));
+            if let Some(id) = template.text(guardrail) {
+                reader.join(item.node, &agent, ("guardrail", bedrock("guardrail", id)));
+            }
+            for base in item.properties.get("KnowledgeBases").map(Node::items).unwrap_or_default() {
+                if let Some(id) = template.text(base.get("KnowledgeBaseId")) {
+                    reader.join(base, &agent, ("knowledge-base", bedrock("knowledge-base", id)));
+                }
+            }
+            for group in item.properties.get("ActionGroups").map(Node::items).unwrap_or_default() {
+                let tool = group.get("ActionGroupExecutor").and_then(|executor| executor.get("Lambda"));
+                if let Some(tool) = template.text(tool) {
+                    reader.join(group, &agent, ("tool", tool));
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]

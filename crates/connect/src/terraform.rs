@@ -9,6 +9,7 @@
 
 mod document;
 mod files;
+mod joints;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -65,7 +66,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
             principal(reader, &plan, resource, kind);
         }
     }
-    for read in [policy, attach, resource_policy, workload] {
+    for read in [policy, attach, resource_policy, workload, joints::read] {
         for resource in plan.made() {
             read(reader, &plan, resource);
         }

@@ -5,7 +5,7 @@
 
 use graph::aws::estate::Workload;
 
-use super::{Reader, text};
+use super::{Reader, joint, text};
 use crate::document::Node;
 
 /// The key of the ARN, the keys of the role, the workload kind.
@@ -22,6 +22,7 @@ const FORMS: &[(&str, &[&str], &str)] = &[
     ("taskArn", &["taskRoleArn"], "ecs-task"),
     ("clusterArn", &[], "ecs-cluster"),
     ("taskDefinitionArn", &["taskRoleArn"], "ecs-task-definition"),
+    ("jobDefinitionArn", &["jobRoleArn"], "batch-job-definition"),
 ];
 
 /// Top keys of answers that list all of a kind.
@@ -35,6 +36,7 @@ const LISTS: &[(&str, &str)] = &[
     ("Jobs", "glue-job"),
     ("tasks", "ecs-task"),
     ("clusters", "ecs-cluster"),
+    ("jobDefinitions", "batch-job-definition"),
 ];
 
 /// Reads an inventory; false when the document has nothing of one.
@@ -49,7 +51,9 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     }
     walk(reader, root);
     named(reader, root);
-    listed || reader.estate.workloads.len() > before
+    let joints = reader.estate.joints.len();
+    joined(reader, root, None);
+    listed || reader.estate.workloads.len() > before || reader.estate.joints.len() > joints
 }
 
 fn walk(reader: &mut Reader<'_>, node: &Node) {
@@ -67,6 +71,72 @@ fn walk(reader: &mut Reader<'_>, node: &Node) {
     }
 }
 
+/// What workloads are joined to, wherever it stands: agents by their id, others by the ARN above it.
+fn joined(reader: &mut Reader<'_>, node: &Node, above: Option<&str>) {
+    let key = |name: &str| text(node, name);
+    let arns = ["agentArn", "FunctionArn", "agentRuntimeArn", "taskDefinitionArn"];
+    let here = arns.iter().find_map(|name| key(name)).filter(|arn| arn.starts_with("arn:")).or(above);
+    if let (Some(workload), Some(id)) = (here, key("guardrailIdentifier")) {
+        let arn = if id.starts_with("arn:") {
+            id.to_owned()
+        } else {
+            sibling(workload, "bedrock", &format!("guardrail/{id}"))
+        };
+        reader.join(node, workload, ("guardrail", arn));
+    }
+    if let (Some(workload), Some("NONE"), Some(_)) = (here, key("AuthType"), key("FunctionUrl")) {
+        reader.join(node, workload, ("public-url", workload.to_owned()));
+    }
+    for name in ["ImageUri", "containerUri", "image"] {
+        if let (Some(workload), Some(arn)) = (here, key(name).and_then(joint::repository)) {
+            reader.join(node, workload, ("image", arn));
+        }
+    }
+    if let (Some(arn), Some(source)) = (key("arn").filter(|arn| arn.contains(":codebuild:")), node.get("source")) {
+        let account = arn.split(':').nth(4).unwrap_or_default();
+        if let Some(repository) = text(source, "location").and_then(|location| joint::source(location, account)) {
+            reader.join(source, arn, ("source", repository));
+        }
+    }
+    of_agent(reader, node);
+    for entry in node.entries() {
+        joined(reader, &entry.node, here);
+    }
+    for item in node.items() {
+        joined(reader, item, here);
+    }
+}
+
+/// What an agent, or a knowledge base, is joined to by its id.
+fn of_agent(reader: &mut Reader<'_>, node: &Node) {
+    let base = text(node, "knowledgeBaseId");
+    if let (Some(agent), Some(base)) = (text(node, "agentId"), base) {
+        let account = account(reader);
+        let arn = format!("arn:aws:bedrock:us-east-1:{account}:knowledge-base/{base}");
+        reader.join(node, &format!("agent/{agent}"), ("knowledge-base", arn));
+    }
+    if let (Some(base), Some(bucket)) = (base, find(node, "bucketArn", 3)) {
+        reader.join(node, &format!("knowledge-base/{base}"), ("knowledge-bucket", joint::objects(&bucket)));
+    }
+    let tool = node.get("actionGroupExecutor").and_then(|executor| text(executor, "lambda"));
+    if let (Some(agent), Some(tool)) = (text(node, "agentId"), tool) {
+        reader.join(node, &format!("agent/{agent}"), ("tool", tool.to_owned()));
+    }
+}
+
+/// Something else of a workload's account and region.
+fn sibling(workload: &str, service: &str, resource: &str) -> String {
+    let mut parts = workload.splitn(6, ':').skip(3);
+    let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    format!("arn:aws:{service}:{region}:{account}:{resource}")
+}
+
+/// The account of the first principal.
+fn account(reader: &Reader<'_>) -> String {
+    let accounts = reader.estate.principals.iter().map(|one| one.account().to_owned());
+    accounts.into_iter().find(|one| !one.is_empty()).unwrap_or_default()
+}
+
 /// A key at most `depth` levels below.
 fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
     let own = text(node, key).map(str::to_owned);
@@ -76,13 +146,7 @@ fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
 
 /// Kinds whose answers carry a name instead of an ARN.
 fn named(reader: &mut Reader<'_>, root: &Node) {
-    let account = reader
-        .estate
-        .principals
-        .iter()
-        .map(|one| one.account().to_owned())
-        .find(|one| !one.is_empty())
-        .unwrap_or_default();
+    let account = account(reader);
     for (list, kind, name, role, form) in [
         ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", "glue:us-east-1:{account}:devEndpoint/"),
         ("Jobs", "glue-job", "Name", "Role", "glue:us-east-1:{account}:job/"),

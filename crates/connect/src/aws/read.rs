@@ -60,6 +60,7 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
         String::from_utf16(&units).map_err(|_| "is not UTF-16 although it says so".to_owned())
     };
     match bytes.as_slice() {
+        [0x1F, 0x8B, ..] => Err("is compressed: unpack it (`tar -xzf` for an archive) and give what was in it".into()),
         [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).map_err(|_| "is not UTF-8".to_owned()),
         [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
@@ -81,5 +82,6 @@ mod tests {
         assert_eq!(decode(wide(u16::to_be_bytes, [0xFE, 0xFF])).unwrap(), "{\"é\"}");
         assert_eq!(decode(b"\xEF\xBB\xBF{}".to_vec()).unwrap(), "{}");
         assert!(decode(vec![0xFF, 0x00]).is_err());
+        assert!(decode(vec![0x1F, 0x8B, 8, 0]).unwrap_err().contains("tar -xzf"));
     }
 }

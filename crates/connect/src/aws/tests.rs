@@ -116,3 +116,40 @@ fn a_plan_is_followed_through_the_references_of_its_configuration() {
     assert_eq!(planned.unread.len(), 1, "{:?}", planned.unread);
     assert_eq!(to_administrator(planned, "ann"), Truth::No);
 }
+
+/// A small account: who writes what an agent reads, and a role of an agent and of its function.
+const AGENT: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
+  {"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::docs/*"}]}}]}],
+ "GroupDetailList": [], "Policies": [], "RoleDetailList": [{"RoleName": "agent", "Arn": "arn:aws:iam::111122223333:role/agent",
+  "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": ["bedrock.amazonaws.com", "lambda.amazonaws.com"]}}]},
+  "RolePolicyList": [], "AttachedManagedPolicies": [{"PolicyName": "a", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}]}"#;
+const JOINED: &str = r#"[
+ {"agent": {"agentId": "A1", "agentArn": "arn:aws:bedrock:us-east-1:111122223333:agent/A1", "agentResourceRoleArn": "arn:aws:iam::111122223333:role/agent"}},
+ {"agentKnowledgeBase": {"agentId": "A1", "knowledgeBaseId": "K1"}},
+ {"dataSource": {"knowledgeBaseId": "K1", "dataSourceConfiguration": {"s3Configuration": {"bucketArn": "arn:aws:s3:::docs"}}}},
+ {"FunctionArn": "arn:aws:lambda:us-east-1:111122223333:function:f", "Role": "arn:aws:iam::111122223333:role/agent"},
+ {"FunctionUrlConfigs": [{"FunctionUrl": "https://x.example/", "FunctionArn": "arn:aws:lambda:us-east-1:111122223333:function:f", "AuthType": "NONE"}]}
+]"#;
+
+#[test]
+fn what_an_agent_is_joined_to_is_read_from_its_inventory() {
+    let kinds = |joined: &str| {
+        let mut loaded = Loaded::default();
+        add(&mut loaded, "accounts.json", AGENT);
+        add(&mut loaded, "agents.json", joined);
+        assert_eq!(loaded.unread, []);
+        loaded.estate.link();
+        let steps = graph::world::World::derive(loaded.estate, loaded.cluster).steps;
+        let agent = steps.find("role/agent").unwrap();
+        let found: std::collections::BTreeSet<&str> =
+            steps.steps.iter().filter(|step| step.to == agent).map(|step| step.kind.id).collect();
+        found.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(JOINED), ["bedrock-poison-bucket", "lambda-public-url"]);
+    assert_eq!(kinds(&JOINED.replace("\"NONE\"", "\"AWS_IAM\"")), ["bedrock-poison-bucket"]);
+    assert_eq!(kinds(&JOINED.replace("arn:aws:s3:::docs", "arn:aws:s3:::other")), ["lambda-public-url"]);
+    assert_eq!(
+        kinds(&JOINED.replace("\"agentId\": \"A1\", \"knowledgeBaseId\"", "\"agentId\": \"A2\", \"knowledgeBaseId\"")),
+        ["lambda-public-url"]
+    );
+}

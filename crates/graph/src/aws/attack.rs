@@ -5,6 +5,7 @@
 
 mod outside;
 mod rewrite;
+mod shared;
 mod workload;
 
 use std::cell::OnceCell;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use self::rewrite::Rewritable;
+use self::shared::Sharing;
 use self::workload::{Existing, New};
 use super::condition::{Condition, Context};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
@@ -32,6 +34,8 @@ pub struct Derived {
 
 /// The index that stands for the administrator of the acting principal's account until all are known.
 const CROWN: usize = usize::MAX;
+/// The index that stands for what users let the agents of that account do elsewhere.
+const CONSENTS: usize = usize::MAX - 1;
 
 /// Derives every step of a linked estate.
 pub fn derive(mut estate: Estate) -> Derived {
@@ -54,11 +58,21 @@ pub fn derive(mut estate: Estate) -> Derived {
     let mut steps = nodes(&estate, &joined);
     steps.administrators = first.administrators;
     for step in first.steps {
-        let crown = if step.to == CROWN { steps.nodes.get(step.from).map(|node| node.domain.clone()) } else { None };
-        let to = crown.map_or(step.to, |domain| steps.administrator(&domain));
+        let domain = steps.nodes.get(step.from).map(|node| node.domain.clone()).unwrap_or_default();
+        let to = match step.to {
+            CROWN => steps.administrator(&domain),
+            CONSENTS => steps.add_node(consents(domain)),
+            to => to,
+        };
         steps.push(Step { to, ..step });
     }
     Derived { estate, steps }
+}
+
+/// What users let the agents of an account do elsewhere.
+fn consents(domain: Arc<str>) -> Node {
+    let name = format!("what users let the agents of {domain} do elsewhere");
+    Node { key: name.clone(), name, kind: NodeKind::Resource, domain, source: "".into(), line: None }
 }
 
 /// Every principal as a node, and every statement as a grant.
@@ -74,7 +88,9 @@ fn nodes(estate: &Estate, joined: &HashMap<(usize, usize), usize>) -> Steps {
             PrincipalKind::Group => NodeKind::Inner,
             _ if joined.is_some() || principal.is_service_linked() => NodeKind::Inner,
             PrincipalKind::User | PrincipalKind::Role => NodeKind::Principal,
-            PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => NodeKind::Outside,
+            PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone | PrincipalKind::Web => {
+                NodeKind::Outside
+            }
         };
         steps.add_node(Node {
             key: joined.map_or_else(|| principal.arn.clone(), |name| format!("{} ({name})", principal.arn)),
@@ -135,7 +151,7 @@ impl<'a> Deriver<'a> {
         let evaluator = Evaluator::new(estate);
         let mut trusted: HashMap<&'static str, Vec<(usize, Truth, StatementId)>> = HashMap::new();
         let services = kinds::all().flat_map(|kind| match &kind.shape {
-            Shape::NewWorkload { services, .. } => *services,
+            Shape::NewWorkload { services, .. } | Shape::Shared { services, .. } => *services,
             Shape::ExistingWorkload { workload, .. } => {
                 kinds::workload(workload).map_or(&[] as &[_], |kind| kind.services)
             }
@@ -163,6 +179,7 @@ impl<'a> Deriver<'a> {
                 PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => {
                     self.outsider(*index, principal)
                 }
+                PrincipalKind::Web => self.from_web(*index, principal),
                 PrincipalKind::Group => {}
             }
         }
@@ -194,6 +211,11 @@ impl<'a> Deriver<'a> {
                     let Some(workload) = kinds::workload(workload) else { continue };
                     self.existing_workloads(index, principal, &Existing { kind, workload, needs, role_needs });
                 }
+                Shape::Shared { services, resource, writes, reads } => {
+                    self.shares(index, &Sharing { kind, services, resource, writes, reads });
+                }
+                Shape::Consents { needs } => self.take_consents(index, kind, needs),
+                Shape::Exposed { .. } | Shape::Workflow => {}
             }
         }
     }

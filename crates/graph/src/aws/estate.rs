@@ -48,6 +48,8 @@ pub enum PrincipalKind {
     Federated,
     /// Everyone who has any AWS account.
     Anyone,
+    /// Whoever reaches a public URL.
+    Web,
 }
 
 /// The limit on what a principal's policies may grant.
@@ -133,7 +135,7 @@ impl Principal {
             PrincipalKind::User | PrincipalKind::Role | PrincipalKind::Group => {
                 Arn::parse(&self.arn).map_or(self.arn.as_str(), |arn| arn.resource)
             }
-            PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => &self.arn,
+            PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone | PrincipalKind::Web => &self.arn,
         }
     }
 
@@ -167,6 +169,21 @@ pub struct Workload {
     pub line: Option<u32>,
 }
 
+/// What a workload is joined to: the guardrail of an agent, the image of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joint {
+    /// The workload's ARN, or the end of it from a slash on (`agent/ID`) until [`Estate::link`].
+    pub workload: String,
+    /// How, one of [`crate::aws::kinds::JOINTS`].
+    pub relation: String,
+    /// The ARN or pattern of what it is joined to.
+    pub resource: String,
+    /// Where it was read.
+    pub source: Arc<str>,
+    /// The line there, from 1.
+    pub line: Option<u32>,
+}
+
 /// Everything that was read of one or more accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Estate {
@@ -178,6 +195,8 @@ pub struct Estate {
     pub managed: BTreeMap<String, Managed>,
     /// What runs as which role.
     pub workloads: Vec<Workload>,
+    /// What workloads are joined to.
+    pub joints: Vec<Joint>,
     /// Workload kinds of which a whole inventory was given.
     pub listed: BTreeSet<String>,
     /// Resource policies by resource ARN.
@@ -202,9 +221,9 @@ impl Default for PolicyId {
     }
 }
 
-/// Statements as grants: the place of each policy's first statement among all.
+/// Statements and joints as grants: the place of each policy's first statement among all, and of the first joint.
 #[derive(Clone, Debug, Default)]
-pub struct Grants(Vec<u32>);
+pub struct Grants(Vec<u32>, u32);
 
 impl Grants {
     /// The grants of these statements.
@@ -217,7 +236,12 @@ impl Grants {
         GrantId(first.unwrap_or(u32::MAX).saturating_add(id.statement))
     }
 
-    /// All statements, in their order.
+    /// The grant of a joint, by its place in [`Estate::joints`].
+    pub fn joint(&self, at: usize) -> GrantId {
+        GrantId(self.1.saturating_add(u32::try_from(at).unwrap_or(u32::MAX)))
+    }
+
+    /// All statements and then all joints, in their order.
     pub fn list(&self, estate: &Estate) -> Vec<Grant> {
         let mut grants = Vec::new();
         for policy in &estate.policies {
@@ -232,6 +256,13 @@ impl Grants {
                 });
             }
         }
+        grants.extend(estate.joints.iter().map(|joint| Grant {
+            policy: Arn::parse(&joint.workload).map_or(joint.workload.as_str(), |arn| arn.name()).to_owned(),
+            arn: None,
+            part: format!("its {} {}", joint.relation.replace('-', " "), joint.resource),
+            source: joint.source.clone(),
+            line: joint.line,
+        }));
         grants
     }
 }
@@ -245,7 +276,8 @@ impl Estate {
             next = next.saturating_add(u32::try_from(policy.document.statements.len()).unwrap_or(u32::MAX));
             first
         };
-        Grants(self.policies.iter().map(first).collect())
+        let statements = self.policies.iter().map(first).collect();
+        Grants(statements, next)
     }
 
     /// Nothing yet, judged at a time in seconds since 1970.
@@ -319,6 +351,28 @@ impl Estate {
             self.link_principal(index);
         }
         self.link_profiles();
+        self.link_joints();
+    }
+
+    /// Joints of agents by id get the agent's ARN; what a knowledge base reads is what each of its agents reads.
+    fn link_joints(&mut self) {
+        let of_bases: Vec<Joint> =
+            self.joints.iter().filter(|joint| joint.workload.starts_with("knowledge-base/")).cloned().collect();
+        self.joints.retain(|joint| !joint.workload.starts_with("knowledge-base/"));
+        let mut found = Vec::new();
+        for joint in &mut self.joints {
+            if !joint.workload.starts_with("arn:") {
+                let ends = format!("/{}", joint.workload.rsplit('/').next().unwrap_or_default());
+                let agent = self.workloads.iter().find(|one| one.arn.ends_with(&ends));
+                joint.workload = agent.map_or_else(|| joint.workload.clone(), |one| one.arn.clone());
+            }
+            let base = joint.resource.split_once(":knowledge-base/").filter(|_| joint.relation == "knowledge-base");
+            for of_base in of_bases.iter().filter(|one| base.is_some_and(|(_, id)| one.workload.ends_with(id))) {
+                found.push(Joint { workload: joint.workload.clone(), ..of_base.clone() });
+            }
+        }
+        self.joints.extend(found);
+        self.joints.dedup();
     }
 
     /// A workload whose inventory names an instance profile acts as the profile's role.

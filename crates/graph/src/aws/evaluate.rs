@@ -416,10 +416,16 @@ impl<'a> Evaluator<'a> {
             .with("aws:SourceAccount", Value::one(principal.account()))
             .with("aws:PrincipalIsAWSService", Value::one("true"))
             .with("sts:ExternalId", Value::Absent);
-        let action = "sts:assumerole".to_owned();
+        // Identity pools hand out tokens of their own, as providers do.
+        let federates = service == "cognito-identity.amazonaws.com";
+        let action = if federates { "sts:assumerolewithwebidentity" } else { "sts:assumerole" }.to_owned();
         let index = self.index(&action);
         let matching = Matching { principal, action, index, resource: &principal.arn, context: &context };
-        let names = |named: &Named| matches!(named, Named::Service(name) if same_service(name, service));
+        let names = |named: &Named| match named {
+            Named::Service(name) => same_service(name, service),
+            Named::Federated(name) => federates && name == service,
+            Named::Anyone | Named::Aws(_) | Named::Canonical(_) => false,
+        };
         let (mut best, mut denied) = ((Truth::No, None), Truth::No);
         for id in self.speaking(trust, &matching).iter().copied() {
             let Some(statement) = self.estate.statement(id) else { continue };

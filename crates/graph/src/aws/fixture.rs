@@ -17,7 +17,7 @@
 use serde_json::{Value as Json, json};
 
 use super::condition::Context;
-use super::estate::{Estate, Managed, Policy, Principal, PrincipalKind, Workload};
+use super::estate::{Estate, Joint, Managed, Policy, Principal, PrincipalKind, Workload};
 use super::evaluate::{Evaluator, Request};
 use super::policy::Document;
 use super::query;
@@ -54,6 +54,13 @@ impl Fixture {
                     let (kind, arn, source) = ((*kind).to_owned(), (*arn).to_owned(), "fixture".into());
                     fixture.estate.workloads.push(Workload { kind, arn, role, source, line: None });
                 }
+                ["joined", relation, workload, resource] => fixture.estate.joints.push(Joint {
+                    workload: (*workload).to_owned(),
+                    relation: (*relation).to_owned(),
+                    resource: (*resource).to_owned(),
+                    source: "fixture".into(),
+                    line: None,
+                }),
                 ["?", who, action, resource, "=", expected] => {
                     let expected = match *expected {
                         "yes" => Truth::Yes,

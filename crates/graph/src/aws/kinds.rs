@@ -5,6 +5,8 @@
 //! drift: the example meets all of them, a counter-example lacks one ([`Kind::example`],
 //! [`Kind::counter_examples`]). To add a kind, add an entry to the file of its service.
 
+mod agent;
+mod batch;
 mod bedrock;
 mod cloudformation;
 mod codebuild;
@@ -14,7 +16,9 @@ mod example;
 mod glue;
 mod iam;
 mod lambda;
+mod more;
 mod other;
+pub(super) mod outside;
 mod sagemaker;
 mod ssm;
 mod sts;
@@ -86,6 +90,31 @@ pub enum Shape {
         /// What the role itself must be allowed for the way in to work.
         role_needs: &'static [&'static str],
     },
+    /// Something that the role of an agent reads, by its policies, may be written by the attacker.
+    Shared {
+        /// Services of which one runs the agent.
+        services: &'static [&'static str],
+        /// The form of what both use.
+        resource: &'static str,
+        /// Any of these writes it.
+        writes: &'static [&'static str],
+        /// Any of these reads it.
+        reads: &'static [&'static str],
+    },
+    /// What users of the account let its agents do elsewhere.
+    Consents {
+        /// What the attacker must be allowed.
+        needs: &'static [Need],
+    },
+    /// Whoever reaches a workload from the web.
+    Exposed {
+        /// One of [`WORKLOADS`].
+        workload: &'static str,
+        /// The one of [`JOINTS`] that exposes it.
+        joint: &'static str,
+    },
+    /// A trust policy lets in the workflows of a repository.
+    Workflow,
 }
 
 /// How policies are rewritten.
@@ -144,6 +173,34 @@ pub enum On {
     Workload,
     /// A resource of this form, in which `{account}` is the attacker's account.
     Resource(&'static str),
+    /// What the workload is joined to in this way, one of [`JOINTS`]. Without an action it must only be there.
+    Joined(&'static str),
+}
+
+/// A way in which a workload is joined to something.
+#[derive(Debug)]
+pub struct JointKind {
+    /// The id used in [`On::Joined`] and [`super::estate::Joint`].
+    pub id: &'static str,
+    /// The form of what it is joined to, where any of that form is asked of when no inventory was given; `None` where
+    /// too much has that form.
+    pub form: Option<&'static str>,
+}
+
+/// Every way.
+pub const JOINTS: &[JointKind] = &[
+    JointKind { id: "guardrail", form: Some("arn:aws:bedrock:*:{account}:guardrail/*") },
+    JointKind { id: "knowledge-base", form: Some("arn:aws:bedrock:*:{account}:knowledge-base/*") },
+    JointKind { id: "knowledge-bucket", form: None },
+    JointKind { id: "tool", form: None },
+    JointKind { id: "image", form: None },
+    JointKind { id: "source", form: Some("arn:aws:codecommit:*:{account}:*") },
+    JointKind { id: "public-url", form: None },
+];
+
+/// The joint kind with this id.
+pub fn joint(id: &str) -> Option<&'static JointKind> {
+    JOINTS.iter().find(|kind| kind.id == id)
 }
 
 /// A need on the workload.
@@ -154,6 +211,11 @@ const fn it(any_of: &'static [&'static str]) -> Need {
 /// A need on a resource of another form.
 const fn on(resource: &'static str, any_of: &'static [&'static str]) -> Need {
     Need { any_of, on: On::Resource(resource) }
+}
+
+/// A need on what the workload is joined to.
+const fn joined(relation: &'static str, any_of: &'static [&'static str]) -> Need {
+    Need { any_of, on: On::Joined(relation) }
 }
 
 /// A type of thing that runs as a role.
@@ -215,6 +277,8 @@ workloads! {
     "agentcore-browser" "AgentCore browsers" "arn:aws:bedrock-agentcore:*:{account}:browser-custom/*" ["bedrock-agentcore.amazonaws.com"] false "aws bedrock-agentcore-control get-browser";
     "bedrock-agent" "Bedrock agents" "arn:aws:bedrock:*:{account}:agent/*" ["bedrock.amazonaws.com"] false "aws bedrock-agent get-agent";
     "event-source" "event sources (DynamoDB streams, Kinesis streams, queues)" "arn:aws:dynamodb:*:{account}:table/*" ["dynamodb.amazonaws.com"] false "aws lambda list-event-source-mappings";
+    "batch-job-definition" "Batch job definitions" "arn:aws:batch:*:{account}:job-definition/*" ["ecs-tasks.amazonaws.com"] false "aws batch describe-job-definitions";
+    "identity-pool" "Cognito identity pools that let in guests" "arn:aws:cognito-identity:*:{account}:identitypool/*" ["cognito-identity.amazonaws.com"] false "aws cognito-identity list-identity-pools";
     "state-machine" "Step Functions state machines" "arn:aws:states:*:{account}:stateMachine:*" ["states.amazonaws.com"] false "aws stepfunctions describe-state-machine";
 }
 
@@ -227,6 +291,8 @@ pub fn workload(id: &str) -> Option<&'static WorkloadKind> {
 pub fn all() -> impl Iterator<Item = &'static Kind> {
     [
         other::KINDS,
+        agent::KINDS,
+        batch::KINDS,
         bedrock::KINDS,
         cloudformation::KINDS,
         codebuild::KINDS,
@@ -235,6 +301,8 @@ pub fn all() -> impl Iterator<Item = &'static Kind> {
         glue::KINDS,
         iam::KINDS,
         lambda::KINDS,
+        more::KINDS,
+        outside::KINDS,
         sagemaker::KINDS,
         ssm::KINDS,
         sts::KINDS,

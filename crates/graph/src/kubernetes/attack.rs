@@ -154,9 +154,9 @@ impl<'a> Deriver<'a> {
         self.node(&format!("node/{name}"), NodeKind::Host, (&source, line))
     }
 
-    /// The volumes of the pods of a machine.
-    pub fn volumes_of(&mut self, machine: usize) -> usize {
-        let name = format!("volumes of the pods on {}", self.steps.name(machine));
+    /// Something of a machine that is less than all of it: its traffic, the volumes of its pods.
+    pub fn part_of(&mut self, machine: usize, what: &str) -> usize {
+        let name = format!("{what} on {}", self.steps.name(machine));
         self.node(&name, NodeKind::Inner, (&"".into(), None))
     }
 
@@ -181,6 +181,16 @@ impl<'a> Deriver<'a> {
     /// The first of several verbs that is allowed.
     pub fn allowed_any(&mut self, subject: &Subject, verbs: &[&str], request: Request<'_>) -> Option<Arc<Ground>> {
         verbs.iter().find_map(|verb| self.allowed(subject, &Request { verb, ..request }))
+    }
+
+    /// The secrets of a namespace: all of them, or any one whose name is known.
+    pub fn secrets_in(&mut self, namespace: &str, by_name: bool) -> usize {
+        self.node(&secrets_name(namespace, by_name), NodeKind::Inner, (&"".into(), None))
+    }
+
+    /// The same, if something leads there.
+    pub fn read_secrets_in(&self, namespace: &str, by_name: bool) -> Option<usize> {
+        self.steps.index_of(&format!("{DOMAIN}/{}", secrets_name(namespace, by_name)))
     }
 
     /// The namespaces in which one of the verbs is allowed, each with its ground.
@@ -268,4 +278,8 @@ impl<'a> Deriver<'a> {
         let level = meta.and_then(|meta| meta.labels.get("pod-security.kubernetes.io/enforce"));
         level.is_some_and(|level| level == "baseline" || level == "restricted")
     }
+}
+
+fn secrets_name(namespace: &str, by_name: bool) -> String {
+    format!("{} in namespace {namespace}", if by_name { "any secret by name" } else { "all secrets" })
 }

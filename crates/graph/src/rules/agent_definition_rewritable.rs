@@ -6,8 +6,9 @@ use crate::model::Graph;
 
 pub(super) const RULE: Rule = Rule {
     id: "agent-definition-rewritable",
-    title: "A principal can alter an agent's instructions or runtime",
-    why: "Whoever may update an agent decides what it is told and which code it is, and acts with its role from then on.",
+    title: "A principal can alter an agent's instructions, knowledge, memory, guardrail or runtime",
+    why: "Whoever may update an agent decides what it is told and which code it is, and acts with its role from then on. Who writes its knowledge base or \
+          its memory, or takes its guardrail away, may talk it into the same.",
     fix: "Let only the pipeline that deploys the agent update it.",
     cites: &[
         Cite::Llm("LLM04"),
@@ -26,7 +27,15 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// The kinds of step that are meant.
-const KINDS: &[&str] = &["bedrock-update-agent", "agentcore-update-runtime"];
+const KINDS: &[&str] = &[
+    "bedrock-update-agent",
+    "agentcore-update-runtime",
+    "bedrock-poison-bucket",
+    "bedrock-poison-documents",
+    "bedrock-delete-guardrail",
+    "agentcore-write-memory",
+    "agent-image-push",
+];
 
 fn check(graph: &Graph) -> Vec<Match> {
     takeover::by(graph, KINDS, "what the agent's role may read and change")

@@ -27,8 +27,15 @@ pub(super) const RULE: Rule = Rule {
 };
 
 /// The kinds of step that are meant.
-const KINDS: &[&str] =
-    &["bedrock-update-action-group", "lambda-update-code-invoke", "lambda-update-code", "lambda-add-layer"];
+const KINDS: &[&str] = &[
+    "bedrock-update-action-group",
+    "bedrock-tool-code",
+    "lambda-update-code-invoke",
+    "lambda-update-code-url",
+    "lambda-update-code",
+    "lambda-add-layer",
+    "function-image-push",
+];
 
 fn check(graph: &Graph) -> Vec<Match> {
     takeover::by(graph, KINDS, "what the function's role may read and change")

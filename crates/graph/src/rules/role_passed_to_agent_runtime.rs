@@ -29,6 +29,8 @@ const KINDS: &[&str] = &[
     "agentcore-create-interpreter",
     "agentcore-create-runtime",
     "agentcore-create-browser",
+    "agentcore-create-harness",
+    "agentcore-run-command",
     "bedrock-create-agent",
     "agentcore-use-interpreter",
 ];

@@ -28,7 +28,8 @@ pub fn observe(world: &World) -> Vec<Observation> {
     for ((from, to), steps) in between {
         let ways: Vec<Way> = steps.iter().map(|step| observer.way(step)).collect();
         if let (Some(from), Some(to)) = (observer.id(from), observer.id(to)) {
-            observer.relation(from, RelationKind::ActsAs, to, &ways);
+            let kind = if to.kind == EntityKind::Store { RelationKind::Reaches } else { RelationKind::ActsAs };
+            observer.relation(from, kind, to, &ways);
         }
     }
     observer.stores();
@@ -43,7 +44,8 @@ struct Observer<'w> {
 impl Observer<'_> {
     fn id(&self, index: usize) -> Option<EntityId> {
         let node = self.world.steps.nodes.get(index)?;
-        Some(EntityId::new(EntityKind::Identity, node.key.clone()))
+        let kind = if node.kind == NodeKind::Resource { EntityKind::Store } else { EntityKind::Identity };
+        Some(EntityId::new(kind, node.key.clone()))
     }
 
     fn entity(&mut self, id: EntityId, name: &str, props: Props, evidence: Evidence) {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::workload::partly;
 use super::{Deriver, conditions, step};
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Condition, Context, Value};
-use crate::aws::estate::{Estate, Principal, PrincipalKind};
-use crate::aws::kinds;
+use crate::aws::estate::{Estate, Joint, Principal, PrincipalKind};
+use crate::aws::kinds::outside::issues_to_workflows;
+use crate::aws::kinds::{self, Shape};
 use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::truth::Truth;
 use crate::step::Ground;
@@ -31,8 +33,27 @@ pub(super) fn add(estate: &mut Estate) {
             }
         }
     }
+    for joint in estate.joints.iter().filter(|joint| exposes(joint)) {
+        let name = whoever_reaches(joint);
+        if !found.iter().any(|one| one.arn == name) {
+            let mut principal = Principal::new(PrincipalKind::Web, name, joint.source.clone());
+            principal.line = joint.line;
+            found.push(principal);
+        }
+    }
     estate.principals.extend(found);
     estate.link();
+}
+
+/// Whether a joint lets in everyone.
+fn exposes(joint: &Joint) -> bool {
+    let by = |kind: &kinds::Kind| matches!(&kind.shape, Shape::Exposed { joint: relation, .. } if *relation == joint.relation);
+    kinds::all().any(by)
+}
+
+fn whoever_reaches(joint: &Joint) -> String {
+    let name = Arn::parse(&joint.workload).map_or(joint.workload.as_str(), |arn| arn.name());
+    format!("whoever has the {} of {name}", joint.relation.replace('-', " ").replace("url", "URL"))
 }
 
 fn outsider(named: &Named, statement: &Statement, accounts: &BTreeSet<String>) -> Option<(PrincipalKind, String)> {
@@ -70,7 +91,8 @@ fn federated(provider: &str, statement: &Statement) -> String {
 impl Deriver<'_> {
     /// Whom a trust policy lets in from outside the files.
     pub(super) fn outsider(&mut self, index: usize, principal: &Principal) {
-        let Some(kind) = kinds::get("sts-assume-role") else { return };
+        let by_workflow = principal.kind == PrincipalKind::Federated && issues_to_workflows(&principal.arn);
+        let Some(kind) = kinds::get(if by_workflow { "ci-assume-role" } else { "sts-assume-role" }) else { return };
         for (target, role) in self.estate.principals.iter().enumerate() {
             let Some(trust) = role.trust else { continue };
             for (id, statement) in self.estate.statements(trust) {
@@ -92,6 +114,28 @@ impl Deriver<'_> {
                     step.assuming.push(format!("account {} lets it assume the role", principal.account()));
                 }
                 self.push(step);
+            }
+        }
+    }
+
+    /// What whoever has a public URL gets.
+    pub(super) fn from_web(&mut self, index: usize, principal: &Principal) {
+        for kind in kinds::all() {
+            let Shape::Exposed { workload, joint: relation } = &kind.shape else { continue };
+            let Some(of) = kinds::workload(workload) else { continue };
+            for (at, joint) in self.estate.joints.iter().enumerate() {
+                if joint.relation != *relation || whoever_reaches(joint) != principal.arn {
+                    continue;
+                }
+                for workload in self.estate.workloads.iter().filter(|one| one.arn == joint.workload) {
+                    for role in self.roles_of(workload, of) {
+                        let ground = self.joint_ground(at, &workload.arn);
+                        let mut step = step(index, role, kind.page(), Truth::Yes, vec![ground]);
+                        step.through = Some(joint.workload.clone());
+                        partly(&mut step, kind);
+                        self.push(step);
+                    }
+                }
             }
         }
     }

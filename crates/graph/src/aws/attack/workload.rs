@@ -31,10 +31,10 @@ pub(super) struct Existing {
 
 /// What a principal is able to do for a list of needs.
 #[derive(Clone)]
-struct Able {
-    truth: Truth,
-    grounds: Vec<Arc<Ground>>,
-    resource: String,
+pub(super) struct Able {
+    pub(super) truth: Truth,
+    pub(super) grounds: Vec<Arc<Ground>>,
+    pub(super) resource: String,
     /// The inventory that would have to list the resource.
     missing: Option<&'static WorkloadKind>,
 }
@@ -45,7 +45,7 @@ impl Deriver<'_> {
         if !actions || !self.may_try(index, "iam:PassRole") {
             return;
         }
-        let Some(able) = self.able(index, new.needs, &[]) else { return };
+        let Some(able) = self.able(index, new.needs, &[], None) else { return };
         let missing = new.existing.filter(|existing| !self.exists(existing)).and_then(kinds::workload);
         if missing.is_some_and(|missing| self.estate.listed.contains(missing.id)) {
             return;
@@ -87,12 +87,14 @@ impl Deriver<'_> {
     }
 
     pub(super) fn existing_workloads(&mut self, index: usize, principal: &Principal, existing: &Existing) {
-        if !existing.needs.iter().all(|need| need.any_of.iter().any(|action| self.may_try(index, action))) {
+        let may = |need: &Need| need.any_of.is_empty() || need.any_of.iter().any(|action| self.may_try(index, action));
+        if !existing.needs.iter().all(may) {
             return;
         }
         let known: Vec<_> = self.estate.workloads.iter().filter(|one| one.kind == existing.workload.id).collect();
         for workload in &known {
-            let Some(able) = self.able(index, existing.needs, std::slice::from_ref(&workload.arn)) else { continue };
+            let one = std::slice::from_ref(&workload.arn);
+            let Some(able) = self.able(index, existing.needs, one, Some(&workload.arn)) else { continue };
             for role in self.roles_of(workload, existing.workload) {
                 self.push_existing(index, role, existing, able.clone());
             }
@@ -102,7 +104,7 @@ impl Deriver<'_> {
         }
         let template = existing.workload.arn.replace("{account}", principal.account());
         let candidates = self.candidates(index, existing.needs, &template);
-        let Some(able) = self.able(index, existing.needs, &candidates) else { return };
+        let Some(able) = self.able(index, existing.needs, &candidates, None) else { return };
         let mut roles = BTreeSet::new();
         for service in existing.workload.services {
             roles.extend(self.trusted.get(service).into_iter().flatten().map(|(role, _, _)| *role));
@@ -114,7 +116,7 @@ impl Deriver<'_> {
     }
 
     /// The role of a workload, or every role that it could be given without passing it.
-    fn roles_of(&self, workload: &Workload, kind: &WorkloadKind) -> Vec<usize> {
+    pub(super) fn roles_of(&self, workload: &Workload, kind: &WorkloadKind) -> Vec<usize> {
         let own = workload.role.as_deref().and_then(|role| self.estate.find(role).ok());
         let account = Arn::parse(&workload.arn).map(|arn| arn.account.to_owned()).unwrap_or_default();
         let any = |(index, role): (usize, &Principal)| {
@@ -147,8 +149,9 @@ impl Deriver<'_> {
         self.push(step);
     }
 
-    /// Whether the principal can do all needs; those on the workload on the same one of `workloads`.
-    fn able(&self, index: usize, needs: &[Need], workloads: &[String]) -> Option<Able> {
+    /// Whether the principal can do all needs; those on the workload on the same one of `workloads`, those on what it
+    /// is joined to on what `known` is joined to, or on any of that form where no workload is known.
+    pub(super) fn able(&self, index: usize, needs: &[Need], workloads: &[String], known: Option<&str>) -> Option<Able> {
         let on_workload: Vec<&Need> = needs.iter().filter(|need| need.on == On::Workload).collect();
         let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: String::new(), missing: None };
         if !on_workload.is_empty() {
@@ -156,18 +159,52 @@ impl Deriver<'_> {
             able = tried.max_by_key(|able| able.truth)?;
         }
         for need in needs {
-            let On::Resource(template) = need.on else { continue };
-            let template = template.replace("{account}", self.account(index));
-            let candidates = self.candidates(index, std::slice::from_ref(need), &template);
-            let tried = candidates.iter().filter_map(|candidate| self.all_on(index, &[need], candidate));
-            let best = tried.max_by_key(|able| able.truth)?;
+            let best = match (need.on, known) {
+                (On::Workload, _) => continue,
+                (On::Joined(relation), Some(workload)) => self.on_joined(index, need, (workload, relation))?,
+                (On::Joined(relation), None) => self.on_form(index, need, kinds::joint(relation)?.form?)?,
+                (On::Resource(form), _) => self.on_form(index, need, form)?,
+            };
             able.truth = able.truth.and(best.truth);
             able.grounds.extend(best.grounds);
+            if able.resource.is_empty() && matches!(need.on, On::Joined(_)) {
+                able.resource = best.resource;
+            }
         }
         Some(able)
     }
 
-    fn all_on(&self, index: usize, needs: &[&Need], resource: &str) -> Option<Able> {
+    fn on_form(&self, index: usize, need: &Need, form: &str) -> Option<Able> {
+        let form = form.replace("{account}", self.account(index));
+        let candidates = self.candidates(index, std::slice::from_ref(need), &form);
+        candidates.iter().filter_map(|one| self.all_on(index, &[need], one)).max_by_key(|able| able.truth)
+    }
+
+    /// A need on something that a workload is joined to, with the joint as a ground of its own.
+    fn on_joined(&self, index: usize, need: &Need, (workload, relation): (&str, &str)) -> Option<Able> {
+        let joints = self.estate.joints.iter().enumerate();
+        let own = joints.filter(|(_, joint)| joint.workload == workload && joint.relation == relation);
+        let tried = own.filter_map(|(at, joint)| {
+            let mut able = if need.any_of.is_empty() {
+                let resource = joint.resource.clone();
+                Able { truth: Truth::Yes, grounds: Vec::new(), resource, missing: None }
+            } else {
+                self.on_form(index, need, &joint.resource)?
+            };
+            able.grounds.push(self.joint_ground(at, workload));
+            Some(able)
+        });
+        tried.max_by_key(|able| able.truth)
+    }
+
+    pub(super) fn joint_ground(&self, at: usize, workload: &str) -> Arc<Ground> {
+        let joint = self.estate.joints.get(at);
+        let what = joint.map(|joint| format!("{} {}", joint.relation.replace('-', " "), joint.resource));
+        let claim = format!("{workload} has the {}", what.unwrap_or_default());
+        Arc::new(Ground { claim, grants: vec![self.grants.joint(at)], truth: Truth::Yes, open: Vec::new() })
+    }
+
+    pub(super) fn all_on(&self, index: usize, needs: &[&Need], resource: &str) -> Option<Able> {
         let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: resource.to_owned(), missing: None };
         for need in needs {
             let tried = need.any_of.iter().map(|action| {
@@ -186,7 +223,7 @@ impl Deriver<'_> {
 
     /// Resources of the template's form that the principal's own statements speak of: if the needs
     /// are allowed on any resource of that form, then on one of these.
-    fn candidates(&self, index: usize, needs: &[Need], template: &str) -> Vec<String> {
+    pub(super) fn candidates(&self, index: usize, needs: &[Need], template: &str) -> Vec<String> {
         let mut candidates = vec![instance_of(template, template).unwrap_or_default()];
         let actions: Vec<String> =
             needs.iter().flat_map(|need| need.any_of).map(|action| action.to_ascii_lowercase()).collect();
@@ -207,7 +244,7 @@ impl Deriver<'_> {
 }
 
 /// A kind that gives less than the whole role is never certain.
-fn partly(step: &mut Step, kind: &Kind) {
+pub(super) fn partly(step: &mut Step, kind: &Kind) {
     if let Some(partial) = kind.partial {
         step.truth = step.truth.and(Truth::Unknown);
         step.assuming.push(partial.to_owned());

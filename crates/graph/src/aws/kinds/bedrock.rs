@@ -49,19 +49,56 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         id: "agentcore-create-runtime",
         title: "creates an AgentCore runtime that runs as the role, and invokes it",
-        catalogue: &[],
+        catalogue: &["bedrock-003"],
         why: "The runtime's container is the attacker's.",
         shape: Shape::NewWorkload {
             services: &["bedrock-agentcore.amazonaws.com"],
             profile: false,
             needs: &[
                 on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:CreateAgentRuntime"]),
-                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntime"]),
+                on(
+                    "arn:aws:bedrock-agentcore:*:{account}:runtime/*",
+                    &["bedrock-agentcore:InvokeAgentRuntime", "bedrock-agentcore:InvokeAgentRuntimeCommand"],
+                ),
             ],
             existing: None,
         },
         partial: None,
-        references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-permissions.html"],
+        references: &[
+            "https://pathfinding.cloud/paths/bedrock-003",
+            "https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/runtime-permissions.html",
+        ],
+    },
+    Kind {
+        id: "agentcore-create-harness",
+        title: "creates an AgentCore harness that runs as the role, and runs a command in it",
+        catalogue: &["bedrock-005"],
+        why: "A harness is a runtime with a managed agent; a command runs as root beside the agent, past model and guardrails.",
+        shape: Shape::NewWorkload {
+            services: &["bedrock-agentcore.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:bedrock-agentcore:*:{account}:harness/*", &["bedrock-agentcore:CreateHarness"]),
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:CreateAgentRuntime"]),
+                on("arn:aws:bedrock-agentcore:*:{account}:runtime/*", &["bedrock-agentcore:InvokeAgentRuntimeCommand"]),
+            ],
+            existing: None,
+        },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/bedrock-005"],
+    },
+    Kind {
+        id: "agentcore-run-command",
+        title: "runs a command in an AgentCore runtime that runs as the role",
+        catalogue: &["bedrock-004"],
+        why: "The command runs as root beside the agent, past model and guardrails, and reads the role's credentials.",
+        shape: Shape::ExistingWorkload {
+            workload: "agent-runtime",
+            needs: &[it(&["bedrock-agentcore:InvokeAgentRuntimeCommand"])],
+            role_needs: &[],
+        },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/bedrock-004"],
     },
     Kind {
         id: "agentcore-update-runtime",
@@ -83,8 +120,8 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         id: "agentcore-create-browser",
         title: "creates an AgentCore browser that runs as the role, and drives it",
-        catalogue: &[],
-        why: "A browser session can reach the metadata endpoint of its microVM.",
+        catalogue: &["bedrock-006"],
+        why: "Its driver has the browser read the metadata endpoint of its microVM, which hands out the role's credentials.",
         shape: Shape::NewWorkload {
             services: &["bedrock-agentcore.amazonaws.com"],
             profile: false,
@@ -93,35 +130,35 @@ pub(super) const KINDS: &[Kind] = &[
                 on("arn:aws:bedrock-agentcore:*:{account}:browser*", &["bedrock-agentcore:StartBrowserSession"]),
                 on(
                     "arn:aws:bedrock-agentcore:*:{account}:browser*",
-                    &[
-                        "bedrock-agentcore:ConnectBrowserAutomationStream",
-                        "bedrock-agentcore:ConnectBrowserLiveViewStream",
-                    ],
+                    &["bedrock-agentcore:ConnectBrowserAutomationStream"],
                 ),
             ],
             existing: None,
         },
-        partial: Some("the browser must be able to reach its metadata endpoint"),
-        references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html"],
+        partial: None,
+        references: &[
+            "https://pathfinding.cloud/paths/bedrock-006",
+            "https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html",
+        ],
     },
     Kind {
         id: "agentcore-use-browser",
         title: "drives an AgentCore browser that runs as the role",
-        catalogue: &[],
-        why: "A browser session can reach the metadata endpoint of its microVM.",
+        catalogue: &["bedrock-007"],
+        why: "Its driver has the browser read the metadata endpoint of its microVM, which hands out the role's credentials.",
         shape: Shape::ExistingWorkload {
             workload: "agentcore-browser",
             needs: &[
                 it(&["bedrock-agentcore:StartBrowserSession"]),
-                it(&[
-                    "bedrock-agentcore:ConnectBrowserAutomationStream",
-                    "bedrock-agentcore:ConnectBrowserLiveViewStream",
-                ]),
+                it(&["bedrock-agentcore:ConnectBrowserAutomationStream"]),
             ],
             role_needs: &[],
         },
-        partial: Some("the browser must be able to reach its metadata endpoint"),
-        references: &["https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html"],
+        partial: None,
+        references: &[
+            "https://pathfinding.cloud/paths/bedrock-007",
+            "https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/browser-tool.html",
+        ],
     },
     Kind {
         id: "bedrock-create-agent",

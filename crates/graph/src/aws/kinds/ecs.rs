@@ -93,7 +93,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         id: "ecs-override-task",
         title: "starts an existing task with the role and a command of its own",
-        catalogue: &["ecs-007"],
+        catalogue: &["ecs-007", "ecs-008", "ecs-009"],
         why: "`overrides` of RunTask and StartTask replace both the command and the role of a registered task.",
         shape: Shape::NewWorkload {
             services: &["ecs-tasks.amazonaws.com"],

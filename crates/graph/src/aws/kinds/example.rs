@@ -74,12 +74,62 @@ impl Kind {
                 let mut lines = vec![fixed("role target"), fixed(&format!("  trusts {service}"))];
                 lines.extend(kind.profile.then(|| fixed("  profile")));
                 lines.extend([fixed("  allow * on *"), fixed("user attacker")]);
-                lines.extend(needs.iter().map(allow));
-                lines.push(required(&format!("workload {} {} as role/target", kind.id, instance(kind.arn))));
+                lines.extend(needs.iter().filter(|need| !need.any_of.is_empty()).map(allow));
+                let workload = instance(kind.arn);
+                lines.push(required(&format!("workload {} {workload} as role/target", kind.id)));
+                lines.extend(needs.iter().filter_map(|need| match need.on {
+                    On::Joined(relation) => Some(joint(relation, &workload)),
+                    On::Workload | On::Resource(_) => None,
+                }));
                 lines.extend(super::WORKLOADS.iter().map(|kind| fixed(&format!("listed {}", kind.id))));
                 lines
             }
+            Shape::Shared { services, resource, writes, reads } => sharing(services, resource, (writes, reads)),
+            Shape::Consents { needs } => {
+                std::iter::once(fixed("user attacker")).chain(needs.iter().map(allow)).collect()
+            }
+            Shape::Exposed { workload: kind, joint: relation } => {
+                let Some(kind) = workload(kind) else { return Vec::new() };
+                let one = instance(kind.arn);
+                let as_target = format!("workload {} {one} as role/target", kind.id);
+                vec![fixed("role target"), fixed("  allow * on *"), required(&as_target), joint(relation, &one)]
+            }
+            Shape::Workflow => vec![
+                fixed("role target"),
+                required(&format!(
+                    "  trusts arn:aws:iam::{ACCOUNT}:oidc-provider/{}",
+                    super::outside::ISSUERS.first().copied().unwrap_or_default()
+                )),
+                fixed("  allow * on *"),
+            ],
         }
+    }
+}
+
+fn sharing(services: &[&str], resource: &str, (writes, reads): (&[&str], &[&str])) -> Vec<Line> {
+    let (service, shared) = (services.first().copied().unwrap_or_default(), instance(resource));
+    vec![
+        fixed("role target"),
+        required(&format!("  trusts {service}")),
+        required(&format!("  allow {} on {shared}", reads.first().copied().unwrap_or_default())),
+        fixed("  allow except bedrock-agentcore:* on *"),
+        fixed("user attacker"),
+        required(&format!("  allow {} on {shared}", writes.first().copied().unwrap_or_default())),
+    ]
+}
+
+/// What a workload of an example is joined to.
+fn joint(relation: &str, workload: &str) -> Line {
+    required(&format!("joined {relation} {workload} {}", joint_resource(relation)))
+}
+
+fn joint_resource(relation: &str) -> String {
+    let form = super::joint(relation).and_then(|kind| kind.form);
+    match (form, relation) {
+        (Some(form), _) => instance(form),
+        (None, "knowledge-bucket") => "arn:aws:s3:::example/*".to_owned(),
+        (None, "image") => instance("arn:aws:ecr:*:{account}:repository/*"),
+        (None, _) => instance("arn:aws:lambda:*:{account}:function:*"),
     }
 }
 
@@ -138,6 +188,7 @@ fn allow(need: &Need) -> Line {
     let resource = match need.on {
         On::Workload => "*".to_owned(),
         On::Resource(form) => instance(form),
+        On::Joined(relation) => joint_resource(relation),
     };
     required(&format!("  allow {action} on {resource}"))
 }

@@ -98,4 +98,21 @@ pub(super) const KINDS: &[Kind] = &[
         partial: None,
         references: &["https://pathfinding.cloud/paths/glue-006"],
     },
+    Kind {
+        id: "glue-session",
+        title: "opens an interactive Glue session that runs as the role, and runs statements in it",
+        catalogue: &["glue-007"],
+        why: "A session's statements are the attacker's and need no job and no script.",
+        shape: Shape::NewWorkload {
+            services: &["glue.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:glue:*:{account}:session/*", &["glue:CreateSession"]),
+                on("arn:aws:glue:*:{account}:session/*", &["glue:RunStatement"]),
+            ],
+            existing: None,
+        },
+        partial: None,
+        references: &["https://pathfinding.cloud/paths/glue-007"],
+    },
 ];

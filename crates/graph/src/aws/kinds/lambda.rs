@@ -1,6 +1,6 @@
 //! Ways through AWS Lambda.
 
-use super::{Kind, Shape, it, on};
+use super::{Kind, Shape, it, joined, on};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind {
@@ -82,6 +82,22 @@ pub(super) const KINDS: &[Kind] = &[
         },
         partial: Some("the function must have a trigger of its own"),
         references: &["https://pathfinding.cloud/paths/lambda-003"],
+    },
+    Kind {
+        id: "lambda-update-code-url",
+        title: "replaces the code of a Lambda function that runs as the role, and calls its public URL",
+        catalogue: &["lambda-003"],
+        why: "A function URL without authentication runs the function for everyone: no right to invoke it is needed.",
+        shape: Shape::ExistingWorkload {
+            workload: "lambda-function",
+            needs: &[it(&["lambda:UpdateFunctionCode"]), joined("public-url", &[])],
+            role_needs: &[],
+        },
+        partial: None,
+        references: &[
+            "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
+            "https://pathfinding.cloud/paths/lambda-003",
+        ],
     },
     Kind {
         id: "lambda-add-layer",

@@ -1,4 +1,4 @@
-//! Ways through App Runner, Data Pipeline, Step Functions, EventBridge Scheduler, Batch and EMR.
+//! Ways through App Runner, Data Pipeline, Step Functions, EventBridge Scheduler and EMR.
 
 use super::{Kind, Shape, it, on};
 
@@ -99,28 +99,9 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     },
     Kind {
-        id: "batch-submit",
-        title: "registers a Batch job that runs as the role, and submits it",
-        catalogue: &[],
-        why: "The job's container is the attacker's.",
-        shape: Shape::NewWorkload {
-            services: &["ecs-tasks.amazonaws.com"],
-            profile: false,
-            needs: &[
-                on("arn:aws:batch:*:{account}:job-definition/*", &["batch:RegisterJobDefinition"]),
-                on("arn:aws:batch:*:{account}:job-definition/*", &["batch:SubmitJob"]),
-            ],
-            existing: None,
-        },
-        partial: None,
-        references: &[
-            "https://cloud.hacktricks.wiki/en/pentesting-cloud/aws-security/aws-privilege-escalation/aws-batch-privesc/index.html",
-        ],
-    },
-    Kind {
         id: "emr-run-job-flow",
         title: "starts an EMR cluster with the role's instance profile",
-        catalogue: &[],
+        catalogue: &["emr-001"],
         why: "Bootstrap actions run on the cluster's instances, which hold the role's credentials.",
         shape: Shape::NewWorkload {
             services: &["ec2.amazonaws.com"],

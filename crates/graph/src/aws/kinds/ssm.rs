@@ -47,7 +47,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         id: "ssm-automation",
         title: "starts an automation that acts as the role",
-        catalogue: &[],
+        catalogue: &["ssm-003"],
         why: "An automation document may call any API as the role that it is given.",
         shape: Shape::NewWorkload {
             services: &["ssm.amazonaws.com"],

@@ -243,7 +243,11 @@ fn network(deriver: &mut Deriver<'_>) {
         };
         let grounds = grounds(deriver, pod, vec![host, able]);
         let (machine, _) = deriver.machine_of(pod);
-        deriver.push_possible((node, machine), grounds, "credentials pass over the network in clear");
+        let traffic = deriver.part_of(machine, "traffic");
+        if !deriver.is_reached(traffic) {
+            deriver.push_possible((traffic, machine), Vec::new(), "credentials pass over the network in clear");
+        }
+        deriver.push(node, traffic, grounds);
     }
 }
 
@@ -274,7 +278,15 @@ fn host_read(deriver: &mut Deriver<'_>) {
         if is_certain {
             deriver.push(node, machine, grounds);
         } else {
-            deriver.push_possible((node, machine), grounds, "a key or password that opens the machine lies there");
+            let keys = deriver.part_of(machine, "private files");
+            if !deriver.is_reached(keys) {
+                deriver.push_possible(
+                    (keys, machine),
+                    Vec::new(),
+                    "a key or password that opens the machine lies there",
+                );
+            }
+            deriver.push(node, keys, grounds);
         }
     }
 }
@@ -284,7 +296,7 @@ fn traverse(deriver: &mut Deriver<'_>) {
         let Some(said) = mount(container, "/var/lib/kubelet/pods", Access::Read) else { continue };
         let grounds = grounds(deriver, pod, vec![said]);
         let (machine, known) = deriver.machine_of(pod);
-        let volumes = deriver.volumes_of(machine);
+        let volumes = deriver.part_of(machine, "volumes of the pods");
         deriver.push(node, volumes, grounds);
         for (other, _, _) in deriver.containers.clone() {
             let to = deriver.subject(&Subject::ServiceAccount(other.meta.namespace.clone(), other.account.clone()));

@@ -1,44 +1,63 @@
 //! Ways in from outside, with network policies as a control.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Kind;
 use crate::aws::Truth;
 use crate::kubernetes::attack::Deriver;
-use crate::kubernetes::estate::{Estate, Meta, Pod, Service};
-use crate::step::{NodeKind, Page};
+use crate::kubernetes::estate::{Container, Estate, Meta, Pod, Service, Share};
+use crate::step::{Ground, NodeKind, Page};
 
-pub(super) const KINDS: &[Kind] = &[Kind {
-    page: Page {
-        id: "k8s-endpoint",
-        title: "attacks what listens",
-        catalogue: &["ENDPOINT_EXPLOIT"],
-        why: "What listens can be attacked; a service or a port of the machine makes it reachable.",
-        references: &["https://kubehound.io/reference/attacks/ENDPOINT_EXPLOIT/"],
-    },
-    derive: endpoints,
-    example: "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n, labels: {app: a}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}
+const POD_BEHIND_A_SERVICE: &str = "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n, labels: {app: a}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}
 ---
-{kind: Service, apiVersion: v1, metadata: {name: s, namespace: n}, spec: {type: LoadBalancer, selector: {app: a}, ports: [{port: 80}]}}",
-    counter_example: "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n, labels: {app: a}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}
+{kind: Service, apiVersion: v1, metadata: {name: s, namespace: n}, spec: {type: LoadBalancer, selector: {app: a}, ports: [{port: 80}]}}";
+const POD_BEHIND_A_POLICY: &str = "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n, labels: {app: a}}, spec: {containers: [{name: c, image: i, ports: [{containerPort: 80}]}]}}
 ---
 {kind: Service, apiVersion: v1, metadata: {name: s, namespace: n}, spec: {type: LoadBalancer, selector: {app: a}, ports: [{port: 80}]}}
 ---
-{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {name: d, namespace: n}, spec: {podSelector: {}, policyTypes: [Ingress]}}",
-}];
+{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {name: d, namespace: n}, spec: {podSelector: {}, policyTypes: [Ingress]}}";
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind {
+        page: Page {
+            id: "k8s-endpoint",
+            title: "gets through to",
+            catalogue: &["ENDPOINT_EXPLOIT"],
+            why: "A service or a port of the machine leads to the container's port.",
+            references: &["https://kubehound.io/reference/attacks/ENDPOINT_EXPLOIT/"],
+        },
+        derive: endpoints,
+        example: POD_BEHIND_A_SERVICE,
+        counter_example: POD_BEHIND_A_POLICY,
+    },
+    Kind {
+        page: Page {
+            id: "k8s-flaw",
+            title: "breaks into what listens",
+            catalogue: &["ENDPOINT_EXPLOIT"],
+            why: "What listens can be attacked, by flaws that are known and others.",
+            references: &["https://kubehound.io/reference/attacks/ENDPOINT_EXPLOIT/"],
+        },
+        derive: flaws,
+        example: POD_BEHIND_A_SERVICE,
+        counter_example: POD_BEHIND_A_POLICY,
+    },
+];
 
 const FLAWED: &str = "what listens there has a flaw";
 
 fn endpoints(deriver: &mut Deriver<'_>) {
-    for (pod, container, to) in deriver.containers.clone() {
-        let host_network = pod.shares.contains_key(&crate::kubernetes::estate::Share::HostNetwork);
+    for (pod, container, _) in deriver.containers.clone() {
+        let host_network = pod.shares.contains_key(&Share::HostNetwork);
         // A network policy does not limit pods on the machine's own network.
         let let_in = if host_network { Truth::Yes } else { ingress(deriver.estate, pod) };
         for port in container.ports.iter().filter(|_| let_in != Truth::No) {
+            let to = listening(deriver, pod, container);
             if let Some(host) = &port.host {
                 let from = outside(deriver, &format!("whoever reaches port {host} of a machine"), &pod.meta);
                 let ground = deriver.pod_setting(pod, format!("hostPort {host}"), port.line);
-                deriver.push_possible((from, to), vec![ground], FLAWED);
+                reach(deriver, (from, to), ground, let_in);
             }
             for service in deriver.estate.services.iter().filter(|service| serves(service, pod)) {
                 let target = |target: &String| *target == port.name || *target == port.number;
@@ -53,8 +72,30 @@ fn endpoints(deriver: &mut Deriver<'_>) {
                 let from = outside(deriver, &name, &service.meta);
                 let part = (format!("service {}", service.meta.name), format!("leads to {}", pod.meta.name));
                 let ground = deriver.setting(&service.meta, part, service.meta.line);
-                deriver.push_possible((from, to), vec![ground], FLAWED);
+                reach(deriver, (from, to), ground, let_in);
             }
+        }
+    }
+}
+
+fn reach(deriver: &mut Deriver<'_>, ends: (usize, usize), ground: Arc<Ground>, let_in: Truth) {
+    match let_in {
+        Truth::Yes => deriver.push(ends.0, ends.1, vec![ground]),
+        _ => deriver.push_possible(ends, vec![ground], "a network policy lets it in"),
+    }
+}
+
+/// What listens in a container: less than the container itself.
+fn listening(deriver: &mut Deriver<'_>, pod: &Pod, container: &Container) -> usize {
+    let name = format!("what listens in {}/{}:{}", pod.meta.namespace, pod.meta.name, container.name);
+    deriver.node(&name, NodeKind::Inner, (&pod.meta.source, Some(container.line)))
+}
+
+fn flaws(deriver: &mut Deriver<'_>) {
+    for (pod, container, to) in deriver.containers.clone().into_iter().filter(|(_, one, _)| !one.ports.is_empty()) {
+        let from = listening(deriver, pod, container);
+        if deriver.is_reached(from) {
+            deriver.push_possible((from, to), Vec::new(), FLAWED);
         }
     }
 }

@@ -71,7 +71,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         page: Page {
             id: "k8s-get-secrets",
-            title: "reads the token secret",
+            title: "reads any secret whose name it knows or tries",
             catalogue: &["TOKEN_BRUTEFORCE", "PERMISSION_DISCOVER"],
             why: "`get` needs the secret's name, whose five random characters can be tried.",
             references: &["https://kubehound.io/reference/attacks/TOKEN_BRUTEFORCE/"],
@@ -87,6 +87,30 @@ pub(super) const KINDS: &[Kind] = &[
 {kind: RoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: b, namespace: n}, roleRef: {kind: Role, name: r}, subjects: [{kind: User, name: ann}]}
 ---
 {kind: ServiceAccount, apiVersion: v1, metadata: {name: s, namespace: n}}",
+    },
+    Kind {
+        page: Page {
+            id: "k8s-token-secret",
+            title: "finds the account's token among them",
+            catalogue: &["TOKEN_LIST", "TOKEN_BRUTEFORCE"],
+            why: "A secret of the type service-account-token holds a token that never expires.",
+            references: &["https://kubernetes.io/docs/concepts/configuration/secret/#serviceaccount-token-secrets"],
+        },
+        derive: token_secrets,
+        example: "{kind: Role, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: r, namespace: n}, rules: [{apiGroups: [''], resources: [secrets], verbs: [list]}]}
+---
+{kind: RoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: b, namespace: n}, roleRef: {kind: Role, name: r}, subjects: [{kind: User, name: ann}]}
+---
+{kind: Secret, apiVersion: v1, type: kubernetes.io/service-account-token, metadata: {name: t, namespace: n, annotations: {kubernetes.io/service-account.name: s}}}
+---
+{kind: ServiceAccount, apiVersion: v1, metadata: {name: s, namespace: n}}",
+        counter_example: "{kind: Role, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: r, namespace: n}, rules: [{apiGroups: [''], resources: [secrets], verbs: [list]}]}
+---
+{kind: RoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: b, namespace: n}, roleRef: {kind: Role, name: r}, subjects: [{kind: User, name: ann}]}
+---
+{kind: Secret, apiVersion: v1, type: kubernetes.io/service-account-token, metadata: {name: t, namespace: m, annotations: {kubernetes.io/service-account.name: s}}}
+---
+{kind: ServiceAccount, apiVersion: v1, metadata: {name: s, namespace: m}}",
     },
     Kind {
         page: Page {
@@ -133,12 +157,26 @@ const NO_SECRET: &str = "a secret holds its token: the files show none, and sinc
 fn list(deriver: &mut Deriver<'_>) {
     for (subject, node) in deriver.actors() {
         for (namespace, ground) in deriver.places(&subject, &["list", "watch"], Request::core("", "secrets", None)) {
-            for (account, to) in deriver.accounts_in(&namespace) {
-                if tokens(deriver, &namespace, &account).is_empty() {
-                    deriver.push_possible((node, to), vec![ground.clone()], NO_SECRET);
-                } else {
-                    deriver.push(node, to, vec![ground.clone()]);
+            let secrets = deriver.secrets_in(&namespace, false);
+            deriver.push(node, secrets, vec![ground]);
+        }
+    }
+}
+
+/// What the secrets of a namespace give: the tokens among them.
+fn token_secrets(deriver: &mut Deriver<'_>) {
+    for namespace in deriver.estate.all_namespaces() {
+        let (listed, tried) = (deriver.read_secrets_in(&namespace, false), deriver.read_secrets_in(&namespace, true));
+        for (account, to) in deriver.accounts_in(&namespace) {
+            match listed {
+                Some(all) if tokens(deriver, &namespace, &account).is_empty() => {
+                    deriver.push_possible((all, to), Vec::new(), NO_SECRET);
                 }
+                Some(all) => deriver.push(all, to, Vec::new()),
+                None => {}
+            }
+            if let Some(named) = tried {
+                deriver.push_possible((named, to), Vec::new(), "its token secret exists and its name is found");
             }
         }
     }
@@ -147,13 +185,8 @@ fn list(deriver: &mut Deriver<'_>) {
 fn get(deriver: &mut Deriver<'_>) {
     for (subject, node) in deriver.actors() {
         for (namespace, ground) in deriver.places(&subject, &["get"], Request::core("", "secrets", None)) {
-            for (_, to) in deriver.accounts_in(&namespace) {
-                deriver.push_possible(
-                    (node, to),
-                    vec![ground.clone()],
-                    "its token secret exists and its name is found",
-                );
-            }
+            let secrets = deriver.secrets_in(&namespace, true);
+            deriver.push(node, secrets, vec![ground]);
         }
         // Where rules name the secret, nothing needs to be tried.
         for secret in deriver.names(&subject, "get", "secrets") {
