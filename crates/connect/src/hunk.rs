@@ -3,6 +3,8 @@
 //! It is made only where whole lines can go and what is left is still a document. Values that are secrets are blanked,
 //! so a hunk that touches one shows what to do and does not apply as it is.
 
+mod block;
+
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -15,6 +17,9 @@ const CONTEXT: usize = 1;
 
 /// The hunk, or nothing where no whole element begins at the line.
 pub fn removal(name: &str, text: &str, line: u32) -> Option<String> {
+    if name.ends_with(".tf") {
+        return block::removal(name, text, line);
+    }
     let format = Format::of(name)?;
     let document = Document::parse(text, format).ok()?;
     let span = element(&document, line)?;

@@ -17,6 +17,7 @@ pub mod file;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
 pub mod fuzzing;
+mod hcl;
 pub mod history;
 pub mod hook;
 pub mod hunk;

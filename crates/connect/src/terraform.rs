@@ -95,6 +95,12 @@ fn document(
         place(reader, plan, (resource, attribute), id);
         return Some(id);
     }
+    if let Some((json, lines)) = document::built(plan, resource, attribute) {
+        said_unnamed(reader, resource, (name, &json));
+        let id = reader.parsed((&json, &lines), &resource.node, name, arn)?;
+        place(reader, plan, (resource, attribute), id);
+        return Some(id);
+    }
     let source = document::source(plan, resource, &[attribute]);
     let Some(made) = source.and_then(|data| document::made(plan, data)) else {
         let refers: Vec<String> = plan.targets(resource, &[attribute]).iter().map(said).collect();
@@ -104,14 +110,19 @@ fn document(
         reader.miss(&resource.node, what);
         return None;
     };
-    for reference in unnamed(&made.json) {
-        let what = format!("{name}: whom {reference} names is not known before the plan is applied");
-        reader.miss(&resource.node, what);
-    }
+    said_unnamed(reader, resource, (name, &made.json));
     let lines: Vec<u32> = made.nodes.iter().map(|node| reader.line(node)).collect();
     let id = reader.parsed((&made.json, &lines), &resource.node, name, arn)?;
     place(reader, plan, (resource, attribute), id);
     Some(id)
+}
+
+/// Says which principals of a document name nobody.
+fn said_unnamed(reader: &mut Reader<'_>, resource: &Resource, (name, json): (&str, &Json)) {
+    for reference in unnamed(json) {
+        let what = format!("{name}: whom {reference} names is not known before the plan is applied");
+        reader.miss(&resource.node, what);
+    }
 }
 
 /// Points a policy at the `.tf` file that it is written in: at its statements, or at the resource that has it.
@@ -127,8 +138,11 @@ fn place(reader: &mut Reader<'_>, plan: &Plan, (resource, attribute): (&Resource
     };
     let block = data.filter(|block| block.statements.len() == count);
     policy.source = block.unwrap_or(own).source.clone();
+    let built = document::statement_lines(plan, resource, attribute);
+    let built = if built.len() == count { built.as_slice() } else { &[] };
+    let lines = block.map_or(built, |block| block.statements.as_slice());
     for (at, statement) in policy.document.statements.iter_mut().enumerate() {
-        statement.line = Some(block.and_then(|block| block.statements.get(at)).copied().unwrap_or(own.line));
+        statement.line = Some(lines.get(at).copied().unwrap_or(own.line));
     }
 }
 

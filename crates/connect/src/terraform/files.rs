@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::aws::text;
 use crate::document::Node;
+use crate::hcl::{self, Expression};
 
 /// Bounds: modules within modules, files of a module, and bytes of a file.
 const DEPTH_MAX: u32 = 8;
@@ -17,17 +18,28 @@ const FILES_MAX: usize = 500;
 const SIZE_MAX_BYTES: u64 = 4 << 20;
 
 /// A block of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Block {
     pub(super) source: Arc<str>,
     pub(super) line: u32,
     /// The lines of its `statement` blocks.
     pub(super) statements: Vec<u32>,
+    /// What its attributes are given.
+    pub(super) attributes: Vec<(String, Expression)>,
 }
 
-/// Blocks by the plain address of what they make.
+impl Block {
+    pub(super) fn attribute(&self, name: &str) -> Option<&Expression> {
+        self.attributes.iter().find(|(own, _)| own == name).map(|(_, expression)| expression)
+    }
+}
+
+/// Blocks by the plain address of what they make, and locals by the path of their module and their name.
 #[derive(Debug, Default)]
-pub(super) struct Files(BTreeMap<String, Block>);
+pub(super) struct Files {
+    blocks: BTreeMap<String, Block>,
+    locals: BTreeMap<(String, String), Expression>,
+}
 
 impl Files {
     /// The files of a plan's configuration that lie in a folder, and those of its local modules.
@@ -40,7 +52,11 @@ impl Files {
     }
 
     pub(super) fn get(&self, plain: &str) -> Option<&Block> {
-        self.0.get(plain)
+        self.blocks.get(plain)
+    }
+
+    pub(super) fn local(&self, module: &str, name: &str) -> Option<&Expression> {
+        self.locals.get(&(module.to_owned(), name.to_owned()))
     }
 
     fn module(&mut self, folder: &Path, module: &Node, (path, depth): (&str, u32)) {
@@ -50,7 +66,8 @@ impl Files {
         for file in listed(folder) {
             let small = std::fs::metadata(&file).is_ok_and(|meta| meta.is_file() && meta.len() <= SIZE_MAX_BYTES);
             if let (true, Ok(written)) = (small, std::fs::read_to_string(&file)) {
-                self.0.extend(blocks(&file.display().to_string(), path, &written));
+                self.blocks.extend(blocks(&file.display().to_string(), path, &written));
+                self.locals.extend(locals(&written).into_iter().map(|(name, is)| ((path.to_owned(), name), is)));
             }
         }
         for call in module.get("module_calls").map(Node::entries).unwrap_or_default() {
@@ -80,15 +97,32 @@ fn blocks(source: &str, path: &str, written: &str) -> Vec<(String, Block)> {
     let source: Arc<str> = source.into();
     let mut found: Vec<(String, Block)> = Vec::new();
     let mut inside = false;
-    for (line, written) in (1..).zip(written.lines()) {
+    let mut behind = 0_usize;
+    for (line, row) in (1..).zip(written.split('\n')) {
+        behind += row.len() + 1;
+        let (whole, written) = (written, row.trim_end_matches('\r'));
         if let Some(address) = header(written) {
-            let block = Block { source: source.clone(), line, statements: Vec::new() };
+            let attributes = hcl::attributes(whole.get(behind..).unwrap_or_default(), line + 1);
+            let block = Block { source: source.clone(), line, statements: Vec::new(), attributes };
             found.push((format!("{path}{address}"), block));
             inside = true;
         } else if written.starts_with('}') {
             inside = false;
         } else if let (true, Some((_, block))) = (inside && written.trim() == "statement {", found.last_mut()) {
             block.statements.push(line);
+        }
+    }
+    found
+}
+
+/// What the `locals` blocks of a file say.
+fn locals(written: &str) -> Vec<(String, Expression)> {
+    let mut found = Vec::new();
+    let mut behind = 0_usize;
+    for (line, row) in (1..).zip(written.split('\n')) {
+        behind += row.len() + 1;
+        if row.trim_end() == "locals {" {
+            found.extend(hcl::attributes(written.get(behind..).unwrap_or_default(), line + 1));
         }
     }
     found

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::files::Files;
 use crate::aws::text;
 use crate::document::Node;
+use crate::hcl::{Expression, Part};
 
 /// The account and region of what a plan makes when nothing in it names one.
 const UNKNOWN_ACCOUNT: &str = "000000000000";
@@ -225,10 +226,49 @@ impl Plan {
             ["each", word, rest @ ..] => self.each(word, rest, scope).unwrap_or_else(open),
             ["count" | "path" | "terraform" | "self" | "module", ..] => Vec::new(),
             ["data", kind, name, rest @ ..] => self.instances((true, kind, name), rest, paired, scope),
-            ["local", ..] => open(),
+            ["local", name, rest @ ..] => self.local(name, rest, scope).unwrap_or_else(open),
             [kind, name, rest @ ..] => self.instances((false, kind, name), rest, paired, scope),
             _ => open(),
         }
+    }
+
+    /// What a local of the `.tf` files leads to.
+    fn local<'p>(&'p self, name: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {
+        match self.files.local(&without_indexes(scope.module), name)? {
+            Expression::Reference(reference) => {
+                let rest: String = rest.iter().map(|part| format!(".{part}")).collect();
+                Some(self.referred(&format!("{reference}{rest}"), false, scope))
+            }
+            Expression::Text(parts) if rest.is_empty() => Some(vec![Target::Text(self.joined(parts, scope)?)]),
+            Expression::List(items) if rest.is_empty() => {
+                let texts = items.iter().map(|(item, _)| match item {
+                    Expression::Text(parts) => Some(vec![Target::Text(self.joined(parts, scope)?)]),
+                    Expression::Reference(reference) => Some(self.referred(reference, false, scope)),
+                    _ => None,
+                });
+                Some(texts.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The parts of a text as one, if each is known.
+    fn joined(&self, parts: &[Part], scope: Scope<'_>) -> Option<String> {
+        let text = |part: &Part| match part {
+            Part::Plain(text) => Some(text.clone()),
+            Part::Of(reference) => match self.referred(reference, false, scope).as_slice() {
+                [one] => self.text(one),
+                _ => None,
+            },
+        };
+        parts.iter().map(text).collect()
+    }
+
+    /// What a reference in a `.tf` file leads to, as a resource writes it.
+    pub(super) fn refer<'p>(&'p self, resource: &'p Resource, reference: &str) -> Vec<Target<'p>> {
+        let paired = reference.contains("count.index") || reference.contains("each.");
+        let plain = reference.replace("[count.index]", "").replace("[each.key]", "");
+        self.referred(&plain, paired, Scope { module: &resource.module, inside: Some(resource), depth: 0 })
     }
 
     fn input<'p>(&'p self, name: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {

@@ -93,3 +93,21 @@ fn circles_end() {
     );
     assert_eq!(administers(&circle, "user/counted-1"), Truth::No);
 }
+
+#[test]
+fn locals_and_what_is_built_in_place_are_followed_where_the_files_lie_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plan.json"), PLAN).unwrap();
+    std::fs::write(dir.path().join("main.tf"), include_str!("fixture/main.tf")).unwrap();
+    let loaded = crate::aws::load(&[dir.path().join("plan.json")], 0);
+    let said = |part: &str| loaded.unread.iter().any(|unread| unread.reason.contains(part));
+    assert!(!said("local.boss") && !said("assume_role_policy"), "{:?}", loaded.unread);
+    let pass2 = loaded.estate.policies.iter().find(|policy| policy.name == "pass2").unwrap();
+    let resource = &pass2.document.statements[0].resources;
+    assert!(format!("{resource:?}").contains("arn:aws:iam::000000000000:role/boss"), "{resource:?}");
+    assert!(pass2.source.ends_with("main.tf") && pass2.document.statements[0].line.is_some());
+    let world = World::derive(loaded.estate.clone(), graph::kubernetes::Estate::default());
+    let from = world.steps.find("user/counted-1").unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+    assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));
+}

@@ -179,7 +179,7 @@ impl<'a> Deriver<'a> {
                 PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => {
                     self.outsider(*index, principal)
                 }
-                PrincipalKind::Web => self.from_web(*index, principal),
+                PrincipalKind::Web => self.public(*index, principal),
                 PrincipalKind::Group => {}
             }
         }

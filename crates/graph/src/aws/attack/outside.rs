@@ -119,7 +119,7 @@ impl Deriver<'_> {
     }
 
     /// What whoever has a public URL gets.
-    pub(super) fn from_web(&mut self, index: usize, principal: &Principal) {
+    pub(super) fn public(&mut self, index: usize, principal: &Principal) {
         for kind in kinds::all() {
             let Shape::Exposed { workload, joint: relation } = &kind.shape else { continue };
             let Some(of) = kinds::workload(workload) else { continue };
