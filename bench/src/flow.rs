@@ -132,10 +132,12 @@ fn cases(scored: &[Scored<'_>]) {
             println!("  {} {deciding}{} #{}: {}", scored.run.id, call.tool, call.i + 1, call.why.join("; "));
         }
     }
-    println!("\nasked or denied in benign runs:");
-    for scored in scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Benign) {
-        for call in scored.right.interventions() {
-            println!("  {} {}: {}", scored.run.id, call.tool, call.said());
+    for (title, kind) in [("benign runs", traces::Kind::Benign), ("runs that want it", traces::Kind::Wanted)] {
+        println!("\nasked or denied in {title}:");
+        for scored in scored.iter().filter(|scored| scored.run.kind() == kind) {
+            for call in scored.right.interventions() {
+                println!("  {} {}: {}", scored.run.id, call.tool, call.said());
+            }
         }
     }
 }

@@ -159,6 +159,11 @@ fn strings(value: &Value, into: &mut Vec<String>) {
 }
 
 impl Judged {
+    /// Whether the tool's own schema refuses the call, whoever chose its values.
+    pub(crate) fn is_malformed(&self) -> bool {
+        matches!(&self.verdict, Verdict::Deny(by) if by.iter().any(|error| error.contains("the tool's schema")))
+    }
+
     /// The verdict and its reasons, on one line.
     pub(crate) fn said(&self) -> String {
         match &self.verdict {

@@ -57,7 +57,7 @@ pub fn atoms(text: &str) {
     assert!(found.len() <= 64, "more atoms than were asked for");
     let _ = read_atoms::normal(text);
     let _ = read_atoms::decoded(text);
-    let _ = read::leaves(&serde_json::Value::from(text), 64);
+    let _ = read::leaves(&serde_json::Value::from(text), 64, true);
 }
 
 /// Events of agents' hooks.

@@ -10,7 +10,7 @@ use policy::{Confidentiality, DataClass, Integrity, Origin, SessionLabels, ToolF
 use serde::{Deserialize, Serialize};
 
 use super::atoms::{self, Atom, Kind};
-use super::read::Leaf;
+use super::read::{Leaf, Part};
 use super::source::{Judged, Recalled};
 use super::{FIELDS_MAX, VALUES_MAX, request::User};
 
@@ -65,6 +65,9 @@ pub(crate) struct Field {
     /// Who points at its record.
     #[serde(default)]
     pub(crate) pointed: Pointed,
+    /// Whether its markup hides it from whoever looks at it.
+    #[serde(default)]
+    pub(crate) hidden: bool,
     /// How many different addresses, links and long identifiers stand in it.
     pub(crate) mails: u16,
     pub(crate) links: u16,
@@ -77,7 +80,8 @@ impl Field {
     pub(crate) fn new(place: u64, leaf: &Leaf, judged: Judged, pointed: Pointed) -> Self {
         Field {
             place,
-            pointer: leaf.pointer.clone(),
+            pointer: format!("{}{}", leaf.pointer, leaf.part.suffix()),
+            hidden: leaf.part == Part::Hidden,
             prose: judged.prose,
             integrity: judged.integrity,
             confidentiality: judged.confidentiality,
@@ -93,6 +97,8 @@ impl Field {
     /// How many values of one kind compete in it.
     pub(crate) fn rivals(&self, kind: Kind) -> u16 {
         match kind {
+            // Nobody who points at a page means what it does not show.
+            _ if self.hidden => u16::MAX,
             Kind::Mail => self.mails,
             Kind::Link => self.links,
             Kind::Identifier => self.identifiers,

@@ -1,8 +1,9 @@
 //! Takes a result apart into fields, as far as its format really has structure.
 //!
 //! INVARIANT: a field is a field only if the format escapes what a stranger writes into it: JSON, strict YAML
-//! and Python reprs do, HTML, Markdown, CSV and plain text do not. Text that merely looks like a record stays
-//! text, so that nobody can forge a sender or an id by writing one.
+//! and Python reprs do, HTML, Markdown and plain text do not, and CSV only where the operator vouches for its columns.
+//! Text that merely looks like a record stays text, so that nobody can forge a sender or an id by writing one. Of
+//! HTML and Markdown the values are read as they are shown, too, and what is hidden is told apart.
 
 use serde_json::Value;
 
@@ -64,11 +65,36 @@ pub(crate) struct Leaf {
     pub(crate) text: String,
     /// Whether it is prose: text in which somebody can write whatever they like.
     pub(crate) prose: bool,
+    /// What of its field it is.
+    pub(crate) part: Part,
 }
 
-/// The leaves of a result, at most `max`. A second value says whether some were left out.
-pub(crate) fn leaves(result: &Value, max: usize) -> (Vec<Leaf>, bool) {
-    let mut reader = Reader { leaves: Vec::new(), records: 0, max, cut: false };
+/// What of a field a leaf is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All of it, as it came.
+    Whole,
+    /// What its markup shows otherwise than it is spelled.
+    Shown,
+    /// What its markup hides.
+    Hidden,
+}
+
+impl Part {
+    /// What a pointer to it ends in.
+    pub(crate) const fn suffix(self) -> &'static str {
+        match self {
+            Part::Whole => "",
+            Part::Shown => "#shown",
+            Part::Hidden => "#hidden",
+        }
+    }
+}
+
+/// The leaves of a result, at most `max`. A second value says whether some were left out. `vouched`: the operator says
+/// who writes the fields, so that tables have columns.
+pub(crate) fn leaves(result: &Value, max: usize, vouched: bool) -> (Vec<Leaf>, bool) {
+    let mut reader = Reader { leaves: Vec::new(), records: 0, max, cut: false, vouched };
     match result {
         Value::Object(object) if is_tool_result(result) => {
             let blocks = object.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -129,12 +155,14 @@ struct Reader {
     records: u32,
     max: usize,
     cut: bool,
+    vouched: bool,
 }
 
 impl Reader {
     /// A whole text that a tool gave back.
     fn top(&mut self, text: &str) {
-        match structured(text) {
+        let table = || super::csv::parse(text, self.max).filter(|_| self.vouched && text.len() <= STRUCTURED_MAX_BYTES);
+        match structured(text).or_else(table) {
             Some(value) => self.value(&value, Path::default(), 0),
             None => {
                 self.records += 1;
@@ -187,7 +215,21 @@ impl Reader {
             return;
         }
         let prose = path.prose || is_prose(&text);
-        self.leaves.push(Leaf { pointer: path.pointer, key: path.key, record: path.record, text, prose });
+        let markup = super::markup::read(&text).unwrap_or_default();
+        let leaf = |text: String, prose: bool, part: Part| Leaf {
+            pointer: path.pointer.clone(),
+            key: path.key.clone(),
+            record: path.record,
+            text,
+            prose,
+            part,
+        };
+        self.leaves.push(leaf(text, prose, Part::Whole));
+        for (text, part) in [(markup.shown, Part::Shown), (markup.hidden, Part::Hidden)] {
+            if !text.trim().is_empty() {
+                self.leaves.push(leaf(text, true, part));
+            }
+        }
     }
 }
 
@@ -228,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     fn show(value: &Value) -> Vec<String> {
-        leaves(value, 100)
+        leaves(value, 100, false)
             .0
             .iter()
             .map(|leaf| format!("{} {} {:?}", leaf.pointer, if leaf.prose { "prose" } else { "value" }, leaf.text))

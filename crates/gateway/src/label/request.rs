@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atoms;
 use super::index::Pointed;
-use super::read::Leaf;
+use super::read::{Leaf, Part};
 use super::words;
 use crate::tools::infer;
 
@@ -66,7 +66,7 @@ impl User {
     pub(crate) fn asks_for(&self, tool: &ToolFacts) -> bool {
         let all: Vec<EffectKind> = tool.effects.iter().copied().filter(|effect| *effect != EffectKind::Read).collect();
         // Beside what its name says, a tool may do more. Who asks only for the rest does not ask for this tool.
-        let said = if all.len() > 1 { infer::effects(&tool.id.name, "") } else { BTreeSet::new() };
+        let said = if all.len() > 1 { effects_of_name(&tool.id.name) } else { BTreeSet::new() };
         let told = all.iter().any(|effect| said.contains(effect));
         all.iter().any(|effect| (!told || said.contains(effect)) && self.asked.contains(effect)) || own_verb(self, tool)
     }
@@ -149,7 +149,7 @@ fn can_point(leaf: &Leaf) -> bool {
     let text = leaf.text.trim();
     let short = (3..=80).contains(&text.len()) && !text.contains('\n');
     let telling = text.chars().any(char::is_alphabetic) && !matches!(text, "true" | "false" | "null" | "None");
-    short && telling && !leaf.pointer.is_empty()
+    short && telling && !leaf.pointer.is_empty() && leaf.part == Part::Whole
 }
 
 fn points(user: &User, text: &str) -> bool {
@@ -168,6 +168,12 @@ pub(crate) fn judge(user: &User, tool: &ToolFacts, arguments: &[ArgumentLabel]) 
         .iter()
         .any(|argument| argument.choice == Choice::Untrusted && !matches!(argument.role, Role::Content | Role::Other));
     if user.delegates && !untrusted { Request::Delegated } else { Request::Unnamed }
+}
+
+/// What a tool's name says that it does: by its verb, and by the verb beside its noun.
+fn effects_of_name(name: &str) -> BTreeSet<EffectKind> {
+    let verb = words::split_name(name).iter().map(|word| words::effects_of(word)).find(|effects| !effects.is_empty());
+    infer::effects(name, "").into_iter().chain(verb.unwrap_or_default()).collect()
 }
 
 /// The verb of the tool's own name among the user's verbs.

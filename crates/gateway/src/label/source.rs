@@ -194,8 +194,13 @@ pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
     let is = |list: &[&str]| key.iter().any(|word| list.contains(&word.as_str()));
     let inferred = leaf.prose || nameless || matches!(kind, Kind::Web | Kind::Document);
     let (prose, integrity) = match (writers::of(&tool.results, leaf), kind) {
+        (Some(Integrity::ThirdParty | Integrity::Anyone) | None, _) if leaf.part == read::Part::Hidden => {
+            (true, Integrity::Anyone)
+        }
         // Long text of a trusted author has parts like any other; what stands in them is the author's.
-        (Some(writer), _) if writer <= Integrity::FirstParty => (read::is_prose(&leaf.text), writer),
+        (Some(writer), _) if writer <= Integrity::FirstParty => {
+            (leaf.part != read::Part::Whole || read::is_prose(&leaf.text), writer)
+        }
         (Some(Integrity::ThirdParty), _) if !leaf.pointer.is_empty() => (leaf.prose || nameless, Integrity::ThirdParty),
         (Some(Integrity::Anyone), _) => (true, Integrity::Anyone),
         (_, Kind::Web) => (true, Integrity::Anyone),

@@ -60,7 +60,7 @@ mod tests {
     /// Which fields of a result somebody is named for.
     fn named(lines: &[(&str, Integrity)], result: &Value) -> Vec<String> {
         let results = lines.iter().map(|(field, writer)| ((*field).to_owned(), *writer)).collect();
-        let leaves = read::leaves(result, 100).0;
+        let leaves = read::leaves(result, 100, true).0;
         let named = leaves.iter().filter_map(|leaf| Some(format!("{} {:?}", leaf.pointer, of(&results, leaf)?)));
         let mut named: Vec<String> = named.collect();
         named.sort();
