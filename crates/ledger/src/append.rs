@@ -116,28 +116,21 @@ impl Future for Append {
     type Output = Result<Receipt, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.quiet == Quiet::Unasked {
-            self.quiet = Quiet::Gathering;
+        let gathering = self.quiet == Quiet::Unasked;
+        let durable = if self.shared.is_durable(self.index) {
+            Poll::Ready(Ok(()))
+        } else if gathering {
             context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.quiet = Quiet::Asked;
-        let shared = Arc::clone(&self.shared);
-        shared.hasten(self.index);
-        let mut state = shared.state();
-        if self.index < state.durable {
-            self.quiet = Quiet::No;
-            return Poll::Ready(Ok(Receipt { index: self.index, leaf_hash: self.leaf_hash }));
-        }
-        if let Some(reason) = &state.stopped {
-            self.quiet = Quiet::No;
-            return Poll::Ready(Err(AppendError::Stopped(Arc::clone(reason))));
-        }
-        let place = (self.index - state.durable) as usize;
-        if let Some(waiting) = state.waiting.get_mut(place) {
-            waiting.waker = Some(context.waker().clone());
-        }
-        Poll::Pending
+            Poll::Pending
+        } else {
+            self.shared.await_durable(self.index, context.waker())
+        };
+        self.quiet = match durable {
+            Poll::Ready(_) => Quiet::No,
+            Poll::Pending if gathering => Quiet::Gathering,
+            Poll::Pending => Quiet::Asked,
+        };
+        durable.map_ok(|()| Receipt { index: self.index, leaf_hash: self.leaf_hash })
     }
 }
 

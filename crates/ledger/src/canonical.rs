@@ -16,7 +16,7 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::E
 
 /// Writes the canonical bytes behind `out`, so that a caller can leave room for a header.
 pub(crate) fn append<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>, serde_json::Error> {
-    let mut canonical = Canonical { out, objects: Vec::with_capacity(8), members: Vec::with_capacity(32) };
+    let mut canonical = Canonical { out, objects: Vec::with_capacity(8), members: Vec::with_capacity(32), sorted: Vec::new() };
     value.serialize(&mut Serializer::with_formatter(io::sink(), Lent(&mut canonical)))?;
     Ok(canonical.out)
 }
@@ -26,6 +26,8 @@ struct Canonical {
     out: Vec<u8>,
     objects: Vec<Object>,
     members: Vec<Member>,
+    /// An object's members while they are put in order.
+    sorted: Vec<u8>,
 }
 
 /// An object being written: where its members start, in `out` and in `members`.
@@ -47,25 +49,24 @@ impl Canonical {
         Ok(())
     }
 
-    fn key(&self, member: &Member) -> &[u8] {
-        self.out.get(member.start..member.key_end).unwrap_or_default()
-    }
-
     fn close_object(&mut self) -> io::Result<()> {
-        let object = self.objects.pop().ok_or_else(unbalanced)?;
-        let mut members = self.members.split_off(object.first.min(self.members.len()));
-        if !members.is_sorted_by(|a, b| compare(self.key(a), self.key(b)) == Ordering::Less) {
-            members.sort_by(|a, b| compare(self.key(a), self.key(b)));
-            let mut sorted = Vec::with_capacity(self.out.len() - object.start);
-            for (position, member) in members.iter().enumerate() {
+        let Self { out, objects, members, sorted } = self;
+        let object = objects.pop().ok_or_else(unbalanced)?;
+        let own = members.get_mut(object.first..).unwrap_or_default();
+        let key = |member: &Member| out.get(member.start..member.key_end).unwrap_or_default();
+        if !own.is_sorted_by(|a, b| compare(key(a), key(b)) == Ordering::Less) {
+            own.sort_by(|a, b| compare(key(a), key(b)));
+            sorted.clear();
+            for (position, member) in own.iter().enumerate() {
                 if position > 0 {
                     sorted.push(b',');
                 }
-                sorted.extend_from_slice(self.out.get(member.start..member.end).unwrap_or_default());
+                sorted.extend_from_slice(out.get(member.start..member.end).unwrap_or_default());
             }
-            self.out.truncate(object.start);
-            self.out.append(&mut sorted);
+            out.truncate(object.start);
+            out.extend_from_slice(sorted);
         }
+        members.truncate(object.first);
         self.put(b"}")
     }
 }

@@ -14,7 +14,8 @@
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     /// Held while frames are written, and taken before `state`: whoever has it knows that all frames before those
     /// that he finds there are written, or that one was not.
     pub(crate) pen: Mutex<Pen>,
+    /// As in the state, to be read without the lock: whatever is below is durable.
+    pub(crate) durable: AtomicU64,
     pub(crate) commit: Condvar,
     pub(crate) keep: Condvar,
     pub(crate) sealed: Condvar,
@@ -97,7 +100,7 @@ impl Shared {
     pub(crate) fn accept<T: Serialize>(self: &Arc<Self>, entry: &T, kept: Kept) -> Result<Append, AppendError> {
         let mut frame = Vec::with_capacity(2048);
         frame.resize(HEAD, 0);
-        let mut frame = canonical::append(entry, frame).map_err(|error| AppendError::Json(Arc::new(error)))?;
+        let frame = canonical::append(entry, frame).map_err(|error| AppendError::Json(Arc::new(error)))?;
         let size = frame.len() - HEAD;
         if size > ENTRY_SIZE_MAX {
             return Err(AppendError::TooLarge { size });
@@ -112,7 +115,7 @@ impl Shared {
             return Err(AppendError::NotOpen(intent));
         }
         let index = state.next;
-        let place = state.place(Kind::Entry, leaf, &mut frame, self.options.segment_bytes);
+        let place = state.place(Kind::Entry, leaf, &frame, self.options.segment_bytes);
         state.next += 1;
         state.tail.push_back((place, kept.effect));
         kept.effect.apply(index, &mut state.open);
@@ -148,7 +151,11 @@ impl Shared {
             }
             std::mem::take(&mut state.unwritten)
         };
-        let written = unwritten.iter().try_for_each(|part| part.segment.file.write(&part.bytes, part.offset));
+        // Their checks are made here: whoever appends need not wait for that.
+        let written = unwritten.iter_mut().try_for_each(|part| {
+            part.finish();
+            part.segment.file.write(&part.bytes, part.offset)
+        });
         if let Some(last) = unwritten.pop().filter(|last| last.bytes.capacity() <= BUFFER_MAX) {
             pen.buffer = last.bytes;
             pen.buffer.clear();
@@ -160,21 +167,38 @@ impl Shared {
         })
     }
 
+    /// Whether an entry is durable, as far as that is known without waiting for anybody.
+    pub(crate) fn is_durable(&self, index: u64) -> bool {
+        index < self.durable.load(Ordering::Acquire)
+    }
+
     /// Somebody waits for an entry. If nobody syncs and the disk is quick, this thread does it: that is cheaper
     /// than to wake the committer and be woken again. One sync at most; what gathers meanwhile is for the first who
     /// waits for it ([`State::end_group`]).
-    pub(crate) fn hasten(&self, index: u64) {
+    pub(crate) fn await_durable(&self, index: u64, waker: &Waker) -> Poll<Result<(), AppendError>> {
         let mut state = self.state();
-        if state.durable > index || state.stopped.is_some() {
-            return;
+        if state.durable <= index && state.stopped.is_none() {
+            if state.may_sync_here() {
+                state.demanded = state.demanded.max(index + 1);
+                let group = state.begin_group();
+                drop(state);
+                self.sync(group);
+                state = self.state();
+            } else {
+                state.demand(index + 1, &self.commit);
+            }
         }
-        if !state.may_sync_here() {
-            return state.demand(index + 1, &self.commit);
+        if index < state.durable {
+            return Poll::Ready(Ok(()));
         }
-        state.demanded = state.demanded.max(index + 1);
-        let group = state.begin_group();
-        drop(state);
-        self.sync(group);
+        if let Some(reason) = &state.stopped {
+            return Poll::Ready(Err(AppendError::Stopped(Arc::clone(reason))));
+        }
+        let place = (index - state.durable) as usize;
+        if let Some(waiting) = state.waiting.get_mut(place) {
+            waiting.waker = Some(waker.clone());
+        }
+        Poll::Pending
     }
 
     /// Makes a group durable and wakes who waits for it.
@@ -238,6 +262,7 @@ impl Shared {
             let count = (end - state.durable) as usize;
             done.extend(state.waiting.drain(..count));
             state.durable = end;
+            self.durable.store(end, Ordering::Release);
             state.sync_took = took;
             let urgent = state.seal_demanded > state.sealed || !state.closed.is_empty();
             if state.keeper == Keeper::Idle || urgent {

@@ -282,7 +282,7 @@ impl State {
 
     /// Gives a frame its place at the journal's end. INVARIANT: only with the lock held, so frames have no gaps
     /// and entries stand in the order of their indexes.
-    pub(crate) fn place(&mut self, kind: Kind, digest: Hash, frame: &mut [u8], segment_bytes: u64) -> Place {
+    pub(crate) fn place(&mut self, kind: Kind, digest: Hash, frame: &[u8], segment_bytes: u64) -> Place {
         let body = frame.len() - HEAD;
         let size = journal::frame_size(body) as u64;
         if self.position > 0 && self.position + size > segment_bytes {
@@ -294,8 +294,8 @@ impl State {
             }
         }
         let body = body as u32;
-        Head { kind, size: body, index: self.next, durable: self.durable, digest }.write(frame);
-        self.gather(frame);
+        let head = Head { kind, size: body, index: self.next, durable: self.durable, digest };
+        self.gather(head, frame);
         if self.dirty.last().is_none_or(|last| last.number != self.segment.number) {
             self.dirty.push(Arc::clone(&self.segment));
         }
@@ -305,18 +305,20 @@ impl State {
         place
     }
 
-    fn gather(&mut self, frame: &[u8]) {
+    fn gather(&mut self, head: Head, frame: &[u8]) {
         let follows = |last: &&mut Unwritten| last.segment.number == self.segment.number;
-        let bytes = match self.unwritten.last_mut().filter(follows) {
-            Some(last) => &mut last.bytes,
+        let part = match self.unwritten.last_mut().filter(follows) {
+            Some(last) => last,
             None => {
                 let (segment, bytes) = (Arc::clone(&self.segment), std::mem::take(&mut self.buffer));
-                &mut self.unwritten.push_mut(Unwritten { segment, offset: self.position, bytes }).bytes
+                let heads = Vec::with_capacity(64);
+                self.unwritten.push_mut(Unwritten { segment, offset: self.position, bytes, heads })
             }
         };
-        bytes.extend_from_slice(frame);
+        part.heads.push((part.bytes.len(), head));
+        part.bytes.extend_from_slice(frame);
         // Padding is written, too: where the segment has grown, there are no zeros yet.
-        bytes.resize(bytes.len().next_multiple_of(journal::ALIGN), 0);
+        part.bytes.resize(part.bytes.len().next_multiple_of(journal::ALIGN), 0);
     }
 
     pub(crate) fn stop(&mut self, reason: &str) -> Arc<str> {
@@ -338,7 +340,19 @@ impl State {
 pub(crate) struct Unwritten {
     pub(crate) segment: Arc<Live>,
     pub(crate) offset: u64,
+    /// With room for the heads.
     pub(crate) bytes: Vec<u8>,
+    /// The frames' heads, each with its offset in the bytes.
+    heads: Vec<(usize, Head)>,
+}
+
+impl Unwritten {
+    /// Fills in the heads.
+    pub(crate) fn finish(&mut self) {
+        for (offset, head) in self.heads.drain(..) {
+            head.write(self.bytes.get_mut(offset..).unwrap_or_default());
+        }
+    }
 }
 
 /// A group to be synced.

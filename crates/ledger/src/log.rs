@@ -6,6 +6,7 @@
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -180,6 +181,7 @@ impl Ledger {
         let shared = Arc::new(Shared {
             keys: Keys::new(Arc::clone(&storage)),
             storage,
+            durable: AtomicU64::new(state.durable),
             state: Mutex::new(state),
             pen: Mutex::default(),
             commit: Condvar::new(),
@@ -272,7 +274,7 @@ impl Ledger {
         frame.extend_from_slice(&body);
         let mut state = self.shared.state();
         state.check(self.shared.options.waiting_max)?;
-        let place = state.place(Kind::Payload, leaf, &mut frame, self.shared.options.segment_bytes);
+        let place = state.place(Kind::Payload, leaf, &frame, self.shared.options.segment_bytes);
         let segment = place.segment.number;
         state.payloads.insert(digest, place);
         state.ride(&self.shared.commit);
