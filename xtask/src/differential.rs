@@ -1,4 +1,6 @@
-//! `cargo xtask differential`: random small accounts against the naive reference evaluator.
+//! `cargo xtask differential`: random small accounts against the naive reference evaluator, and against the one of moto.
+
+use std::path::PathBuf;
 
 use crate::run;
 
@@ -8,9 +10,17 @@ pub(crate) struct Args {
     /// How many accounts.
     #[arg(long, default_value_t = 100_000)]
     accounts: u32,
+    /// A Python that has moto, whose evaluator is asked too, where it is sound; skipped with a word if none is given.
+    #[arg(long, value_name = "PYTHON")]
+    with: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let words = ["test", "--release", "--quiet", "--package", "graph", "--test", "differential", "--", "--nocapture"];
-    run::run(run::cargo().args(words).env("BAILIWICK_DIFFERENTIAL_ACCOUNTS", args.accounts.to_string()))
+    let mut command = run::cargo();
+    command.args(words).env("BAILIWICK_DIFFERENTIAL_ACCOUNTS", args.accounts.to_string());
+    if let Some(python) = &args.with {
+        command.env("BAILIWICK_DIFFERENTIAL_PYTHON", std::path::absolute(python)?);
+    }
+    run::run(&mut command)
 }

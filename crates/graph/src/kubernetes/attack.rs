@@ -160,6 +160,12 @@ impl<'a> Deriver<'a> {
         self.node(&name, NodeKind::Inner, (&"".into(), None))
     }
 
+    /// The machines that pods run on, as far as is known.
+    pub fn machines_of_pods(&mut self) -> BTreeSet<usize> {
+        let pods: Vec<&Pod> = self.estate.pods.iter().collect();
+        pods.into_iter().map(|pod| self.machine_of(pod).0).collect()
+    }
+
     /// Every machine: those that the files name, or the one that every cluster has.
     pub fn machines(&mut self) -> Vec<usize> {
         let names: Vec<String> = self.estate.machines.iter().map(|one| one.meta.name.clone()).collect();

@@ -25,13 +25,10 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         page: Page {
             id: "k8s-node-pods",
-            title: "enters its containers and volumes",
-            catalogue: &["POD_ATTACH", "CONTAINER_ATTACH", "VOLUME_ACCESS"],
-            why: "Root on the machine enters every container on it and reads its volumes.",
-            references: &[
-                "https://kubehound.io/reference/attacks/POD_ATTACH/",
-                "https://kubehound.io/reference/attacks/VOLUME_ACCESS/",
-            ],
+            title: "enters its containers",
+            catalogue: &["POD_ATTACH", "CONTAINER_ATTACH"],
+            why: "Root on the machine enters every container on it.",
+            references: &["https://kubehound.io/reference/attacks/POD_ATTACH/"],
         },
         derive: pods,
         example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {nodeName: a, containers: [{name: c, image: i, securityContext: {privileged: true}}]}}
@@ -40,6 +37,18 @@ pub(super) const KINDS: &[Kind] = &[
         counter_example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {nodeName: a, containers: [{name: c, image: i}]}}
 ---
 {kind: Pod, apiVersion: v1, metadata: {name: q}, spec: {nodeName: b, containers: [{name: c, image: i}]}}",
+    },
+    Kind {
+        page: Page {
+            id: "k8s-node-volumes",
+            title: "reads the volumes of its pods",
+            catalogue: &["VOLUME_ACCESS"],
+            why: "The volumes of all pods on a machine, tokens among them, are folders of the machine.",
+            references: &["https://kubehound.io/reference/attacks/VOLUME_ACCESS/"],
+        },
+        derive: volumes,
+        example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {nodeName: a, containers: [{name: c, image: i, securityContext: {privileged: true}}]}}",
+        counter_example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {nodeName: a, containers: [{name: c, image: i}]}}",
     },
 ];
 
@@ -65,6 +74,15 @@ fn pods(deriver: &mut Deriver<'_>) {
             deriver.push(machine, to, Vec::new());
         } else {
             deriver.push_possible((machine, to), Vec::new(), "it runs on the same machine");
+        }
+    }
+}
+
+fn volumes(deriver: &mut Deriver<'_>) {
+    for machine in deriver.machines_of_pods() {
+        if deriver.is_reached(machine) {
+            let volumes = deriver.part_of(machine, "volumes of the pods");
+            deriver.push(machine, volumes, Vec::new());
         }
     }
 }
