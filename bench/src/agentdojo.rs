@@ -27,7 +27,13 @@ use compare::Compared;
 use parts::{Came, Environment, Gateway, Tools};
 
 /// Recorded AgentDojo runs through the real gateway, judged by the benchmark's own checkers.
+///
+/// Exit code 0: every verdict is the scorer's, or the scorer is known to be too strict there, and says so. 1: one differs.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench agentdojo --traces DIR                     the first time, AgentDojo is installed from PyPI
+  cargo xtask bench agentdojo --traces DIR --human denies-all  nobody approves anything
+  cargo xtask bench agentdojo --traces DIR --keep HOME         then `bailiwick --home HOME up`: all sessions in the console")]
 pub(crate) struct Args {
     /// Folder with `traces.jsonl.zst` and `catalog.json`.
     #[arg(long)]

@@ -95,7 +95,7 @@ try {
     await other.close();
   });
 
-  const pages = ["Overview", "Calls", "Findings", "Paths", "Inventory", "Policies", "Ledger", "Approvals"];
+  const pages = ["Overview", "Calls", "Sessions", "Findings", "Paths", "Inventory", "Policies", "Ledger", "Approvals"];
   for (const name of pages) {
     await check(`${name} renders and is accessible, light and dark`, async () => {
       await page.getByRole("navigation").getByRole("link", { name }).click();
@@ -110,13 +110,31 @@ try {
 
   await check("a narrow window does not scroll sideways", async () => {
     await page.setViewportSize({ width: 390, height: 844 });
-    for (const path of ["/", "/calls", "/findings", "/paths", "/inventory", "/approvals", "/ledger", "/policies"]) {
+    for (const path of ["/", "/calls", "/sessions", "/sessions/session-1", "/findings", "/paths", "/inventory", "/approvals", "/ledger", "/policies"]) {
       await page.goto(origin + path);
       await page.getByRole("heading", { level: 1 }).waitFor();
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(wide <= 0, `${path} is ${wide} px too wide`);
     }
     await page.setViewportSize({ width: 1280, height: 800 });
+  });
+
+  await check("a session is a story that says who chose each value and what was stopped", async () => {
+    await page.goto(`${origin}/sessions`);
+    await page.locator(".session").first().click();
+    await page.waitForURL(`${origin}/sessions/session-1`);
+    const stop = page.locator(".story-ask").first();
+    await stop.getByText("billing@invoices.example").first().waitFor();
+    await stop.getByText("outside text").waitFor();
+    await stop.getByText("waits for an answer").waitFor();
+    assert.equal(await page.getByText("not-to-be-seen").count(), 0);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await accessible(page, `a session, ${colorScheme}`);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.getByRole("link", { name: "All sessions" }).click();
+    await page.waitForURL(`${origin}/sessions`);
   });
 
   await check("a list of hundreds of calls holds few rows, and all can be reached", async () => {

@@ -120,6 +120,8 @@ async fn nothing_is_told_to_a_stranger() {
         "/api/findings",
         "/api/calls",
         "/api/calls/0",
+        "/api/sessions",
+        "/api/sessions/session-1",
         "/api/asks",
         "/api/ledger",
         "/api/policies",
@@ -319,6 +321,41 @@ async fn a_result_is_shown_unless_it_is_secret_or_erased() {
     }
     assert!(ledger.erase(support::SUBJECT, jiff::Timestamp::now()).unwrap());
     assert_eq!(read(plain).await["result"]["state"], "erased");
+}
+
+#[tokio::test]
+async fn a_session_is_told_with_what_was_said_and_what_was_asked() {
+    let world = World::new().await;
+    let ledger = world.started.ledger.clone();
+    let payload = ledger.put_payload(support::SUBJECT, b"read the issue \x1b[2J").unwrap();
+    support::append(&ledger, ledger::Record::Prompt { session: "session-1".to_owned(), payload });
+    let labels = json!({"integrity": "third_party", "confidentiality": "internal"});
+    support::answered_call(&ledger, labels, r#"{"body": "what-came-back"}"#);
+    let ask = support::ask_call(&ledger, 2, SignedDuration::from_mins(5));
+    let none: Result<Ask, _> = client::get(&world.socket(), "/api/asks/0").await;
+    assert!(none.is_err());
+
+    let list: Value = client::get(&world.socket(), "/api/sessions").await.unwrap();
+    let one = &list["sessions"][0];
+    assert_eq!((&one["session"], &one["agent"]), (&json!("session-1"), &json!("claude-code")), "{list}");
+    let counts = ["calls", "asked", "denied", "untrusted"].map(|name| one[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 0, 1], "{list}");
+
+    let read = async || -> Value { client::get(&world.socket(), "/api/sessions/session-1").await.unwrap() };
+    let story = read().await;
+    let steps = story["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 3, "{story}");
+    assert_eq!(steps[0]["said"]["text"], "read the issue \\u{1b}[2J", "{story}");
+    assert!(steps[1]["call"]["result"]["text"].as_str().unwrap().contains("what-came-back"), "{story}");
+    assert_eq!((&steps[2]["ask"]["entry"], &steps[2]["ask"]["state"]), (&json!(ask), &json!("open")), "{story}");
+    assert!(!story.to_string().contains("not-to-be-seen"), "{story}");
+
+    assert!(ledger.erase(support::SUBJECT, jiff::Timestamp::now()).unwrap());
+    let story = read().await;
+    assert_eq!(story["steps"][0]["said"]["text"], Value::Null, "{story}");
+    assert!(!story.to_string().contains("what-came-back"), "{story}");
+    let nobody: Result<Value, _> = client::get(&world.socket(), "/api/sessions/session-2").await;
+    assert!(nobody.is_err());
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Task::Forget { entry } => {
             let output = mcp::order(home, &Hello::Memory { forget: Some(*entry) })?;
             let forgotten = output.get("forgotten").and_then(serde_json::Value::as_u64).unwrap_or_default();
-            writeln!(stdout, "{forgotten} values of entry {entry} forgotten")?;
+            writeln!(stdout, "{} of entry {entry} forgotten", values(forgotten))?;
         }
         Task::List { format } => {
             let output = mcp::order(home, &Hello::Memory { forget: None })?;
@@ -58,8 +58,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
                 let (integrity, confidentiality) = (who(one.integrity), for_whom(one.confidentiality));
                 writeln!(
                     stdout,
-                    "{:>8}  {}  {} values, {integrity}, {confidentiality}",
-                    one.entry, one.tool, one.values
+                    "{:>8}  {}  {}, {integrity}, {confidentiality}",
+                    one.entry,
+                    one.tool,
+                    values(one.values as u64)
                 )?;
             }
             if listed.written.is_empty() {
@@ -75,6 +77,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn values(count: u64) -> String {
+    format!("{count} value{}", if count == 1 { "" } else { "s" })
 }
 
 fn who(integrity: Integrity) -> &'static str {
