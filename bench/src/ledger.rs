@@ -170,7 +170,7 @@ fn appends(dir: &Path, callers: usize, time: Duration) -> anyhow::Result<Appends
 }
 
 /// CPU time of this process, all threads.
-fn cpu_time() -> anyhow::Result<Duration> {
+pub(crate) fn cpu_time() -> anyhow::Result<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
 }

@@ -62,7 +62,16 @@ fn the_oldest_entries_move_into_an_archive_that_proves_them() {
     let shown = world.bailiwick(&["--home", &log, "ledger", "show", "7"]);
     assert!(String::from_utf8_lossy(&shown.stderr).contains("was pruned"), "{shown:?}");
     world.ok(&["--home", &log, "ledger", "show", "530"]);
-    world.ok(&["--home", &log, "ledger", "stats"]);
+    let stats = world.ok(&["--home", &log, "ledger", "stats"]);
+    for part in ["entries", "tiles", "payloads", "objects", "journal"] {
+        assert!(!after(&stats, part).is_empty(), "{part}: {stats}");
+    }
+    let table = world.path("table.parquet").display().to_string();
+    let said = world.ok(&["--home", &log, "ledger", "export", &table]);
+    assert!(after(&said, "entries").trim().starts_with("512 to "), "what is there: {said}");
+    assert!(std::fs::read(&table).unwrap().starts_with(b"PAR1"));
+    assert!(!world.bailiwick(&["--home", &log, "ledger", "export", &table]).status.success(), "what is there stays");
+    println!("{stats}\n{said}");
     let first = world.ok(&["--home", &log, "ledger", "key"]);
     let stranger = world.path("empty").display().to_string();
     let valid = world.ok(&["--home", &stranger, "ledger", "verify", &statement, "--key", first.trim()]);

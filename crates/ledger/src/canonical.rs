@@ -16,7 +16,8 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::E
 
 /// Writes the canonical bytes behind `out`, so that a caller can leave room for a header.
 pub(crate) fn append<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>, serde_json::Error> {
-    let mut canonical = Canonical { out, objects: Vec::with_capacity(8), members: Vec::with_capacity(32), sorted: Vec::new() };
+    let mut canonical =
+        Canonical { out, objects: Vec::with_capacity(8), members: Vec::with_capacity(32), sorted: Vec::new() };
     value.serialize(&mut Serializer::with_formatter(io::sink(), Lent(&mut canonical)))?;
     Ok(canonical.out)
 }

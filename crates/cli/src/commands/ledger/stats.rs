@@ -22,7 +22,7 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
         }
     };
     let sealed = reader.checkpoint().map_or(0, |signed| signed.checkpoint.size);
-    let parts = parts(&files, dir, sealed - start.min(sealed))?;
+    let parts = parts(&files, dir, (sealed, start.min(sealed)))?;
     let per_entry = total.checked_div(entries - start).unwrap_or(0);
     if format == Format::Json {
         let parts: serde_json::Map<String, Value> = parts.iter().map(Part::json).collect();
@@ -73,20 +73,20 @@ impl Part {
     }
 }
 
-/// The bytes by what they are for. `covered`: so many signed entries are there.
-fn parts(files: &[(String, u64)], dir: &Path, covered: u64) -> anyhow::Result<Vec<Part>> {
+/// The bytes by what they are for, in a log of so many signed entries, of which the first were pruned.
+fn parts(files: &[(String, u64)], dir: &Path, (sealed, pruned): (u64, u64)) -> anyhow::Result<Vec<Part>> {
     let of = |name: &str| files.iter().find(|(file, _)| file == name).map_or(0, |(_, bytes)| *bytes);
     let bundles = dir.join("tile/entries");
     let entries = if bundles.is_dir() { size(&bundles)? } else { 0 };
     let named = [
-        ("entries", "signed entries", entries),
-        ("tiles", "hashes of the tree, which stay when entries are pruned", of("tile").saturating_sub(entries)),
-        ("payloads", "results and prompts of segments that are over, encrypted", of("payloads")),
-        ("objects", "snapshots of policies and tools, each once", of("objects")),
+        ("entries", "signed entries", entries, sealed - pruned),
+        ("tiles", "hashes of the tree, which stay when entries are pruned", of("tile").saturating_sub(entries), sealed),
+        ("payloads", "results and prompts of segments that are over, encrypted", of("payloads"), sealed - pruned),
+        ("objects", "snapshots of policies and tools, each once", of("objects"), sealed),
     ];
     let mut parts: Vec<Part> = named
         .into_iter()
-        .map(|(name, what, bytes)| Part { name, what, bytes, per_entry: bytes.checked_div(covered) })
+        .map(|(name, what, bytes, of)| Part { name, what, bytes, per_entry: bytes.checked_div(of) })
         .collect();
     let known = ["tile", "payloads", "objects", "journal"];
     let others = files.iter().filter(|(name, _)| !known.contains(&name.as_str())).map(|(_, bytes)| bytes).sum();
