@@ -184,6 +184,14 @@ pub struct Joint {
     pub line: Option<u32>,
 }
 
+impl Joint {
+    /// What it is joined to, in words: `guardrail arn:…`, or `public URL` for what is nothing beside the workload.
+    pub fn what(&self) -> String {
+        let word = self.relation.replace('-', " ").replace("url", "URL");
+        if self.resource == self.workload { word } else { format!("{word} {}", self.resource) }
+    }
+}
+
 /// Everything that was read of one or more accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Estate {
@@ -259,7 +267,7 @@ impl Grants {
         grants.extend(estate.joints.iter().map(|joint| Grant {
             policy: Arn::parse(&joint.workload).map_or(joint.workload.as_str(), |arn| arn.name()).to_owned(),
             arn: None,
-            part: format!("its {} {}", joint.relation.replace('-', " "), joint.resource),
+            part: format!("its {}", joint.what()),
             source: joint.source.clone(),
             line: joint.line,
         }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Deriver, conditions, step};
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Context, Value};
-use crate::aws::estate::{Principal, StatementId, Workload};
+use crate::aws::estate::{Joint, Principal, StatementId, Workload};
 use crate::aws::evaluate::{Request, resource_patterns};
 use crate::aws::kinds::{self, Kind, Need, On, WorkloadKind};
 use crate::aws::pattern::glob;
@@ -198,9 +198,8 @@ impl Deriver<'_> {
     }
 
     pub(super) fn joint_ground(&self, at: usize, workload: &str) -> Arc<Ground> {
-        let joint = self.estate.joints.get(at);
-        let what = joint.map(|joint| format!("{} {}", joint.relation.replace('-', " "), joint.resource));
-        let claim = format!("{workload} has the {}", what.unwrap_or_default());
+        let what = self.estate.joints.get(at).map(Joint::what).unwrap_or_default();
+        let claim = format!("{workload} has the {what}");
         Arc::new(Ground { claim, grants: vec![self.grants.joint(at)], truth: Truth::Yes, open: Vec::new() })
     }
 
