@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use parquet::errors::ParquetError;
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
@@ -99,8 +100,9 @@ impl Reader {
             return Err(ExportError::Nothing { from: start, to: sealed });
         };
         let failed = |error: io::Error| ExportError::File { path: path.to_owned(), error };
+        let unwritten = |error: ParquetError| failed(io::Error::other(error));
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        let mut table = Writer::new(io::BufWriter::new(file), &columns(payloads)).map_err(failed)?;
+        let mut table = Writer::new(io::BufWriter::new(file), &columns(payloads)).map_err(unwritten)?;
         let mut exported = Exported { entries: entries.clone(), kept: 0, erased: 0 };
         let mut rows = 0;
         for raw in self.raw(entries.clone()) {
@@ -114,7 +116,7 @@ impl Reader {
             row(&mut table, (index, &bytes), payload.as_ref().map(Option::as_deref))?;
             rows += 1;
             if table.waiting() >= GROUP_BYTES || rows >= GROUP_ROWS {
-                table.flush().map_err(failed)?;
+                table.flush().map_err(unwritten)?;
                 rows = 0;
             }
         }
@@ -124,7 +126,7 @@ impl Reader {
             ("bailiwick.entries", format!("{} to before {}", entries.start, entries.end)),
             ("bailiwick.checkpoint", signed.to_string()),
         ];
-        let mut file = table.finish(&about).map_err(failed)?;
+        let mut file = table.finish(&about).map_err(unwritten)?;
         file.flush().and_then(|()| file.get_ref().sync_all()).map_err(failed)?;
         Ok(exported)
     }
@@ -152,7 +154,7 @@ fn columns(payloads: bool) -> Vec<(&'static str, Kind)> {
     columns
 }
 
-fn row<W: Write>(
+fn row<W: Write + Send>(
     table: &mut Writer<W>,
     (index, bytes): (u64, &[u8]),
     payload: Option<Option<&[u8]>>,
