@@ -20,6 +20,9 @@ const ROLES_MAX: usize = 256;
 const PAYMENT_NOUNS: &[&str] = &["payment", "money", "transaction", "fund", "invoice", "bill", "payout", "transfer"];
 const PEOPLE_NOUNS: &[&str] =
     &["user", "member", "participant", "attendee", "collaborator", "guest", "reviewer", "permission", "role", "access"];
+/// A conversation, or who takes it over.
+const HANDOVER_NOUNS: &[&str] =
+    &["agent", "call", "case", "chat", "conversation", "human", "operator", "person", "ticket"];
 const WEB_NOUNS: &[&str] = &["webpage", "website", "web", "url", "page", "http", "internet", "site", "browser"];
 
 /// Facts from a tool's MCP definition (`name`, `description`, `inputSchema`, `annotations`).
@@ -137,6 +140,10 @@ fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
     }
     if effects.contains(&EffectKind::Delete) {
         return BTreeSet::from([EffectKind::Delete]);
+    }
+    // A transfer is of money, unless it is of the conversation.
+    if verb == "transfer" && has(HANDOVER_NOUNS) {
+        return BTreeSet::from([EffectKind::Send]);
     }
     if has(PAYMENT_NOUNS) {
         return BTreeSet::from([EffectKind::Pay]);
@@ -387,6 +394,14 @@ mod tests {
         );
         assert_eq!(facts.effects, BTreeSet::from([EffectKind::Pay]));
         assert_eq!(facts.roles.get("/iban"), Some(&Role::Recipient));
+    }
+
+    #[test]
+    fn a_conversation_that_is_handed_over_is_no_payment() {
+        let effects = |name: &str| facts(json!({ "name": name })).effects;
+        assert_eq!(effects("transfer_call_to_operator"), BTreeSet::from([EffectKind::Send]));
+        assert_eq!(effects("transfer_funds"), BTreeSet::from([EffectKind::Pay]));
+        assert_eq!(effects("transfer"), BTreeSet::from([EffectKind::Pay]));
     }
 
     #[test]

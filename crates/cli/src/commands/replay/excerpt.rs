@@ -1,5 +1,7 @@
 //! The beginning of a text, and whatever in it somebody used, with a little of what stands around.
 
+use std::cmp::Reverse;
+
 use super::Taken;
 
 /// What is shown around something that was used, in characters.
@@ -17,20 +19,21 @@ pub(super) enum Piece {
 
 /// At most `max` characters from the beginning, and every first occurrence of what was taken.
 pub(super) fn excerpt(text: &str, taken: &[Taken], max: usize) -> Vec<Piece> {
-    let mut marks: Vec<(usize, usize, u64)> = Vec::new();
+    let mut marks: Vec<(usize, Reverse<usize>, u64)> = Vec::new();
     for one in taken {
         let value = super::text::one_line(&one.value);
         let found =
             [one.value.as_str(), value.as_str()].into_iter().find_map(|value| Some((text.find(value)?, value.len())));
         if let Some((from, length)) = found.filter(|(_, length)| *length > 0) {
-            marks.push((from, from + length, one.by));
+            // Of two that begin together the longer comes first: it is the one to mark.
+            marks.push((from, Reverse(from + length), one.by));
         }
     }
     marks.sort_unstable();
     let head = after(text, 0, max);
     let mut pieces = Vec::new();
     let mut shown = 0;
-    for (from, to, by) in marks {
+    for (from, Reverse(to), by) in marks {
         // One value inside another is marked once.
         if from < shown {
             continue;
