@@ -33,7 +33,7 @@ pub use explain::Why;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Choice, Confidentiality, EffectKind, Integrity, Labels, SessionLabels, ToolFacts};
+use policy::{Choice, Confidentiality, Integrity, Labels, SessionLabels, ToolFacts};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,7 +73,7 @@ impl Session {
     /// was written keeps the labels it had.
     pub fn called(&mut self, tool: &ToolFacts, entry: u64, arguments: &Value) {
         let named: Vec<String> = trace::strings(arguments);
-        let reads = tool.effects.iter().all(|effect| *effect == EffectKind::Read);
+        let reads = source::looks_up(tool);
         for value in &named {
             if reads {
                 self.index.mark_looked_up(value, entry);
@@ -81,7 +81,7 @@ impl Session {
                 self.index.mark_used(value);
             }
         }
-        self.index.place(Place::new(tool, entry, named));
+        self.index.place(Place::new(tool, entry, named, source::reaches_out(tool, arguments)));
         self.index.took(&steps::steps(tool, arguments));
     }
 
@@ -110,7 +110,8 @@ impl Session {
             self.index.overflow();
             out.integrity = Integrity::Anyone;
         }
-        let kind = source::Kind::of(tool);
+        let outside = self.index.at_place(place).is_some_and(|place| place.outside);
+        let kind = if outside { source::Kind::Web } else { source::Kind::of(tool) };
         let pointed = request::pointed_records(&self.user, &leaves);
         let named = kind != source::Kind::Receipt && self.index.is_named(place, &self.user);
         for leaf in &leaves {
@@ -429,7 +430,7 @@ mod tests {
     #[test]
     fn who_asks_for_what_a_tool_does_besides_does_not_ask_for_it() {
         let mut send = tool("send_mail", &["to"]);
-        send.effects.insert(EffectKind::Share);
+        send.effects.insert(policy::EffectKind::Share);
         let session = reads("Share the plan with Ann", &[]);
         assert_eq!(session.labels(&send, &json!({"to": "x"})).request, Request::Unnamed);
         let share = tool("share_file", &["email"]);

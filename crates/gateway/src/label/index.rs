@@ -30,13 +30,16 @@ pub(crate) struct Place {
     pub(crate) source: Arc<str>,
     /// The strings that the call was made with: a file's name, a page's address, a folder.
     pub(crate) names: Vec<String>,
+    /// Whether it is another machine, however the tool got there.
+    #[serde(default)]
+    pub(crate) outside: bool,
 }
 
 impl Place {
-    pub(crate) fn new(tool: &ToolFacts, entry: u64, mut names: Vec<String>) -> Self {
+    pub(crate) fn new(tool: &ToolFacts, entry: u64, mut names: Vec<String>, outside: bool) -> Self {
         names.retain(|name| (2..=atoms::VALUE_MAX_BYTES).contains(&name.len()));
         names.truncate(PLACE_NAMES_MAX);
-        Place { entry, source: tool.id.to_string().into(), names }
+        Place { entry, source: tool.id.to_string().into(), names, outside }
     }
 }
 
@@ -194,7 +197,7 @@ impl Index {
         let found = recent.filter(|(_, place)| place.entry == entry).map(|(at, _)| at as u64).next();
         match found {
             Some(at) => self.places_from + at,
-            None => self.place(Place::new(tool, entry, Vec::new())),
+            None => self.place(Place::new(tool, entry, Vec::new(), false)),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use policy::{Confidentiality, DataClass, EffectKind, Integrity, Role, ToolFacts};
+use serde_json::Value;
 
 use super::atoms;
 use super::index::keys;
@@ -10,6 +11,7 @@ use super::memory::Memory;
 use super::read::Leaf;
 use super::words::split_name;
 use super::{read, writers};
+use crate::hook::shell::Shell;
 
 /// What kind of source a tool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +30,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) fn of(tool: &ToolFacts) -> Kind {
-        if !tool.effects.iter().all(|effect| *effect == EffectKind::Read) {
+        if !looks_up(tool) {
             return Kind::Receipt;
         }
         let has = |role: Role| tool.roles.values().any(|of| *of == role);
-        if has(Role::Destination) || (tool.open_world && has(Role::Query) && !keeps_records(&tool.id.name)) {
+        let asks = has(Role::Query) || tool.effects.contains(&EffectKind::Send);
+        if has(Role::Destination) || (tool.open_world && asks && !keeps_records(&tool.id.name)) {
             Kind::Web
         } else if has(Role::Path) {
             if looks_for(&tool.id.name) { Kind::Listing } else { Kind::Document }
@@ -40,6 +43,27 @@ impl Kind {
             Kind::Records
         }
     }
+}
+
+/// Whether a tool only gives back what it is asked for, be it that the question leaves the machine.
+pub(crate) fn looks_up(tool: &ToolFacts) -> bool {
+    let effects = &tool.effects;
+    let asks = |effect: &EffectKind| matches!(effect, EffectKind::Read | EffectKind::Send);
+    effects.iter().all(asks) && (effects.is_empty() || effects.contains(&EffectKind::Read))
+}
+
+/// Whether a command of the call reaches another machine: what it prints is then what anyone could have put there.
+pub(crate) fn reaches_out(tool: &ToolFacts, arguments: &Value) -> bool {
+    let commands = tool.roles.iter().filter(|(_, role)| **role == Role::Command);
+    commands.filter_map(|(pointer, _)| arguments.pointer(pointer)?.as_str()).any(is_outward)
+}
+
+/// Whether a command reaches another machine, as far as one can see, or cannot be read.
+pub(crate) fn is_outward(command: &str) -> bool {
+    let is_here =
+        |host: &String| host == "localhost" || host.starts_with("127.") || host.trim_matches(['[', ']']) == "::1";
+    let shell = Shell::read(command, None);
+    !shell.parsed || !shell.hosts.iter().all(is_here)
 }
 
 /// Whether a tool's own verb says that it looks for things instead of opening one.

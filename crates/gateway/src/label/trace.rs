@@ -188,10 +188,10 @@ impl Tracer<'_> {
         if found.choice == Choice::System && matches!(role, Role::Recipient | Role::Account | Role::Target) {
             self.contest(text, &mut found);
         }
-        // What a working copy says about its own files and commands is the work itself; only a page that anyone
-        // can write is not. Dangerous paths and commands have rules of their own.
+        // What a working copy says about its own files and commands is the work itself; a page that anyone can write is
+        // not, nor is a command that reaches another machine. Dangerous paths and commands have rules of their own.
         let local = matches!(role, Role::Path | Role::Command) && found.integrity <= Integrity::ThirdParty;
-        if local && found.choice == Choice::Untrusted {
+        if local && found.choice == Choice::Untrusted && !(role == Role::Command && source::is_outward(text)) {
             found.choice = Choice::System;
         }
         if role == Role::Destination {
