@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import type { Paths, PathStory, Things } from "../api/client";
 import { count } from "../format";
 import { useLoaded } from "../live";
@@ -112,7 +112,10 @@ function Endings({ paths }: { paths: Paths }) {
         <p className="muted">
           Without {count(paths.cut.length, "grant")} every path ends{paths.cut_is_least ? "; no fewer do" : ""}:{" "}
           {paths.cut.map((grant, index) => (
-            <PlaceView key={index} {...grant.place} />
+            <Fragment key={index}>
+              {index > 0 && ", "}
+              <PlaceView {...grant.place} />
+            </Fragment>
           ))}
         </p>
       )}
