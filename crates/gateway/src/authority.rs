@@ -27,7 +27,7 @@ use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
 use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
-use crate::session::{Caller, Grant, Sessions, Unshared};
+use crate::session::{Caller, Grant, SEEN_ASTRAY, Sessions, Unshared};
 
 /// How long things may take and how many there may be.
 #[derive(Clone, Debug)]
@@ -454,6 +454,22 @@ impl Authority {
         let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
         self.results.end(&caller.session, act, came);
         seen.map(drop)
+    }
+
+    /// A result came back of a call that is not open any more: what it says has been seen all the same. The record of it
+    /// tells those who run the log again that they do not know everything.
+    pub(crate) async fn strays<C>(&self, caller: &Caller, errand: &Errand<C>, result: &Value) -> Result<(), Unshared> {
+        let tool = match self.catalogue.get(&errand.tool) {
+            Known::Facts(facts) => facts,
+            Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(errand)),
+        };
+        let about = [("session", caller.session.id.clone()), ("tool", errand.tool.to_string())];
+        let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
+        // Where the ledger takes nothing more, the labels hold without it.
+        let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
+        caller.session.calls((&tool, entry), &errand.arguments, &self.memory).await?;
+        self.hears(caller, (&tool, entry), result).await.map(drop)
     }
 
     async fn hears(&self, caller: &Caller, of: (&ToolFacts, u64), result: &Value) -> Result<SessionLabels, Unshared> {

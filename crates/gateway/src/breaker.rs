@@ -135,8 +135,10 @@ impl Breakers {
         let over = |standing: &Standing| standing.until.is_some_and(|until| until <= now);
         let ended: Vec<String> =
             state.open.iter().filter(|(_, standing)| over(standing)).map(|(of, _)| of.clone()).collect();
-        if !ended.is_empty() {
-            let _alone = self.alone(&mut state);
+        // Without the lock what another gateway stops meanwhile could be lost: the cool-down then ends a little later.
+        if !ended.is_empty()
+            && let Ok(_alone) = self.alone(&mut state)
+        {
             for of in ended.into_iter().filter(|of| state.open.get(of).is_some_and(over)).collect::<Vec<_>>() {
                 state.open.remove(&of);
                 self.keep(&state.open);

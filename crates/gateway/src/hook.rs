@@ -164,18 +164,24 @@ impl Work<'_> {
     async fn after(&self, result: &Value, failed: bool) -> Result<Verdict, String> {
         let (act, tool) = match self.shared.hooks.take(&self.caller.session.id, &self.tool_use()) {
             Some(State::Allowed(act, tool)) => (act, tool),
-            Some(State::Asked(asking, pending)) => {
-                let admitted = self.answered_there(*asking, pending).await?;
-                let (_, act) = spend(admitted.permit);
-                (act, admitted.tool)
-            }
-            // Decided at another door, or allowed before a restart: the ledger has said `unknown` already.
-            None => return Ok(Verdict::Pass),
+            Some(State::Asked(asking, pending)) => match self.answered_there(*asking, pending).await {
+                Ok(Admitted { permit, tool }) => (spend(permit).1, tool),
+                Err(refused) => return self.strays(result).await.and(Err(refused)),
+            },
+            None if self.is_decided_elsewhere() => return Ok(Verdict::Pass),
+            // Asked too long ago, or allowed before a restart: the ledger has said so already.
+            None => return self.strays(result).await,
         };
         let body = result.to_string();
         let returned = Returned { body: &body, is_error: failed };
         let concluded = self.authority().conclude(&self.caller, &tool, act, &returned).await;
         concluded.map(|()| Verdict::Pass).map_err(|error| error.to_string())
+    }
+
+    /// What a tool gave back counts as seen, whatever became of its call here.
+    async fn strays(&self, result: &Value) -> Result<Verdict, String> {
+        let seen = self.authority().strays(&self.caller, &self.errand(), result).await;
+        seen.map(|()| Verdict::Pass).map_err(|error| error.to_string())
     }
 
     /// The tool ran although it was only asked: the human said yes at the agent's own prompt. That answer is

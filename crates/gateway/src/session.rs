@@ -22,6 +22,9 @@ use crate::{disk, label};
 use shared::Shared;
 pub(crate) use shared::{Replicas, SEEN_ELSEWHERE, Unshared};
 
+/// The ledger's word for a result of a call that was not open any more.
+pub(crate) const SEEN_ASTRAY: &str = "seen without its call";
+
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
 /// The most sessions that are kept on disk.

@@ -111,8 +111,13 @@ impl World {
 
     /// What the hook of Claude Code answers to a shell command.
     pub(crate) fn bash(&self, command: &str) -> Value {
-        let event = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": self.path("files"),
-            "tool_name": "Bash", "tool_input": {"command": command}});
+        self.hook(json!({"hook_event_name": "PreToolUse", "tool_name": "Bash", "tool_input": {"command": command}}))
+    }
+
+    /// What the hook of Claude Code answers to an event of one session.
+    pub(crate) fn hook(&self, mut event: Value) -> Value {
+        event["session_id"] = json!("s");
+        event["cwd"] = json!(self.path("files"));
         let mut child = self
             .command(env!("CARGO_BIN_EXE_bailiwick"))
             .args(["hook", "claude-code"])

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, read, whole};
 use crate::budget::Accounts;
-use crate::session::SEEN_ELSEWHERE;
+use crate::session::{SEEN_ASTRAY, SEEN_ELSEWHERE};
 use crate::{ask, label};
 
 /// Examples kept of one kind of flip.
@@ -315,8 +315,8 @@ impl Rerun<'_> {
                     None => course.incomplete = true,
                 }
             }
-            // What other gateways' ledgers hold is not in this one.
-            Record::Log { event, details } if event == SEEN_ELSEWHERE => {
+            // What other gateways' ledgers hold is not in this one, nor is what came without its call.
+            Record::Log { event, details } if [SEEN_ELSEWHERE, SEEN_ASTRAY].contains(&event.as_str()) => {
                 let session = details.get("session").and_then(Value::as_str).unwrap_or_default();
                 if self.is_of_interest(session) {
                     self.courses.entry(session.to_owned()).or_default().incomplete = true;

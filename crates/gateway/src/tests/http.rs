@@ -85,6 +85,16 @@ async fn exchange(address: SocketAddr, headers: &str, body: &str) -> (String, St
     (head.lines().map(line).collect::<Vec<_>>().join("\r\n"), body.to_owned())
 }
 
+/// The server as `files`, for one agent with a key.
+fn fronts(upstream: SocketAddr) -> Fronts {
+    let files = Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap());
+    Fronts {
+        upstreams: BTreeMap::from([("files".to_owned(), files)]),
+        keys: vec![("agent".to_owned(), "secret".to_owned())],
+        ..Fronts::default()
+    }
+}
+
 fn call(tool: &str) -> String {
     json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": tool, "arguments": { "n": 7 } } })
         .to_string()
@@ -94,15 +104,7 @@ fn call(tool: &str) -> String {
 async fn the_http_door_knows_its_callers_and_judges_their_calls() {
     let world = World::new().await;
     let upstream = upstream(world.seen.clone()).await;
-    let fronts = Fronts {
-        upstreams: BTreeMap::from([(
-            "files".to_owned(),
-            Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-        )]),
-        keys: vec![("agent".to_owned(), "secret".to_owned())],
-        ..Fronts::default()
-    };
-    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
     let (host, key) = ("host: localhost\r\n", "x-bailiwick-key: secret\r\n");
     for (headers, status) in [
         (host.to_owned(), 401),
@@ -171,13 +173,8 @@ async fn an_agent_without_a_key_is_known_by_its_program_alone() {
     let world = World::new().await;
     let upstream = upstream(world.seen.clone()).await;
     let fronts = |program: std::path::PathBuf| Fronts {
-        upstreams: BTreeMap::from([(
-            "files".to_owned(),
-            Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-        )]),
-        keys: vec![("agent".to_owned(), "secret".to_owned())],
         programs: BTreeMap::from([(program, "self".to_owned())]),
-        ..Fronts::default()
+        ..fronts(upstream)
     };
     let other = fronts("/bin/other".into());
     let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), other).await.unwrap();
@@ -203,15 +200,7 @@ async fn an_agent_without_a_key_is_known_by_its_program_alone() {
 async fn an_ask_over_http_is_a_stream_that_ends_with_the_answer() {
     let world = World::new().await;
     let upstream = upstream(world.seen.clone()).await;
-    let fronts = Fronts {
-        upstreams: BTreeMap::from([(
-            "files".to_owned(),
-            Upstream::Http(format!("http://{upstream}/mcp").parse().unwrap()),
-        )]),
-        keys: vec![("agent".to_owned(), "secret".to_owned())],
-        ..Fronts::default()
-    };
-    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
     let asked =
         tokio::spawn(
             async move { post(address, "host: localhost\r\nx-bailiwick-key: secret\r\n", &call("write")).await },
