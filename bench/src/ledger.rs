@@ -1,10 +1,15 @@
 //! The ledger beside the physical limit of the same run: a raw group commit with the same pattern of writes
 //! and syncs, and SHA-256 of the same bytes.
 //!
-//! What the raw rate is: one thread writes frames of an entry's size, as many at once as there are callers, over zeros that
-//! are on the disk already, and syncs. It makes no JSON, hashes nothing, zeroes no next segment, writes no tile and wakes
-//! nobody. With many callers it is copying memory, not syncing, that takes its time. So beside it stands the same with the
-//! one SHA-256 that an entry cannot do without, on the same thread.
+//! Three limits stand beside the ledger's rate, all over zeros that are on the disk already:
+//! - *raw*: one thread writes frames of an entry's size, as many at once as there are callers, and syncs. It makes no JSON,
+//!   hashes nothing, zeroes no next segment, writes no tile, and has no callers: with many it is copying memory, not
+//!   syncing, that takes its time.
+//! - *with SHA-256*: the same with the one hash that an entry cannot do without, on the same thread.
+//! - *group commit*: as many concurrent callers as the ledger has, each waiting until its frame is durable, over the same
+//!   queue with the same wakes and syncs, and still no JSON, hash, next segment or tile ([`queue`]).
+
+mod queue;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -48,24 +53,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let entry = Entry { v: 1, time: Timestamp::UNIX_EPOCH, record: intent("deny", 1), unknown: serde_json::Map::new() };
     let size = ::ledger::canonical::to_vec(&entry)?.len();
     println!("an intent of {size} bytes; medians of {} rounds of {} s", args.rounds, args.seconds);
-    println!("callers |  appends/s    p50 µs    p99 µs  CPU µs | raw group commit/s  ratio | with SHA-256/s  ratio");
+    println!(
+        "callers |  appends/s    p50 µs    p99 µs  CPU µs |      raw/s  ratio | with SHA-256/s  ratio | group commit/s  ratio"
+    );
     for callers in [1, 32, 256] {
-        let (mut ours, mut raw, mut hashed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut raw, mut hashed, mut queued) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..args.rounds {
+            queued.push(queue::appends(&folder.path().join("raw"), callers, size, time)?);
             raw.push(raw_commits(&folder.path().join("raw"), callers, size, (time, false))?);
             hashed.push(raw_commits(&folder.path().join("raw"), callers, size, (time, true))?);
             ours.push(appends(&folder.path().join(format!("log-{callers}-{round}")), callers, time)?);
         }
-        let (raw, hashed) = (median(raw), median(hashed));
+        let (raw, hashed, queued) = (median(raw), median(hashed), median(queued));
         let pick = |what: fn(&Appends) -> f64| median(ours.iter().map(what).collect());
         let rate = pick(|one| one.rate);
         println!(
-            "{callers:>7} | {rate:>10.0} {:>9.0} {:>9.0} {:>7.1} | {raw:>18.0} {:>4.0} % | {hashed:>14.0} {:>4.0} %",
+            "{callers:>7} | {rate:>10.0} {:>9.0} {:>9.0} {:>7.1} | {raw:>10.0} {:>4.0} % | {hashed:>14.0} {:>4.0} % | {queued:>14.0} {:>4.0} %",
             pick(|one| one.p50_us),
             pick(|one| one.p99_us),
             pick(|one| one.cpu_us),
             100.0 * rate / raw,
-            100.0 * rate / hashed
+            100.0 * rate / hashed,
+            100.0 * rate / queued
         );
     }
     whole_log(&folder.path().join("whole"), args)

@@ -47,6 +47,29 @@ export function LedgerPage() {
         </div>
       </div>
       <Result verification={data.verification ?? undefined} now={now} />
+      {data.copy && (
+        <Card
+          title="Copy"
+          aside={
+            data.copy.at ? (
+              <time className="muted small" dateTime={data.copy.at} title={moment(data.copy.at)}>
+                {ago(data.copy.at, now)}
+              </time>
+            ) : undefined
+          }
+        >
+          <p className={data.copy.error ? "verdict bad" : "verdict good"}>
+            <code>{data.copy.to}</code>{" "}
+            {data.copy.at ? `had ${count(data.copy.entries, "entry", "entries")} after the last push.` : "has nothing yet."}
+          </p>
+          {data.copy.error && (
+            <p>
+              {data.copy.given_up ? "Given up until the next start: " : "Tried again: "}
+              {data.copy.error}
+            </p>
+          )}
+        </Card>
+      )}
       <Card title="Last checkpoint">
         {checkpoint ? (
           <>

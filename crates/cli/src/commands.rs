@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod estate;
 pub(crate) mod hook;
 pub(crate) mod import;
+pub(crate) mod lease;
 pub(crate) mod ledger;
 pub(crate) mod mandate;
 pub(crate) mod mcp;

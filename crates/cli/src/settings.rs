@@ -4,13 +4,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::num::NonZeroU64;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::commands::ledger::replica::From;
 use crate::commands::mcp;
 use crate::home::Home;
 use anyhow::Context as _;
 use control::cosign::WitnessAt;
+use control::replica::follow::Plan;
+use control::replica::s3::S3;
 use gateway::Keep;
 use gateway::breaker::Trip;
 use gateway::door::hello::{Hello, Order, Reply};
@@ -30,6 +36,41 @@ pub(crate) struct Settings {
     pub(crate) breaker: Trip,
     /// Other gateways at which the same sessions go on.
     pub(crate) replicas: ReplicaSettings,
+    /// Where the gateway keeps a copy of the ledger; nowhere without it.
+    pub(crate) copy: Option<CopySettings>,
+}
+
+/// Where the gateway keeps a copy of the ledger.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CopySettings {
+    /// `s3://BUCKET/PREFIX`.
+    to: String,
+    endpoint: Option<String>,
+    #[serde(default = "usual_region")]
+    region: String,
+    /// A file; without it the environment is asked.
+    credentials: Option<PathBuf>,
+    #[serde(default = "usual_pause")]
+    every_seconds: NonZeroU64,
+}
+
+fn usual_region() -> String {
+    "us-east-1".to_owned()
+}
+
+fn usual_pause() -> NonZeroU64 {
+    const { NonZeroU64::new(10).unwrap() }
+}
+
+impl CopySettings {
+    /// The storage, and what is copied into it.
+    pub(crate) fn plan(&self, ledger: PathBuf) -> anyhow::Result<(Plan, Arc<S3>)> {
+        let (endpoint, region, credentials) = (self.endpoint.clone(), self.region.clone(), self.credentials.clone());
+        let from = From { place: self.to.clone(), endpoint, region, credentials };
+        let every = Duration::from_secs(self.every_seconds.get());
+        Ok((Plan { ledger, to: self.to.clone(), every }, from.store()?))
+    }
 }
 
 /// Other gateways at which the same sessions go on.

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
 use control::cosign::Cosigners;
+use control::replica::follow::{CopyState, Follower};
 use gateway::{Fronts, Gateway, Limits, Program, Rules, Upstream};
 use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
 use policy::Bounds;
@@ -91,6 +92,17 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     }
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)
+}
+
+/// Starts to keep a copy of the ledger where the settings say so. Agents work without one, so what is wrong with it is
+/// said and not fatal.
+pub(crate) fn copy(home: &Home, ledger: Ledger) -> anyhow::Result<Option<Follower>> {
+    let Some(copy) = crate::settings::read(home.root())?.copy else {
+        CopyState::forget(&home.ledger())?;
+        return Ok(None);
+    };
+    let started = copy.plan(home.ledger()).and_then(|(plan, store)| Ok(Follower::start(plan, store, ledger)?));
+    Ok(started.inspect_err(|error| eprintln!("bailiwick: the ledger is not copied: {error:#}")).ok())
 }
 
 /// What the operator wrote, to enact.

@@ -14,6 +14,7 @@
 //! checkpoint has ended. The journal and the subjects' keys never leave the machine: payloads there are encrypted, and
 //! whoever loses the keys has erased them. What was pruned from the log stays in the copy until [`prune`] is called.
 
+pub mod follow;
 pub mod s3;
 
 use std::collections::HashMap;

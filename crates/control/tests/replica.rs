@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use control::replica::follow::{CopyState, Follower, Plan};
 use control::replica::s3::{Credentials, Place, S3};
 use control::replica::{Condition, Found, Listed, Store, StoreError, probe, prune, pull, push};
 use jiff::Timestamp;
@@ -258,6 +259,55 @@ async fn of_two_writers_one_wins_and_the_other_says_why() {
     let loser = if won.entries == reader_one.len() { &reader_two } else { &reader_one };
     assert!(push(loser, &store).await.unwrap_err().to_string().contains("another writer has this place"));
     check(&store, won.entries, "the winner's, still").await;
+}
+
+fn plan(ledger: &Path) -> Plan {
+    Plan { ledger: ledger.to_owned(), to: "s3://audit/ledger".to_owned(), every: Duration::from_secs(3600) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_kept_beside_the_writer_and_is_whole_at_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let store = Arc::new(Memory::default());
+    store.inner().gone = true;
+    let copying = Follower::start(plan(dir.path()), Arc::clone(&store), ledger.clone()).unwrap();
+    grow(&ledger, 300, "a");
+    let state = copying.end();
+    assert!(state.error.is_some_and(|error| error.contains("does not answer")) && !state.given_up);
+    assert_eq!((state.entries, state.at), (0, None), "and the log has grown all the same");
+    store.inner().gone = false;
+    let copying = Follower::start(plan(dir.path()), Arc::clone(&store), ledger.clone()).unwrap();
+    grow(&ledger, 300, "b");
+    let state = copying.end();
+    assert_eq!((state.entries, state.error.as_deref()), (ledger.len(), None));
+    assert_eq!(CopyState::read(dir.path()).unwrap().entries, state.entries, "for whoever asks later");
+    check(&store, state.entries, "the last push").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_another_writer_has_is_given_up_and_the_log_says_so() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (open(one.path()), open(two.path()));
+    grow(&first, 300, "a");
+    grow(&second, 320, "b");
+    let store = Arc::new(Memory::default());
+    let won = Follower::start(plan(one.path()), Arc::clone(&store), first.clone()).unwrap().end();
+    assert_eq!(won.error, None);
+    let mut length = second.length();
+    let before = second.len();
+    let copying = Follower::start(plan(two.path()), Arc::clone(&store), second.clone()).unwrap();
+    length.wait_for(|entries| *entries > before).await.unwrap();
+    let entry = second.read(before).unwrap().entry.record;
+    assert!(matches!(&entry, Record::Log { event, details } if event == "not copied" && details["to"] == "s3://audit/ledger"));
+    let state = copying.end();
+    assert!(state.given_up && state.error.is_some_and(|error| error.contains("another writer has this place")));
+    check(&store, won.entries, "the winner's").await;
+    store.inner().ignores_conditions = true;
+    let third = tempfile::tempdir().unwrap();
+    let ledger = open(third.path());
+    let state = Follower::start(plan(third.path()), Arc::clone(&store), ledger).unwrap().end();
+    assert!(state.given_up && state.error.is_some_and(|error| error.contains("ignores conditional writes")));
 }
 
 #[tokio::test]

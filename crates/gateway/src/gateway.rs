@@ -30,6 +30,7 @@ use crate::identity::Programs;
 use crate::label::memory::Memory;
 use crate::lanes::Lanes;
 use crate::law::{Law, LawError, Rules};
+use crate::lease::Leases;
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::seal::Sealer;
@@ -115,6 +116,8 @@ pub(crate) struct Shared {
     outbound: OnceLock<Outbound>,
     /// Built-in tools that were allowed or asked and have not reported back.
     pub(crate) hooks: Hooks,
+    /// Keys that agents have for a while.
+    pub(crate) leases: Leases,
 }
 
 /// A piece of work that a drain waits for.
@@ -170,7 +173,9 @@ impl Gateway {
             journal,
             limits: options.limits,
         });
+        let leases = Leases::open(options.dir.join("leases.json"))?;
         let shared = Arc::new(Shared {
+            leases,
             programs: Programs::default(),
             connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
             idle: Arc::default(),
@@ -207,6 +212,7 @@ impl Gateway {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 shared.authority.asks.expire(&shared.authority.journal);
                 shared.hooks.expire();
+                shared.leases.expire(&shared.authority.journal);
                 if let Some(door) = shared.http() {
                     door.expire();
                 }

@@ -25,6 +25,7 @@ mod identity;
 pub mod label;
 mod lanes;
 mod law;
+pub mod lease;
 mod lines;
 pub mod pipeline;
 mod recovery;

@@ -31,10 +31,12 @@ struct Canonical {
     sorted: Vec<u8>,
 }
 
-/// An object being written: where its members start, in `out` and in `members`.
+/// An object being written: where its members start, in `out` and in `members`, and whether their keys came in order
+/// so far.
 struct Object {
     start: usize,
     first: usize,
+    sorted: bool,
 }
 
 /// A member of an object being written: offsets into `out`.
@@ -42,6 +44,8 @@ struct Member {
     start: usize,
     key_end: usize,
     end: usize,
+    /// Whether the key is of ASCII without escapes, so that its bytes sort as it does.
+    plain: bool,
 }
 
 impl Canonical {
@@ -53,10 +57,9 @@ impl Canonical {
     fn close_object(&mut self) -> io::Result<()> {
         let Self { out, objects, members, sorted } = self;
         let object = objects.pop().ok_or_else(unbalanced)?;
-        let own = members.get_mut(object.first..).unwrap_or_default();
-        let key = |member: &Member| out.get(member.start..member.key_end).unwrap_or_default();
-        if !own.is_sorted_by(|a, b| compare(key(a), key(b)) == Ordering::Less) {
-            own.sort_by(|a, b| compare(key(a), key(b)));
+        if !object.sorted {
+            let own = members.get_mut(object.first..).unwrap_or_default();
+            own.sort_by(|a, b| compare(out, a, b));
             sorted.clear();
             for (position, member) in own.iter().enumerate() {
                 if position > 0 {
@@ -70,12 +73,28 @@ impl Canonical {
         members.truncate(object.first);
         self.put(b"}")
     }
+
+    /// The key of the last member is whole: does it come after the one before it?
+    fn end_key(&mut self) -> io::Result<()> {
+        let Self { out, objects, members, .. } = self;
+        let object = objects.last_mut().ok_or_else(unbalanced)?;
+        let member = members.last_mut().ok_or_else(unbalanced)?;
+        member.key_end = out.len();
+        let key = out.get(member.start..).unwrap_or_default();
+        member.plain = key.is_ascii() && !key.contains(&b'\\');
+        if let Some([before, member]) = members.get(object.first..).and_then(<[Member]>::last_chunk::<2>) {
+            object.sorted &= compare(out, before, member) == Ordering::Less;
+        }
+        Ok(())
+    }
 }
 
 /// RFC 8785 §3.2.3: by UTF-16 code units of the unescaped key. Bytes do the same for plain ASCII.
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let plain = |key: &[u8]| key.iter().all(|byte| byte.is_ascii() && *byte != b'\\');
-    if plain(a) && plain(b) {
+fn compare(out: &[u8], a: &Member, b: &Member) -> Ordering {
+    let key = |member: &Member| out.get(member.start..member.key_end).unwrap_or_default();
+    let plain = a.plain && b.plain;
+    let (a, b) = (key(a), key(b));
+    if plain {
         // Without the closing quote: it is larger than `!` and would put `a!` before `a`.
         return a.strip_suffix(b"\"").unwrap_or(a).cmp(b.strip_suffix(b"\"").unwrap_or(b));
     }
@@ -215,7 +234,7 @@ impl Formatter for Lent<'_> {
 
     fn begin_object<W: ?Sized + io::Write>(&mut self, _: &mut W) -> Written {
         self.0.put(b"{")?;
-        self.0.objects.push(Object { start: self.0.out.len(), first: self.0.members.len() });
+        self.0.objects.push(Object { start: self.0.out.len(), first: self.0.members.len(), sorted: true });
         Ok(())
     }
 
@@ -226,14 +245,12 @@ impl Formatter for Lent<'_> {
     fn begin_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W, first: bool) -> Written {
         self.0.put(if first { b"" } else { b"," })?;
         let start = self.0.out.len();
-        self.0.members.push(Member { start, key_end: start, end: start });
+        self.0.members.push(Member { start, key_end: start, end: start, plain: false });
         Ok(())
     }
 
     fn end_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W) -> Written {
-        let end = self.0.out.len();
-        self.0.members.last_mut().ok_or_else(unbalanced)?.key_end = end;
-        Ok(())
+        self.0.end_key()
     }
 
     fn begin_object_value<W: ?Sized + io::Write>(&mut self, _: &mut W) -> Written {

@@ -33,7 +33,7 @@ use crate::read::{self, ReadError, Stored};
 use crate::record::Entry;
 use crate::storage::Storage;
 use crate::tile::ENTRY_SIZE_MAX;
-use crate::tree::leaf_hash;
+use crate::tree::sha256;
 
 /// A buffer that has grown larger is not kept.
 const BUFFER_MAX: usize = 1 << 20;
@@ -105,7 +105,8 @@ impl Shared {
         if size > ENTRY_SIZE_MAX {
             return Err(AppendError::TooLarge { size });
         }
-        let leaf = leaf_hash(frame.get(HEAD..).unwrap_or_default());
+        // The head is still zero, and its last byte is the prefix that a leaf is hashed with.
+        let leaf = sha256(frame.get(HEAD - 1..).unwrap_or_default());
 
         let mut state = self.state();
         state.check(self.options.waiting_max)?;

@@ -47,16 +47,16 @@ pub(crate) struct Head {
 impl Head {
     /// Fills in the first [`HEAD`] bytes of a frame.
     pub(crate) fn write(&self, frame: &mut [u8]) {
-        let mut head = Vec::with_capacity(HEAD);
-        head.extend_from_slice(&self.kind.magic());
-        head.extend_from_slice(&self.size.to_le_bytes());
-        head.extend_from_slice(&self.index.to_le_bytes());
-        head.extend_from_slice(&self.durable.to_le_bytes());
-        head.extend_from_slice(&self.digest);
-        head.extend_from_slice(&check(&head));
-        if let Some(place) = frame.get_mut(..HEAD) {
-            place.copy_from_slice(&head);
-        }
+        let Some(head) = frame.first_chunk_mut::<HEAD>() else { return };
+        let (fields, last) = head.split_at_mut(HEAD - 8);
+        let mut rest = &mut *fields;
+        let mut put = |bytes: &[u8]| rest.split_off_mut(..bytes.len()).map(|place| place.copy_from_slice(bytes));
+        put(&self.kind.magic());
+        put(&self.size.to_le_bytes());
+        put(&self.index.to_le_bytes());
+        put(&self.durable.to_le_bytes());
+        put(&self.digest);
+        last.copy_from_slice(&check(fields));
     }
 
     /// `None` if these bytes are no whole head.

@@ -7,6 +7,7 @@
 
 mod append;
 pub mod archive;
+mod brief;
 pub mod canonical;
 mod commit;
 mod cosign;

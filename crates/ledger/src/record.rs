@@ -147,6 +147,22 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
     },
+    /// A key that lets an agent in at the HTTP door for a while.
+    Lease {
+        /// Which, by a name that says nothing of the key.
+        lease: String,
+        /// The agent that it is for.
+        agent: String,
+        /// `made`, `used` (for the first time), `ended` or `expired`.
+        state: String,
+        /// Until when it holds, if nobody ends it.
+        until: Timestamp,
+        /// Who made or ended it, and how he is known; `gateway` for what came by itself.
+        by: String,
+        /// What for.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        because: String,
+    },
     /// The log itself: started, recovered, sealed, key rotated.
     Log {
         /// What happened.
@@ -185,6 +201,7 @@ impl Record {
             "configuration" => &["path", "change", "before", "after", "by"],
             "changed" => &["what", "files", "by", "because"],
             "breaker" => &["of", "state", "by", "because", "until"],
+            "lease" => &["lease", "agent", "state", "until", "by", "because"],
             "log" => &["event", "details"],
             _ => &[],
         }

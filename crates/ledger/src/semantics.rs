@@ -1,111 +1,14 @@
 //! Whether the entries of a log make sense together, whatever they hash to. Pure.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
+use crate::brief::{Brief, Details, Time};
 use crate::handover::ROTATED;
 use crate::record::{Payload, Scope};
 use crate::verify::Report;
-
-/// The few members of an entry that matter here; parsing only them is several times faster.
-#[derive(Deserialize)]
-struct Brief<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    action: BriefAction<'a>,
-    #[serde(default)]
-    decision: BriefDecision,
-    now: Option<Timestamp>,
-    #[serde(borrow, default)]
-    session: Cow<'a, str>,
-    #[serde(default)]
-    sequence: u64,
-    uses: Option<u64>,
-    intent: Option<u64>,
-    ask: Option<u64>,
-    #[serde(default)]
-    approved: bool,
-    upstream: Option<u64>,
-    scope: Option<Scope>,
-    #[serde(borrow, default)]
-    binding: Cow<'a, str>,
-    expires: Option<Timestamp>,
-    payload: Option<Payload>,
-    #[serde(borrow, default)]
-    event: Cow<'a, str>,
-    details: Option<BriefDetails>,
-}
-
-#[derive(Default, Deserialize)]
-struct BriefAction<'a> {
-    #[serde(borrow, default)]
-    tool: BriefTool<'a>,
-}
-
-#[derive(Default, Deserialize)]
-struct BriefTool<'a> {
-    #[serde(borrow, default)]
-    server: Cow<'a, str>,
-}
-
-#[derive(Default, Deserialize)]
-struct BriefDecision {
-    #[serde(default)]
-    effect: BriefEffect,
-}
-
-/// Whether the effect is a permit: a word, or an object with the word in its member `effect`.
-#[derive(Default)]
-struct BriefEffect {
-    permits: bool,
-}
-
-impl<'de> Deserialize<'de> for BriefEffect {
-    /// By hand: serde would keep the whole value before it tries one form and then the other.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EffectForms)
-    }
-}
-
-struct EffectForms;
-
-impl<'de> Visitor<'de> for EffectForms {
-    type Value = BriefEffect;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an effect")
-    }
-
-    fn visit_str<E: Error>(self, word: &str) -> Result<BriefEffect, E> {
-        Ok(BriefEffect { permits: word == "permit" })
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, members: M) -> Result<BriefEffect, M::Error> {
-        #[derive(Deserialize)]
-        struct Tagged<'a> {
-            #[serde(borrow)]
-            effect: Cow<'a, str>,
-        }
-        let tagged = Tagged::deserialize(MapAccessDeserializer::new(members))?;
-        Ok(BriefEffect { permits: tagged.effect == "permit" })
-    }
-}
-
-#[derive(Deserialize)]
-struct BriefDetails {
-    key: Option<String>,
-    from: Option<String>,
-    calls: Option<u64>,
-    sent: Option<u64>,
-}
 
 /// A permitted intent, until its outcome.
 struct Permitted {
@@ -216,6 +119,10 @@ struct Numbers {
 impl Numbers {
     /// Whether the number is new.
     fn add(&mut self, number: u64, entry: u64) -> bool {
+        if self.beyond.is_empty() && number == self.last + 1 {
+            (self.last, self.noticed) = (number, entry);
+            return true;
+        }
         if number <= self.last || !self.beyond.insert(number) {
             return false;
         }
@@ -265,7 +172,7 @@ impl Run {
     }
 
     /// Compares with what the gateway counted by itself.
-    fn total(&self, details: &BriefDetails, faults: &mut Vec<String>) {
+    fn total(&self, details: &Details, faults: &mut Vec<String>) {
         let counted = [("calls", details.calls, self.intents), ("acts", details.sent, self.sent)];
         for (what, said, found) in counted {
             if let Some(said) = said.filter(|said| *said != found) {
@@ -293,7 +200,7 @@ impl Semantics {
     pub(crate) fn entry(&mut self, index: u64, file: &Arc<str>, bytes: &[u8], report: &mut Report) {
         report.entry_bytes += bytes.len() as u64;
         let mut faults = Vec::new();
-        match serde_json::from_slice::<Brief<'_>>(bytes) {
+        match Brief::read(bytes) {
             Ok(brief) => {
                 match report.kinds.get_mut(brief.kind.as_ref()) {
                     Some(count) => *count += 1,
@@ -313,7 +220,7 @@ impl Semantics {
             "intent" => self.intent(index, file, &brief, faults),
             "outcome" => self.outcome(index, &brief, faults),
             "asked" => {
-                let (binding, expires) = (brief.binding.into_owned(), brief.expires);
+                let (binding, expires) = (brief.binding.into_owned(), brief.expires.as_ref().and_then(Time::get));
                 self.asks.insert(index, Ask { binding, expires, answer: None, uses: 0 });
                 return;
             }
@@ -374,7 +281,7 @@ impl Semantics {
             None => faults.push(format!("it uses ask {number}, which was not answered yet")),
         }
         if ask.answer.as_ref().is_some_and(|answer| answer.scope == Some(Scope::Once))
-            && ask.expires.zip(brief.now).is_some_and(|(expires, now)| now > expires)
+            && ask.expires.zip(brief.now.as_ref().and_then(Time::get)).is_some_and(|(expires, now)| now > expires)
         {
             faults.push(format!("the approval of ask {number} had expired"));
         }

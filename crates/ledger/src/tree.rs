@@ -1,5 +1,7 @@
 //! The Merkle tree of RFC 6962: hashes, roots, inclusion and consistency proofs. Pure.
 
+use std::cell::RefCell;
+
 use aws_lc_rs::digest::{Context, SHA256, digest};
 
 /// A SHA-256 hash.
@@ -15,12 +17,28 @@ pub fn sha256(bytes: &[u8]) -> Hash {
     into_hash(digest(&SHA256, bytes).as_ref())
 }
 
+/// Up to this size a copy behind the prefix is cheaper than a hash in two parts, which allocates its state.
+const COPY_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// The last entry that was hashed here, behind its prefix.
+    static PREFIXED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The hash of an entry: SHA-256(0x00 ‖ entry).
 pub fn leaf_hash(entry: &[u8]) -> Hash {
-    let mut context = Context::new(&SHA256);
-    context.update(&[0x00]);
-    context.update(entry);
-    into_hash(context.finish().as_ref())
+    if entry.len() > COPY_MAX {
+        let mut context = Context::new(&SHA256);
+        context.update(&[0x00]);
+        context.update(entry);
+        return into_hash(context.finish().as_ref());
+    }
+    PREFIXED.with_borrow_mut(|bytes| {
+        bytes.clear();
+        bytes.push(0x00);
+        bytes.extend_from_slice(entry);
+        sha256(bytes)
+    })
 }
 
 /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).

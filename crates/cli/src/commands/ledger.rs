@@ -3,7 +3,7 @@
 mod archive;
 mod erase;
 mod export;
-mod replica;
+pub(crate) mod replica;
 mod rotate;
 mod show;
 mod stats;

@@ -209,6 +209,7 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
         };
         tracing::info!(?recovery, "opened the ledger");
         let gateway = start::gateway(home, ledger.clone()).await?;
+        let copying = start::copy(home, ledger.clone())?;
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
         tokio::select! {
@@ -222,6 +223,9 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
         gateway.drain().await;
         drop(fs::remove_file(home.gateway_socket()));
         ledger.seal()?;
+        if let Some(copying) = copying {
+            tokio::task::spawn_blocking(|| copying.end()).await?;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

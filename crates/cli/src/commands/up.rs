@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use control::client::{self, ClientError};
+use control::replica::follow::CopyState;
 use control::{Control, ListenError, Listening, Options, Store, StoredScan};
 use gateway::door::hello::{Hello, Reply};
 use graph::Severity;
@@ -164,6 +165,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let gateway = start::gateway(home, ledger.clone()).await?;
     control.stop_with(Box::new(GatewayBrake(gateway.clone())));
     let fronted = front(home, &gateway, args.gateway_port).await;
+    let copying = start::copy(home, ledger.clone())?;
     let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
     say(&summary(home, &control, &recovery, report.as_ref(), (&link, &fronted)))?;
     if args.open {
@@ -191,7 +193,18 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     }
     let sealed = tokio::task::spawn_blocking(move || ledger.seal()).await??;
     say(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
+    if let Some(copying) = copying {
+        say(&copied(&tokio::task::spawn_blocking(|| copying.end()).await?))?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the last push left.
+fn copied(state: &CopyState) -> String {
+    match &state.error {
+        Some(error) => format!("`{}` has {} entries only: {error}\n", state.to, state.entries),
+        None => format!("`{}` has {} entries.\n", state.to, state.entries),
+    }
 }
 
 /// Ctrl-C, or the system asks us to end.

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::Control;
 use crate::ledger_view::{self, CheckpointView};
 use crate::problem::Problem;
+use crate::replica::follow::CopyState;
 use crate::verification::Verification;
 
 /// The state of the ledger.
@@ -22,6 +23,8 @@ pub(crate) struct LedgerView {
     checkpoint: Option<CheckpointView>,
     /// The verification that runs, else the last one.
     verification: Option<Verification>,
+    /// How the copy stands that the gateway keeps, if the settings name one.
+    copy: Option<CopyState>,
 }
 
 pub(super) fn view(control: &Control) -> Result<LedgerView, Problem> {
@@ -30,6 +33,7 @@ pub(super) fn view(control: &Control) -> Result<LedgerView, Problem> {
         folder: control.options().ledger.display().to_string(),
         checkpoint: ledger_view::checkpoint(control.ledger()),
         verification: control.verification()?,
+        copy: CopyState::read(&control.options().ledger),
     })
 }
 

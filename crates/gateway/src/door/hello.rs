@@ -102,6 +102,24 @@ pub enum Order {
     },
     /// List the open breakers.
     Stopped,
+    /// Lend an agent a key for the HTTP door; answers it as [`crate::lease::Made`].
+    Lease {
+        /// The agent.
+        agent: String,
+        /// How long the key holds.
+        seconds: u32,
+        /// What for.
+        because: String,
+    },
+    /// End a lease; answers whether it held.
+    EndLease {
+        /// Which.
+        lease: String,
+        /// Why.
+        because: String,
+    },
+    /// List the leases that hold.
+    Leases,
     /// A command is about to change the operator's settings; it is recorded with who gave it.
     Settings {
         /// The command's words after `bailiwick`.

@@ -1,4 +1,4 @@
-//! Orders of the operator that change what agents may do: adopting a mandate, stopping and resuming. Each is recorded
+//! Orders of the operator that change what agents may do: adopting a mandate, stopping and resuming, lending keys. Each is recorded
 //! with the user that the kernel names.
 
 use std::fs;
@@ -30,6 +30,14 @@ pub(crate) async fn obey(shared: &Shared, peer: Peer, order: Order) -> Reply {
         }
         Order::Settings { command, text } => settings(shared, who(peer.uid, &command), &text).await,
         Order::Stopped => Ok(json!(breakers.list())),
+        Order::Lease { agent, seconds, because } => {
+            let made = shared.leases.make((agent, seconds), (who(peer.uid, "lease"), because), journal).await;
+            made.map(|made| json!(made))
+        }
+        Order::EndLease { lease, because } => {
+            shared.leases.end(&lease, (who(peer.uid, "lease --end"), because), journal).await.map(Value::from)
+        }
+        Order::Leases => Ok(json!(shared.leases.list(journal))),
     };
     match done {
         Ok(output) => Reply::Done { output },

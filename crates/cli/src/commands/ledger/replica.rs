@@ -14,19 +14,19 @@ use super::print_line;
 
 /// A place in S3-compatible storage.
 #[derive(clap::Args)]
-pub(super) struct From {
+pub(crate) struct From {
     /// The copy's place: `s3://BUCKET/PREFIX`.
-    place: String,
+    pub(crate) place: String,
     /// The server, if it is not AWS: `https://…`, or `http://` on this machine.
     #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// The region.
     #[arg(long, value_name = "NAME", default_value = "us-east-1")]
-    region: String,
+    pub(crate) region: String,
     /// A file with `aws_access_key_id = …` and `aws_secret_access_key = …`; without it the environment variables of the
     /// same names in capitals.
     #[arg(long, value_name = "FILE")]
-    credentials: Option<PathBuf>,
+    pub(crate) credentials: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -35,6 +35,9 @@ pub(super) struct From {
 journal and the keys of payloads never leave it; payloads are in the copy up to that checkpoint, still encrypted.
 What `ledger prune` removed from the log stays in the copy without `--prune`. A server that ignores conditional writes is refused; of two
 writers with different logs the second is. Credentials are never taken from the command line.
+
+`bailiwick up` does the same by itself where `settings.toml` has a section `[copy]`: `to`, and if they are needed
+`endpoint`, `region`, `credentials` and `every_seconds` (10).
 
 Example:
   AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… bailiwick ledger push s3://audit/ledger --region eu-central-1 --every 10"
@@ -51,13 +54,13 @@ pub(super) struct Push {
 }
 
 impl From {
-    fn store(&self) -> anyhow::Result<Arc<S3>> {
+    pub(crate) fn store(&self) -> anyhow::Result<Arc<S3>> {
         let place = Place::new(&self.place, self.endpoint.as_deref(), &self.region)?;
         let credentials = match &self.credentials {
             Some(path) => Credentials::from_file(path).with_context(|| format!("cannot read `{}`", path.display()))?,
             None => Credentials::from_environment(),
         };
-        let hint = "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `--credentials`";
+        let hint = "there are no credentials for the storage: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file (`credentials`)";
         Ok(Arc::new(S3::new(place, credentials.context(hint)?)))
     }
 }

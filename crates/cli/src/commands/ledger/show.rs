@@ -99,6 +99,10 @@ fn summary(record: &Record) -> String {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
             format!("breaker of {of} {state} by {by}{until}: {because}")
         }
+        Record::Lease { lease, agent, state, until, by, because } => {
+            let because = if because.is_empty() { String::new() } else { format!(": {because}") };
+            format!("lease {lease} for {agent} until {until} {state} by {by}{because}")
+        }
         Record::Log { event, details } => format!("log {event} {}", Value::Object(details.clone())),
     };
     printable(&text).replace('\n', " ")

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use control::replica::follow::CopyState;
 use ledger::Reader;
 use serde_json::{Value, json};
 
@@ -24,12 +25,13 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
     let sealed = reader.checkpoint().map_or(0, |signed| signed.checkpoint.size);
     let parts = parts(&files, dir, (sealed, start.min(sealed)))?;
     let per_entry = total.checked_div(entries - start).unwrap_or(0);
+    let copy = CopyState::read(dir);
     if format == Format::Json {
         let parts: serde_json::Map<String, Value> = parts.iter().map(Part::json).collect();
         let files: serde_json::Map<String, Value> =
             files.into_iter().map(|(name, bytes)| (name, bytes.into())).collect();
         return print_line(
-            &json!({"entries": entries, "signed": sealed, "pruned": start, "bytes": total, "bytes_per_entry": per_entry, "days": span, "parts": parts, "files": files})
+            &json!({"entries": entries, "signed": sealed, "pruned": start, "bytes": total, "bytes_per_entry": per_entry, "days": span, "parts": parts, "files": files, "copy": copy})
                 .to_string(),
         );
     }
@@ -49,8 +51,23 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
         let daily = total as f64 / span / 1e6;
         rows.push(("growth".to_owned(), format!("{daily:.1} MB a day over {span:.0} days")));
     }
+    rows.extend(copy.map(|copy| ("copy".to_owned(), copied(&copy))));
     let lines: Vec<String> = rows.iter().map(|(name, text)| format!("{name:<14} {text}")).collect();
     print_line(&lines.join("\n"))
+}
+
+/// How the copy that the gateway keeps stands.
+fn copied(copy: &CopyState) -> String {
+    let CopyState { to, entries, .. } = copy;
+    let has = match copy.at {
+        Some(at) => format!("`{to}` had {entries} entries at {}", at.strftime("%Y-%m-%d %H:%M:%S")),
+        None => format!("`{to}` has nothing yet"),
+    };
+    match &copy.error {
+        Some(error) if copy.given_up => format!("{has}; GIVEN UP until the next start: {error}"),
+        Some(error) => format!("{has}; NOT since: {error}"),
+        None => has,
+    }
 }
 
 /// What some of the bytes are for.

@@ -1,4 +1,4 @@
-//! Which agent is at the other end of a connection: the one whose key it shows, else the one that a token of a
+//! Which agent is at the other end of a connection: the one whose key it shows, its own or a lent one, else the one that a token of a
 //! trusted issuer names, else the one whose program the kernel says it is.
 //!
 //! With replicas only keys and tokens count. A key or token that is wrong is never made good by a program, and an agent is never known by a name in the address, for
@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use hyper::header::{HeaderMap, HeaderValue};
 use policy::{Door, Principal};
-use serde_json::Value;
+use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::OnceCell;
 
 use super::{Fronts, HttpDoor};
 use crate::identity::{self, Process};
+use crate::lease::Holder;
 use crate::session::{Caller, Key};
 use crate::signin::{self, Refused, SignedIn};
 use crate::upstream::http::KEY_HEADER;
@@ -87,11 +88,14 @@ impl Peer {
     /// Whose key or program it is; `None` if it is nobody's that is known.
     async fn local(&self, door: &Arc<HttpDoor>, fronts: &Fronts, headers: &HeaderMap) -> Option<Caller> {
         if let Some(key) = headers.get(KEY_HEADER).map(HeaderValue::as_bytes) {
-            let agent = agent_of(&fronts.keys, key)?;
+            let by_header = ("key".to_owned(), Value::from("x-bailiwick-key"));
+            let (agent, evidence) = match agent_of(&fronts.keys, key) {
+                Some(agent) => (agent.to_owned(), BTreeMap::from([by_header])),
+                None => leased(door, key).map(|(agent, lease)| (agent, BTreeMap::from([by_header, lease])))?,
+            };
             // All requests of an agent are one session: what one server told it, it can tell another.
-            let session = Key::Named { agent: agent.to_owned(), name: "http".to_owned() };
-            let evidence = BTreeMap::from([("key".to_owned(), Value::from("x-bailiwick-key"))]);
-            return Some(made(door, agent, session, evidence));
+            let session = Key::Named { agent: agent.clone(), name: "http".to_owned() };
+            return Some(made(door, &agent, session, evidence));
         }
         // Where there are replicas, whoever spreads requests over them is the program that is seen; and a process is
         // known on its own machine only.
@@ -126,6 +130,12 @@ fn agent_of<'a>(keys: &'a [(String, String)], key: &[u8]) -> Option<&'a str> {
         }
     }
     found
+}
+
+/// The agent that a key was lent to, and the evidence for that.
+fn leased(door: &HttpDoor, key: &[u8]) -> Option<(String, (String, Value))> {
+    let Holder { agent, lease, entry } = door.shared.leases.holder(key, &door.shared.authority.journal)?;
+    Some((agent, ("lease".to_owned(), json!({ "lease": lease, "entry": entry }))))
 }
 
 fn made(door: &HttpDoor, agent: &str, key: Key, evidence: BTreeMap<String, Value>) -> Caller {
