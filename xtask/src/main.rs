@@ -1,9 +1,10 @@
-//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench|simulate|soak`.
+//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench|simulate|soak|fuzz`.
 
 mod bench;
 mod check_truth;
 mod console;
 mod differential;
+mod fuzz;
 mod run;
 mod test;
 mod tidy;
@@ -33,6 +34,7 @@ enum Task {
     Soak(bench::Soak),
     CheckTruth(check_truth::Args),
     Differential(differential::Args),
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -46,5 +48,6 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(args) => bench::soak(&args),
         Task::CheckTruth(args) => check_truth::run(&args),
         Task::Differential(args) => differential::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     }
 }

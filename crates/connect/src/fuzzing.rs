@@ -1,7 +1,11 @@
 //! What the fuzz targets call. Built for them alone (`cfg(fuzzing)`).
 
+use std::path::Path;
+
+use graph::world::World;
+
 use crate::document::{Document, Format};
-use crate::{hook, mandate as mandates, secret, server};
+use crate::{aws, hcl, history as histories, hook, hunk, mandate as mandates, secret, server};
 
 /// A configuration in every format: what is read has its place in the text.
 pub fn config(text: &str) {
@@ -21,4 +25,25 @@ pub fn config(text: &str) {
 /// A mandate.
 pub fn mandate(text: &str) {
     let _ = mandates::parse(text);
+}
+
+/// What accounts, plans, templates and clusters say: every step that follows, and every hunk of a patch.
+pub fn estate(text: &str) {
+    let mut loaded = aws::Loaded::default();
+    aws::add(&mut loaded, "file", text);
+    loaded.estate.link();
+    loaded.cluster.link();
+    let _ = World::derive(loaded.estate, loaded.cluster);
+    for name in ["file.json", "file.yaml", "file.tf"] {
+        for line in 1..=8 {
+            let _ = hunk::removal(name, text, line);
+        }
+    }
+}
+
+/// Records of sessions, and the attributes of Terraform's files.
+pub fn history(text: &str) {
+    let mut history = histories::History::default();
+    histories::read_text(Path::new("file"), text, &mut history);
+    let _ = hcl::attributes(text, 1);
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::call::{Call, Message};
 use crate::label::{atoms as read_atoms, read};
+use crate::tools::annotations;
 use crate::{hook, sse};
 
 /// A message: its bytes pass unchanged, and no id that it carries is ours.
@@ -64,5 +65,13 @@ pub fn atoms(text: &str) {
 pub fn hook(data: &[u8]) {
     if let Ok(event) = serde_json::from_slice(data) {
         hook::read_all(&event);
+    }
+}
+
+/// What an operator says of tools: each fault has its line in the text.
+pub fn annotations(text: &str) {
+    let lines = text.lines().count().max(1);
+    for fault in annotations::check(text, &[]) {
+        assert!((1..=lines + 1).contains(&fault.line), "line {} of {lines}", fault.line);
     }
 }

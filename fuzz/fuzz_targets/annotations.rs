@@ -1,0 +1,9 @@
+//! What an operator says of tools.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Ok(text) = std::str::from_utf8(data) {
+        gateway::fuzzing::annotations(text);
+    }
+});
