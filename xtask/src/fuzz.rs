@@ -25,7 +25,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let root = run::root().join("fuzz");
     let all = targets(&root)?;
     let unknown = args.targets.iter().find(|name| !all.contains(name));
-    anyhow::ensure!(unknown.is_none(), "no such target: {}; there are {}", unknown.map_or("", |name| name), all.join(", "));
+    anyhow::ensure!(
+        unknown.is_none(),
+        "no such target: {}; there are {}",
+        unknown.map_or("", |name| name),
+        all.join(", ")
+    );
     run::run(fuzz("build").arg("--dev"))?;
     for target in if args.targets.is_empty() { &all } else { &args.targets } {
         let packed = root.join("corpus").join(format!("{target}.tar.gz"));

@@ -168,7 +168,7 @@ impl Gateway {
             asks: Arc::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
-            results: Results::new(options.limits.keep, journal.ledger())
+            results: Results::new(options.limits.keep)
                 .map_err(|error| StartError::Io { what: "a thread for results".to_owned(), error })?,
             journal,
             limits: options.limits,

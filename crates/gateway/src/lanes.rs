@@ -17,12 +17,22 @@ use tokio::sync::oneshot;
 pub(crate) const LANES_MAX: usize = 16;
 
 thread_local! {
-    static NUMBER: Cell<usize> = const { Cell::new(0) };
+    static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// The number of this thread's lane, below [`LANES_MAX`]; 0 on threads that are none.
 pub(crate) fn number() -> usize {
-    NUMBER.get()
+    NUMBER.get().unwrap_or_default()
+}
+
+/// Does what nobody waits for: once this lane has done what it is about to do, such as writing an answer; at once on a
+/// thread that is no lane.
+pub(crate) fn soon(work: impl FnOnce() + Send + 'static) {
+    if NUMBER.get().is_some() {
+        tokio::spawn(async move { work() });
+    } else {
+        work();
+    }
 }
 
 /// The lanes. They end, with all that runs on them, when this is dropped.
@@ -67,7 +77,7 @@ impl Lane {
 }
 
 fn drive(number: usize, runtime: &Runtime, ended: oneshot::Receiver<()>) {
-    NUMBER.set(number);
+    NUMBER.set(Some(number));
     // That the sender is gone ends the lane too.
     let _ = runtime.block_on(ended);
 }

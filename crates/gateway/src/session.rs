@@ -7,7 +7,8 @@
 mod log;
 mod shared;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,7 @@ pub(crate) struct Session {
     sequences: Mutex<HashMap<String, u64>>,
     departures: Mutex<HashMap<String, Departures>>,
     /// Results that labels have heard of and the ledger has not.
-    unrecorded: Arc<Unrecorded>,
+    unrecorded: Unrecorded,
     grants: Mutex<Vec<Grant>>,
     withheld: Mutex<HashMap<String, Vec<String>>>,
     /// Servers whose calls pass another door of this session.
@@ -75,17 +76,29 @@ pub(crate) struct Session {
     shared: Option<Shared>,
 }
 
-#[derive(Debug, Default)]
+/// The record of something that entered the session.
+pub(crate) type Recording = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
 struct Unrecorded {
+    /// In the order in which it entered the session.
+    queue: Mutex<VecDeque<Recording>>,
+    /// Held while one is made, so that the next is not made before it.
+    order: Mutex<()>,
     count: AtomicUsize,
     done: Notify,
 }
 
-/// Until it is dropped, something of the session is not recorded yet.
-#[derive(Debug)]
-pub(crate) struct RecordedLater(Arc<Unrecorded>);
+impl fmt::Debug for Unrecorded {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Unrecorded").field("count", &self.count).finish_non_exhaustive()
+    }
+}
 
-impl Drop for RecordedLater {
+/// One thing less that is not recorded, whatever became of its recording.
+struct Less<'a>(&'a Unrecorded);
+
+impl Drop for Less<'_> {
     fn drop(&mut self) {
         if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.done.notify_waiters();
@@ -113,7 +126,7 @@ impl Session {
             labels: Mutex::new(labels),
             sequences: Mutex::default(),
             departures: Mutex::default(),
-            unrecorded: Arc::default(),
+            unrecorded: Unrecorded::default(),
             grants: Mutex::default(),
             withheld: Mutex::default(),
             protected: Mutex::default(),
@@ -145,14 +158,25 @@ impl Session {
         1
     }
 
-    /// A result entered the session whose record comes later: when what is answered is dropped.
-    pub(crate) fn records_later(&self) -> RecordedLater {
+    /// A result entered the session whose record comes later. Whoever calls this sees to it that
+    /// [`Session::records_one`] is called as often, by any thread.
+    pub(crate) fn records_later(&self, recording: Recording) {
         self.unrecorded.count.fetch_add(1, Ordering::AcqRel);
-        RecordedLater(Arc::clone(&self.unrecorded))
+        hold(&self.unrecorded.queue).push_back(recording);
+    }
+
+    /// Makes the oldest record that is not made.
+    pub(crate) fn records_one(&self) {
+        let _in_order = hold(&self.unrecorded.order);
+        let oldest = hold(&self.unrecorded.queue).pop_front();
+        if let Some(recording) = oldest {
+            let _less = Less(&self.unrecorded);
+            recording();
+        }
     }
 
     /// Whether something is not recorded yet.
-    pub(crate) fn is_behind(&self) -> bool {
+    fn is_behind(&self) -> bool {
         self.unrecorded.count.load(Ordering::Acquire) > 0
     }
 
@@ -367,8 +391,32 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::panic::{self, AssertUnwindSafe};
 
     use super::*;
+
+    #[test]
+    fn whoever_records_records_what_entered_first() {
+        let session = Session::new("s".to_owned(), label::Session::default());
+        let recorded = Arc::<Mutex<Vec<u32>>>::default();
+        for number in 0..400 {
+            let recorded = recorded.clone();
+            session.records_later(Box::new(move || {
+                hold(&recorded).push(number);
+                assert_ne!(number, 200, "a recording that fails holds nobody up");
+            }));
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                // Each must be called as often as it was said, or the session's next call would wait for ever.
+                scope.spawn(|| {
+                    (0..100).for_each(|_| drop(panic::catch_unwind(AssertUnwindSafe(|| session.records_one()))))
+                });
+            }
+        });
+        assert_eq!(*hold(&recorded), (0..400).collect::<Vec<_>>());
+        assert!(!session.is_behind());
+    }
 
     #[test]
     fn a_session_survives_a_restart_and_is_private() {

@@ -170,7 +170,7 @@ impl World {
             changes: Changes::open(dir.join("operator.json")).map_err(|error| error.to_string())?,
             home: PathBuf::from("/bailiwick"),
             own_ids: AtomicU64::new(1),
-            results: Results::new(Keep::Macs, &ledger).map_err(|error| error.to_string())?,
+            results: Results::new(Keep::Macs).map_err(|error| error.to_string())?,
             journal,
             limits,
         };
