@@ -8,7 +8,7 @@
 #[path = "check_truth/manifests.rs"]
 mod manifests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -108,8 +108,12 @@ fn check(folder: &Path) -> Score {
 }
 
 fn read(path: &Path) -> Vec<Json> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    serde_json::from_str::<Vec<Json>>(&text).unwrap_or_default()
+    let Ok(text) = std::fs::read_to_string(path) else { return Vec::new() };
+    serde_json::from_str::<Vec<Json>>(&text).unwrap_or_else(|error| {
+        // Without its truth a folder would pass whatever was found.
+        eprintln!("check_truth: `{}` is no list of labels: {error}", path.display());
+        std::process::exit(2)
+    })
 }
 
 fn text<'j>(json: &'j Json, key: &str) -> &'j str {
@@ -261,8 +265,12 @@ impl Case {
             }
         };
         println!("  {verdict:<8} {name}: {why}");
+        let on_the_way = self.on_the_way(&listed);
         for path in self.found.paths.iter().filter(|path| path.truth == Truth::Yes) {
             let Some(principal) = self.world.aws.principals.get(path.from) else { continue };
+            if on_the_way.contains(&path.from) {
+                continue;
+            }
             if !listed.iter().any(|wanted| matches(wanted, &principal.arn)) {
                 // Names of labels drift from those of files; a principal is wrong only beside its own start.
                 let start_is_here = listed.first().is_some_and(|first| {
@@ -280,6 +288,16 @@ impl Case {
             }
         }
         score
+    }
+
+    /// What lies on the paths of the labelled principals: whoever stands there goes the rest of their way.
+    fn on_the_way(&self, listed: &[&str]) -> BTreeSet<usize> {
+        let is_listed = |from: usize| {
+            let principal = self.world.aws.principals.get(from);
+            principal.is_some_and(|one| listed.iter().any(|wanted| matches(wanted, &one.arn)))
+        };
+        let paths = self.found.paths.iter().filter(|path| is_listed(path.from));
+        paths.flat_map(|path| &path.steps).filter_map(|step| Some(self.found.steps.get(*step)?.to)).collect()
     }
 
     /// Who starts: the first listed principal that the file has; all of them when it has none.
@@ -372,10 +390,10 @@ impl Case {
         });
         let mut named: Vec<String> =
             resources.flatten().map(|one| one.as_str().split('/').next().unwrap_or_default().to_owned()).collect();
-        named.retain(|name| name.starts_with("arn:aws:s3:::") && !name.ends_with('*'));
+        named.retain(|name| is_bucket(name) && !name.ends_with('*'));
         named.sort();
         named.dedup();
-        let labelled: Vec<&&str> = listed.iter().filter(|one| one.starts_with("arn:aws:s3:::")).take(1).collect();
+        let labelled: Vec<&&str> = listed.iter().filter(|one| is_bucket(one)).take(1).collect();
         let hits: Vec<String> = named
             .iter()
             .filter(|name| labelled.iter().any(|one| glob(&format!("{}*", open(one)), name)))
@@ -399,6 +417,10 @@ impl Case {
             None => (Truth::No, "no administrator has an instance profile".into()),
         }
     }
+}
+
+fn is_bucket(arn: &str) -> bool {
+    Arn::parse(arn).is_some_and(|arn| arn.service == "s3")
 }
 
 /// A labelled name in which `{…}` stands for anything, against an ARN.

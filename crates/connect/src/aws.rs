@@ -7,6 +7,7 @@
 mod details;
 mod inventory;
 pub(crate) mod joint;
+mod managed;
 mod organisation;
 mod read;
 #[cfg(test)]
@@ -63,6 +64,7 @@ fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBu
         loaded.files += 1;
     }
     loaded.unread.append(&mut reader.unread);
+    managed::fill(&mut loaded.estate);
 }
 
 /// One file on its way into the estate.

@@ -46,10 +46,11 @@ const SIGNS: &[&str] = &[
     "\"RoleDetailList\"",
     "\"AccessKeyMetadata\"",
     "\"planned_values\"",
+    "\"terraform_version\"",
     "\"PolicyDocument\"",
     "\"AssumeRolePolicyDocument\"",
     "AWS::IAM::",
-    "rbac.authorization.k8s.io",
+    "apiVersion",
 ];
 
 /// The cloud exports among files and in folders, known by what they say.

@@ -11,6 +11,7 @@ mod document;
 mod files;
 mod joints;
 mod plan;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -329,7 +330,7 @@ fn resource_policy(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
             Target::Of(of, _) if !of.is_data => Some(plan.arn(of)),
             other => plan
                 .text(other)
-                .map(|text| if text.starts_with("arn:") { text } else { format!("arn:aws:s3:::{text}") }),
+                .map(|text| if text.starts_with("arn:") { text } else { format!("arn:{}:s3:::{text}", plan.partition) }),
         };
         plan.targets(resource, &[attribute]).iter().filter_map(arn).collect()
     };

@@ -3,6 +3,7 @@
 //! A workload is known by its ARN's key wherever it stands in the document, so an answer is read
 //! whether it was wrapped, filtered or concatenated into a list.
 
+use graph::aws::Arn;
 use graph::aws::estate::Workload;
 
 use super::{Reader, joint, text};
@@ -111,8 +112,8 @@ fn joined(reader: &mut Reader<'_>, node: &Node, above: Option<&str>) {
 fn of_agent(reader: &mut Reader<'_>, node: &Node) {
     let base = text(node, "knowledgeBaseId");
     if let (Some(agent), Some(base)) = (text(node, "agentId"), base) {
-        let account = account(reader);
-        let arn = format!("arn:aws:bedrock:us-east-1:{account}:knowledge-base/{base}");
+        let (partition, account) = home(reader);
+        let arn = format!("arn:{partition}:bedrock:us-east-1:{account}:knowledge-base/{base}");
         reader.join(node, &format!("agent/{agent}"), ("knowledge-base", arn));
     }
     if let (Some(base), Some(bucket)) = (base, find(node, "bucketArn", 3)) {
@@ -126,15 +127,15 @@ fn of_agent(reader: &mut Reader<'_>, node: &Node) {
 
 /// Something else of a workload's account and region.
 fn sibling(workload: &str, service: &str, resource: &str) -> String {
-    let mut parts = workload.splitn(6, ':').skip(3);
-    let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    format!("arn:aws:{service}:{region}:{account}:{resource}")
+    let (partition, region, account) =
+        Arn::parse(workload).map_or(("aws", "", ""), |arn| (arn.partition, arn.region, arn.account));
+    format!("arn:{partition}:{service}:{region}:{account}:{resource}")
 }
 
-/// The account of the first principal.
-fn account(reader: &Reader<'_>) -> String {
-    let accounts = reader.estate.principals.iter().map(|one| one.account().to_owned());
-    accounts.into_iter().find(|one| !one.is_empty()).unwrap_or_default()
+/// The partition and the account of the first principal.
+fn home(reader: &Reader<'_>) -> (String, String) {
+    let first = reader.estate.principals.iter().find(|one| !one.account().is_empty());
+    first.map_or(("aws".to_owned(), String::new()), |one| (one.partition().to_owned(), one.account().to_owned()))
 }
 
 /// A key at most `depth` levels below.
@@ -146,7 +147,7 @@ fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
 
 /// Kinds whose answers carry a name instead of an ARN.
 fn named(reader: &mut Reader<'_>, root: &Node) {
-    let account = account(reader);
+    let (partition, account) = home(reader);
     for (list, kind, name, role, form) in [
         ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", "glue:us-east-1:{account}:devEndpoint/"),
         ("Jobs", "glue-job", "Name", "Role", "glue:us-east-1:{account}:job/"),
@@ -155,7 +156,7 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
         for item in root.get(list).map(Node::items).unwrap_or_default() {
             let Some(name) = text(item, name) else { continue };
             let arn = text(item, "arn")
-                .map_or_else(|| format!("arn:aws:{}{name}", form.replace("{account}", &account)), str::to_owned);
+                .map_or_else(|| format!("arn:{partition}:{}{name}", form.replace("{account}", &account)), str::to_owned);
             let role = text(item, role).map(str::to_owned);
             push(reader, item, kind, (arn, role));
         }
@@ -171,19 +172,19 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
             let owner = text(reservation, "OwnerId").unwrap_or(&account);
             let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));
             let role = profile.map(str::to_owned);
-            push(reader, instance, "ec2-instance", (format!("arn:aws:ec2:{region}:{owner}:instance/{id}"), role));
+            push(reader, instance, "ec2-instance", (format!("arn:{partition}:ec2:{region}:{owner}:instance/{id}"), role));
         }
     }
     for version in root.get("LaunchTemplateVersions").map(Node::items).unwrap_or_default() {
         let Some(id) = text(version, "LaunchTemplateId") else { continue };
         let profile = version.get("LaunchTemplateData").and_then(|data| data.get("IamInstanceProfile"));
-        let named = |name: &str| format!("arn:aws:iam::{account}:instance-profile/{name}");
+        let named = |name: &str| format!("arn:{partition}:iam::{account}:instance-profile/{name}");
         let role = profile.and_then(|one| text(one, "Arn").map(str::to_owned).or_else(|| text(one, "Name").map(named)));
         push(
             reader,
             version,
             "launch-template",
-            (format!("arn:aws:ec2:us-east-1:{account}:launch-template/{id}"), role),
+            (format!("arn:{partition}:ec2:us-east-1:{account}:launch-template/{id}"), role),
         );
     }
 }

@@ -89,7 +89,7 @@ fn ids(plan: &Plan, resource: &Resource, (path, word): (&[&str], &str)) -> Vec<S
     };
     let whole = |id: String| match id.starts_with("arn:") {
         true => id,
-        false => format!("arn:aws:bedrock:{}:{}:{word}/{id}", plan.region, plan.account),
+        false => format!("arn:{}:bedrock:{}:{}:{word}/{id}", plan.partition, plan.region, plan.account),
     };
     plan.targets(resource, path).iter().filter_map(id).map(whole).collect()
 }

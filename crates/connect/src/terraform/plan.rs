@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use graph::aws::Arn;
+
 use super::files::Files;
+use super::state;
 use crate::aws::text;
 use crate::document::Node;
 use crate::hcl::{Expression, Part};
@@ -61,6 +64,7 @@ pub(super) enum Target<'p> {
 }
 
 pub(super) struct Plan {
+    pub(super) partition: String,
     pub(super) account: String,
     pub(super) region: String,
     pub(super) resources: Vec<Resource>,
@@ -97,13 +101,18 @@ struct Scope<'s> {
 impl Plan {
     /// The plan of a document's root; nothing when the document is none.
     pub(super) fn of(root: &Node) -> Option<Self> {
-        let planned = root.get("planned_values")?;
-        let mut resources = Vec::new();
+        let mut resources = state::resources(root).unwrap_or_default();
+        // A state that `terraform show -json` prints has values where a plan has what it plans.
+        let shown = root.get("values").filter(|_| root.get("terraform_version").is_some());
+        let planned = root.get("planned_values").or(shown).or_else(|| root.get("resources"))?;
         let prior = root.get("prior_state").and_then(|state| state.get("values"));
         for (values, only_data) in [(Some(planned), false), (prior, true)] {
             if let Some(module) = values.and_then(|values| values.get("root_module")) {
                 collect(module, "", only_data, &mut resources);
             }
+        }
+        if resources.is_empty() && root.get("planned_values").is_none() && shown.is_none() {
+            return None;
         }
         let mut configuration = Configuration::default();
         if let Some(module) = root.get("configuration").and_then(|one| one.get("root_module")) {
@@ -117,8 +126,10 @@ impl Plan {
         let region = root.get("configuration").and_then(|one| {
             text(one.get("provider_config")?.get("aws")?.get("expressions")?.get("region")?, "constant_value")
         });
+        let (partition, account) = home(&resources, planned);
         Some(Self {
-            account: account(&resources, planned),
+            partition,
+            account,
             region: region.unwrap_or(USUAL_REGION).to_owned(),
             resources,
             files: Files::default(),
@@ -183,12 +194,13 @@ impl Plan {
         let name = resource.label();
         if let Some(word) = resource.kind.strip_prefix("aws_iam_") {
             let path = text(&resource.values, "path").unwrap_or("/");
-            return format!("arn:aws:iam::{}:{}{path}{name}", self.account, word.replace('_', "-"));
+            let word = word.replace('_', "-");
+            return format!("arn:{}:iam::{}:{word}{path}{name}", self.partition, self.account);
         }
         match FORMS.iter().find(|(kind, _)| *kind == resource.kind) {
             Some((_, form)) => {
                 let form = form.replace("{account}", &self.account).replace("{region}", &self.region);
-                format!("arn:aws:{form}{name}")
+                format!("arn:{}:{form}{name}", self.partition)
             }
             None => format!("${{{}.arn}}", resource.address()),
         }
@@ -456,19 +468,26 @@ fn collect(module: &Node, path: &str, only_data: bool, found: &mut Vec<Resource>
     }
 }
 
-/// The account that the plan asked who it is, or the first that an ARN in its values names.
-fn account(resources: &[Resource], planned: &Node) -> String {
-    fn search(node: &Node) -> Option<String> {
-        let own = node.text().filter(|text| text.starts_with("arn:")).and_then(|text| text.split(':').nth(4));
-        let own = own.filter(|account| account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit()));
+/// The partition and the account of what a plan makes: of the first ARN in its values that names an account, unless the
+/// plan asked who it is.
+fn home(resources: &[Resource], planned: &Node) -> (String, String) {
+    fn search(node: &Node) -> Option<(String, String)> {
+        let arn = node.text().and_then(Arn::parse);
+        let own = arn.filter(|arn| arn.account.len() == 12 && arn.account.bytes().all(|byte| byte.is_ascii_digit()));
         let below = || {
             node.entries().iter().find_map(|entry| search(&entry.node)).or_else(|| node.items().iter().find_map(search))
         };
-        own.map(str::to_owned).or_else(below)
+        own.map(|arn| (arn.partition.to_owned(), arn.account.to_owned())).or_else(below)
     }
-    let identity = resources.iter().find(|one| one.kind == "aws_caller_identity");
-    let asked = identity.and_then(|one| text(&one.values, "account_id")).map(str::to_owned);
-    asked.or_else(|| search(planned)).unwrap_or_else(|| UNKNOWN_ACCOUNT.to_owned())
+    let asked = |kind: &str, key: &str| {
+        resources.iter().find(|one| one.kind == kind).and_then(|one| text(&one.values, key)).map(str::to_owned)
+    };
+    let (partition, account) = search(planned).unzip();
+    let usual = || "aws".to_owned();
+    (
+        asked("aws_partition", "partition").or(partition).unwrap_or_else(usual),
+        asked("aws_caller_identity", "account_id").or(account).unwrap_or_else(|| UNKNOWN_ACCOUNT.to_owned()),
+    )
 }
 
 /// The node at a path, through the first element of each list.

@@ -39,6 +39,14 @@ impl<'a> Arn<'a> {
     }
 }
 
+/// A form that is written for the partition `aws`, in another one (`aws-us-gov`, `aws-cn`).
+pub(crate) fn in_partition(form: &str, partition: &str) -> String {
+    match form.strip_prefix("arn:aws:") {
+        Some(rest) if !partition.is_empty() => format!("arn:{partition}:{rest}"),
+        _ => form.to_owned(),
+    }
+}
+
 impl fmt::Display for Arn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "arn:{}:{}:{}:{}:{}", self.partition, self.service, self.region, self.account, self.resource)

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use self::rewrite::Rewritable;
 use self::shared::Sharing;
 use self::workload::{Existing, New};
+use super::arn::in_partition;
 use super::condition::{Condition, Context};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
 use super::evaluate::{Answer, Evaluator, Layer, Request, resource_patterns};
@@ -209,7 +210,7 @@ impl<'a> Deriver<'a> {
                 }
                 Shape::ExistingWorkload { workload, needs, role_needs } => {
                     let Some(workload) = kinds::workload(workload) else { continue };
-                    self.existing_workloads(index, principal, &Existing { kind, workload, needs, role_needs });
+                    self.existing_workloads(index, &Existing { kind, workload, needs, role_needs });
                 }
                 Shape::Shared { services, resource, writes, reads } => {
                     self.shares(index, &Sharing { kind, services, resource, writes, reads });
@@ -244,12 +245,11 @@ impl<'a> Deriver<'a> {
             ("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:{account}:table/tried"),
             ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:{account}:function:tried"),
         ];
-        let account = self.account(index);
         let mut total = Truth::Yes;
         let mut statements = BTreeSet::new();
         let mut open = BTreeSet::new();
         for (action, resource) in TRIED {
-            let resource = resource.replace("{account}", account);
+            let resource = self.form(index, resource);
             let context = Context::default();
             let answer = self.evaluator.decide(&Request { added, ..Request::new(index, action, &resource, &context) });
             total = total.and(answer.verdict);
@@ -267,6 +267,12 @@ impl<'a> Deriver<'a> {
 
     fn account(&self, index: usize) -> &'a str {
         self.accounts.get(index).copied().unwrap_or_default()
+    }
+
+    /// A form of an ARN in the account and the partition of a principal.
+    fn form(&self, index: usize, form: &str) -> String {
+        let partition = self.estate.principals.get(index).map_or("", Principal::partition);
+        in_partition(form, partition).replace("{account}", self.account(index))
     }
 
     fn assume(&mut self, index: usize, kind: &'static Kind) {

@@ -129,6 +129,11 @@ impl Principal {
         Arn::parse(&self.arn).map_or("", |arn| arn.account)
     }
 
+    /// The partition that it belongs to; empty for providers and the public.
+    pub fn partition(&self) -> &str {
+        Arn::parse(&self.arn).map_or("", |arn| arn.partition)
+    }
+
     /// `user/alice`: what people call it within an account.
     pub fn short(&self) -> &str {
         match self.kind {
@@ -350,9 +355,8 @@ impl Estate {
 
     /// Resolves names into indexes. Call it once, after everything is added.
     pub fn link(&mut self) {
-        self.add_well_known();
         if self.policy(self.allow_all).is_none() {
-            self.allow_all = self.add_policy(everything("(whatever the attacker writes)", None, "*"));
+            self.allow_all = self.add_policy(everything());
         }
         self.by_arn = self.principals.iter().enumerate().map(|(at, principal)| (principal.arn.clone(), at)).collect();
         for index in 0..self.principals.len() {
@@ -428,24 +432,10 @@ impl Estate {
         principal.boundary = boundary;
         principal.member_of = member_of;
     }
-
-    /// AWS's own policies that decide who is an administrator, for exports that leave them out
-    /// (`--filter LocalManagedPolicy`). Only those whose text is one statement that never changes.
-    fn add_well_known(&mut self) {
-        const WELL_KNOWN: [(&str, &str); 2] = [("AdministratorAccess", "*"), ("IAMFullAccess", "iam:*")];
-        for (name, action) in WELL_KNOWN {
-            let arn = format!("arn:aws:iam::aws:policy/{name}");
-            if self.managed.contains_key(&arn) || !self.principals.iter().any(|one| one.attached.contains(&arn)) {
-                continue;
-            }
-            let default = self.add_policy(everything(name, Some(arn.clone()), action));
-            self.managed.insert(arn, Managed { default, others: Vec::new() });
-        }
-    }
 }
 
-fn everything(name: &str, arn: Option<String>, action: &str) -> Policy {
-    let json = serde_json::json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": "*"}});
+fn everything() -> Policy {
+    let json = serde_json::json!({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
     let document = Document::parse(&json, &[]).unwrap_or_default();
-    Policy { name: name.to_owned(), arn, source: "AWS managed policy".into(), document }
+    Policy { name: "(whatever the attacker writes)".to_owned(), arn: None, source: "".into(), document }
 }

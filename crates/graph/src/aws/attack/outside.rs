@@ -23,7 +23,7 @@ pub(super) fn add(estate: &mut Estate) {
         for (_, statement) in estate.statements(trust).filter(|(_, statement)| statement.effect == Effect::Allow) {
             let Some(Principals::Of(list)) = &statement.principals else { continue };
             for named in list {
-                let Some((kind, name)) = outsider(named, statement, &accounts) else { continue };
+                let Some((kind, name)) = outsider(named, statement, (&accounts, role.partition())) else { continue };
                 let known = estate.index_of(&name).is_some() || found.iter().any(|one| one.arn == name);
                 if !known {
                     let mut principal = Principal::new(kind, name, role.source.clone());
@@ -56,7 +56,11 @@ fn whoever_reaches(joint: &Joint) -> String {
     format!("whoever has the {} of {name}", joint.relation.replace('-', " ").replace("url", "URL"))
 }
 
-fn outsider(named: &Named, statement: &Statement, accounts: &BTreeSet<String>) -> Option<(PrincipalKind, String)> {
+fn outsider(
+    named: &Named,
+    statement: &Statement,
+    (accounts, partition): (&BTreeSet<String>, &str),
+) -> Option<(PrincipalKind, String)> {
     match named {
         Named::Anyone => Some((PrincipalKind::Anyone, ANYONE.to_owned())),
         Named::Federated(provider) => Some((PrincipalKind::Federated, federated(provider, statement))),
@@ -65,12 +69,16 @@ fn outsider(named: &Named, statement: &Statement, accounts: &BTreeSet<String>) -
             Some(arn) if arn.resource.starts_with("assumed-role/") => None,
             Some(_) => Some((PrincipalKind::Outside, text.clone())),
             None if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) && !accounts.contains(text) => {
-                Some((PrincipalKind::Outside, format!("arn:aws:iam::{text}:root")))
+                Some((PrincipalKind::Outside, root_of(text, partition)))
             }
             None => None,
         },
         Named::Service(_) | Named::Canonical(_) => None,
     }
+}
+
+fn root_of(account: &str, partition: &str) -> String {
+    format!("arn:{partition}:iam::{account}:root")
 }
 
 const ANYONE: &str = "anyone with an AWS account";
@@ -161,7 +169,7 @@ fn names_outsider(named: &Named, statement: &Statement, principal: &Principal) -
     match named {
         Named::Anyone => principal.kind == PrincipalKind::Anyone,
         Named::Federated(provider) => federated(provider, statement) == principal.arn,
-        Named::Aws(text) => *text == principal.arn || format!("arn:aws:iam::{text}:root") == principal.arn,
+        Named::Aws(text) => *text == principal.arn || root_of(text, principal.partition()) == principal.arn,
         Named::Service(_) | Named::Canonical(_) => false,
     }
 }

@@ -11,6 +11,8 @@ use crate::aws::evaluate::{Answer, Layer, Request};
 use crate::aws::kinds::{Kind, Rewrite, Whose};
 use crate::aws::truth::Truth;
 
+const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+
 impl Deriver<'_> {
     pub(super) fn rewrite_trusts(&mut self, index: usize, principal: &Principal, kind: &'static Kind) {
         let action = "iam:UpdateAssumeRolePolicy";
@@ -64,7 +66,7 @@ impl Deriver<'_> {
     fn may_rewrite(&self, index: usize, target: &Target<'_>) -> Answer {
         let mut context = Context::default();
         if matches!(target.rewrite, Rewrite::Attach(_)) {
-            context.set("iam:PolicyARN", Value::one("arn:aws:iam::aws:policy/AdministratorAccess"));
+            context.set("iam:PolicyARN", Value::one(self.form(index, ADMINISTRATOR_ACCESS)));
         }
         self.evaluator.decide(&Request::new(index, target.rewrite.action(), target.arn, &context))
     }
@@ -85,9 +87,8 @@ impl Deriver<'_> {
         step.through = Some(target.arn.to_owned());
         step.assuming.extend(missing);
         if matches!(target.rewrite, Rewrite::Attach(_)) {
-            step.assuming.push(
-                "arn:aws:iam::aws:policy/AdministratorAccess, which every account has, is what it attaches".into(),
-            );
+            let policy = self.form(index, ADMINISTRATOR_ACCESS);
+            step.assuming.push(format!("{policy}, which every account has, is what it attaches"));
         }
         self.push(step);
     }

@@ -21,7 +21,7 @@ impl Deriver<'_> {
         if !sharing.writes.iter().any(|action| self.may_try(index, action)) {
             return;
         }
-        let form = sharing.resource.replace("{account}", self.account(index));
+        let form = self.form(index, sharing.resource);
         let writes = Need { any_of: sharing.writes, on: On::Workload };
         let reads = Need { any_of: sharing.reads, on: On::Workload };
         let readers = sharing.services.iter().flat_map(|service| self.trusted.get(service).into_iter().flatten());

@@ -39,6 +39,13 @@ pub(super) struct Able {
     missing: Option<&'static WorkloadKind>,
 }
 
+/// What gives an instance profile to a role without one: a profile of its own, or the place of another role in one.
+const FILLS_PROFILE: &[Need] = &[
+    Need { any_of: &["iam:AddRoleToInstanceProfile"], on: On::Resource(PROFILES) },
+    Need { any_of: &["iam:CreateInstanceProfile", "iam:RemoveRoleFromInstanceProfile"], on: On::Resource(PROFILES) },
+];
+const PROFILES: &str = "arn:aws:iam::{account}:instance-profile/*";
+
 impl Deriver<'_> {
     pub(super) fn new_workloads(&mut self, index: usize, principal: &Principal, new: &New) {
         let actions = new.needs.iter().all(|need| need.any_of.iter().any(|action| self.may_try(index, action)));
@@ -53,10 +60,12 @@ impl Deriver<'_> {
         for service in new.services {
             for (role, trusts, trust) in self.trusted.get(service).cloned().unwrap_or_default() {
                 let Some(target) = self.estate.principals.get(role) else { continue };
-                if target.account() != principal.account()
-                    || role == index
-                    || new.profile && target.instance_profiles.is_empty()
-                {
+                if target.account() != principal.account() || role == index {
+                    continue;
+                }
+                let lacks_profile = new.profile && target.instance_profiles.is_empty();
+                let profile = if lacks_profile { self.able(index, FILLS_PROFILE, &[], None) } else { None };
+                if lacks_profile && profile.is_none() {
                     continue;
                 }
                 let context = Context::default().with("iam:PassedToService", Value::one(*service));
@@ -67,6 +76,7 @@ impl Deriver<'_> {
                 let mut grounds = self.grounds(&format!("iam:PassRole on {}", target.arn), &pass);
                 grounds.extend(able.grounds.iter().cloned());
                 grounds.push(self.trust_ground(target, service, trusts, trust));
+                grounds.extend(profile.into_iter().flat_map(|able| able.grounds));
                 let mut step = step(index, role, new.kind.page(), able.truth.and(pass.verdict).and(trusts), grounds);
                 step.missing.extend(missing.map(WorkloadKind::missing));
                 partly(&mut step, new.kind);
@@ -86,7 +96,7 @@ impl Deriver<'_> {
         self.estate.workloads.iter().any(|one| one.kind == workload)
     }
 
-    pub(super) fn existing_workloads(&mut self, index: usize, principal: &Principal, existing: &Existing) {
+    pub(super) fn existing_workloads(&mut self, index: usize, existing: &Existing) {
         let may = |need: &Need| need.any_of.is_empty() || need.any_of.iter().any(|action| self.may_try(index, action));
         if !existing.needs.iter().all(may) {
             return;
@@ -102,7 +112,7 @@ impl Deriver<'_> {
         if !known.is_empty() || self.estate.listed.contains(existing.workload.id) {
             return;
         }
-        let template = existing.workload.arn.replace("{account}", principal.account());
+        let template = self.form(index, existing.workload.arn);
         let candidates = self.candidates(index, existing.needs, &template);
         let Some(able) = self.able(index, existing.needs, &candidates, None) else { return };
         let mut roles = BTreeSet::new();
@@ -127,22 +137,26 @@ impl Deriver<'_> {
         own.into_iter().chain(others).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    fn push_existing(&mut self, index: usize, role: usize, existing: &Existing, able: Able) {
+    fn push_existing(&mut self, index: usize, role: usize, existing: &Existing, mut able: Able) {
         let Some(target) = self.estate.principals.get(role) else { return };
         let wrong_profile = existing.workload.profile && target.instance_profiles.is_empty() && able.missing.is_some();
         if role == index || wrong_profile || target.account() != self.account(index) && able.missing.is_some() {
             return;
         }
-        let mut grounds = able.grounds;
         for action in existing.role_needs {
             let context = Context::default();
             let answer = self.evaluator.decide(&Request::new(role, action, "*", &context));
-            if answer.verdict == Truth::No {
-                return;
+            let claim = format!("{} may {action}, which the way in needs", target.short());
+            match (answer.verdict, answer.could_be()) {
+                (Truth::No, Truth::No) => return,
+                // A policy of the role that is not in the files may be the one that allows it.
+                (Truth::No, truth) => {
+                    able.grounds.push(Arc::new(Ground { claim, grants: Vec::new(), truth, open: answer.gaps }));
+                }
+                _ => able.grounds.extend(self.grounds(&claim, &answer)),
             }
-            grounds.extend(self.grounds(&format!("{} may {action}, which the way in needs", target.short()), &answer));
         }
-        let mut step = step(index, role, existing.kind.page(), able.truth, grounds);
+        let mut step = step(index, role, existing.kind.page(), able.truth, able.grounds);
         step.through = Some(able.resource);
         step.missing.extend(able.missing.map(WorkloadKind::missing));
         partly(&mut step, existing.kind);
@@ -175,7 +189,7 @@ impl Deriver<'_> {
     }
 
     fn on_form(&self, index: usize, need: &Need, form: &str) -> Option<Able> {
-        let form = form.replace("{account}", self.account(index));
+        let form = self.form(index, form);
         let candidates = self.candidates(index, std::slice::from_ref(need), &form);
         candidates.iter().filter_map(|one| self.all_on(index, &[need], one)).max_by_key(|able| able.truth)
     }
