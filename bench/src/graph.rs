@@ -1,4 +1,4 @@
-//! `graph`: the engine under paths, beside `petgraph` and networkx, on generated graphs.
+//! `graph`: the engine under paths, beside `petgraph`, `ascent`, networkx, PMapper and agent-bom, on generated graphs.
 //!
 //! Graphs are made in layers as real estates are (agents, servers, credentials, identities, stores), with a seed. Every
 //! peer gets the same arrays in the same run and its answer is compared with ours before its time counts.
@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use generate::{Generated, Size};
 use table::{Row, Table};
 
-/// Measure reach, choke points and change on generated graphs, beside petgraph and networkx.
+/// Measure reach, choke points and change on generated graphs, beside petgraph, ascent, networkx, PMapper and agent-bom.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The seed of the generated graphs.
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Leave the largest graph (1 million nodes, 10 million edges) out.
     #[arg(long)]
     small: bool,
-    /// A Python that has networkx; skipped with a word if none is given or it has none.
+    /// A Python that has networkx, principalmapper and agent-bom; what it lacks is skipped with a word.
     #[arg(long, value_name = "PYTHON")]
     python: Option<PathBuf>,
     /// Write the growth of cost as an SVG plot.
@@ -87,7 +87,8 @@ fn measure(generated: &Generated, args: &Args) -> anyhow::Result<Vec<Row>> {
     anyhow::ensure!(!large || peak < PEAK_MIB, "peak memory {peak} MiB");
     drop(reached);
     rows.extend(peers::petgraph(generated, pairs)?);
-    rows.extend(peers::networkx(generated, pairs, args.python.as_deref())?);
+    rows.extend(peers::ascent(generated, pairs)?);
+    rows.extend(peers::scripts(generated, pairs, args.python.as_deref())?);
     Ok(rows)
 }
 

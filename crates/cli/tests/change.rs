@@ -115,3 +115,15 @@ fn a_mandate_is_checked_and_its_faults_have_lines() {
     assert_eq!(code, 0, "a name that is not there is a note: {text}");
     assert!(text.contains("note: `filez/*` names a server that no agent in this folder has"), "{text}");
 }
+
+#[test]
+fn a_manifest_is_judged_whether_or_not_it_speaks_of_roles() {
+    let world = world();
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: agent}\nspec:\n  containers:\n  - {name: c, image: i, securityContext: {privileged: true}}\n";
+    world.write("files/deploy/pod.yaml", pod);
+    let (code, text) = run(&world, &["check", "deploy"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("new high[workload-escapes]") && text.contains("deploy/pod.yaml"), "{text}");
+    world.write("files/deploy/pod.yaml", &pod.replace("true", "false"));
+    assert_eq!(run(&world, &["check", "deploy"]).0, 0);
+}

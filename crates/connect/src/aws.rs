@@ -81,6 +81,11 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, text: &str) -> bool {
         let json = text.trim_start().starts_with(['{', '[']).then(|| Document::parse(text, Format::Json));
+        if self.source.ends_with(".tf") {
+            let reason = crate::cloud::NOT_PLANNED.to_owned();
+            self.unread.push(Unread { source: self.source.to_string(), line: None, reason });
+            return false;
+        }
         let is_json = matches!(json, Some(Ok(_)));
         let document = match json {
             Some(Ok(document)) => Ok(document),
@@ -113,14 +118,23 @@ impl Reader<'_> {
         known
     }
 
-    /// Reads one document by what it holds.
+    /// Reads one document by what it holds. A list is a document of several: pages of an export, objects of a cluster.
     fn one(&mut self, root: &Node) -> bool {
+        if root.is_list() {
+            let known = root.items().iter().fold(false, |known, item| self.described(item) | known);
+            return known | inventory::read(self, root);
+        }
         kubernetes::read(self, root)
             || cloudformation::read(self, root)
-            || details::read(self, root)
-                | organisation::read(self, root)
-                | terraform::read(self, root)
-                | inventory::read(self, root)
+            || self.account(root) | inventory::read(self, root)
+    }
+
+    fn described(&mut self, root: &Node) -> bool {
+        kubernetes::read(self, root) || cloudformation::read(self, root) || self.account(root)
+    }
+
+    fn account(&mut self, root: &Node) -> bool {
+        details::read(self, root) | organisation::read(self, root) | terraform::read(self, root)
     }
 
     /// Says that something at a node could not be read.

@@ -3,6 +3,7 @@
 //!
 //! Keys are joined by the salted digest of their id, roles by their ARN; never by a name.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,26 @@ const SIGNS: &[&str] = &[
 
 /// The cloud exports among files and in folders, known by what they say.
 pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = files_below(paths).into_iter().filter(|path| is_export(path)).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Why Terraform's sources say nothing by themselves.
+pub const NOT_PLANNED: &str = "holds Terraform's sources and no plan of them: \
+    `terraform plan -out p && terraform show -json p > plan.json` makes what is read";
+
+/// The folders with Terraform's sources and, among these exports, no plan beside them.
+pub fn unplanned(paths: &[PathBuf], exports: &[PathBuf]) -> Vec<PathBuf> {
+    let planned: BTreeSet<&Path> = exports.iter().filter_map(|path| path.parent()).collect();
+    let sources = files_below(paths).into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "tf"));
+    let folders: BTreeSet<PathBuf> = sources.filter_map(|path| Some(path.parent()?.to_owned())).collect();
+    // A plan speaks of the modules below it too.
+    folders.into_iter().filter(|folder| !folder.ancestors().any(|above| planned.contains(above))).collect()
+}
+
+fn files_below(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for path in paths {
         let walker = ignore::WalkBuilder::new(path)
@@ -64,15 +85,16 @@ pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
             .filter_entry(|entry| !matches!(entry.file_name().to_str(), Some("node_modules" | ".git" | "target")))
             .build();
         let files = walker.filter_map(Result::ok).filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
-        found.extend(files.map(ignore::DirEntry::into_path).filter(|path| is_export(path)));
+        found.extend(files.map(ignore::DirEntry::into_path));
     }
-    found.sort();
-    found.dedup();
     found
 }
 
 fn is_export(path: &Path) -> bool {
-    if !path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known)) {
+    if !path
+        .extension()
+        .is_some_and(|extension| ["json", "yaml", "yml", "tfstate"].iter().any(|known| extension == *known))
+    {
         return false;
     }
     let mut head = Vec::new();

@@ -328,9 +328,9 @@ fn resource_policy(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
     } else {
         let arn = |target: &Target<'_>| match target {
             Target::Of(of, _) if !of.is_data => Some(plan.arn(of)),
-            other => plan
-                .text(other)
-                .map(|text| if text.starts_with("arn:") { text } else { format!("arn:{}:s3:::{text}", plan.partition) }),
+            other => plan.text(other).map(|text| {
+                if text.starts_with("arn:") { text } else { format!("arn:{}:s3:::{text}", plan.partition) }
+            }),
         };
         plan.targets(resource, &[attribute]).iter().filter_map(arn).collect()
     };

@@ -9,7 +9,7 @@ pub mod docs;
 pub mod paths;
 pub mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::aws::Truth;
@@ -101,7 +101,7 @@ pub struct GrantId(pub u32);
 
 /// The smallest unit that a person can remove: a statement of a policy, a rule of a role, a setting of a
 /// pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// The policy, role or object.
     pub policy: String,
@@ -192,6 +192,7 @@ pub struct Steps {
     pub administrators: BTreeSet<usize>,
     crowns: BTreeMap<Arc<str>, usize>,
     by_key: BTreeMap<String, usize>,
+    added: HashMap<Grant, GrantId>,
 }
 
 /// Why a name is not one node.
@@ -217,9 +218,13 @@ impl Steps {
         index
     }
 
-    /// Adds a grant.
+    /// Adds a grant; one that was added before is the same: a person removes it once.
     pub fn add_grant(&mut self, grant: Grant) -> GrantId {
+        if let Some(id) = self.added.get(&grant) {
+            return *id;
+        }
         let id = GrantId(u32::try_from(self.grants.len()).unwrap_or(u32::MAX));
+        self.added.insert(grant.clone(), id);
         self.grants.push(grant);
         id
     }

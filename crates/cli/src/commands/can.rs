@@ -74,6 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         found => found?,
     };
+    named(&args.action)?;
     let context = context(&args.input.context)?;
     let answer = Evaluator::new(&estate).decide(&Request::new(principal, &args.action, &args.resource, &context));
     match args.input.format {
@@ -102,6 +103,7 @@ pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
         let question = cluster::Question::new(&args.action, &args.resource, args.input.namespace.as_deref());
         return Ok(cluster::who(&loaded.cluster, &question, args.input.format));
     }
+    named(&args.action)?;
     let found = query::who_can(&estate, &args.action, &args.resource, &context(&args.input.context)?);
     let named = found.iter().filter_map(|(index, answer)| Some((estate.principals.get(*index)?, answer)));
     if args.input.format == Format::Json {
@@ -144,6 +146,13 @@ pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<connect::aws::Loaded> {
     }
     anyhow::ensure!(loaded.files > 0, "none of the files could be used");
     Ok(loaded)
+}
+
+/// An action of a cloud has a service: without one it would match whatever allows everything, and mean nothing.
+fn named(action: &str) -> anyhow::Result<()> {
+    let whole = action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty());
+    anyhow::ensure!(whole, "`{action}` is no action: write SERVICE:ACTION, for example `s3:GetObject`");
+    Ok(())
 }
 
 fn context(pairs: &[String]) -> anyhow::Result<Context> {

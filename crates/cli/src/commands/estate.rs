@@ -50,6 +50,9 @@ pub(crate) fn scanned(home: &Home, paths: &[PathBuf], cloud: &[PathBuf]) -> anyh
     };
     let mut exports = connect::cloud::find(paths);
     exports.extend(cloud.iter().cloned());
+    for folder in connect::cloud::unplanned(paths, &exports) {
+        eprintln!("could not be read: {}: {}", folder.display(), connect::cloud::NOT_PLANNED);
+    }
     let scan = if paths.is_empty() { connect::Scan::default() } else { connect::scan(&options) };
     let is_export = |source: &str| {
         exports.iter().any(|path| {

@@ -155,8 +155,10 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
     ] {
         for item in root.get(list).map(Node::items).unwrap_or_default() {
             let Some(name) = text(item, name) else { continue };
-            let arn = text(item, "arn")
-                .map_or_else(|| format!("arn:{partition}:{}{name}", form.replace("{account}", &account)), str::to_owned);
+            let arn = text(item, "arn").map_or_else(
+                || format!("arn:{partition}:{}{name}", form.replace("{account}", &account)),
+                str::to_owned,
+            );
             let role = text(item, role).map(str::to_owned);
             push(reader, item, kind, (arn, role));
         }
@@ -172,7 +174,12 @@ fn named(reader: &mut Reader<'_>, root: &Node) {
             let owner = text(reservation, "OwnerId").unwrap_or(&account);
             let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));
             let role = profile.map(str::to_owned);
-            push(reader, instance, "ec2-instance", (format!("arn:{partition}:ec2:{region}:{owner}:instance/{id}"), role));
+            push(
+                reader,
+                instance,
+                "ec2-instance",
+                (format!("arn:{partition}:ec2:{region}:{owner}:instance/{id}"), role),
+            );
         }
     }
     for version in root.get("LaunchTemplateVersions").map(Node::items).unwrap_or_default() {

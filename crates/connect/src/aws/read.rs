@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use graph::Unread;
 
+use crate::cloud::NOT_PLANNED;
+
 /// The largest file that is read: an export of a large organisation has some hundred megabytes.
 const SIZE_MAX_BYTES: u64 = 1 << 30;
 
@@ -30,10 +32,15 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let known = |path: &PathBuf| {
-        path.extension().is_some_and(|extension| ["json", "yaml", "yml"].iter().any(|known| extension == *known))
+    let is = |path: &PathBuf, kinds: &[&str]| {
+        path.extension().is_some_and(|extension| kinds.iter().any(|known| extension == *known))
     };
-    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(known).collect();
+    let all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut files: Vec<PathBuf> =
+        all.iter().filter(|path| is(path, &["json", "yaml", "yml", "tfstate"])).cloned().collect();
+    if files.is_empty() && all.iter().any(|path| is(path, &["tf"])) {
+        unread.push(Unread { source: folder.display().to_string(), line: None, reason: NOT_PLANNED.to_owned() });
+    }
     files.sort();
     files
 }

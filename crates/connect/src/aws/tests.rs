@@ -62,6 +62,13 @@ fn an_export_is_read_with_encoded_policies_and_lines() {
 }
 
 #[test]
+fn pages_of_an_export_in_one_list_are_one_export() {
+    let loaded = loaded(&[&format!("[{DETAILS}, {FUNCTIONS}]")]);
+    assert_eq!(loaded.unread, []);
+    assert_eq!(to_administrator(loaded, "ann"), Truth::Yes);
+}
+
+#[test]
 fn an_inventory_turns_a_possible_path_into_a_certain_one() {
     assert_eq!(to_administrator(loaded(&[DETAILS]), "ann"), Truth::Unknown);
     assert_eq!(to_administrator(loaded(&[DETAILS, FUNCTIONS]), "ann"), Truth::Yes);
@@ -152,4 +159,59 @@ fn what_an_agent_is_joined_to_is_read_from_its_inventory() {
         kinds(&JOINED.replace("\"agentId\": \"A1\", \"knowledgeBaseId\"", "\"agentId\": \"A2\", \"knowledgeBaseId\"")),
         ["lambda-public-url"]
     );
+}
+
+/// A user who may start instances with a role that has no instance profile, and a role of instances.
+const PROFILES: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
+  {"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Resource": "*",
+    "Action": ["ec2:RunInstances", "iam:PassRole", "iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile"]}]}}]}],
+ "RoleDetailList": [{"RoleName": "boss", "Arn": "arn:aws:iam::111122223333:role/boss",
+  "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}]},
+  "AttachedManagedPolicies": [{"PolicyName": "AdministratorAccess", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}]}]}"#;
+
+#[test]
+fn a_role_without_an_instance_profile_gets_one_from_who_may_fill_profiles() {
+    assert_eq!(to_administrator(loaded(&[PROFILES]), "ann"), Truth::Yes);
+    for needed in ["iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile"] {
+        let lacks = PROFILES.replace(needed, "iam:GetRole");
+        assert_eq!(to_administrator(loaded(&[&lacks]), "ann"), Truth::No, "{needed}");
+    }
+}
+
+#[test]
+fn other_partitions_are_judged_like_the_first() {
+    for partition in ["aws-us-gov", "aws-cn"] {
+        let there = |text: &str| text.replace("arn:aws:", &format!("arn:{partition}:"));
+        assert_eq!(to_administrator(loaded(&[&there(PROFILES)]), "ann"), Truth::Yes);
+        let narrow = there(PROFILES).replace(
+            "\"Resource\": \"*\"",
+            &format!("\"Resource\": [\"arn:{partition}:ec2:*:*:instance/*\", \"arn:{partition}:iam::*:*\"]"),
+        );
+        assert_eq!(to_administrator(loaded(&[&narrow]), "ann"), Truth::Yes);
+        assert_eq!(to_administrator(loaded(&[&there(DETAILS), &there(FUNCTIONS)]), "ann"), Truth::Yes);
+    }
+}
+
+#[test]
+fn a_policy_of_the_role_that_no_file_holds_leaves_the_way_in_possible() {
+    let account = |policy: &str| {
+        AGENT
+            .replace(
+                "\"s3:PutObject\"], \"Resource\": \"arn:aws:s3:::docs/*\"",
+                "\"ssm:StartSession\"], \"Resource\": \"*\"",
+            )
+            .replace("\"bedrock.amazonaws.com\", \"lambda.amazonaws.com\"", "\"ec2.amazonaws.com\"")
+            .replace("\"RolePolicyList\": []", "\"InstanceProfileList\": [{\"InstanceProfileName\": \"p\"}]")
+            .replace("arn:aws:iam::aws:policy/AdministratorAccess", policy)
+    };
+    let instances = r#"{"Reservations": [{"OwnerId": "111122223333", "Instances": [{"InstanceId": "i-1",
+        "IamInstanceProfile": {"Arn": "arn:aws:iam::111122223333:instance-profile/p"}}]}]}"#;
+    let step = |policy: &str| {
+        let steps = derive(loaded(&[&account(policy), instances]).estate).steps;
+        let found = steps.steps.iter().find(|step| step.kind.id == "ssm-start-session").map(|step| step.truth);
+        found.unwrap_or_default()
+    };
+    assert_eq!(step("arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"), Truth::Yes, "AWS's own text is known");
+    assert_eq!(step("arn:aws:iam::111122223333:policy/unknown"), Truth::Unknown);
+    assert_eq!(step("arn:aws:iam::aws:policy/AWSSupportAccess"), Truth::No);
 }

@@ -196,3 +196,15 @@ subjects: [{kind: ServiceAccount, name: strong, namespace: n}]
     assert_eq!(found.paths.len(), 1);
     assert_eq!(found.paths[0].truth, Truth::Yes);
 }
+
+#[test]
+fn a_setting_on_which_several_steps_rest_is_one_grant() {
+    let world = world(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  hostPID: true\n  containers:\n  - {name: c, image: i, securityContext: {privileged: true}}\n",
+    );
+    let found = find(&world.steps, &world.target(&Goal::Administrator), None);
+    assert!(world.steps.steps.iter().filter(|step| step.from == found.paths[0].from).count() > 1);
+    let cites: Vec<String> = found.cut.iter().map(|id| world.steps.grant(*id).unwrap().cite()).collect();
+    let distinct: std::collections::BTreeSet<&String> = cites.iter().collect();
+    assert_eq!(distinct.len(), cites.len(), "{cites:?}");
+}

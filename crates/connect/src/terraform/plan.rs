@@ -101,18 +101,17 @@ struct Scope<'s> {
 impl Plan {
     /// The plan of a document's root; nothing when the document is none.
     pub(super) fn of(root: &Node) -> Option<Self> {
-        let mut resources = state::resources(root).unwrap_or_default();
+        let kept = state::resources(root);
+        let is_kept = kept.is_some();
+        let mut resources = kept.unwrap_or_default();
         // A state that `terraform show -json` prints has values where a plan has what it plans.
         let shown = root.get("values").filter(|_| root.get("terraform_version").is_some());
-        let planned = root.get("planned_values").or(shown).or_else(|| root.get("resources"))?;
+        let planned = root.get("planned_values").or(shown).or_else(|| root.get("resources").filter(|_| is_kept))?;
         let prior = root.get("prior_state").and_then(|state| state.get("values"));
         for (values, only_data) in [(Some(planned), false), (prior, true)] {
             if let Some(module) = values.and_then(|values| values.get("root_module")) {
                 collect(module, "", only_data, &mut resources);
             }
-        }
-        if resources.is_empty() && root.get("planned_values").is_none() && shown.is_none() {
-            return None;
         }
         let mut configuration = Configuration::default();
         if let Some(module) = root.get("configuration").and_then(|one| one.get("root_module")) {

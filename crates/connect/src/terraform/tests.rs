@@ -111,3 +111,28 @@ fn locals_and_what_is_built_in_place_are_followed_where_the_files_lie_beside() {
     let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
     assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));
 }
+
+const STATE: &str = r#"{"version": 4, "terraform_version": "1.9.0", "resources": [
+  {"mode": "managed", "type": "aws_iam_user", "name": "ann", "module": "module.people", "instances": [
+    {"index_key": "ann", "attributes": {"name": "ann", "arn": "arn:aws-us-gov:iam::111122223333:user/ann"}}]},
+  {"mode": "managed", "type": "aws_iam_user_policy_attachment", "name": "all", "instances": [
+    {"attributes": {"user": "ann", "policy_arn": "arn:aws-us-gov:iam::aws:policy/AdministratorAccess"}}]},
+  {"mode": "managed", "type": "aws_lambda_function", "name": "f", "instances": [{"attributes": {"function_name": "f"}}]}]}"#;
+
+#[test]
+fn a_state_is_read_as_it_is_kept_and_as_it_is_shown() {
+    let shown = r#"{"format_version": "1.0", "terraform_version": "1.9.0", "values": {"root_module": {"resources": [
+      {"mode": "managed", "type": "aws_iam_user", "name": "ann", "values": {"name": "ann", "arn": "arn:aws-us-gov:iam::111122223333:user/ann"}},
+      {"mode": "managed", "type": "aws_iam_user_policy_attachment", "name": "all", "values":
+        {"user": "ann", "policy_arn": "arn:aws-us-gov:iam::aws:policy/AdministratorAccess"}}]}}}"#;
+    for state in [STATE, shown] {
+        let loaded = loaded(state);
+        assert_eq!(loaded.unread, []);
+        let ann = loaded.estate.find("user/ann").unwrap();
+        assert_eq!(decide(&loaded.estate, ann, "iam:CreateUser", "*").verdict, Truth::Yes);
+    }
+    assert_eq!(loaded(STATE).estate.workloads[0].arn, "arn:aws-us-gov:lambda:us-east-1:111122223333:function:f");
+    let empty = loaded(r#"{"version": 4, "terraform_version": "1.9.0", "resources": []}"#);
+    assert_eq!(empty.unread, [], "a state without resources is a state");
+    assert_eq!(loaded(r#"{"resources": []}"#).unread.len(), 1);
+}

@@ -520,7 +520,12 @@ fn names_session(text: &str, principal: &Principal) -> bool {
 fn identity_policies(estate: &Estate, principal: &Principal) -> Vec<PolicyId> {
     let groups = principal.member_of.iter().filter_map(|group| estate.principals.get(*group));
     let mut policies = principal.identity.clone();
-    policies.extend(groups.flat_map(|group| group.identity.iter().copied()));
+    for policy in groups.flat_map(|group| group.identity.iter().copied()) {
+        // What a user has twice, itself and through a group, is one grant.
+        if !policies.contains(&policy) {
+            policies.push(policy);
+        }
+    }
     policies
 }
 

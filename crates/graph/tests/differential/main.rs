@@ -2,7 +2,7 @@
 //!
 //! The reference is written from the documentation alone, statement by statement, over the JSON as it
 //! stands: it shares no code with the engine. A default run is small; `cargo xtask differential` runs
-//! 100,000 accounts.
+//! 100,000 accounts. Evaluators that others wrote are asked in [`others`].
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,8 @@
     reason = "a test may stop at what it did not expect"
 )]
 #![allow(clippy::manual_try_fold, reason = "`None` means not known here, and does not end a fold")]
+
+mod others;
 
 use graph::aws::estate::{Managed, Policy, Principal};
 use graph::aws::evaluate::{Evaluator, Request};
@@ -503,89 +505,6 @@ fn the_engine_agrees_with_the_reference_on_random_accounts() {
         "{accounts} accounts, {asked} requests: {} no, {} unknown, {} yes; no difference",
         counts[0], counts[1], counts[2]
     );
-}
-
-// ---- an evaluator that others wrote ---------------------------------------------------------------
-
-/// Reads an account a line and answers a letter a question. Of moto's evaluator only what it does right is asked: it
-/// knows no `?`, no case of actions, no `NotResource`, no variables, and denies where a condition fails.
-const MOTO: &str = r#"
-import json, sys
-from moto.iam.access_control import IAMPolicy, PermissionResult as R
-for line in sys.stdin:
-    one = json.loads(line)
-    policies = [IAMPolicy(json.dumps(p)) for p in one['policies']]
-    said = ''
-    for action, resource in one['ask']:
-        results = [p.is_action_permitted(action, resource) for p in policies]
-        said += 'n' if R.DENIED in results or R.PERMITTED not in results else 'y'
-    print(said)
-"#;
-
-fn plain_policy(random: &mut Random) -> Json {
-    let statements = (0..1 + random.below(3)).map(|_| {
-        let action = if random.one_in(6) { "NotAction" } else { "Action" };
-        let actions = ["*", "s3:*", "s3:GetObject", "s3:Get*", "sqs:SendMessage", "iam:Pass*", "ec2:*"];
-        let resources = ["*", "arn:aws:s3:::b/*", "arn:aws:s3:::*/x", "arn:aws:sqs:*", RESOURCES[4]];
-        let effect = if random.one_in(4) { "Deny" } else { "Allow" };
-        json!({"Effect": effect, action: random.some(&actions), "Resource": random.some(&resources)})
-    });
-    json!({"Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>()})
-}
-
-fn plain_policies(seed: u64) -> Vec<Json> {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x0BAD_CAFE);
-    (0..1 + random.below(3)).map(|_| plain_policy(&mut random)).collect()
-}
-
-/// Runs where `BAILIWICK_DIFFERENTIAL_PYTHON` names a Python that has moto; says so where it does not.
-#[test]
-fn the_engine_agrees_with_the_evaluator_of_moto_where_that_is_sound() {
-    let Some(python) = std::env::var_os("BAILIWICK_DIFFERENTIAL_PYTHON") else {
-        println!("moto: skipped, no Python was given");
-        return;
-    };
-    let accounts: u64 = 2_000;
-    let ask: Vec<(&str, &str)> =
-        ACTIONS.iter().flat_map(|action| RESOURCES.iter().map(move |resource| (*action, *resource))).collect();
-    let ask: Vec<(&str, &str)> = ask.into_iter().filter(|(action, _)| *action != "sts:AssumeRole").collect();
-    // Across accounts the other side must allow too, which identity policies do not say.
-    let ask: Vec<(&str, &str)> = ask.into_iter().filter(|(_, resource)| !resource.contains(OTHER)).collect();
-    let mut command = std::process::Command::new(python);
-    let piped = std::process::Stdio::piped;
-    let mut child = command.args(["-c", MOTO]).stdin(piped()).stdout(piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let asked = ask.clone();
-    let writer = std::thread::spawn(move || {
-        for seed in 0..accounts {
-            use std::io::Write as _;
-            writeln!(input, "{}", json!({"policies": plain_policies(seed), "ask": asked})).unwrap();
-        }
-    });
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    assert!(output.status.success(), "the Python has no moto, or it failed");
-    let said = String::from_utf8(output.stdout).unwrap();
-    let mut allowed = 0;
-    for (seed, line) in (0..accounts).zip(said.lines()) {
-        let policies = plain_policies(seed);
-        let mut estate = Estate::at(1_800_000_000);
-        let mut user = Principal::new(PrincipalKind::User, format!("arn:aws:iam::{ACCOUNT}:user/alice"), "x".into());
-        for json in &policies {
-            let document = Document::parse(json, &[]).unwrap();
-            user.inline.push(estate.add_policy(Policy { name: "p".into(), arn: None, source: "x".into(), document }));
-        }
-        estate.principals = vec![user];
-        estate.link();
-        let (evaluator, context) = (Evaluator::new(&estate), Context::default());
-        for ((action, resource), theirs) in ask.iter().zip(line.chars()) {
-            let ours = evaluator.decide(&Request::new(0, action, resource, &context)).verdict;
-            assert_eq!(ours == Truth::Yes, theirs == 'y', "account {seed}: {action} on {resource}: {policies:?}");
-            allowed += u32::from(theirs == 'y');
-        }
-    }
-    assert_eq!(said.lines().count() as u64, accounts);
-    println!("moto: {accounts} accounts, {} requests, {allowed} allowed; no difference", accounts * ask.len() as u64);
 }
 
 /// Who-can lists exactly those whom can does not refuse.
