@@ -299,7 +299,9 @@ async fn a_copy_that_another_writer_has_is_given_up_and_the_log_says_so() {
     let copying = Follower::start(plan(two.path()), Arc::clone(&store), second.clone()).unwrap();
     length.wait_for(|entries| *entries > before).await.unwrap();
     let entry = second.read(before).unwrap().entry.record;
-    assert!(matches!(&entry, Record::Log { event, details } if event == "not copied" && details["to"] == "s3://audit/ledger"));
+    assert!(
+        matches!(&entry, Record::Log { event, details } if event == "not copied" && details["to"] == "s3://audit/ledger")
+    );
     let state = copying.end();
     assert!(state.given_up && state.error.is_some_and(|error| error.contains("another writer has this place")));
     check(&store, won.entries, "the winner's").await;

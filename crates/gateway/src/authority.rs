@@ -156,7 +156,7 @@ impl Authority {
         match self.first(caller, errand).await {
             First::Admitted(admitted) => Ok(admitted),
             First::Refused(refusal) => Err(refusal),
-            First::Asks(asking) => self.ask(caller, *asking, patience).await,
+            First::Asks(asking) => Box::pin(self.ask(caller, *asking, patience)).await,
         }
     }
 
@@ -196,7 +196,7 @@ impl Authority {
             }
             Ok(Verdict::Ask(question)) => {
                 let why = caller.session.labels().why(&tool, &question.action.arguments, &question.action.labels);
-                self.already_approved(caller, Asking { question: *question, tool, force, why }).await
+                Box::pin(self.already_approved(caller, Asking { question: *question, tool, force, why })).await
             }
         }
     }

@@ -103,7 +103,8 @@ impl Leases {
         let until = journal.now().checked_add(SignedDuration::from_secs(i64::from(seconds)));
         let until = until.map_err(|error| error.to_string())?;
         let lease = Lease { agent, digest: sha256(key.as_bytes()), entry: 0, until, used: false, by, because };
-        let receipt = journal.append(record(&name, &lease, "made", &lease.by)).await.map_err(|error| error.to_string())?;
+        let receipt =
+            journal.append(record(&name, &lease, "made", &lease.by)).await.map_err(|error| error.to_string())?;
         let mut state = self.lock();
         state.insert(name.clone(), Lease { entry: receipt.index(), ..lease });
         let kept = self.keep(&state);
@@ -146,7 +147,12 @@ impl Leases {
     }
 
     /// Ends one before its time; says whether it held.
-    pub(crate) async fn end(&self, name: &str, (by, because): (String, String), journal: &Journal) -> Result<bool, String> {
+    pub(crate) async fn end(
+        &self,
+        name: &str,
+        (by, because): (String, String),
+        journal: &Journal,
+    ) -> Result<bool, String> {
         self.expire(journal);
         let removed = {
             let mut state = self.lock();
@@ -230,7 +236,8 @@ mod tests {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             let key = SigningKey::from_seed(&[7; 32]).unwrap();
-            let (ledger, _) = Ledger::open(&dir.path().join("ledger"), key, Options::new(Timestamp::UNIX_EPOCH)).unwrap();
+            let (ledger, _) =
+                Ledger::open(&dir.path().join("ledger"), key, Options::new(Timestamp::UNIX_EPOCH)).unwrap();
             let clock = Arc::new(AtomicI64::new(1_000_000));
             let journal = Journal::new(ledger, Clock::Simulated(clock.clone()));
             let leases = Leases::open(dir.path().join("leases.json")).unwrap();
@@ -250,7 +257,9 @@ mod tests {
             // All before it is durable then.
             self.journal.append(Record::SignIn { method: "test".to_owned(), from: "here".to_owned() }).await.unwrap();
             let entries = self.journal.ledger().range(0..u64::MAX).map(|stored| stored.unwrap().entry.record);
-            entries.filter_map(|record| if let Record::Lease { state, .. } = record { Some(state) } else { None }).collect()
+            entries
+                .filter_map(|record| if let Record::Lease { state, .. } = record { Some(state) } else { None })
+                .collect()
         }
     }
 
@@ -258,7 +267,14 @@ mod tests {
     async fn a_lease_lets_in_until_its_time_is_over_and_the_ledger_tells() {
         let world = World::new();
         let made = world.make("robot", 60).await.unwrap();
-        for wrong in ["", "bwl_", &made.key[..made.key.len() - 1], &format!("{}x", made.key), &made.lease, &sha256(made.key.as_bytes())] {
+        for wrong in [
+            "",
+            "bwl_",
+            &made.key[..made.key.len() - 1],
+            &format!("{}x", made.key),
+            &made.lease,
+            &sha256(made.key.as_bytes()),
+        ] {
             assert_eq!(world.holder(wrong), None, "{wrong}");
         }
         assert_eq!(world.holder(&made.key).as_deref(), Some("robot"));

@@ -520,7 +520,10 @@ mod tests {
         for entry in entries() {
             let whole = canonical::to_vec(&entry).unwrap();
             for place in 0..whole.len() {
-                for byte in [b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b' ', b'0', b'9', b'-', b'e', b'u', 0, 0x1f, 0x80, 0xff] {
+                for byte in [
+                    b'"', b'\\', b'{', b'}', b'[', b']', b',', b':', b' ', b'0', b'9', b'-', b'e', b'u', 0, 0x1f, 0x80,
+                    0xff,
+                ] {
                     let mut bent = whole.clone();
                     bent[place] = byte;
                     agrees(&bent);
@@ -536,10 +539,22 @@ mod tests {
 
     #[test]
     fn a_time_is_one_for_both() {
-        for text in ["2026-02-28T23:59:59Z", "2026-02-30T00:00:00Z", "2024-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "0000-01-01T00:00:00Z",
-            "2026-01-01T24:00:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z", "9999-12-28T23:59:59Z",
-            "2026-01-01T00:00:00+01:00", "2026-1-01T00:00:00Z", "", "Z"]
-        {
+        for text in [
+            "2026-02-28T23:59:59Z",
+            "2026-02-30T00:00:00Z",
+            "2024-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00.1234567890Z",
+            "9999-12-28T23:59:59Z",
+            "2026-01-01T00:00:00+01:00",
+            "2026-1-01T00:00:00Z",
+            "",
+            "Z",
+        ] {
             let bytes = canonical::to_vec(&json!({"kind": "intent", "now": text})).unwrap();
             let parsed = text.parse::<Timestamp>();
             assert_eq!(agrees(&bytes), parsed.is_ok(), "{text}");

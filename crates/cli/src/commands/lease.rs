@@ -69,7 +69,10 @@ fn made(agent: &str, output: Value, format: Format) -> anyhow::Result<ExitCode> 
         return Ok(ExitCode::SUCCESS);
     }
     let Made { lease, key, until } = serde_json::from_value(output)?;
-    println!("Lease {lease} makes whoever shows this key `{agent}` until {}:\n", until.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    println!(
+        "Lease {lease} makes whoever shows this key `{agent}` until {}:\n",
+        until.strftime("%Y-%m-%d %H:%M:%S UTC")
+    );
     println!("  x-bailiwick-key: {key}\n");
     println!("It is not shown again. `bailiwick lease --end {lease}` ends it.");
     Ok(ExitCode::SUCCESS)

@@ -45,7 +45,7 @@ pub(crate) async fn admit_all(
     for (name, wish) in wishes {
         match wish {
             Some(Wish::Judged { verb, arguments }) => {
-                admitted.push(admit(authority, caller, server, ((), verb, arguments)).await?);
+                admitted.push(Box::pin(admit(authority, caller, server, ((), verb, arguments))).await?);
             }
             Some(Wish::Plumbing) | None => {
                 return Err(format!("the server's request `{name}` to the client is of a kind that is not known"));

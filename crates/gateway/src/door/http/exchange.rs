@@ -107,7 +107,7 @@ impl Exchange {
             return answer;
         }
         if self.needs_translation(&head.headers, &request).await {
-            return self.visit(&head.headers, None).request(&head.headers, request).await;
+            return Box::pin(self.visit(&head.headers, None).request(&head.headers, request)).await;
         }
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
@@ -123,7 +123,7 @@ impl Exchange {
                     self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
                 let reply = self.relay(&head.headers, answer, expect).await;
                 if self.has_no_handshake(&head.headers, &request, &reply).await {
-                    return self.visit(&head.headers, None).request(&head.headers, request).await;
+                    return Box::pin(self.visit(&head.headers, None).request(&head.headers, request)).await;
                 }
                 reply
             }
@@ -157,7 +157,7 @@ impl Exchange {
     async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
         let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
         if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Tool::Unknown) {
-            self.list_by_itself(&headers, call::envelope(&request)).await;
+            Box::pin(self.list_by_itself(&headers, call::envelope(&request))).await;
         }
         match self.authority().first(&self.caller, errand).await {
             First::Admitted(admitted) => self.act(&headers, admitted, &request.id).await,
@@ -182,7 +182,7 @@ impl Exchange {
             }
             First::Asks(asking) => {
                 let patience = Progress { token: None, events: mpsc::channel(1).0 };
-                match self.authority().ask(&self.caller, *asking, patience).await {
+                match Box::pin(self.authority().ask(&self.caller, *asking, patience)).await {
                     Ok(admitted) => self.act(&headers, admitted, &request.id).await,
                     Err(refusal) => self.refused(&request, &subject, &refusal),
                 }
