@@ -178,6 +178,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         rules: gateway::Rules { policies, ..gateway::Rules::default() },
         limits: gateway::Limits::default(),
         replicas: None,
+        peers: Vec::new(),
     };
     let (gateway, diagnostics) = gateway::Gateway::start(options, ledger.clone()).await?;
     anyhow::ensure!(

@@ -25,6 +25,10 @@ use policy::bounds::{self, Otherwise};
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
+/// Which commands write the file.
+const WITNESS: &str = "ledger witness";
+const PEER: &str = "peer";
+
 /// The operator's settings.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) replicas: ReplicaSettings,
     /// Where the gateway keeps a copy of the ledger; nowhere without it.
     pub(crate) copy: Option<CopySettings>,
+    /// Other gateways that labels come from and go to.
+    pub(crate) peer: Vec<PeerSettings>,
 }
 
 /// Where the gateway keeps a copy of the ledger.
@@ -71,6 +77,24 @@ impl CopySettings {
         let every = Duration::from_secs(self.every_seconds.get());
         Ok((Plan { ledger, to: self.to.clone(), every }, from.store()?))
     }
+}
+
+/// Another gateway that labels come from or go to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PeerSettings {
+    pub(crate) name: String,
+    /// Its public key, as its `bailiwick peer key` prints it.
+    pub(crate) key: String,
+    /// The server here behind which it stands.
+    #[serde(default)]
+    pub(crate) server: Option<String>,
+    /// The agent as which it calls here.
+    #[serde(default)]
+    pub(crate) agent: Option<String>,
+    /// Whether what its user named counts as named by ours.
+    #[serde(default)]
+    pub(crate) lifts: bool,
 }
 
 /// Other gateways at which the same sessions go on.
@@ -176,7 +200,7 @@ pub(crate) fn add_witness(home: &Path, url: &str, key: &str) -> anyhow::Result<(
     witness.insert("url", value(url));
     witness.insert("key", value(key));
     witnesses.push(witness);
-    write(home, &document)
+    write(home, &document, WITNESS)
 }
 
 /// Removes the witness at an address; says whether there was one.
@@ -187,8 +211,48 @@ pub(crate) fn remove_witness(home: &Path, url: &str) -> anyhow::Result<bool> {
     let before = witnesses.len();
     witnesses.retain(|witness| witness.get("url").and_then(Item::as_str) != Some(url));
     let removed = witnesses.len() < before;
-    write(home, &document)?;
+    write(home, &document, WITNESS)?;
     Ok(removed)
+}
+
+/// Adds another gateway, in place of one of the same name.
+pub(crate) fn add_peer(home: &Path, peer: &PeerSettings) -> anyhow::Result<()> {
+    let mut document = without_peer(home, &peer.name)?.0;
+    let peers = document.entry("peer").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+    let peers = peers.as_array_of_tables_mut().context("`peer` is no array of tables")?;
+    let mut table = Table::new();
+    table.insert("name", value(&peer.name));
+    table.insert("key", value(&peer.key));
+    for (name, text) in [("server", &peer.server), ("agent", &peer.agent)] {
+        if let Some(text) = text {
+            table.insert(name, value(text));
+        }
+    }
+    if peer.lifts {
+        table.insert("lifts", value(true));
+    }
+    peers.push(table);
+    write(home, &document, PEER)
+}
+
+/// Removes another gateway; says whether it was there.
+pub(crate) fn remove_peer(home: &Path, name: &str) -> anyhow::Result<bool> {
+    let (document, removed) = without_peer(home, name)?;
+    if removed {
+        write(home, &document, PEER)?;
+    }
+    Ok(removed)
+}
+
+fn without_peer(home: &Path, name: &str) -> anyhow::Result<(DocumentMut, bool)> {
+    let mut document = document(home)?;
+    let Some(peers) = document.get_mut("peer").and_then(Item::as_array_of_tables_mut) else {
+        return Ok((document, false));
+    };
+    let before = peers.len();
+    peers.retain(|peer| peer.get("name").and_then(Item::as_str) != Some(name));
+    let removed = peers.len() < before;
+    Ok((document, removed))
 }
 
 fn path(home: &Path) -> PathBuf {
@@ -208,8 +272,8 @@ fn document(home: &Path) -> anyhow::Result<DocumentMut> {
 }
 
 /// Tells a gateway that runs who changes the settings. One that starts later sees only that they changed.
-fn tell(home: &Path, text: &str) -> anyhow::Result<()> {
-    let order = Order::Settings { command: "ledger witness".to_owned(), text: text.to_owned() };
+fn tell(home: &Path, (command, text): (&str, &str)) -> anyhow::Result<()> {
+    let order = Order::Settings { command: command.to_owned(), text: text.to_owned() };
     match mcp::ask(&Home::resolve(Some(home.to_owned()))?, &Hello::Order(order))? {
         Some(Reply::Failed { error }) => anyhow::bail!("the change cannot be recorded: {error}"),
         Some(Reply::Done { .. }) | None => Ok(()),
@@ -217,9 +281,9 @@ fn tell(home: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 /// Whole or not at all: the file decides what is kept. Recorded first, so that nothing is changed and not told.
-fn write(home: &Path, document: &DocumentMut) -> anyhow::Result<()> {
+fn write(home: &Path, document: &DocumentMut, command: &str) -> anyhow::Result<()> {
     let text = document.to_string();
-    tell(home, &text)?;
+    tell(home, (command, &text))?;
     let fresh = home.join(".settings.toml.new");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;

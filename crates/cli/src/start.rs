@@ -19,7 +19,7 @@ use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
 use policy::Bounds;
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
-use crate::commands::{mandate, upstream};
+use crate::commands::{mandate, peer, upstream};
 use crate::home::{Home, LEDGER_KEY};
 
 /// How often the operator's files are looked at.
@@ -72,7 +72,8 @@ pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
 pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gateway> {
     default_policies(home)?;
     let settings = crate::settings::read(home.root())?;
-    let (replicas, settings) = (settings.replicas.folder(home.root())?, settings.ledger);
+    let (replicas, peers) = (settings.replicas.folder(home.root())?, peer::known(home, &settings)?);
+    let settings = settings.ledger;
     let witnesses = settings.witnesses()?;
     let options = gateway::Options {
         dir: home.gateway(),
@@ -80,6 +81,7 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
         rules: rules(home)?,
         limits: Limits { keep: settings.keep(), ..Limits::default() },
         replicas,
+        peers,
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
     gateway.saw(&decisive(home));
@@ -163,6 +165,10 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
 }
 
 async fn enact(home: &Home, gateway: &Gateway) -> Result<(), String> {
+    match crate::settings::read(home.root()).and_then(|settings| peer::known(home, &settings)) {
+        Ok(peers) => gateway.reload_peers(peers),
+        Err(error) => eprintln!("bailiwick: the other gateways stay as they were: {error:#}"),
+    }
     let enacted = match rules(home) {
         Ok(rules) => gateway.reload(rules).await.map_err(anyhow::Error::from),
         Err(error) => Err(error),

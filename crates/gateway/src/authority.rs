@@ -20,11 +20,13 @@ use crate::answer;
 use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::breaker::Breakers;
 use crate::budget::{Budgets, Spent};
+use crate::call;
 use crate::catalogue::{Catalogue, Known};
 use crate::changes::Changes;
 use crate::facts;
 use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
+use crate::peers::{self, Carried, Distrust, Peers};
 use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
 use crate::session::{Caller, Grant, SEEN_ASTRAY, Sessions, Unshared};
@@ -77,6 +79,8 @@ pub(crate) struct Authority {
     pub(crate) results: Results,
     /// What was written down keeps its labels.
     pub(crate) memory: Memory,
+    /// Other gateways that labels come from and go to.
+    pub(crate) peers: Peers,
     pub(crate) budgets: Budgets,
     pub(crate) breakers: Breakers,
     pub(crate) changes: Changes,
@@ -94,6 +98,8 @@ pub(crate) struct Errand<C> {
     pub(crate) arguments: Value,
     /// Facts that only this door knows.
     pub(crate) facts: BTreeMap<String, Value>,
+    /// What another gateway told of the arguments' labels.
+    pub(crate) carried: Option<Carried>,
 }
 
 /// A permit, and the tool that it is for.
@@ -348,8 +354,14 @@ impl Authority {
     }
 
     fn action<C>(&self, caller: &Caller, errand: Errand<C>, tool: &ToolFacts) -> (C, Action) {
-        let labels = caller.session.derive(tool, &errand.arguments);
+        let mut labels = caller.session.derive(tool, &errand.arguments);
         let mut read = errand.facts;
+        // Only the gateway says this.
+        read.remove(peers::FROM);
+        if let Some(carried) = &errand.carried {
+            carried.told.join_arguments(carried.peer.lifts, &mut labels);
+            read.insert(peers::FROM.to_owned(), carried.fact());
+        }
         if errand.verb == Verb::CallTool {
             let shown = |server: &str| caller.session.is_protected(|other| other == server);
             let alike = self.catalogue.look_alikes(&errand.tool, shown);
@@ -375,7 +387,8 @@ impl Authority {
     pub(crate) fn may_see(&self, caller: &Caller, id: &ToolId, force: &Force) -> bool {
         let Known::Facts(tool) = self.catalogue.get(id) else { return false };
         let arguments = json!({});
-        let errand = Errand { call: (), verb: Verb::ListTool, tool: id.clone(), arguments, facts: BTreeMap::new() };
+        let (tool_id, facts) = (id.clone(), BTreeMap::new());
+        let errand = Errand { call: (), verb: Verb::ListTool, tool: tool_id, arguments, facts, carried: None };
         let ((), action) = self.action(caller, errand, &tool);
         let decision = policy::decide(&force.snapshot, &action, self.journal.now());
         // What may be asked for may be seen.
@@ -389,8 +402,7 @@ impl Authority {
         permit: Permit<C>,
         tool: Arc<ToolFacts>,
     ) -> Result<Admitted<C>, Refusal> {
-        let of = (permit.action().verb, &*tool, permit.intent());
-        match self.enters(caller, of, &permit.action().arguments).await {
+        match self.enters(caller, (permit.action(), &tool), permit.intent()).await {
             Ok(()) => Ok(Admitted { permit, tool }),
             Err(error) => {
                 tracing::error!(%error, "not sent");
@@ -402,12 +414,21 @@ impl Authority {
     async fn enters(
         &self,
         caller: &Caller,
-        (verb, tool, intent): (Verb, &ToolFacts, u64),
-        arguments: &Value,
+        (action, tool): (&Action, &ToolFacts),
+        intent: u64,
     ) -> Result<(), Unshared> {
+        let arguments = &action.arguments;
         // What a server says to the model or the user has entered the session like its results.
-        if matches!(verb, Verb::Sample | Verb::Elicit) {
-            return caller.session.hears((tool, intent), arguments, &self.memory).await.map(drop);
+        if matches!(action.verb, Verb::Sample | Verb::Elicit) {
+            return caller.session.hears((tool, intent), (arguments, None), &self.memory).await.map(drop);
+        }
+        if let Some(gateway) =
+            action.facts.get(peers::FROM).and_then(|from| from.get("gateway")).and_then(Value::as_str)
+        {
+            // Before what is written is looked at: it keeps these labels, too.
+            let of = (arguments, action.labels.arguments.as_slice());
+            caller.session.told((&format!("gateway {gateway}"), intent), of, &self.memory).await?;
+            self.journal.note(peers::heard(&caller.session.id, &action.tool.to_string(), gateway));
         }
         let written = caller.session.labels().written(tool, arguments);
         if let Some(replicas) = self.sessions.replicas() {
@@ -424,7 +445,8 @@ impl Authority {
         }
     }
 
-    /// A result came back: its values enter the session, and the outcome is recorded.
+    /// A result came back: its values enter the session, and the outcome is recorded. Answers the result as it goes on,
+    /// where that is not as it came: labels of others are taken off, and ours put on for a gateway that waits for them.
     ///
     /// An error: the result must not go on, because other gateways could not be told of it.
     pub(crate) async fn conclude(
@@ -433,13 +455,18 @@ impl Authority {
         tool: &ToolFacts,
         act: Act,
         result: &Returned<'_>,
-    ) -> Result<(), Unshared> {
+    ) -> Result<Option<String>, Unshared> {
         let value = serde_json::from_str::<Value>(result.body);
+        let told = value.as_ref().ok().and_then(|value| self.told_of(caller, (tool, &act), value));
         // Before the answer goes on: what it leads to must meet these labels.
         let seen = match &value {
-            Ok(value) => self.hears(caller, (tool, act.intent()), value).await.map(|labels| json!(labels)),
+            Ok(value) => {
+                let heard = self.hears(caller, (tool, act.intent()), (value, told.as_ref())).await;
+                heard.map(|labels| json!(labels))
+            }
             Err(_) => Ok(Value::Null),
         };
+        let passed = value.as_ref().ok().and_then(|value| self.passed(caller, &act, value, result));
         let labels = seen.as_ref().cloned().unwrap_or_default();
         let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
         if failed {
@@ -453,7 +480,51 @@ impl Authority {
         };
         let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
         self.results.end(&caller.session, act, came);
-        seen.map(drop)
+        seen.map(|_| passed)
+    }
+
+    /// What the gateway behind a server says of a result, if one stands there.
+    fn told_of(&self, caller: &Caller, (tool, act): (&ToolFacts, &Act), value: &Value) -> Option<label::told::Told> {
+        let awaited = act.awaited()?;
+        let heard = self.peers.hear_result(awaited, value, self.journal.now());
+        // A refusal of the other gateway's own says nothing of labels.
+        let is_silent = value.pointer("/_meta").and_then(|meta| meta.get(peers::MEMBER)).is_none();
+        match heard {
+            Ok(told) => {
+                let (session, tool) = (&caller.session.id, tool.id.to_string());
+                self.journal.note(peers::heard(session, &tool, &awaited.peer.name));
+                Some(told)
+            }
+            Err(_) if is_silent && value.get("isError") == Some(&Value::Bool(true)) => None,
+            Err(why) => {
+                self.distrusts(caller, &tool.id, why);
+                None
+            }
+        }
+    }
+
+    /// What claims to be labels is none.
+    pub(crate) fn distrusts(&self, caller: &Caller, tool: &ToolId, why: Distrust) {
+        tracing::warn!(%tool, %why, "what claims to be another gateway's labels is not taken");
+        self.journal.note(peers::not_heard(&caller.session.id, &tool.to_string(), why));
+    }
+
+    /// A result as it goes on, where it carries labels or must.
+    fn passed(&self, caller: &Caller, act: &Act, value: &Value, result: &Returned<'_>) -> Option<String> {
+        let meta = value.get("_meta");
+        let has_labels = meta.and_then(Value::as_object).is_some_and(|meta| meta.contains_key(peers::MEMBER));
+        let ours = act.owed().filter(|_| !result.is_error).and_then(|owed| {
+            let entry = act.intent();
+            self.peers.answer(owed, value, (caller.session.tells(entry), entry), self.journal.now())
+        });
+        if !has_labels && ours.is_none() {
+            return None;
+        }
+        if meta.is_some_and(Value::is_object) {
+            return call::with_member(result.body, &["_meta"], (peers::MEMBER, ours.as_deref()));
+        }
+        let meta = format!("{{{}:{}}}", Value::from(peers::MEMBER), ours?);
+        call::with_member(result.body, &[], ("_meta", Some(&meta)))
     }
 
     /// A result came back of a call that is not open any more: what it says has been seen all the same. The record of it
@@ -469,10 +540,15 @@ impl Authority {
         // Where the ledger takes nothing more, the labels hold without it.
         let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
         caller.session.calls((&tool, entry), &errand.arguments, &self.memory).await?;
-        self.hears(caller, (&tool, entry), result).await.map(drop)
+        self.hears(caller, (&tool, entry), (result, None)).await.map(drop)
     }
 
-    async fn hears(&self, caller: &Caller, of: (&ToolFacts, u64), result: &Value) -> Result<SessionLabels, Unshared> {
+    async fn hears(
+        &self,
+        caller: &Caller,
+        of: (&ToolFacts, u64),
+        result: (&Value, Option<&label::told::Told>),
+    ) -> Result<SessionLabels, Unshared> {
         if let Some(replicas) = self.sessions.replicas() {
             replicas.reads_written(&self.memory).await?;
         }

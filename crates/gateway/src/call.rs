@@ -15,8 +15,8 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub(crate) use strict::{at, fields, put, replaced, span_in, strict_value};
-use strict::{checked, not_json};
+pub(crate) use strict::{at, fields, put, replaced, span_in, strict_value, with_member};
+use strict::{checked, members, not_json};
 pub(crate) use wish::{Wish, wishes};
 
 /// The largest message that is read, in bytes.
@@ -222,6 +222,24 @@ impl Request {
     }
 }
 
+impl Request {
+    /// The same request with a member of its `_meta` set, or taken away; nothing else differs. `None` where it would be
+    /// too large.
+    pub(crate) fn with_meta(&self, name: &str, value: Option<&str>) -> Option<Self> {
+        let text = std::str::from_utf8(&self.raw).ok()?;
+        let own = || Some(format!("{{{}:{}}}", Value::from(name), value?));
+        let changed = match meta_of(self) {
+            Some(_) => with_member(text, &["params", "_meta"], (name, value))?,
+            // Also where what stands there is no object, or stands there twice.
+            None => with_member(text, &["params"], ("_meta", own().as_deref()))?,
+        };
+        match Message::read(Bytes::from(changed)) {
+            Ok(Message::Request(request)) => Some(request),
+            _ => None,
+        }
+    }
+}
+
 impl Notification {
     /// The message's bytes.
     pub fn raw(&self) -> &Bytes {
@@ -378,6 +396,20 @@ pub(crate) fn envelope(request: &Request) -> Option<Value> {
     (!meta.is_empty()).then_some(Value::Object(meta))
 }
 
+/// The members of a request's `_meta`, if that is one object.
+fn meta_of(request: &Request) -> Option<Vec<(String, &RawValue)>> {
+    let [meta] = fields(request.params(), &["_meta"]).ok()?;
+    members(meta?.get()).ok()
+}
+
+/// A member of a request's `_meta` as JSON text, if it is there: `None` within if it is there twice, or in another case.
+pub(crate) fn meta_member(request: &Request, name: &str) -> Option<Option<String>> {
+    let all = meta_of(request)?;
+    let mut found = all.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+    let (key, value) = found.next()?;
+    Some((found.next().is_none() && key == name).then(|| value.get().to_owned()))
+}
+
 /// The progress token of a request, as JSON text.
 pub(crate) fn progress_token(request: &Request) -> Option<String> {
     let [meta] = fields(request.params(), &["_meta"]).ok()?;
@@ -514,6 +546,29 @@ mod tests {
         assert_eq!(replaced, r#"{ "id":1, "params":{"x":1.50,"_meta":{"a":"\u0061","progressToken":7}} }"#);
         assert!(super::replaced(&raw, &["params", "missing"], "7").is_none());
         assert!(super::replaced(&Bytes::from(r#"{"id":1,"id":2}"#), &["id"], "7").is_none());
+    }
+
+    #[test]
+    fn a_member_of_meta_is_set_and_taken_away_and_nothing_else_changes() {
+        let request = |params: &str| {
+            let text = format!(r#"{{"jsonrpc":"2.0", "id":1,"method":"tools/call","params":{params}}}"#);
+            match read(&text) {
+                Ok(Message::Request(request)) => request,
+                other => panic!("{other:?}"),
+            }
+        };
+        let plain = request(r#"{"name":"a","arguments":{"x":1.50}}"#);
+        let set = plain.with_meta("k/l", Some("[1]")).unwrap();
+        assert_eq!(set.params(), r#"{"name":"a","arguments":{"x":1.50},"_meta":{"k/l":[1]}}"#);
+        assert_eq!(meta_member(&set, "k/l"), Some(Some("[1]".to_owned())));
+        assert_eq!(set.with_meta("k/l", None).unwrap().params(), r#"{"name":"a","arguments":{"x":1.50},"_meta":{}}"#);
+        // However it is written, and however often.
+        for meta in [r#"{"k\/l":1,"z":2e1,"K/L":3,"k/l":4}"#, "null", r#"{"z":2e1},"_meta":{"k/l":4}"#] {
+            let odd = request(&format!(r#"{{"name":"a","_meta":{meta}}}"#));
+            assert!(meta_member(&odd, "k/l").is_none_or(|member| member.is_none()), "{meta}");
+            let set = odd.with_meta("k/l", Some("5")).unwrap();
+            assert_eq!(meta_member(&set, "k/l"), Some(Some("5".to_owned())), "{meta}");
+        }
     }
 
     #[test]

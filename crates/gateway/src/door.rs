@@ -16,11 +16,30 @@ use std::collections::BTreeMap;
 use policy::{ToolId, Verb};
 use serde_json::{Value, json};
 
-use crate::authority::Errand;
+use crate::authority::{Authority, Errand};
 use crate::call::{Request, Subject};
+use crate::session::Caller;
 
 /// The most pages of a `tools/list` that the gateway reads by itself.
 pub(crate) const PAGES_MAX: usize = 50;
+
+/// The same of a request as it comes from an agent, which may be another gateway: what it says of labels is taken off
+/// and, if it is to be believed, goes along.
+pub(crate) fn received(
+    authority: &Authority,
+    (caller, server): (&Caller, &str),
+    (request, subject): (Request, &Subject),
+    facts: BTreeMap<String, Value>,
+) -> (Request, Errand<Request>) {
+    let (agent, now) = (&caller.principal.agent, authority.journal.now());
+    let (request, heard) = authority.peers.receive(agent, request, subject, now);
+    let mut errand = errand(server, request.clone(), subject, facts);
+    match heard {
+        Ok(carried) => errand.carried = carried,
+        Err(why) => authority.distrusts(caller, &errand.tool, why),
+    }
+    (request, errand)
+}
 
 /// What policy needs to know of an MCP request.
 pub(crate) fn errand(
@@ -35,5 +54,5 @@ pub(crate) fn errand(
         Subject::Prompt { name, arguments } => (Verb::GetPrompt, name, arguments.clone()),
     };
     let tool = ToolId { server: server.to_owned(), name: name.clone() };
-    Errand { call, verb, tool, arguments, facts }
+    Errand { call, verb, tool, arguments, facts, carried: None }
 }

@@ -31,6 +31,7 @@ use crate::label::memory::Memory;
 use crate::lanes::Lanes;
 use crate::law::{Law, LawError, Rules};
 use crate::lease::Leases;
+use crate::peers::{Peer, Peers};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::seal::Sealer;
@@ -50,6 +51,8 @@ pub struct Options {
     pub limits: Limits,
     /// The folder that this gateway shares with its replicas, if it has any.
     pub replicas: Option<PathBuf>,
+    /// Other gateways that labels come from and go to.
+    pub peers: Vec<Peer>,
 }
 
 /// A gateway cannot start.
@@ -82,6 +85,9 @@ pub struct Gateway {
 
 /// What became of the operator's files, for whoever asked for them to be read.
 pub type Reloaded = oneshot::Sender<Result<(), String>>;
+
+/// The file of the key by which other gateways know this one's labels, beside that of sessions.
+pub const LABELS_KEY: &str = "labels.key";
 
 /// How many may wait for the operator's files to be read, and how long.
 const RELOADS_MAX: usize = 16;
@@ -145,6 +151,9 @@ impl Gateway {
         let key = common.join("session.key");
         let sealer = Sealer::open(&key).map(Arc::new);
         let sealer = sealer.map_err(|error| StartError::Io { what: key.display().to_string(), error })?;
+        let labels_key = common.join(LABELS_KEY);
+        let peers = Peers::open(&labels_key, options.peers)
+            .map_err(|error| StartError::Io { what: labels_key.display().to_string(), error })?;
         let replicas = options.replicas.as_ref().map(|folder| {
             let name = replica_name(&journal);
             Replicas::new(folder, sealer.clone(), name)
@@ -156,6 +165,7 @@ impl Gateway {
             catalogue,
             sessions: Sessions::new(sessions, replicas),
             memory: Memory::open(options.dir.join("memory.json"))?,
+            peers,
             budgets: Budgets::open(
                 options.dir.join("budgets.json"),
                 options.rules.bounds.has_budgets().then_some((journal.ledger(), now)),
@@ -230,6 +240,11 @@ impl Gateway {
             authority.law.enact(rules, authority.catalogue.facts(), &authority.journal)
         });
         compiled.await.map_err(|error| LawError::Unrecorded(error.to_string()))?
+    }
+
+    /// Other gateways that labels come from and go to, from now on.
+    pub fn reload_peers(&self, peers: Vec<Peer>) {
+        self.shared.authority.peers.know(peers);
     }
 
     /// The operator's files as they are now: path from the home, and bytes. What changed is recorded.

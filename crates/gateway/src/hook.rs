@@ -175,7 +175,7 @@ impl Work<'_> {
         let body = result.to_string();
         let returned = Returned { body: &body, is_error: failed };
         let concluded = self.authority().conclude(&self.caller, &tool, act, &returned).await;
-        concluded.map(|()| Verdict::Pass).map_err(|error| error.to_string())
+        concluded.map(|_| Verdict::Pass).map_err(|error| error.to_string())
     }
 
     /// What a tool gave back counts as seen, whatever became of its call here.
@@ -218,7 +218,7 @@ impl Work<'_> {
             None => ToolId { server: self.dialect.agent.to_owned(), name: event.tool.clone() },
         };
         let arguments = if event.arguments.is_object() { event.arguments.clone() } else { json!({}) };
-        Errand { call: self.tool_use(), verb: Verb::CallTool, tool, arguments, facts: self.facts() }
+        Errand { call: self.tool_use(), verb: Verb::CallTool, tool, arguments, facts: self.facts(), carried: None }
     }
 
     fn tool_use(&self) -> ToolUse {

@@ -24,6 +24,7 @@ pub(crate) mod read;
 mod request;
 pub(crate) mod source;
 mod steps;
+pub(crate) mod told;
 mod trace;
 pub(crate) mod words;
 pub(crate) mod writers;
@@ -41,6 +42,7 @@ use account::Account;
 use index::{Field, Index, Place};
 use memory::{Memory, Remembered};
 use request::User;
+use told::Told;
 
 /// How many distinct values a session remembers.
 pub const VALUES_MAX: usize = 400_000;
@@ -93,17 +95,35 @@ impl Session {
 
     /// A tool's result entered the session, recorded as `entry`. Answers the join of its values' labels.
     pub fn result(&mut self, tool: &ToolFacts, entry: u64, result: &Value) -> SessionLabels {
-        self.take_in(tool, entry, result, None)
+        self.take_in((tool, entry), result, None, None)
     }
 
     /// Like [`Session::result`], and values that some session wrote down get back the labels they had then.
     pub fn recalled(&mut self, tool: &ToolFacts, entry: u64, result: &Value, memory: &Memory) -> SessionLabels {
-        self.take_in(tool, entry, result, Some(memory).filter(|memory| !memory.is_empty()))
+        self.take_in((tool, entry), result, Some(memory), None)
     }
 
-    fn take_in(&mut self, tool: &ToolFacts, entry: u64, result: &Value, memory: Option<&Memory>) -> SessionLabels {
+    /// Like [`Session::recalled`], and another gateway told what it knows of the fields.
+    pub(crate) fn hears(
+        &mut self,
+        of: (&ToolFacts, u64),
+        result: &Value,
+        memory: &Memory,
+        told: Option<&Told>,
+    ) -> SessionLabels {
+        self.take_in(of, result, Some(memory), told)
+    }
+
+    fn take_in(
+        &mut self,
+        (tool, entry): (&ToolFacts, u64),
+        result: &Value,
+        memory: Option<&Memory>,
+        told: Option<&Told>,
+    ) -> SessionLabels {
+        let memory = memory.filter(|memory| !memory.is_empty());
         let place = self.index.place_of(tool, entry);
-        let vouched = !tool.results.is_empty();
+        let vouched = tool.results.values().any(|facts| facts.writer.is_some());
         let (leaves, cut) = read::leaves(result, RESULT_FIELDS_MAX, vouched);
         let mut out = nothing_seen();
         if cut {
@@ -116,6 +136,9 @@ impl Session {
         let named = kind != source::Kind::Receipt && self.index.is_named(place, &self.user);
         for leaf in &leaves {
             let mut judged = source::judge(tool, kind, leaf);
+            if let Some(told) = told {
+                told.join_field(leaf, &mut judged);
+            }
             let recalled = memory.map(|memory| judged.recall(&leaf.text, memory)).unwrap_or_default();
             out.integrity = out.integrity.max(judged.integrity);
             out.confidentiality = out.confidentiality.max(judged.confidentiality);
@@ -348,7 +371,7 @@ mod tests {
     /// A session that has read one record of a tool whose results are annotated.
     fn annotated(results: &[(&str, Integrity)], record: Value) -> Session {
         let mut list = tool("list_mail", &[]);
-        list.results = results.iter().map(|(field, writer)| ((*field).to_owned(), *writer)).collect();
+        list.results = results.iter().map(|(field, writer)| ((*field).to_owned(), (*writer).into())).collect();
         reads("Reply to Ann", &[(&list, json!({}), record)])
     }
 

@@ -23,6 +23,9 @@ use ledger::{Append, AppendError, Ledger, PayloadError, Receipt};
 use policy::{Action, Decision, Effect, Principal, Snapshot};
 use serde_json::Value;
 
+use crate::call::Request;
+use crate::peers::{Awaited, Owed};
+
 /// Where the time comes from. The only clock of the crate.
 #[derive(Clone, Debug, Default)]
 pub enum Clock {
@@ -323,12 +326,29 @@ impl<C> Permit<C> {
         &self.action
     }
 
+    /// What may be sent.
+    pub(crate) fn call(&self) -> &C {
+        &self.call
+    }
+
     /// Spends the permit: the call, to be sent now, and the act that owes an outcome.
     pub(crate) fn spend(mut self) -> (C, Act) {
         self.act.started = Instant::now();
         self.act.upstream = Some(self.act.departures.next());
         self.act.journal.sent.fetch_add(1, Ordering::Relaxed);
         (self.call, self.act)
+    }
+}
+
+impl Permit<Request> {
+    /// The same call with what travels beside it in `_meta`, which policy has no say in.
+    pub(crate) fn accompanied(mut self, owed: Option<Owed>, along: Option<(Request, Awaited)>) -> Self {
+        self.act.owed = owed.map(Box::new);
+        if let Some((request, awaited)) = along {
+            self.call = request;
+            self.act.awaited = Some(Box::new(awaited));
+        }
+        self
     }
 }
 
@@ -343,6 +363,9 @@ pub struct Act {
     upstream: Option<u64>,
     journal: Journal,
     ended: bool,
+    /// The gateway that waits for the labels of the result, and the one that tells them.
+    owed: Option<Box<Owed>>,
+    awaited: Option<Box<Awaited>>,
 }
 
 /// How an act ended.
@@ -379,7 +402,16 @@ impl Ending {
 impl Act {
     fn begin(intent: u64, journal: Journal, departures: Departures) -> Self {
         journal.open.fetch_add(1, Ordering::AcqRel);
-        Self { intent, started: Instant::now(), departures, upstream: None, journal, ended: false }
+        Self {
+            intent,
+            started: Instant::now(),
+            departures,
+            upstream: None,
+            journal,
+            ended: false,
+            owed: None,
+            awaited: None,
+        }
     }
 
     /// The intent never reached the ledger, so nothing is owed.
@@ -391,6 +423,16 @@ impl Act {
     /// The intent's entry.
     pub fn intent(&self) -> u64 {
         self.intent
+    }
+
+    /// The gateway that waits for the labels of the result.
+    pub(crate) fn owed(&self) -> Option<&Owed> {
+        self.owed.as_deref()
+    }
+
+    /// The gateway whose labels of the result are waited for.
+    pub(crate) fn awaited(&self) -> Option<&Awaited> {
+        self.awaited.as_deref()
     }
 
     /// The ledger that waits for the outcome.

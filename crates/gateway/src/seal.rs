@@ -35,10 +35,7 @@ struct Named {
 impl Sealer {
     /// Reads the keys, one a line in hexadecimal digits; makes the file with one if there is none.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
-            read => read?,
-        };
+        let text = line_of(path)?;
         let keys = text.lines().filter(|line| !line.trim().is_empty()).take(KEYS_MAX).map(named);
         let keys: Vec<Named> = keys.collect::<Option<_>>().ok_or_else(|| damaged("a line is no key"))?;
         if keys.is_empty() { Err(damaged("it holds no key")) } else { Ok(Self { keys }) }
@@ -73,6 +70,14 @@ fn named(line: &str) -> Option<Named> {
     let name = *digest.as_ref().first_chunk()?;
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM_SIV, &bytes).ok()?);
     Some(Named { name, key })
+}
+
+/// What a file of keys says; it is made with one key of 32 random bytes if there is none.
+pub(crate) fn line_of(path: &Path) -> io::Result<String> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(path),
+        read => read,
+    }
 }
 
 /// Writes a fresh key under its final name only when it is complete, and never over one that another replica made.

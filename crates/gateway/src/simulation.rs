@@ -32,8 +32,10 @@ use crate::breaker::Breakers;
 use crate::budget::Budgets;
 use crate::catalogue::Catalogue;
 use crate::changes::Changes;
+use crate::gateway::LABELS_KEY;
 use crate::label::memory::Memory;
 use crate::law::{Force, Law, Rules};
+use crate::peers::Peers;
 use crate::pipeline::{Act, Clock, Ending, Journal};
 use crate::results::{Keep, Results};
 use crate::session::{Caller, Key, Sessions};
@@ -165,6 +167,7 @@ impl World {
             sessions: Sessions::new(dir.join("sessions"), None),
             asks: Arc::default(),
             memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
+            peers: Peers::open(&dir.join(LABELS_KEY), Vec::new()).map_err(|error| error.to_string())?,
             budgets: Budgets::open(dir.join("budgets.json"), None).map_err(|error| error.to_string())?,
             breakers: Breakers::open(dir.join("breakers.json")).map_err(|error| error.to_string())?,
             changes: Changes::open(dir.join("operator.json")).map_err(|error| error.to_string())?,
@@ -205,6 +208,7 @@ impl World {
             tool: ToolId { server: "sim".to_owned(), name: tool.to_owned() },
             arguments: json!({ "path": format!("/w/{}", self.random.below(3)) }),
             facts: BTreeMap::new(),
+            carried: None,
         };
         match self.authority.first(&caller, errand).await {
             First::Admitted(admitted) => self.send(admitted, caller),
@@ -373,6 +377,7 @@ fn tools() -> Vec<ToolFacts> {
         open_world: false,
         roles: BTreeMap::from([("/path".to_owned(), policy::Role::Path)]),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: "pin".to_owned(),
     };
     [("read", EffectKind::Read), ("write", EffectKind::Write), ("delete", EffectKind::Delete)].map(tool).into()

@@ -76,8 +76,14 @@ impl World {
     async fn start(dir: tempfile::TempDir, key: SigningKey, rules: Rules, limits: Limits) -> Result<Self, StartError> {
         let options = ledger::Options::new(jiff::Timestamp::now());
         let (ledger, _) = Ledger::open(&dir.path().join("ledger"), key, options).unwrap();
-        let options =
-            Options { dir: dir.path().to_owned(), home: dir.path().to_owned(), rules, limits, replicas: None };
+        let options = Options {
+            dir: dir.path().to_owned(),
+            home: dir.path().to_owned(),
+            rules,
+            limits,
+            replicas: None,
+            peers: Vec::new(),
+        };
         let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
         let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.error).collect();
         assert!(errors.is_empty(), "{errors:?}");

@@ -22,6 +22,7 @@ fn source() -> Source {
         open_world: false,
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: String::new(),
     };
     let policies = packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();

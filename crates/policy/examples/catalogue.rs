@@ -43,6 +43,7 @@ fn facts(line: &Value) -> Option<ToolFacts> {
         open_world: true,
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: String::new(),
     })
 }

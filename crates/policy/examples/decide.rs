@@ -68,6 +68,7 @@ fn write_file() -> ToolFacts {
         open_world: false,
         roles: BTreeMap::from([("/path".to_owned(), Role::Path), ("/content".to_owned(), Role::Content)]),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: String::new(),
     }
 }

@@ -27,6 +27,7 @@ use crate::facts::{Facts, texts};
 use crate::label::{Choice, DataClass, Labels, Request, Role, SessionLabels};
 use crate::leaves::{Leaf, leaves};
 use crate::marks::marks;
+use crate::readers;
 use crate::shape::{Shape, datetime, literal};
 use crate::tool::{EffectKind, ToolFacts};
 
@@ -47,6 +48,7 @@ pub(crate) fn cedar_type(arguments: &Shape) -> Value {
         "flow": { "type": "Record", "attributes": {
             "untrusted": set, "invented": set, "delegated": set, "request": text,
             "confidentiality": long, "classes": set,
+            "exceeds": { "type": "Boolean" }, "cleared": { "type": "Boolean" },
         } },
         "seen": { "type": "Record", "attributes": {
             "integrity": long, "confidentiality": long, "classes": set, "steps": set, "deleted": long,
@@ -87,7 +89,7 @@ pub(crate) fn context(
         ("now", time),
         ("arguments", arguments),
         ("unlisted", texts(&unlisted)),
-        ("flow", flow(&action.labels, &leaves)),
+        ("flow", flow(&action.labels, &leaves, tool)),
         ("seen", seen(&action.labels.session)),
         ("marks", texts(marks(&facts, &leaves, tool))),
         ("facts", facts.value()),
@@ -120,8 +122,9 @@ fn user_gap(facts: &Facts, tool: Option<&ToolFacts>) -> Vec<&'static str> {
 }
 
 /// `context.flow`: the roles of arguments by who chose their values, the highest confidentiality and all
-/// protected classes among them, and whether the user asked for this kind of action.
-fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
+/// protected classes among them, whether the user asked for this kind of action, and whether those who get the data may
+/// read it.
+fn flow(labels: &Labels, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> ast::Value {
     // What nobody labelled is untrusted.
     let choice = |leaf: &Leaf<'_>| leaf.label.map_or(Choice::Untrusted, |label| label.choice);
     let links =
@@ -142,6 +145,8 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>]) -> ast::Value {
         ("request", literal(request(labels.request))),
         ("confidentiality", literal(confidentiality)),
         ("classes", texts(classes.into_iter().map(class_name))),
+        ("exceeds", literal(readers::exceeds(tool, leaves))),
+        ("cleared", literal(readers::are_cleared(tool, leaves))),
     ];
     ast::Value::record(pairs, None)
 }

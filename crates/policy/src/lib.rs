@@ -20,6 +20,7 @@ mod leaves;
 mod lint;
 pub mod marks;
 mod packs;
+mod readers;
 mod rule;
 mod schema;
 mod shape;
@@ -37,4 +38,4 @@ pub use label::{
 pub use packs::packs;
 pub use rule::Location;
 pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source};
-pub use tool::{EffectKind, ToolFacts, ToolId};
+pub use tool::{EffectKind, FieldFacts, ToolFacts, ToolId};

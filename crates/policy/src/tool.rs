@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::label::{Integrity, Role};
+use crate::label::{Confidentiality, DataClass, Integrity, Role};
 
 /// A tool by server and name. Built-in tools of an agent have the agent's name as server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,10 +75,85 @@ pub struct ToolFacts {
     pub open_world: bool,
     /// The roles of its arguments, by JSON pointer pattern (`/to`, `/items/*/path`).
     pub roles: BTreeMap<String, Role>,
-    /// Who could have written which field of a result, where the operator says so: by name of the field or by JSON
-    /// pointer pattern (`/*/sender`); `*` alone is every other field.
+    /// What the operator says of the fields of a result: by name of the field or by JSON pointer pattern
+    /// (`/*/sender`); `*` alone is every other field.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub results: BTreeMap<String, Integrity>,
+    pub results: BTreeMap<String, FieldFacts>,
+    /// What may be read where the tool brings things, where the operator says so: by the destination's value, with
+    /// `*` at either end for any text; `*` alone is every other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<String, Confidentiality>,
     /// Digest of the raw definition that was pinned.
     pub pin: String,
+}
+
+/// What is said of one field of a result: one word, or several (`["third_party", "confidential", "personal"]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Words", into = "Words")]
+pub struct FieldFacts {
+    /// Who could have written it.
+    pub writer: Option<Integrity>,
+    /// Who may read it.
+    pub confidentiality: Option<Confidentiality>,
+    /// Which protected classes it holds.
+    pub classes: BTreeSet<DataClass>,
+}
+
+impl From<Integrity> for FieldFacts {
+    fn from(writer: Integrity) -> Self {
+        Self { writer: Some(writer), ..Self::default() }
+    }
+}
+
+/// Field facts as they are written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Words {
+    One(Word),
+    Several(Vec<Word>),
+}
+
+/// One thing that can be said of a field. No two of these are spelled alike.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Writer(Integrity),
+    Confidentiality(Confidentiality),
+    Class(DataClass),
+}
+
+impl TryFrom<Words> for FieldFacts {
+    type Error = &'static str;
+
+    fn try_from(words: Words) -> Result<Self, Self::Error> {
+        let words = match words {
+            Words::One(word) => vec![word],
+            Words::Several(words) => words,
+        };
+        let mut facts = Self::default();
+        for word in words {
+            let is_new = match word {
+                Word::Writer(writer) => facts.writer.replace(writer).is_none(),
+                Word::Confidentiality(readers) => facts.confidentiality.replace(readers).is_none(),
+                Word::Class(class) => facts.classes.insert(class),
+            };
+            if !is_new {
+                return Err("a field is said twice who writes it, who reads it or what it holds");
+            }
+        }
+        if facts == Self::default() { Err("nothing is said of a field") } else { Ok(facts) }
+    }
+}
+
+impl From<FieldFacts> for Words {
+    fn from(facts: FieldFacts) -> Self {
+        let writer = facts.writer.map(Word::Writer);
+        let confidentiality = facts.confidentiality.map(Word::Confidentiality);
+        let words: Vec<Word> =
+            writer.into_iter().chain(confidentiality).chain(facts.classes.into_iter().map(Word::Class)).collect();
+        match words.as_slice() {
+            [word] => Self::One(*word),
+            _ => Self::Several(words),
+        }
+    }
 }

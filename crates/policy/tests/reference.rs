@@ -147,7 +147,7 @@ fn context(action: &Action) -> Context {
         "user": action.principal.user, "session": action.principal.session, "door": "mcp_stdio", "delegation": [],
         "now": { "__extn": { "fn": "datetime", "arg": "2026-03-01T12:30:00.125Z" } },
         "arguments": arguments, "unlisted": [],
-        "flow": { "untrusted": chosen(Choice::Untrusted), "invented": [], "delegated": [], "request": "named", "confidentiality": 0, "classes": [] },
+        "flow": { "untrusted": chosen(Choice::Untrusted), "invented": [], "delegated": [], "request": "named", "confidentiality": 0, "classes": [], "exceeds": false, "cleared": false },
         "seen": { "integrity": 0, "confidentiality": 0, "classes": [] },
         "marks": marks, "facts": facts,
     });

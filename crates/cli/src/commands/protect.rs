@@ -306,6 +306,6 @@ fn keys(home: &Home, is_dry: bool) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(keys)
 }
 
-fn hex(bytes: [u8; 32]) -> String {
+pub(crate) fn hex(bytes: [u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -49,6 +49,31 @@ pub(crate) fn replaced(raw: &Bytes, path: &[&'static str], with: &str) -> Option
     Some(Bytes::from([text.get(..span.start)?, with, text.get(span.end..)?].concat()))
 }
 
+/// The members of an object in their order, each value as it stands. A name that is there twice is there twice.
+pub(crate) fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Malformed> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let found = deserializer.deserialize_map(Members);
+    found.and_then(|found| deserializer.end().map(|()| found)).map_err(not_json)
+}
+
+/// The JSON text with a member of the object at a path of keys set, or taken away: of that object every other value
+/// keeps its bytes, and of the rest every byte. A member whose name differs only in case goes, too. `None` if there is
+/// no such object.
+pub(crate) fn with_member(text: &str, path: &[&'static str], (name, value): (&str, Option<&str>)) -> Option<String> {
+    let mut span = 0..text.len();
+    for step in path {
+        let part = text.get(span)?;
+        let [found] = fields(part, &[*step]).ok()?;
+        span = span_in(text, found?);
+    }
+    let kept = members(text.get(span.clone())?).ok()?;
+    let kept = kept.iter().filter(|(key, _)| !key.eq_ignore_ascii_case(name));
+    let one = |key: &str, value: &str| format!("{}:{value}", Value::from(key));
+    let mut all: Vec<String> = kept.map(|(key, value)| one(key, value.get())).collect();
+    all.extend(value.map(|value| one(name, value)));
+    Some([text.get(..span.start)?, "{", &all.join(","), "}", text.get(span.end..)?].concat())
+}
+
 /// The string at a path of keys.
 pub(crate) fn at(raw: &Bytes, path: &[&'static str]) -> Option<String> {
     let mut text = std::str::from_utf8(raw).ok()?;
@@ -166,6 +191,24 @@ impl<const N: usize> Visitor<'_> for Place<'_, N> {
         }
         *self.fault = Some(Malformed::AmbiguousKey(key.to_owned()));
         Err(E::custom("ambiguous key"))
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
     }
 }
 

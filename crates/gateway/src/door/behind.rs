@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hyper::header::HeaderMap;
 use serde_json::Value;
@@ -27,6 +27,10 @@ impl Behind {
     /// A server that hears nothing of who calls.
     pub(crate) fn of(upstream: Upstream) -> Self {
         Self { upstream, headers: Arc::default() }
+    }
+
+    pub(crate) fn hold_headers(&self) -> MutexGuard<'_, HeaderMap> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

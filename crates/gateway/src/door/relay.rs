@@ -261,7 +261,8 @@ impl Relay {
     }
 
     async fn judged(&self, request: Request, subject: Subject) -> Option<Bytes> {
-        let errand = door::errand(&self.server, request.clone(), &subject, self.facts.clone());
+        let (request, errand) =
+            door::received(&self.authority, (&self.caller, &self.server), (request, &subject), self.facts.clone());
         if errand.verb == Verb::CallTool && matches!(self.authority.catalogue.get(&errand.tool), Known::Unknown) {
             self.list_by_itself(call::envelope(&request)).await;
         }
@@ -271,6 +272,7 @@ impl Relay {
             Err(refusal) => return Some(answer::refusal(&request, &subject, &self.server, &refusal)),
         };
         let answer = self.expect(&request.id)?;
+        let permit = self.authority.peers.send(permit, self.authority.journal.now());
         let (act, sent) = self.link.send(permit).await;
         let ended = match sent {
             Ok(()) => tokio::time::timeout(self.authority.limits.call_wait, answer).await.map(Result::ok),
@@ -279,11 +281,12 @@ impl Relay {
         match ended {
             Ok(Some(response)) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                if let Err(error) = self.authority.conclude(&self.caller, &tool, act, &returned).await {
-                    return Some(answer::withheld(Some(&request.id), &error));
-                }
+                let passed = match self.authority.conclude(&self.caller, &tool, act, &returned).await {
+                    Ok(passed) => passed,
+                    Err(error) => return Some(answer::withheld(Some(&request.id), &error)),
+                };
                 match wish::admit_all(&self.authority, &self.caller, &self.server, response.body()).await {
-                    Ok(_) => Some(response.raw().clone()),
+                    Ok(_) => Some(passed.map_or_else(|| response.raw().clone(), |body| response.with_body(&body))),
                     Err(refused) => Some(answer::error(Some(&request.id), answer::DENIED, &refused)),
                 }
             }

@@ -27,7 +27,7 @@ pub(crate) async fn admit<C>(
 ) -> Result<Admitted<C>, String> {
     let name = method(verb);
     let tool = ToolId { server: server.to_owned(), name: name.to_owned() };
-    let errand = Errand { call, verb, tool, arguments, facts: Default::default() };
+    let errand = Errand { call, verb, tool, arguments, facts: Default::default(), carried: None };
     authority.admit(caller, errand, Silent).await.map_err(|refusal| sentence(name, &refusal))
 }
 

@@ -104,6 +104,7 @@ fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) 
         open_world: *open_world,
         roles: roles.iter().map(|(pointer, role)| ((*pointer).to_owned(), *role)).collect(),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: "built-in".to_owned(),
     }
 }

@@ -18,6 +18,9 @@ use super::{FIELDS_MAX, VALUES_MAX, request::User};
 const PROSE_SIGHTINGS: usize = 4;
 /// How many places are remembered.
 const PLACES_MAX: usize = 50_000;
+/// How many of the latest places and fields are searched for one call's.
+const PLACES_SEARCHED: usize = 64;
+const FIELDS_SEARCHED: usize = 50_000;
 /// How many arguments of a call name its place.
 const PLACE_NAMES_MAX: usize = 8;
 
@@ -193,7 +196,7 @@ impl Index {
 
     /// The place that a call made, or a new one for a result whose call was not heard of.
     pub(crate) fn place_of(&mut self, tool: &ToolFacts, entry: u64) -> u64 {
-        let recent = self.places.iter().enumerate().rev().take(64);
+        let recent = self.places.iter().enumerate().rev().take(PLACES_SEARCHED);
         let found = recent.filter(|(_, place)| place.entry == entry).map(|(at, _)| at as u64).next();
         match found {
             Some(at) => self.places_from + at,
@@ -203,6 +206,14 @@ impl Index {
 
     pub(crate) fn at_place(&self, number: u64) -> Option<&Place> {
         self.places.get(usize::try_from(number.checked_sub(self.places_from)?).ok()?)
+    }
+
+    /// The fields of the result of a call, by its entry; of one that was long ago none.
+    pub(crate) fn fields_at(&self, is_entry: impl Fn(u64) -> bool) -> impl Iterator<Item = &Field> {
+        let recent = self.places.iter().enumerate().rev().take(PLACES_SEARCHED);
+        let found =
+            recent.filter(|(_, place)| is_entry(place.entry)).map(|(at, _)| self.places_from + at as u64).next();
+        self.fields.iter().rev().take(FIELDS_SEARCHED).filter(move |field| Some(field.place) == found)
     }
 
     pub(crate) fn field(&self, number: u64) -> Option<&Field> {

@@ -2,6 +2,8 @@
 //!
 //! INVARIANT: a field is a field only if the format escapes what a stranger writes into it: JSON, strict YAML
 //! and Python reprs do, HTML, Markdown and plain text do not, and CSV only where the operator vouches for its columns.
+//! JSON and Python reprs inside a string are taken apart, too, but whoever wrote the string wrote all of it: what
+//! stands in it is no more a record than the string is.
 //! Text that merely looks like a record stays text, so that nobody can forge a sender or an id by writing one. Of
 //! HTML and Markdown the values are read as they are shown, too, and what is hidden is told apart.
 
@@ -9,6 +11,8 @@ use serde_json::Value;
 
 /// The largest text that is taken apart; of what is longer the rest is read as words only.
 const STRUCTURED_MAX_BYTES: usize = 1 << 20;
+/// How often a string inside a string is taken apart.
+const ENCODED_MAX: u8 = 3;
 /// How deep structure is followed.
 const DEPTH_MAX: usize = 24;
 /// Longer values are prose.
@@ -67,6 +71,8 @@ pub(crate) struct Leaf {
     pub(crate) prose: bool,
     /// What of its field it is.
     pub(crate) part: Part,
+    /// Whether it stands in a string that was taken apart, so that no system says of it whose it is.
+    pub(crate) encoded: bool,
 }
 
 /// What of a field a leaf is.
@@ -131,6 +137,8 @@ struct Path {
     record: u32,
     /// Inside a field of prose everything is prose.
     prose: bool,
+    /// How many strings around it were taken apart.
+    encoded: u8,
 }
 
 impl Path {
@@ -142,6 +150,7 @@ impl Path {
             key,
             record: self.record,
             prose,
+            encoded: self.encoded,
         }
     }
 
@@ -179,6 +188,9 @@ impl Reader {
         }
         match value {
             Value::Object(object) => {
+                if let Some((name, held)) = only_wrapped(object).filter(|_| depth == 0) {
+                    return self.value(&held, path.child(name), depth + 1);
+                }
                 self.records += 1;
                 let record = self.records;
                 for (name, child) in object {
@@ -203,9 +215,19 @@ impl Reader {
                     self.value(item, path, depth + 1);
                 }
             }
-            Value::String(text) => self.leaf(text.clone(), path),
+            Value::String(text) => self.string(text, path, depth),
             Value::Null => {}
             other => self.leaf(other.to_string(), path),
+        }
+    }
+
+    /// A string and, where it holds structure, what stands in that.
+    fn string(&mut self, text: &str, path: Path, depth: usize) {
+        let held = if path.encoded < ENCODED_MAX { encoded(text) } else { None };
+        let inside = Path { prose: path.prose || is_prose(text), encoded: path.encoded + 1, ..path.clone() };
+        self.leaf(text.to_owned(), path);
+        if let Some(held) = held {
+            self.value(&held, inside, depth + 1);
         }
     }
 
@@ -223,6 +245,7 @@ impl Reader {
             text,
             prose,
             part,
+            encoded: path.encoded > 0,
         };
         self.leaves.push(leaf(text, prose, Part::Whole));
         for (text, part) in [(markup.shown, Part::Shown), (markup.hidden, Part::Hidden)] {
@@ -247,6 +270,25 @@ pub(crate) fn is_prose(text: &str) -> bool {
 fn is_lone_value(text: &str) -> bool {
     let text = text.trim();
     !text.is_empty() && text.len() <= VALUE_MAX_CHARS && !text.contains(char::is_whitespace)
+}
+
+/// The structure that a string holds as a whole.
+fn encoded(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let whole = (text.starts_with('{') && text.ends_with('}')) || (text.starts_with('[') && text.ends_with(']'));
+    if !whole || text.len() > STRUCTURED_MAX_BYTES {
+        return None;
+    }
+    let held: Option<Value> = serde_json::from_str(text).ok().or_else(|| super::python::parse(text));
+    held.filter(|held| !matches!(held, Value::Array(items) if items.is_empty()))
+}
+
+/// A result that is one string with structure under a name of its server's, as `{"result": "[…]"}`: what a text block
+/// would hold. Under a name of prose it is somebody's text.
+fn only_wrapped(object: &serde_json::Map<String, Value>) -> Option<(&str, Value)> {
+    let (name, value) = object.iter().next().filter(|_| object.len() == 1)?;
+    let held = encoded(value.as_str()?).filter(|_| !is_prose_key(&name.to_lowercase()))?;
+    Some((name, held))
 }
 
 /// Reads a whole text as JSON, a Python repr or strict YAML, in this order.
@@ -298,6 +340,32 @@ mod tests {
         assert!(lines.iter().all(|line| !line.contains("boss") || line.contains("prose")), "{lines:?}");
         let lines = show(&json!("Dear all,\nsender: boss\nid: 9\n\nBye"));
         assert!(lines.iter().all(|line| line.contains("prose")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_string_is_taken_apart_and_stays_whoever_wrote_it() {
+        let leaves = |value: Value| leaves(&value, 100, false).0;
+        let found = leaves(json!([{"id": 7, "data": "{\"id\": 9, \"note\": \"{\\\"key\\\": 1}\"}"}]));
+        let places: Vec<_> = found.iter().map(|leaf| (leaf.pointer.as_str(), leaf.encoded)).collect();
+        assert!(places.contains(&("/0/data", false)) && places.contains(&("/0/data/id", true)), "{places:?}");
+        assert!(places.contains(&("/0/data/note/key", true)), "{places:?}");
+        // A body that looks like a record is a body.
+        let found = leaves(json!([{"id": 7, "body": "{\"sender\": \"boss\"}"}]));
+        let inside = found.iter().find(|leaf| leaf.pointer == "/0/body/sender");
+        assert!(inside.is_some_and(|leaf| leaf.prose && leaf.encoded), "{found:?}");
+        // A server that wraps its text in one field wrote that text; under a name of prose it is somebody's.
+        assert_eq!(show(&json!({"result": "[{\"id\": 7}]"})), ["/result/0/id value \"7\""]);
+        let found = leaves(json!({"content": "[{\"id\": 7}]"}));
+        assert!(found.iter().all(|leaf| leaf.prose), "{found:?}");
+        // Nor is there an end to strings in strings that costs anything.
+        let mut nested = "[1]".to_owned();
+        for _ in 0..40 {
+            nested = json!([nested]).to_string();
+            if nested.len() > 1 << 16 {
+                break;
+            }
+        }
+        assert!(leaves(json!([nested, nested])).len() < 20);
     }
 
     #[test]

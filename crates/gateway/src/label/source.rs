@@ -229,22 +229,41 @@ pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
         (Some(Integrity::Anyone), _) => (true, Integrity::Anyone),
         (_, Kind::Web) => (true, Integrity::Anyone),
         _ if inferred => (true, Integrity::ThirdParty),
-        _ if is(SYSTEM_KEYS) || key.is_empty() => (false, Integrity::FirstParty),
+        // Who wrote a string wrote every id in it.
+        _ if (is(SYSTEM_KEYS) || key.is_empty()) && !leaf.encoded => (false, Integrity::FirstParty),
         _ => (false, Integrity::ThirdParty),
     };
-    let mut classes = BTreeSet::new();
     let text = leaf.text.as_str();
-    if (is(CREDENTIAL_KEYS) && !text.is_empty()) || holds_credential(text) {
+    let mut classes = if text.is_empty() { BTreeSet::new() } else { classes_of(&key) };
+    if holds_credential(text) {
         classes.insert(DataClass::Credential);
     }
-    if is(PAYMENT_KEYS) || holds_payment(text) {
+    if holds_payment(text) {
         classes.insert(DataClass::Payment);
     }
-    if is(PERSONAL_KEYS) {
-        classes.insert(DataClass::Personal);
-    }
-    let confidentiality = confidentiality(kind, &classes);
+    let (said, further) = writers::readers(&tool.results, leaf);
+    classes.extend(further);
+    // Whatever is said of a field, what has the shape of a key is one.
+    let shape = if holds_credential(text) { Confidentiality::Secret } else { Confidentiality::Public };
+    let confidentiality = said.unwrap_or_else(|| confidentiality(kind, &classes)).max(shape);
     Judged { prose, integrity, confidentiality, classes }
+}
+
+/// The classes of data that the words of a field's name speak of.
+fn classes_of(key: &[String]) -> BTreeSet<DataClass> {
+    let is = |list: &[&str]| key.iter().any(|word| list.contains(&word.as_str()));
+    let lists = [
+        (CREDENTIAL_KEYS, DataClass::Credential),
+        (PAYMENT_KEYS, DataClass::Payment),
+        (PERSONAL_KEYS, DataClass::Personal),
+    ];
+    lists.into_iter().filter(|(list, _)| is(list)).map(|(_, class)| class).collect()
+}
+
+/// What a field's name alone says of who may read it and of what it holds, in a record.
+pub(crate) fn of_name(name: &str) -> (Confidentiality, BTreeSet<DataClass>) {
+    let classes = classes_of(&split_name(name));
+    (confidentiality(Kind::Records, &classes), classes)
 }
 
 fn confidentiality(kind: Kind, classes: &BTreeSet<DataClass>) -> Confidentiality {

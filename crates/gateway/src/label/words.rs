@@ -188,6 +188,8 @@ const VERBS: &[(EffectKind, &[&str])] = &[
             "complete",
             "finish",
             "organize",
+            "fork",
+            "react",
         ],
     ),
     (
@@ -240,6 +242,8 @@ const VERBS: &[(EffectKind, &[&str])] = &[
             "help",
             "extract",
             "screenshot",
+            "snapshot",
+            "navigate",
         ],
     ),
 ];

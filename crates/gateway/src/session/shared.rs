@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
-use policy::{Labels, SessionLabels, ToolFacts, ToolId};
+use policy::{ArgumentLabel, Labels, SessionLabels, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -23,6 +23,7 @@ use super::{Key, Session};
 use crate::label::{
     self,
     memory::{Memory, Remembered},
+    told::{Said, Told as Labelled},
 };
 use crate::seal::Sealer;
 
@@ -166,6 +167,16 @@ enum Event {
         number: u64,
         tool: ToolFacts,
         result: Value,
+        /// What another gateway said of its fields.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        told: Option<Labelled>,
+    },
+    /// Another gateway told labels of a call's arguments.
+    Told {
+        number: u64,
+        source: String,
+        arguments: Value,
+        labels: Vec<ArgumentLabel>,
     },
     Sum {
         replicas: Vec<String>,
@@ -180,7 +191,8 @@ enum Adds<'a> {
     Nothing,
     Shown(&'a str),
     Called { entry: u64, tool: &'a ToolFacts, arguments: &'a Value },
-    Heard { entry: u64, tool: &'a ToolFacts, result: &'a Value },
+    Heard { entry: u64, tool: &'a ToolFacts, result: &'a Value, told: Option<&'a Labelled> },
+    Told { entry: u64, source: &'a str, arguments: &'a Value, labels: &'a [ArgumentLabel] },
 }
 
 struct Part<'a> {
@@ -246,13 +258,40 @@ impl Session {
     pub(crate) async fn hears(
         &self,
         (tool, entry): (&ToolFacts, u64),
-        result: &Value,
+        (result, told): (&Value, Option<&Labelled>),
         memory: &Memory,
     ) -> Result<SessionLabels, Unshared> {
-        let Some(shared) = &self.shared else { return Ok(self.change().recalled(tool, entry, result, memory)) };
-        let mut part = self.part(shared, memory, Adds::Heard { entry, tool, result });
+        let Some(shared) = &self.shared else {
+            return Ok(self.change().hears((tool, entry), result, memory, told));
+        };
+        let mut part = self.part(shared, memory, Adds::Heard { entry, tool, result, told });
         shared.log.append(&mut part, true).await?;
         Ok(part.labels.unwrap_or_else(label::nothing_seen))
+    }
+
+    /// Another gateway told labels of the arguments of a call that was let through.
+    pub(crate) async fn told(
+        &self,
+        (source, entry): (&str, u64),
+        (arguments, labels): (&Value, &[ArgumentLabel]),
+        memory: &Memory,
+    ) -> Result<(), Unshared> {
+        let Some(shared) = &self.shared else {
+            self.change().told(source, entry, (arguments, labels));
+            return Ok(());
+        };
+        let mut part = self.part(shared, memory, Adds::Told { entry, source, arguments, labels });
+        Ok(shared.log.append(&mut part, false).await?)
+    }
+
+    /// What is known of the fields of the result of a call.
+    pub(crate) fn tells(&self, entry: u64) -> BTreeMap<String, Said> {
+        let own = self.shared.as_ref().map(|shared| shared.hold().own(&shared.replica));
+        let is_entry = |number| match own {
+            Some(own) => replica_of(number) == own && entry_of(number) == entry,
+            None => number == entry,
+        };
+        self.labels().tells(is_entry)
     }
 
     /// The agent is shown the tools of a server.
@@ -303,8 +342,11 @@ impl Part<'_> {
                 self.shared.hold().calls = order_of(number);
                 self.session.labels().called(&tool, number, &arguments);
             }
-            Event::Heard { number, tool, result } => {
-                let labels = self.session.labels().recalled(&tool, number, &result, self.memory);
+            Event::Told { number, source, arguments, labels } => {
+                self.session.labels().told(&source, number, (&arguments, &labels));
+            }
+            Event::Heard { number, tool, result, told } => {
+                let labels = self.session.labels().hears((&tool, number), &result, self.memory, told.as_ref());
                 if replica_of(number) == own {
                     self.labels = Some(labels);
                 } else {
@@ -367,10 +409,16 @@ impl Teller for Part<'_> {
                 let number = known.next(own, entry);
                 events.push(Event::Called { number, tool: tool.clone(), arguments: arguments.clone() });
             }
-            Adds::Heard { entry, tool, result } => {
+            Adds::Heard { entry, tool, result, told } => {
                 let open = known.open.remove(&entry);
                 let number = open.unwrap_or_else(|| number(known.calls, own, entry));
-                events.push(Event::Heard { number, tool: tool.clone(), result: result.clone() });
+                let (tool, result, told) = (tool.clone(), result.clone(), told.cloned());
+                events.push(Event::Heard { number, tool, result, told });
+            }
+            Adds::Told { entry, source, arguments, labels } => {
+                let number = number(known.calls, own, entry);
+                let (source, arguments, labels) = (source.to_owned(), arguments.clone(), labels.to_vec());
+                events.push(Event::Told { number, source, arguments, labels });
             }
         }
         drop(known);
@@ -459,7 +507,7 @@ mod tests {
             let (session, page) = (self.session(), tool("get_page", &["url"]));
             drop(session.catch_up(&self.memory).await);
             session.calls((&page, entry), &json!({"url": "start.example"}), &self.memory).await.unwrap();
-            session.hears((&page, entry), &json!(text), &self.memory).await.unwrap()
+            session.hears((&page, entry), (&json!(text), None), &self.memory).await.unwrap()
         }
 
         /// Who chose the recipient of a mail, and the entry of this ledger that it came from.

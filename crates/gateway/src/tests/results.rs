@@ -74,8 +74,14 @@ async fn an_act_that_nobody_records_leaves_a_gap() {
     let (ledger, _) = Ledger::open(&dir.path().join("ledger"), key.clone(), options).unwrap();
     let policies = vec![("test.cedar".to_owned(), POLICY.to_owned())];
     let rules = Rules { policies, ..Rules::default() };
-    let options =
-        Options { dir: dir.path().to_owned(), home: dir.path().to_owned(), rules, limits: limits(), replicas: None };
+    let options = Options {
+        dir: dir.path().to_owned(),
+        home: dir.path().to_owned(),
+        rules,
+        limits: limits(),
+        replicas: None,
+        peers: Vec::new(),
+    };
     let (gateway, _) = Gateway::start(options, ledger.clone()).await.unwrap();
     let tools = Arc::new(Mutex::new(tools()));
     let world = World { dir, ledger, gateway, seen: Seen::default(), server: Arc::default(), tools };

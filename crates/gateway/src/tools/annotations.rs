@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use policy::{EffectKind, Integrity, Role, ToolFacts, ToolId};
+use policy::{Confidentiality, EffectKind, FieldFacts, Integrity, Role, ToolFacts, ToolId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -98,6 +98,7 @@ pub fn check(text: &str, seen: &[Seen]) -> Vec<Fault> {
         let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
         faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
         faults.extend(doubts_of_results(name, annotation, output).into_iter().map(doubt));
+        faults.extend(doubts_of_readers(name, annotation, &corrected).into_iter().map(doubt));
         let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
         if !lost.is_empty() {
             faults.push(doubt(format!("`{name}` no longer counts as {}: fewer rules hold for it", lost.join(", "))));
@@ -140,6 +141,8 @@ fn parse(text: &str) -> (Annotations, Vec<Fault>) {
                 faults.extend(
                     unnamed.map(|field| fault(line, format!("`{name}`: `{field}` names no field of a result"))),
                 );
+                let placeless = annotation.readers.keys().filter(|place| !names_a_destination(place));
+                faults.extend(placeless.map(|place| fault(line, format!("`{name}`: `{place}` names no destination"))));
                 annotation.results = std::mem::take(&mut annotation.results).into_iter().map(by_normal_name).collect();
                 annotations.tools.insert(name.to_owned(), annotation);
             }
@@ -157,20 +160,36 @@ fn names_a_field(field: &str) -> bool {
     field == writers::OTHERS || (field.starts_with('/') && field.len() > 1) || !writers::normal(field).is_empty()
 }
 
-fn by_normal_name((field, writer): (String, Integrity)) -> (String, Integrity) {
+fn by_normal_name((field, facts): (String, FieldFacts)) -> (String, FieldFacts) {
     let verbatim = field == writers::OTHERS || field.starts_with('/');
-    (if verbatim { field } else { writers::normal(&field) }, writer)
+    (if verbatim { field } else { writers::normal(&field) }, facts)
+}
+
+/// A destination's value, with `*` for any text at either end; not in the middle, where it would mean nothing.
+fn names_a_destination(pattern: &str) -> bool {
+    let inner = pattern.strip_prefix('*').unwrap_or(pattern);
+    let inner = inner.strip_suffix('*').unwrap_or(inner);
+    pattern == writers::OTHERS || (!inner.trim().is_empty() && !inner.contains('*'))
 }
 
 /// What the author of a `results` line may not mean.
 fn doubts_of_results(name: &str, annotation: &Annotation, output: &Value) -> Vec<String> {
     let mut doubts = Vec::new();
     let known = fields_of(output);
-    for (field, writer) in &annotation.results {
+    for (field, facts) in &annotation.results {
         let last = field.rsplit('/').next().unwrap_or_default();
-        if *writer <= Integrity::FirstParty && is_prose_key(&writers::normal(last)) {
+        let is_own = facts.writer.is_some_and(|writer| writer <= Integrity::FirstParty);
+        if is_own && is_prose_key(&writers::normal(last)) {
             doubts.push(format!(
                 "`{name}` takes `{field}` for the system's own: text in it may then choose what a call does"
+            ));
+        }
+        let (usual, _) = source::of_name(last);
+        let is_protected = usual > Confidentiality::Internal;
+        if let Some(said) = facts.confidentiality.filter(|said| is_protected && *said < usual) {
+            let (said, usual) = (word(&said), word(&usual));
+            doubts.push(format!(
+                "`{name}` lets more people read `{field}` than its name does: {said} instead of {usual}"
             ));
         }
         let same = |property: &Property| {
@@ -180,6 +199,21 @@ fn doubts_of_results(name: &str, annotation: &Annotation, output: &Value) -> Vec
         if !known.is_empty() && !known.iter().any(same) {
             doubts.push(format!("`{name}` gives back no field `{field}`"));
         }
+    }
+    doubts
+}
+
+/// What the author of a `readers` line may not mean.
+fn doubts_of_readers(name: &str, annotation: &Annotation, corrected: &ToolFacts) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let is_place = |role: &Role| matches!(role, Role::Recipient | Role::Destination | Role::Account);
+    let has_place = corrected.roles.values().any(is_place);
+    let named = annotation.readers.keys().filter(|place| *place != writers::OTHERS && !has_place);
+    doubts.extend(named.map(|place| format!("`{name}` has no argument that could be the destination `{place}`")));
+    if annotation.readers.get(writers::OTHERS).is_some_and(|may| *may >= Confidentiality::Secret)
+        && corrected.open_world
+    {
+        doubts.push(format!("`{name}` may bring secrets anywhere, and it reaches beyond its own data"));
     }
     doubts
 }
@@ -222,8 +256,11 @@ fn proposed_results(seen: &Seen) -> Vec<String> {
         return vec![format!("{} = {}", quoted(writers::OTHERS), quoted("anyone"))];
     }
     let line = |property: Property| {
-        let writer = if property.machine { "first_party" } else { "third_party" };
-        format!("{} = {}", quoted(&property.name), quoted(writer))
+        let writer = if property.machine { Integrity::FirstParty } else { Integrity::ThirdParty };
+        let (usual, classes) = source::of_name(&property.name);
+        let confidentiality = Some(usual).filter(|usual| *usual > Confidentiality::Internal);
+        let facts = FieldFacts { writer: Some(writer), confidentiality, classes };
+        format!("{} = {}", quoted(&property.name), words(&facts))
     };
     fields_of(&seen.output).into_iter().map(line).collect()
 }
@@ -268,12 +305,20 @@ pub fn propose(seen: &[Seen], doubtful: bool) -> String {
         if !roles.is_empty() {
             let _ = writeln!(text, "roles = {{ {} }}", roles.join(", "));
         }
-        let results = proposed_results(seen);
+        // Who changes something and says where its results come from needs no more lines than there are.
+        let full = !roles.is_empty() && !facts.readers.is_empty();
+        let results = if full { Vec::new() } else { proposed_results(seen) };
         if !results.is_empty() {
             let _ = writeln!(text, "results = {{ {} }}", results.join(", "));
         }
-        // The fourth kind of line has room only where another has nothing to say.
-        if roles.is_empty() || results.is_empty() {
+        let readers: Vec<String> =
+            facts.readers.iter().map(|(place, may)| format!("{} = {}", quoted(place), quoted(&word(may)))).collect();
+        if !readers.is_empty() {
+            let _ = writeln!(text, "readers = {{ {} }}", readers.join(", "));
+        }
+        // A further kind of line has room only where others have nothing to say.
+        let lines = [&roles, &results, &readers].into_iter().filter(|line| !line.is_empty()).count() + 1;
+        if lines < LINES_MAX {
             let _ = writeln!(text, "open_world = {}", facts.open_world);
         }
         text.push('\n');
@@ -299,6 +344,16 @@ fn doubts(facts: &ToolFacts) -> Vec<String> {
         doubts.push(format!("nothing in the definition says what matters about {}", open.join(", ")));
     }
     doubts
+}
+
+/// Field facts as a TOML value. JSON's strings and lists of words are TOML's, too.
+fn words(facts: &FieldFacts) -> String {
+    serde_json::to_string(facts).unwrap_or_default().replace(',', ", ")
+}
+
+/// The word of a label.
+fn word(label: &impl serde::Serialize) -> String {
+    serde_json::to_value(label).ok().and_then(|word| Some(word.as_str()?.to_owned())).unwrap_or_default()
 }
 
 /// A TOML string. What could repaint a terminal is escaped.
@@ -377,7 +432,7 @@ mod tests {
         assert!(text.lines().any(|found| found == line), "{text}");
         let mut facts = mails().facts;
         assert!(Annotations::read(&text).unwrap().apply(&mut facts));
-        assert_eq!(facts.results.get("file_id"), Some(&Integrity::FirstParty));
+        assert_eq!(facts.results.get("file_id"), Some(&Integrity::FirstParty.into()));
     }
 
     #[test]
@@ -393,5 +448,32 @@ mod tests {
         );
         let text = "[\"desk/list_mails\"]\nresults = { \"--\" = \"anyone\" }\n";
         assert!(Annotations::read(text).is_err());
+    }
+
+    #[test]
+    fn who_may_read_is_proposed_read_and_doubted() {
+        let mut account = mails();
+        account.output =
+            json!({"properties": {"iban": {"type": "string"}, "api_token": {}, "id": {"type": "integer"}}});
+        let text = propose(&[account.clone()], false);
+        let line = r#"results = { "api_token" = ["third_party", "secret", "credential"], "iban" = ["third_party", "confidential", "payment"], "id" = "first_party" }"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
+        assert!(Annotations::read(&text).is_ok());
+        let text = "[\"desk/list_mails\"]\nresults = { \"iban\" = [\"third_party\", \"public\"] }\nreaders = { \"*@corp.example\" = \"secret\" }\n";
+        let said: Vec<String> = check(text, &[account]).into_iter().map(|fault| fault.message).collect();
+        assert_eq!(
+            said,
+            [
+                "`desk/list_mails` lets more people read `iban` than its name does: public instead of confidential",
+                "`desk/list_mails` has no argument that could be the destination `*@corp.example`",
+            ]
+        );
+        for line in [
+            "results = { iban = [] }",
+            "results = { iban = [\"public\", \"secret\"] }",
+            "readers = { \"a*b\" = \"public\" }",
+        ] {
+            assert!(Annotations::read(&format!("[\"a/b\"]\n{line}\n")).is_err(), "{line}");
+        }
     }
 }

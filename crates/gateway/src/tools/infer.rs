@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{EffectKind, Integrity, Role, ToolFacts, ToolId};
+use policy::{Confidentiality, EffectKind, FieldFacts, Role, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +23,10 @@ const PEOPLE_NOUNS: &[&str] =
 /// A conversation, or who takes it over.
 const HANDOVER_NOUNS: &[&str] =
     &["agent", "call", "case", "chat", "conversation", "human", "operator", "person", "ticket"];
+const CODE_NOUNS: &[&str] = &["git", "branch", "commit", "repo", "repository", "revision"];
+/// What other people get to read.
+const COMMENT_NOUNS: &[&str] = &["comment", "reply"];
+const FILE_NOUNS: &[&str] = &["file", "directory", "directories", "folder", "path", "filename"];
 const WEB_NOUNS: &[&str] = &["webpage", "website", "web", "url", "page", "http", "internet", "site", "browser"];
 
 /// Facts from a tool's MCP definition (`name`, `description`, `inputSchema`, `annotations`).
@@ -33,7 +37,10 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
     let schema = definition.get("inputSchema").cloned().unwrap_or(Value::Null);
     let hints = definition.get("annotations").map(Hints::read).unwrap_or_default();
     let effects = hints.apply(effects(name, description));
-    let roles = Roles::new(&schema, &effects).read();
+    let roles = Roles::new(name, &schema, &effects).read();
+    // What is made public everybody reads.
+    let is_public = effects.contains(&EffectKind::Publish);
+    let readers = is_public.then(|| ("*".to_owned(), Confidentiality::Public)).into_iter().collect();
     let open_world = hints.open_world.unwrap_or_else(|| opens(name, &effects, &roles));
     ToolFacts {
         id: ToolId { server: server.to_owned(), name: name.to_owned() },
@@ -44,6 +51,7 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
         effects,
         roles,
         results: BTreeMap::new(),
+        readers,
         pin,
     }
 }
@@ -61,9 +69,12 @@ pub struct Annotation {
     /// Roles of arguments, over those that were inferred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Role>,
-    /// Who could have written which field of a result.
+    /// Who could have written which field of a result, who may read it, and which classes of data it holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub results: BTreeMap<String, Integrity>,
+    pub results: BTreeMap<String, FieldFacts>,
+    /// What may be read at which destination.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub readers: BTreeMap<String, Confidentiality>,
 }
 
 /// Corrects facts by an annotation.
@@ -75,7 +86,8 @@ pub fn annotate(facts: &mut ToolFacts, annotation: &Annotation) {
         facts.open_world = open_world;
     }
     facts.roles.extend(annotation.roles.iter().map(|(pointer, role)| (pointer.clone(), *role)));
-    facts.results.extend(annotation.results.iter().map(|(field, writer)| (field.clone(), *writer)));
+    facts.results.extend(annotation.results.clone());
+    facts.readers.extend(annotation.readers.clone());
 }
 
 /// The MCP annotations that say something about effects.
@@ -145,8 +157,16 @@ fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
     if verb == "transfer" && has(HANDOVER_NOUNS) {
         return BTreeSet::from([EffectKind::Send]);
     }
+    // Nor does who checks out a branch pay.
+    if verb == "checkout" && has(CODE_NOUNS) {
+        return BTreeSet::from([EffectKind::Write]);
+    }
     if has(PAYMENT_NOUNS) {
         return BTreeSet::from([EffectKind::Pay]);
+    }
+    // Whoever adds a comment writes to whoever follows it.
+    if has(COMMENT_NOUNS) && effects.contains(&EffectKind::Write) {
+        return BTreeSet::from([EffectKind::Send]);
     }
     // `add`, `give` and `invite` share only where people are concerned; `post` publishes only to the web.
     if !has(PEOPLE_NOUNS) && effects.len() > 1 {
@@ -169,6 +189,10 @@ fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
     effects
 }
 
+fn is_file_noun(word: &str) -> bool {
+    FILE_NOUNS.contains(&word) || word.strip_suffix('s').is_some_and(|one| FILE_NOUNS.contains(&one))
+}
+
 /// Whether a tool reaches beyond its own data.
 fn opens(name: &str, effects: &BTreeSet<EffectKind>, roles: &BTreeMap<String, Role>) -> bool {
     let outward =
@@ -179,14 +203,17 @@ fn opens(name: &str, effects: &BTreeSet<EffectKind>, roles: &BTreeMap<String, Ro
 
 /// Reads roles off a schema.
 struct Roles<'a> {
+    /// Whether the tool's name speaks of files.
+    of_files: bool,
     schema: &'a Value,
     effects: &'a BTreeSet<EffectKind>,
     found: BTreeMap<String, Role>,
 }
 
 impl<'a> Roles<'a> {
-    fn new(schema: &'a Value, effects: &'a BTreeSet<EffectKind>) -> Self {
-        Roles { schema, effects, found: BTreeMap::new() }
+    fn new(name: &str, schema: &'a Value, effects: &'a BTreeSet<EffectKind>) -> Self {
+        let of_files = split_name(name).iter().any(|word| is_file_noun(word));
+        Roles { of_files, schema, effects, found: BTreeMap::new() }
     }
 
     fn read(mut self) -> BTreeMap<String, Role> {
@@ -254,7 +281,11 @@ impl<'a> Roles<'a> {
         let last_is = |list: &[&str]| words.last().is_some_and(|word| list.contains(&word.as_str()));
         let does = |effects: &[EffectKind]| effects.iter().any(|effect| self.effects.contains(effect));
         let outward = does(&[EffectKind::Send, EffectKind::Share, EffectKind::Pay, EffectKind::Publish]);
-        let table: [(bool, Role); 16] = [
+        let described = property.get("description").and_then(Value::as_str).unwrap_or_default();
+        let of_files = self.of_files || split_name(described).iter().take(12).any(|word| is_file_noun(word));
+        let table: [(bool, Role); 18] = [
+            // Two ends of one move; a journey has them, too.
+            (of_files && !outward && is(&["source", "src", "destination", "dest", "dst", "from", "to"]), Role::Path),
             (
                 is(&[
                     "url", "uri", "link", "href", "host", "hostname", "endpoint", "webhook", "callback", "domain",
@@ -263,7 +294,19 @@ impl<'a> Roles<'a> {
                 Role::Destination,
             ),
             (
-                is(&["command", "cmd", "script", "shell", "program", "code"]) && does(&[EffectKind::Execute]),
+                is(&[
+                    "command",
+                    "cmd",
+                    "script",
+                    "shell",
+                    "program",
+                    "code",
+                    "sql",
+                    "statement",
+                    "function",
+                    "expression",
+                    "javascript",
+                ]) && does(&[EffectKind::Execute]),
                 Role::Command,
             ),
             (is(&["iban", "payee", "wallet"]), Role::Recipient),
@@ -281,8 +324,14 @@ impl<'a> Roles<'a> {
                     "guest",
                     "addressee",
                     "receiver",
+                    "forward",
                 ]),
                 Role::Recipient,
+            ),
+            // Where a message goes is its destination, however it is written.
+            (
+                last_is(&["id"]) && is(&["channel", "chat", "conversation", "room", "thread"]) && outward,
+                Role::Destination,
             ),
             (last_is(&["id", "ids", "key", "uuid", "guid"]), Role::Target),
             (
@@ -307,6 +356,7 @@ impl<'a> Roles<'a> {
                     "scope",
                     "visibility",
                     "public",
+                    "private",
                     "privacy",
                     "acl",
                     "policy",
@@ -354,6 +404,7 @@ impl<'a> Roles<'a> {
                     "issue",
                     "repo",
                     "repository",
+                    "owner",
                     "project",
                     "table",
                     "branch",
@@ -410,5 +461,49 @@ mod tests {
             json!({"name": "notify", "inputSchema": {"properties": {"to": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$defs": {"a": {"type": "string", "format": "email"}}}}),
         );
         assert_eq!(facts.roles.get("/to/*"), Some(&Role::Recipient));
+    }
+
+    /// What tools of well-known kinds of servers are taken for, by name and names of arguments alone.
+    #[test]
+    fn tools_of_common_servers_are_what_they_say() {
+        use EffectKind::{Delete, Execute, Publish, Read, Send, Write};
+        type Expected = (&'static str, &'static [EffectKind], &'static [(&'static str, Role)]);
+        let table: &[Expected] = &[
+            ("move_file", &[Write], &[("source", Role::Path), ("destination", Role::Path)]),
+            ("edit_file", &[Write], &[("path", Role::Path), ("edits", Role::Other)]),
+            ("directory_tree", &[Write, Execute], &[("path", Role::Path)]),
+            ("git_checkout", &[Write], &[("repo_path", Role::Path), ("branch_name", Role::Target)]),
+            ("git_add", &[Write], &[("repo_path", Role::Path), ("files", Role::Path)]),
+            ("git_commit", &[Write], &[("repo_path", Role::Path), ("message", Role::Content)]),
+            (
+                "create_issue",
+                &[Write],
+                &[("owner", Role::Target), ("repo", Role::Target), ("assignees", Role::Recipient)],
+            ),
+            ("add_issue_comment", &[Send], &[("repo", Role::Target), ("body", Role::Content)]),
+            ("create_repository", &[Write], &[("private", Role::Permission)]),
+            ("fork_repository", &[Write], &[("repo", Role::Target)]),
+            ("slack_post_message", &[Send], &[("channel_id", Role::Destination), ("text", Role::Content)]),
+            ("slack_reply_to_thread", &[Send], &[("channel_id", Role::Destination), ("text", Role::Content)]),
+            ("send_email", &[Send], &[("to", Role::Recipient), ("bcc", Role::Recipient), ("body", Role::Content)]),
+            ("create_filter", &[Write], &[("forward", Role::Recipient)]),
+            ("batch_delete_emails", &[Delete], &[("messageIds", Role::Target)]),
+            ("query", &[Read], &[("sql", Role::Query)]),
+            ("execute_sql", &[Execute], &[("sql", Role::Command)]),
+            ("browser_navigate", &[Read], &[("url", Role::Destination)]),
+            ("browser_snapshot", &[Read], &[]),
+            ("browser_evaluate", &[Execute], &[("function", Role::Command)]),
+            ("upload_to_website", &[Publish], &[]),
+            ("search_flights", &[Read], &[("destination", Role::Other)]),
+        ];
+        for (name, effects, roles) in table {
+            let properties: serde_json::Map<String, Value> =
+                roles.iter().map(|(name, _)| ((*name).to_owned(), json!({}))).collect();
+            let facts = facts(json!({"name": name, "inputSchema": {"properties": properties}}));
+            assert_eq!(facts.effects, effects.iter().copied().collect(), "{name}");
+            for (argument, role) in *roles {
+                assert_eq!(facts.roles.get(&format!("/{argument}")), Some(role), "{name} {argument}");
+            }
+        }
     }
 }

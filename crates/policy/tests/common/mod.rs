@@ -26,6 +26,7 @@ pub(crate) fn tool(name: &str, effects: &[EffectKind], input_schema: Value) -> T
         open_world: false,
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
+        readers: BTreeMap::new(),
         pin: "0".repeat(64),
     }
 }

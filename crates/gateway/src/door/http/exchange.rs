@@ -56,6 +56,7 @@ impl Exchange {
             // The token was for us: passed on, the server could act with it as the caller.
             headers.remove(AUTHORIZATION);
         }
+        self.authority().peers.introduce(&self.server, &mut headers);
         Target { uri: self.uri.clone(), headers, wait: self.authority().limits.call_wait }
     }
 
@@ -155,7 +156,8 @@ impl Exchange {
     }
 
     async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
-        let errand = door::errand(&self.server, request.clone(), &subject, BTreeMap::new());
+        let (request, errand) =
+            door::received(self.authority(), (&self.caller, &self.server), (request, &subject), BTreeMap::new());
         if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Tool::Unknown) {
             Box::pin(self.list_by_itself(&headers, call::envelope(&request))).await;
         }
@@ -195,7 +197,8 @@ impl Exchange {
     }
 
     async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, id: &Id) -> HttpResponse<Reply> {
-        let (act, answer) = self.door.outbound.send(admitted.permit, self.target(headers)).await;
+        let permit = self.authority().peers.send(admitted.permit, self.authority().journal.now());
+        let (act, answer) = self.door.outbound.send(permit, self.target(headers)).await;
         match &answer {
             Err(Unreachable::TimedOut) => act.end(Ending::without_result(Status::TimedOut)),
             Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),

@@ -113,11 +113,15 @@ impl Screen {
         match end {
             End::Act(act, tool) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                if let Err(error) = authority.conclude(&self.caller, &tool, act, &returned).await {
-                    return answer::withheld(Some(&response.id), &error);
-                }
+                let passed = match authority.conclude(&self.caller, &tool, act, &returned).await {
+                    Ok(passed) => passed,
+                    Err(error) => return answer::withheld(Some(&response.id), &error),
+                };
                 if let Err(refused) = wish::admit_all(authority, &self.caller, &self.server, response.body()).await {
                     return answer::error(Some(&response.id), answer::DENIED, &refused);
+                }
+                if let Some(body) = passed {
+                    return response.with_body(&body);
                 }
             }
             End::List if !response.is_error => {

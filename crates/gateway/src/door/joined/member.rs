@@ -143,7 +143,9 @@ impl Joint {
 
     async fn start(self: Arc<Self>, at: usize) {
         let Some(member) = self.members.get(at) else { return };
-        let why = match behind::open(&self.shared, &Behind::of(member.upstream.clone())) {
+        let behind = Behind::of(member.upstream.clone());
+        self.shared.authority.peers.introduce(&member.name, &mut behind.hold_headers());
+        let why = match behind::open(&self.shared, &behind) {
             Err(error) => format!("it cannot be started: {error}"),
             Ok(behind) => {
                 let (input, lines) = mpsc::channel(INPUT);
