@@ -333,7 +333,9 @@ impl Drop for Server {
 /// Starts a server of the tools folder; `None` if it is not there.
 fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
     let tools = std::path::PathBuf::from(std::env::var_os("BAILIWICK_TEST_TOOLS")?);
-    let program = if program.contains('/') {
+    let program = if program.starts_with("cargo/") {
+        Some(tools.join(program)).filter(|path| path.is_file())?
+    } else if program.contains('/') {
         let libraries = std::fs::read_dir(tools.join("venv/lib")).ok()?;
         libraries.flatten().map(|entry| entry.path().join("site-packages").join(program)).find(|path| path.is_file())?
     } else {
@@ -369,23 +371,73 @@ async fn a_real_server_keeps_a_copy() {
     let s3 = s3(&server, "secret");
     // The bucket is made by its owner.
     assert!(matches!(s3.get("x").await, Err(StoreError::Refused { code, .. }) if code == "NoSuchBucket"));
-    let bucket = Command::new("python3")
-        .args(["-c", "import sys,urllib.request as r; r.urlopen(r.Request(sys.argv[1], method='PUT'))"])
-        .arg(format!("http://127.0.0.1:{}/audit", server.1))
-        .status();
-    assert!(bucket.unwrap().success());
+    owner(&server, "audit", "", "");
+    keeps_a_copy(&s3).await;
+}
+
+/// The bucket's owner changes something about it.
+fn owner(server: &Server, path: &str, header: &str, body: &str) {
+    let script = "import sys,urllib.request as r
+url,header,body = sys.argv[1:]
+r.urlopen(r.Request(url, method='PUT', data=body.encode(), headers=dict([header.split(': ')] if header else [])))";
+    let url = format!("http://127.0.0.1:{}/{path}", server.1);
+    assert!(Command::new("python3").args(["-c", script, &url, header, body]).status().unwrap().success(), "{path}");
+}
+
+#[tokio::test]
+async fn a_real_server_keeps_a_copy_under_versions_and_a_lock() {
+    let args = |port: u16| vec!["-H".to_owned(), "127.0.0.1".to_owned(), "-p".to_owned(), port.to_string()];
+    let Some(server) = server("moto_server", args) else {
+        return println!("SKIPPED: no moto_server in the test tools");
+    };
+    owner(&server, "audit", "x-amz-bucket-object-lock-enabled: true", "");
+    let rule = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+        <Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+    owner(&server, "audit?object-lock=", "Content-Type: application/xml", rule);
+    let s3 = s3(&server, "secret");
+    keeps_a_copy(&s3).await;
+    // What was removed or replaced is still there, as a version that nobody can remove for a month.
+    let listed = Command::new("python3")
+        .args(["-c", "import sys,urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode())"])
+        .arg(format!("http://127.0.0.1:{}/audit?versions&prefix=some/ledger/checkpoint", server.1))
+        .output();
+    let versions = String::from_utf8(listed.unwrap().stdout).unwrap().matches("<VersionId>").count();
+    assert!(versions >= 3, "{versions} versions of the checkpoint");
+}
+
+#[tokio::test]
+async fn a_real_server_that_checks_signatures_keeps_a_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("audit")).unwrap();
+    let args = |port: u16| {
+        let port = port.to_string();
+        let words = ["--host", "127.0.0.1", "--port", &port, "--access-key", "key", "--secret-key", "secret"];
+        let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        words.push(dir.path().display().to_string());
+        words
+    };
+    let Some(server) = server("cargo/bin/s3s-fs", args) else {
+        return println!("SKIPPED: no s3s-fs in the test tools (`cargo install s3s-fs --features binary`)");
+    };
+    keeps_a_copy(&s3(&server, "secret")).await;
+    let forged = s3(&server, "guessed").get("checkpoint").await;
+    assert!(matches!(&forged, Err(StoreError::Refused { status: 403, .. })), "{forged:?}");
+}
+
+/// A log that grows is whole in the copy after each push, and another log is refused.
+async fn keeps_a_copy(s3: &Arc<S3>) {
     probe(s3.as_ref(), "one").await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let ledger = open(dir.path());
     let reader = Reader::open(dir.path()).unwrap();
     for what in ["a", "b", "c"] {
         grow(&ledger, 300, what);
-        let pushed = push(&reader, &s3).await.unwrap();
+        let pushed = push(&reader, s3).await.unwrap();
         assert!(pushed.objects > 3, "{pushed:?}");
-        check(&s3, pushed.entries, what).await;
+        check(s3, pushed.entries, what).await;
         // A pack of payloads may come a moment after its entries were sealed; then there is nothing new.
         let mut rounds = 0;
-        while push(&reader, &s3).await.unwrap().objects > 0 {
+        while push(&reader, s3).await.unwrap().objects > 0 {
             rounds += 1;
             assert!(rounds < 5, "there is always something new");
         }
@@ -393,7 +445,7 @@ async fn a_real_server_keeps_a_copy() {
     let other = tempfile::tempdir().unwrap();
     let second = open(other.path());
     grow(&second, 2_000, "x");
-    let refused = push(&Reader::open(other.path()).unwrap(), &s3).await.unwrap_err();
+    let refused = push(&Reader::open(other.path()).unwrap(), s3).await.unwrap_err();
     assert!(refused.to_string().contains("another history"), "{refused}");
 }
 

@@ -3,6 +3,7 @@
 //! One deviation, stated in `spec/record.md`: integers beyond 2^53 keep all their digits. RFC 8785 would
 //! round them to a double, and the log would then hold another action than the one that was judged.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::io;
 
@@ -11,15 +12,34 @@ use serde_json::ser::{CharEscape, Formatter, Serializer};
 
 /// The canonical bytes of a value. Fails only where JSON itself does: a key that is no string, or NaN.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
-    append(value, Vec::with_capacity(1024))
+    framed(value, 0, |bytes| bytes.to_vec())
 }
 
-/// Writes the canonical bytes behind `out`, so that a caller can leave room for a header.
-pub(crate) fn append<T: Serialize + ?Sized>(value: &T, out: Vec<u8>) -> Result<Vec<u8>, serde_json::Error> {
-    let mut canonical =
-        Canonical { out, objects: Vec::with_capacity(8), members: Vec::with_capacity(32), sorted: Vec::new() };
-    value.serialize(&mut Serializer::with_formatter(io::sink(), Lent(&mut canonical)))?;
-    Ok(canonical.out)
+/// Room that has grown larger is not kept.
+const ROOM_MAX: usize = 256 << 10;
+
+thread_local! {
+    /// The room that was written into last on this thread, to be used again.
+    static ROOM: Cell<Canonical> = const { Cell::new(Canonical::new()) };
+}
+
+/// Lends out the canonical bytes of a value behind so many zeros, which leave room for a header.
+pub(crate) fn framed<T: Serialize + ?Sized, R>(
+    value: &T,
+    header: usize,
+    then: impl FnOnce(&[u8]) -> R,
+) -> Result<R, serde_json::Error> {
+    let mut room = ROOM.replace(Canonical::new());
+    room.out.resize(header, 0);
+    let written = value.serialize(&mut Serializer::with_formatter(io::sink(), Lent(&mut room)));
+    let result = written.map(|()| then(&room.out));
+    if room.out.capacity() <= ROOM_MAX && room.sorted.capacity() <= ROOM_MAX {
+        room.out.clear();
+        room.objects.clear();
+        room.members.clear();
+        ROOM.set(room);
+    }
+    result
 }
 
 /// Members are written as they come; an object whose keys came out of order is put in order when it ends.
@@ -49,6 +69,10 @@ struct Member {
 }
 
 impl Canonical {
+    const fn new() -> Self {
+        Self { out: Vec::new(), objects: Vec::new(), members: Vec::new(), sorted: Vec::new() }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.extend_from_slice(bytes);
         Ok(())

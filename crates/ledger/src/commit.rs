@@ -98,9 +98,11 @@ impl Shared {
 
     /// Gives an entry its number and place. `effect` is that of its record.
     pub(crate) fn accept<T: Serialize>(self: &Arc<Self>, entry: &T, kept: Kept) -> Result<Append, AppendError> {
-        let mut frame = Vec::with_capacity(2048);
-        frame.resize(HEAD, 0);
-        let frame = canonical::append(entry, frame).map_err(|error| AppendError::Json(Arc::new(error)))?;
+        let accepted = canonical::framed(entry, HEAD, |frame| self.accept_frame(frame, kept));
+        accepted.map_err(|error| AppendError::Json(Arc::new(error)))?
+    }
+
+    fn accept_frame(self: &Arc<Self>, frame: &[u8], kept: Kept) -> Result<Append, AppendError> {
         let size = frame.len() - HEAD;
         if size > ENTRY_SIZE_MAX {
             return Err(AppendError::TooLarge { size });
@@ -116,7 +118,7 @@ impl Shared {
             return Err(AppendError::NotOpen(intent));
         }
         let index = state.next;
-        let place = state.place(Kind::Entry, leaf, &frame, self.options.segment_bytes);
+        let place = state.place(Kind::Entry, leaf, frame, self.options.segment_bytes);
         state.next += 1;
         state.tail.push_back((place, kept.effect));
         kept.effect.apply(index, &mut state.open);

@@ -18,7 +18,7 @@ use crate::tree::Hash;
 /// So many durable entries may wait to be sealed, should tiles be slower than the journal.
 const UNSEALED_MAX: usize = 1 << 20;
 /// The journal is read back in pieces of about this size.
-const READ_BYTES: u64 = 1 << 20;
+const READ_BYTES: u64 = 1 << 18;
 
 /// A caller syncs by itself only where the last sync took no longer: it must not hold up other work on its thread.
 const SYNC_HERE_MAX: Duration = Duration::from_micros(500);
@@ -51,36 +51,31 @@ impl Place {
     pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
         self.segment.file.read(self.offset, self.size as usize)
     }
+
+    /// The whole frame, with its head and padding.
+    pub(crate) fn read_frame(&self) -> io::Result<Vec<u8>> {
+        self.segment.file.read(self.offset - HEAD as u64, journal::frame_size(self.size as usize))
+    }
 }
 
-/// The bodies at these places, which follow each other more or less closely, with their leaf hashes.
-pub(crate) fn read_places(places: &[Place]) -> impl Iterator<Item = io::Result<(Vec<u8>, Hash)>> {
-    let mut pieces = places.chunk_by(|one, next| {
+/// Takes the bodies at these places, which follow each other more or less closely, in order and with their leaf hashes.
+pub(crate) fn read_places(places: &[Place], mut each: impl FnMut(&[u8], Hash) -> io::Result<()>) -> io::Result<()> {
+    let pieces = places.chunk_by(|one, next| {
         let same = one.segment.number == next.segment.number;
         same && one.offset / READ_BYTES == next.offset / READ_BYTES
     });
-    let mut bodies = Vec::new().into_iter();
-    std::iter::from_fn(move || {
-        if bodies.len() == 0 {
-            match read_piece(pieces.next()?) {
-                Ok(piece) => bodies = piece.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
+    let mut bytes = Vec::new();
+    for piece in pieces {
+        let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
+        let size = last.offset + u64::from(last.size) - first.offset;
+        first.segment.file.read_into(first.offset, size as usize, &mut bytes)?;
+        for place in piece {
+            let start = (place.offset - first.offset) as usize;
+            let body = bytes.get(start..start + place.size as usize).ok_or(io::ErrorKind::UnexpectedEof)?;
+            each(body, place.digest)?;
         }
-        bodies.next().map(Ok)
-    })
-}
-
-/// The bodies of one piece of a segment, read at once.
-fn read_piece(places: &[Place]) -> io::Result<Vec<(Vec<u8>, Hash)>> {
-    let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
-    let size = last.offset + u64::from(last.size) - first.offset;
-    let bytes = first.segment.file.read(first.offset, size as usize)?;
-    let body = |place: &Place| {
-        let start = (place.offset - first.offset) as usize;
-        bytes.get(start..start + place.size as usize).map(|body| (body.to_vec(), place.digest))
-    };
-    places.iter().map(|place| body(place).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())).collect()
+    }
+    Ok(())
 }
 
 /// What an entry does to the set of open intents.

@@ -2,7 +2,9 @@
 //! verify everything: nothing acknowledged is lost, nothing unacknowledged was claimed.
 //!
 //! The simulated disk keeps two states: what processes see, and what surely survives. A crash leaves the
-//! surviving state plus any 64-byte pieces of the writes that nobody synced.
+//! surviving state plus any 64-byte pieces of the writes that nobody synced. Of a call that did not return, or returned
+//! an error, it leaves whatever the call's promise allows: of files that are put any may be missing, torn, zeros or
+//! whole, in any order; a file that is replaced is the old or the new one; of files that are removed any may be there.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,6 +45,17 @@ enum Unsynced {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
+/// What was to become of a file, and may have or not.
+#[derive(Debug)]
+enum Unsure {
+    /// It may be missing, torn, zeros or whole.
+    Put(Vec<u8>),
+    /// It is as it was before, or whole.
+    Replaced(Vec<u8>),
+    /// It is as it was before, or gone.
+    Removed,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     seen: Files,
@@ -51,6 +64,8 @@ struct Inner {
     unlinked: Files,
     /// Writes to segments since their last sync, in order.
     unsynced: Vec<(String, u64, Vec<u8>)>,
+    /// Files of calls that did not end well.
+    unsure: BTreeMap<String, Unsure>,
     writes: usize,
     /// What was done, to be printed when a check fails.
     trace: Vec<String>,
@@ -100,6 +115,7 @@ impl Inner {
     }
 
     fn set(&mut self, path: &str, bytes: &[u8]) {
+        self.unsure.remove(path);
         self.unsynced.retain(|(other, ..)| other != path);
         self.seen.insert(path.to_owned(), bytes.to_vec());
         self.survives.insert(path.to_owned(), bytes.to_vec());
@@ -127,6 +143,30 @@ impl Sim {
             Unsynced::Some(seed) => seed,
             _ => 0,
         };
+        for (path, bytes) in &inner.unsure {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let choice = random >> 61;
+            let becomes = match (unsynced, bytes) {
+                (Unsynced::None, _) => continue,
+                (Unsynced::All, Unsure::Put(bytes) | Unsure::Replaced(bytes)) => Some(bytes.clone()),
+                (Unsynced::All, Unsure::Removed) => None,
+                (Unsynced::Some(_), Unsure::Put(bytes)) => match choice {
+                    0 | 1 => None,
+                    2 => Some(bytes[..bytes.len() / 2].to_vec()),
+                    3 => Some(vec![0; bytes.len()]),
+                    4 => Some(Vec::new()),
+                    _ => Some(bytes.clone()),
+                },
+                // As it was before, or as it was to be.
+                (Unsynced::Some(_), _) if choice % 2 == 0 => continue,
+                (Unsynced::Some(_), Unsure::Replaced(bytes)) => Some(bytes.clone()),
+                (Unsynced::Some(_), Unsure::Removed) => None,
+            };
+            match becomes {
+                Some(bytes) => _ = files.insert(path.clone(), bytes),
+                None => _ = files.remove(path),
+            }
+        }
         for (path, offset, bytes) in &inner.unsynced {
             let Some(file) = files.get_mut(path) else { continue };
             for (piece, chunk) in bytes.chunks(64).enumerate() {
@@ -163,7 +203,14 @@ impl Storage for Sim {
             if share > 0 {
                 inner.set(path, &bytes[..bytes.len() * share / 2]);
             }
-            result?;
+            if result.is_err() {
+                // Nothing was synced yet, of those that went well neither.
+                for (path, bytes) in files {
+                    inner.survives.remove(path);
+                    inner.unsure.insert(path.clone(), Unsure::Put(bytes.clone()));
+                }
+                return result;
+            }
         }
         Ok(())
     }
@@ -177,6 +224,9 @@ impl Storage for Sim {
         if share == 2 {
             inner.set(path, bytes);
         }
+        if result.is_err() && share < 2 {
+            inner.unsure.insert(path.to_owned(), Unsure::Replaced(bytes.to_vec()));
+        }
         result
     }
 
@@ -188,6 +238,10 @@ impl Storage for Sim {
                 inner.unlinked.insert(path.clone(), file);
             }
             inner.survives.remove(path);
+            inner.unsure.remove(path);
+        }
+        if result.is_err() {
+            inner.unsure.extend(paths.iter().map(|path| (path.clone(), Unsure::Removed)));
         }
         result
     }
@@ -201,6 +255,9 @@ impl Storage for Sim {
         let (share, result) = inner.next(&format!("allocate {path}"));
         if share > 0 {
             inner.set(path, &vec![0; size_bytes as usize * share / 2]);
+        }
+        if result.is_err() {
+            inner.unsure.insert(path.to_owned(), Unsure::Put(vec![0; size_bytes as usize]));
         }
         drop(inner);
         result?;

@@ -5,11 +5,15 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::commit::Shared;
-use crate::end::{Keeper, Live, read_places};
+use crate::end::{Keeper, Live, Place};
 use crate::note::SigningKey;
 use crate::read::{JOURNAL, numbered};
 use crate::recover;
 use crate::seal::Sealer;
+
+/// So many full segments may wait for the next checkpoint that is due; then it comes earlier. Each checkpoint costs some
+/// syncs, which are the disk's time, too.
+const CLOSED_MAX: usize = 4;
 
 /// What the keeper does next.
 enum Chore {
@@ -39,7 +43,7 @@ impl Shared {
                 return Chore::Allocate(state.number - 1);
             }
             let demanded = state.seal_demanded > state.sealed && state.durable >= state.seal_demanded;
-            let full = state.closed.first().is_some_and(|(_, end)| *end <= state.durable);
+            let full = state.closed.get(CLOSED_MAX - 1).is_some_and(|(_, end)| *end <= state.durable);
             let now = Instant::now();
             let overdue = due.is_some_and(|due| due <= now);
             if unsealed && (demanded || full || overdue || state.stopped.is_some()) {
@@ -84,7 +88,7 @@ impl Shared {
     /// Seals everything durable, then retires the segments that are no longer needed.
     fn seal(&self, sealer: &mut Sealer) -> io::Result<()> {
         let (places, open) = self.state().sealable();
-        let checkpoint = sealer.seal(read_places(&places), &open)?;
+        let checkpoint = sealer.seal(&places, &open)?;
         let mut state = self.state();
         state.sealed = checkpoint.checkpoint.size;
         state.tail.drain(..places.len());
@@ -120,7 +124,13 @@ impl Shared {
 
     /// Keeps the payloads of a segment whose entries are all sealed, then removes it.
     fn retire(&self, segment: &Live) -> io::Result<()> {
-        recover::retire(self.storage.as_ref(), segment.number)?;
+        let of_it = |place: &&Place| place.segment.number == segment.number;
+        let mut places: Vec<Place> = self.state().payloads.values().filter(of_it).cloned().collect();
+        places.sort_by_key(|place| place.offset);
+        if !places.is_empty() {
+            let frames = places.iter().map(|place| Ok((place.digest, place.read_frame()?)));
+            recover::pack(self.storage.as_ref(), segment.number, frames)?;
+        }
         self.state().payloads.retain(|_, place| place.segment.number != segment.number);
         self.storage.remove(&[segment.path()])
     }

@@ -1,7 +1,8 @@
 //! The records. The wire format is `spec/record.md`; an entry's bytes are its canonical JSON (RFC 8785).
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// One entry of the log.
@@ -254,18 +255,39 @@ impl Intent {
 }
 
 /// The entry of an intent that is written from its writer's own types.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Written<'a, A, D> {
-    v: u32,
     time: Timestamp,
-    kind: &'static str,
-    #[serde(flatten)]
     intent: &'a Intent<A, D>,
+}
+
+impl<A: Serialize, D: Serialize> Serialize for Written<'_, A, D> {
+    /// In the order of an entry's bytes, so that they need not be moved when they are written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Intent { action, decision, snapshot, now, session, sequence, uses, payload } = self.intent;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("action", action)?;
+        members.serialize_entry("decision", decision)?;
+        members.serialize_entry("kind", "intent")?;
+        members.serialize_entry("now", now)?;
+        if let Some(payload) = payload {
+            members.serialize_entry("payload", payload)?;
+        }
+        members.serialize_entry("sequence", sequence)?;
+        members.serialize_entry("session", session)?;
+        members.serialize_entry("snapshot", snapshot)?;
+        members.serialize_entry("time", &self.time)?;
+        if let Some(uses) = uses {
+            members.serialize_entry("uses", uses)?;
+        }
+        members.serialize_entry("v", &1)?;
+        members.end()
+    }
 }
 
 impl<'a, A: Serialize, D: Serialize> Written<'a, A, D> {
     pub(crate) fn new(intent: &'a Intent<A, D>, time: Timestamp) -> Self {
-        Self { v: 1, time, kind: "intent", intent }
+        Self { time, intent }
     }
 
     /// The entry as a reader of the log sees it.

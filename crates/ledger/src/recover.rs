@@ -71,8 +71,8 @@ pub(crate) fn recover(
         segment.live.file.sync()?;
     }
     if recovery.torn > 0 {
-        let places = tail.iter().map(|(place, _)| Ok((place.read()?, place.digest)));
-        sealer.seal(places, &open)?;
+        let places: Vec<Place> = tail.iter().map(|(place, _)| place.clone()).collect();
+        sealer.seal(&places, &open)?;
         sealer.tidy()?;
         start_afresh(storage.as_ref(), &old)?;
         old.clear();
@@ -180,14 +180,28 @@ fn open_intents(storage: &dyn Storage, sealed: u64, tail: &[(Place, Effect)]) ->
 /// crash may have kept a pack and lost the end of the segment that it was made of.
 pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
     let Some(segment) = storage.read(&numbered(JOURNAL, number))? else { return Ok(()) };
+    let frames = journal::scan(&segment).frames.into_iter().filter(|found| found.head.kind == Kind::Payload);
+    let frame = |found: journal::Found| {
+        let start = found.offset as usize;
+        let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
+        Ok((found.head.digest, frame.unwrap_or_default().to_vec()))
+    };
+    pack(storage, number, frames.map(frame))
+}
+
+/// Adds payload frames of a segment, each with its body's leaf hash, to the segment's pack.
+pub(crate) fn pack(
+    storage: &dyn Storage,
+    number: u64,
+    frames: impl Iterator<Item = io::Result<(Hash, Vec<u8>)>>,
+) -> io::Result<()> {
     let mut pack = storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
     let there: HashSet<Hash> = journal::scan(&pack).frames.iter().map(|found| found.head.digest).collect();
     let before = pack.len();
-    for found in journal::scan(&segment).frames {
-        if found.head.kind == Kind::Payload && !there.contains(&found.head.digest) {
-            let start = found.offset as usize;
-            let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
-            pack.extend_from_slice(frame.unwrap_or_default());
+    for frame in frames {
+        let (digest, frame) = frame?;
+        if !there.contains(&digest) {
+            pack.extend_from_slice(&frame);
         }
     }
     if pack.len() == before {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::end::{Place, read_places};
 use crate::handover::HANDOVER;
 use crate::note::{Checkpoint, SignedCheckpoint, SigningKey};
 use crate::proof::Proof;
@@ -158,12 +159,8 @@ impl Sealer {
         self.edge.size()
     }
 
-    /// Seals more entries, in order, each with its leaf hash. `open` are the intents open after the last of them.
-    pub(crate) fn seal(
-        &mut self,
-        entries: impl Iterator<Item = io::Result<(Vec<u8>, Hash)>>,
-        open: &BTreeSet<u64>,
-    ) -> io::Result<Arc<SignedCheckpoint>> {
+    /// Seals more entries, in order. `open` are the intents open after the last of them.
+    pub(crate) fn seal(&mut self, entries: &[Place], open: &BTreeSet<u64>) -> io::Result<Arc<SignedCheckpoint>> {
         let before = self.edge.size();
         self.write_tiles(entries)?;
         let size = self.edge.size();
@@ -204,18 +201,19 @@ impl Sealer {
         if superseded.is_empty() { Ok(()) } else { self.storage.remove(&superseded) }
     }
 
-    fn write_tiles(&mut self, entries: impl Iterator<Item = io::Result<(Vec<u8>, Hash)>>) -> io::Result<()> {
+    fn write_tiles(&mut self, entries: &[Place]) -> io::Result<()> {
         let (mut files, mut bytes, mut full) = (Vec::new(), 0, Vec::new());
-        for entry in entries {
-            let (entry, leaf) = entry?;
-            tile::push_entry(&mut self.bundle, &entry);
+        read_places(entries, |entry, leaf| {
+            tile::push_entry(&mut self.bundle, entry);
             self.edge.push(leaf, &mut full);
             if full.is_empty() {
-                continue;
+                return Ok(());
             }
             let index = self.edge.size() / TILE_WIDTH - 1;
             bytes += self.bundle.len();
-            files.push((tile::bundle(index, TILE_WIDTH), std::mem::take(&mut self.bundle)));
+            // The next is about as large.
+            let next = Vec::with_capacity(self.bundle.len());
+            files.push((tile::bundle(index, TILE_WIDTH), std::mem::replace(&mut self.bundle, next)));
             for tile in full.drain(..) {
                 files.push((tile::hash_tile(tile.level, tile.index, TILE_WIDTH), tile.hashes.concat()));
             }
@@ -223,7 +221,8 @@ impl Sealer {
                 self.storage.put(&std::mem::take(&mut files))?;
                 bytes = 0;
             }
-        }
+            Ok(())
+        })?;
         let partials = self.partial_files().into_iter();
         // The same name has the same content: the log only grows.
         files.extend(partials.filter(|(path, _)| !self.partials.contains(path)));

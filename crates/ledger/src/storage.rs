@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,13 @@ use std::sync::Arc;
 pub(crate) trait Storage: Debug + Send + Sync {
     /// A whole file; `None` if it does not exist.
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>>;
+    /// The same in place of what `bytes` held, whose room is used again; `false` if the file does not exist.
+    fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        let found = self.read(path)?;
+        let exists = found.is_some();
+        *bytes = found.unwrap_or_default();
+        Ok(exists)
+    }
     /// The names of the files right in a folder, sorted; none if the folder does not exist.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
     /// Writes files in place. Durable on return; after a crash before, each may be missing or torn.
@@ -34,6 +41,11 @@ pub(crate) trait Segment: Debug + Send + Sync {
     fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Exactly so many bytes.
     fn read(&self, offset: u64, size_bytes: usize) -> io::Result<Vec<u8>>;
+    /// The same in place of what `bytes` held, whose room is used again.
+    fn read_into(&self, offset: u64, size_bytes: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        *bytes = self.read(offset, size_bytes)?;
+        Ok(())
+    }
     /// Makes everything written durable.
     fn sync(&self) -> io::Result<()>;
 }
@@ -85,6 +97,13 @@ fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 impl Storage for Disk {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         absent_is_none(fs::read(self.root.join(path)))
+    }
+
+    fn read_into(&self, path: &str, bytes: &mut Vec<u8>) -> io::Result<bool> {
+        bytes.clear();
+        let Some(mut file) = absent_is_none(File::open(self.root.join(path)))? else { return Ok(false) };
+        file.read_to_end(bytes)?;
+        Ok(true)
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
@@ -151,10 +170,10 @@ impl Storage for Disk {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         // Written, not `fallocate`d: an unwritten extent costs a metadata change at the first write, ten
         // times the price of the sync itself.
-        let zeros = vec![0; 1 << 20];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut offset = 0;
         while offset < size_bytes {
-            let chunk = zeros.get(..zeros.len().min((size_bytes - offset) as usize)).unwrap_or(&zeros);
+            let chunk = ZEROS.get(..ZEROS.len().min((size_bytes - offset) as usize)).unwrap_or(&ZEROS);
             file.write_all_at(chunk, offset)?;
             offset += chunk.len() as u64;
         }
@@ -173,6 +192,11 @@ impl Segment for File {
         let mut bytes = vec![0; size_bytes];
         self.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
+    }
+
+    fn read_into(&self, offset: u64, size_bytes: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.resize(size_bytes, 0);
+        self.read_exact_at(bytes, offset)
     }
 
     fn sync(&self) -> io::Result<()> {

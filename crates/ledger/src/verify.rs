@@ -141,6 +141,7 @@ pub(crate) fn verify_storage(
         known: HashSet::from([CHECKPOINT.to_owned(), OPEN.to_owned(), lock::LOCK.to_owned()]),
         live,
         note: None,
+        room: Vec::new(),
     };
     let (chain, faults) = Chain::read(storage.as_ref(), key)?;
     for (file, text) in faults {
@@ -175,6 +176,8 @@ struct Verifier<'a> {
     start: u64,
     /// The checkpoint's file as it was at first.
     note: Option<Vec<u8>>,
+    /// The last bundle that was read: its room is used again, for memory that is new is zeroed first.
+    room: Vec<u8>,
 }
 
 /// A tile as the entries say it is, and as its file says.
@@ -266,15 +269,19 @@ impl Verifier<'_> {
     /// The leaf hashes of a bundle; entries go on to the semantic checks.
     fn bundle(&mut self, index: u64, width: u64) -> Result<Vec<Hash>, ReadError> {
         let path = tile::bundle(index, width);
-        let (bytes, grown) = self.read_tile(&path, 0, index)?;
+        let (mut bytes, mut grown) = (std::mem::take(&mut self.room), false);
         self.known.insert(path.clone());
-        let Some(bytes) = bytes else {
-            if index * TILE_WIDTH < self.start {
-                return self.pruned(index);
-            }
-            self.report.fault(path, "it is missing");
-            return Ok(vec![Hash::default(); width as usize]);
-        };
+        if !self.storage.read_into(&path, &mut bytes)? {
+            let Some(found) = self.read_tile(&path, 0, index).map(|(found, more)| found.map(|found| (found, more)))?
+            else {
+                if index * TILE_WIDTH < self.start {
+                    return self.pruned(index);
+                }
+                self.report.fault(path, "it is missing");
+                return Ok(vec![Hash::default(); width as usize]);
+            };
+            (bytes, grown) = found;
+        }
         let (mut leaves, file) = (Vec::with_capacity(width as usize), Arc::from(path.as_str()));
         let most = if grown { width as usize } else { usize::MAX };
         for (place, entry) in tile::entries(&bytes).take(most).enumerate() {
@@ -292,6 +299,7 @@ impl Verifier<'_> {
             self.report.fault(path.as_str(), format!("it has {} entries instead of {width}", leaves.len()));
         }
         leaves.resize(width as usize, Hash::default());
+        self.room = bytes;
         Ok(leaves)
     }
 

@@ -10,6 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use aws_lc_rs::{digest, hmac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH};
@@ -186,8 +188,17 @@ impl S3 {
         let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
         let day = time.get(..8).unwrap_or_default();
         let body = sha256(&call.body);
-        let mut headers = vec![("host", self.place.host()), ("x-amz-content-sha256", body.clone())];
+        let mut headers = vec![("host", self.place.host())];
+        if call.method == Method::PUT {
+            // A bucket with object lock takes nothing without a checksum of its own.
+            let digest = digest::digest(&digest::SHA256, &call.body);
+            headers.push(("x-amz-checksum-sha256", BASE64.encode(digest)));
+        }
+        headers.push(("x-amz-content-sha256", body.clone()));
         headers.push(("x-amz-date", time.clone()));
+        if call.method == Method::PUT {
+            headers.push(("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()));
+        }
         headers.extend(self.credentials.token.clone().map(|token| ("x-amz-security-token", token)));
         let names = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
         let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
