@@ -9,8 +9,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ struct Field {
     attacks: AtomicU64,
     served: AtomicU64,
     failed: AtomicU64,
+    /// What the agent that behaves got instead of its first answer that was none.
+    failure: OnceLock<String>,
     slowest_us: AtomicU64,
 }
 
@@ -67,6 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         attacks: new(0),
         served: new(0),
         failed: new(0),
+        failure: OnceLock::new(),
         slowest_us: new(0),
     });
     let mut threads = vec![spawn(&field, behaves)];
@@ -226,17 +229,23 @@ fn posted(body: &str) -> Vec<u8> {
 fn behaves(field: &Field, number: u64) -> Option<()> {
     let began = Instant::now();
     let served = || {
-        let stream = connect(field)?;
-        (&stream).write_all(&posted(&call(&json!(number), "read_quick"))).ok()?;
-        let answer: Value = serde_json::from_slice(&message(&stream)?.1).ok()?;
-        (at(&answer, "/id") == number && at(&answer, "/result/content/0/text") == "served").then_some(())
+        let stream = connect(field).ok_or("no connection")?;
+        (&stream).write_all(&posted(&call(&json!(number), "read_quick"))).map_err(|error| error.to_string())?;
+        let (head, body) = message(&stream).ok_or("no answer")?;
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let is_right = at(&answer, "/id") == number && at(&answer, "/result/content/0/text") == "served";
+        if is_right { Ok(()) } else { Err(format!("{head}{}", String::from_utf8_lossy(&body))) }
     };
-    let ended = |field: &Field| field.ends.load(Ordering::Relaxed);
     match served() {
-        Some(()) => field.served.fetch_add(1, Ordering::Relaxed),
-        None if ended(field) => 0,
-        None => field.failed.fetch_add(1, Ordering::Relaxed),
-    };
+        Ok(()) => {
+            field.served.fetch_add(1, Ordering::Relaxed);
+        }
+        Err(_) if field.ends.load(Ordering::Relaxed) => {}
+        Err(failure) => {
+            field.failed.fetch_add(1, Ordering::Relaxed);
+            field.failure.get_or_init(|| failure);
+        }
+    }
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     field.slowest_us.fetch_max(took, Ordering::Relaxed);
     Some(())
@@ -384,7 +393,8 @@ fn judge(args: &Args, curve: &[f64], field: &Field) -> anyhow::Result<()> {
     anyhow::ensure!(late - early <= args.bound_mb, "the memory grew by {:.1} MB", late - early);
     anyhow::ensure!(
         served > 0 && failed == 0,
-        "the agent that behaves was served {served} times, and {failed} times not"
+        "the agent that behaves was served {served} times, and {failed} times not; first: {}",
+        field.failure.get().map_or("", String::as_str)
     );
     Ok(())
 }

@@ -173,12 +173,11 @@ impl Authority {
         let known = self.catalogue.get(&errand.tool);
         let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
         let unknown = unknown && errand.verb == Verb::CallTool;
-        let tool = match known {
-            Known::Facts(facts) => facts,
+        let (tool, force) = match known {
+            Known::Facts(facts) => (facts.clone(), self.law.force_for(&facts).await),
             // Not in the snapshot, so policy denies it; the facts serve only to label the arguments.
-            Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(&errand)),
+            Known::Quarantined | Known::Unknown => (Arc::new(unknown_tool(&errand)), self.law.force()),
         };
-        let force = self.law.force();
         let (call, action) = self.action(caller, errand, &tool);
         let id = action.tool.clone();
         let place = self.place(caller, &action, None);

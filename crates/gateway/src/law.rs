@@ -4,14 +4,19 @@
 //! decision can be recomputed. What does not compile never replaces what does; if nothing ever compiled,
 //! the snapshot of no policies is in force, and it denies everything.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
 use policy::{Bounds, Diagnostic, Snapshot, Source, ToolFacts};
+use tokio::sync::watch;
 
 use crate::breaker::Trip;
 use crate::pipeline::Journal;
+
+/// How long a call waits for the law to know its tool.
+const COMPILED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What the operator wrote.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +35,7 @@ pub(crate) struct Law {
     /// What the operator wrote. Held across a compilation, so that two never overlap and the later one wins.
     rules: Mutex<Rules>,
     /// What decisions are made under. Held only to clone or swap the pointer.
-    force: RwLock<Arc<Force>>,
+    force: watch::Sender<Arc<Force>>,
 }
 
 /// A snapshot, and the digest of what the operator wrote without the tools.
@@ -66,22 +71,36 @@ impl Law {
     /// No law yet: everything is denied.
     pub(crate) fn none() -> Result<Self, LawError> {
         let force = compile(Rules::default(), Vec::new(), Snapshot::compile)?.0;
-        Ok(Self { rules: Mutex::default(), force: RwLock::new(Arc::new(force)) })
+        Ok(Self::of(Arc::new(force)))
     }
 
     /// A law that was compiled before, for simulations.
     pub(crate) fn of(force: Arc<Force>) -> Self {
-        Self { rules: Mutex::default(), force: RwLock::new(force) }
+        Self { rules: Mutex::default(), force: watch::Sender::new(force) }
     }
 
     /// Another law that was compiled before takes force, for simulations.
     pub(crate) fn to(&self, force: Arc<Force>) {
-        *self.force.write().unwrap_or_else(PoisonError::into_inner) = force;
+        self.force.send_replace(force);
     }
 
     /// The law in force.
     pub(crate) fn force(&self) -> Arc<Force> {
-        self.force.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.force.borrow().clone()
+    }
+
+    /// The law in force that knows a tool. Between a definition that is taken in and the law that is made with it there is
+    /// a moment, in which another call would be denied what the next is allowed.
+    pub(crate) async fn force_for(&self, tool: &ToolFacts) -> Arc<Force> {
+        let force = self.force();
+        if force.snapshot.knows(tool) {
+            return force;
+        }
+        let mut changes = self.force.subscribe();
+        let known = changes.wait_for(|force| force.snapshot.knows(tool));
+        // That no such law comes is for policy to judge: what a snapshot does not know is denied.
+        drop(tokio::time::timeout(COMPILED_WITHIN, known).await);
+        self.force()
     }
 
     /// New rules take effect; answers what the compiler warns of. Blocks.
@@ -123,7 +142,7 @@ impl Law {
             .ledger()
             .append(Record::Snapshot { snapshot, by: by.to_owned() }, journal.now())
             .map_err(|error| unrecorded(&error))?;
-        *self.force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(force);
+        self.force.send_replace(Arc::new(force));
         Ok(warnings)
     }
 }

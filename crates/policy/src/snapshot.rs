@@ -121,6 +121,11 @@ impl Snapshot {
         &self.id
     }
 
+    /// Whether it was made with this definition of a tool.
+    pub fn knows(&self, facts: &ToolFacts) -> bool {
+        self.tools.get(&facts.id).is_some_and(|tool| tool.facts.pin == facts.pin)
+    }
+
     /// All policies in order of id.
     pub fn list(&self) -> impl Iterator<Item = Policy<'_>> {
         self.rules.entries().map(|entry| Policy {
