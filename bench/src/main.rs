@@ -8,6 +8,7 @@ mod disk;
 mod flow;
 mod gateway;
 mod graph;
+mod hook;
 mod ledger;
 mod simulate;
 mod soak;
@@ -33,6 +34,7 @@ enum Bench {
     Flow(flow::Args),
     Gateway(gateway::Args),
     Graph(graph::Args),
+    Hook(hook::Args),
     Ledger(ledger::Args),
     Simulate(simulate::Args),
     Soak(soak::Args),
@@ -46,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Flow(args) => flow::run(&args),
         Bench::Gateway(args) => gateway::run(&args),
         Bench::Graph(args) => graph::run(&args),
+        Bench::Hook(args) => hook::run(&args),
         Bench::Ledger(args) => ledger::run(&args),
         Bench::Simulate(args) => simulate::run(&args),
         Bench::Soak(args) => soak::run(&args),

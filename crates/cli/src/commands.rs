@@ -13,6 +13,7 @@ pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod lease;
 pub(crate) mod ledger;
+pub(crate) mod login;
 pub(crate) mod mandate;
 pub(crate) mod mcp;
 pub(crate) mod memory;

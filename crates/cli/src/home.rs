@@ -71,6 +71,11 @@ impl Home {
         self.root.join("gateway/upstreams.toml")
     }
 
+    /// The operator's login at a server.
+    pub(crate) fn login(&self, server: &str) -> PathBuf {
+        self.gateway().join("logins").join(format!("{server}.json"))
+    }
+
     /// Who may sign in at the HTTP door with a token; the operator writes it.
     pub(crate) fn identity(&self) -> PathBuf {
         self.gateway().join("identity.toml")

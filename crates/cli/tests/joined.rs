@@ -255,6 +255,57 @@ fn what_servers_ask_and_tell_finds_its_way() {
     world.verify();
 }
 
+/// Its calls become tasks, all of the same id.
+const TASKS: &str = r#"
+import json, sys
+task = {"taskId": "t", "status": "working", "createdAt": "2025-11-25T10:30:00Z", "lastUpdatedAt": "2025-11-25T10:30:00Z", "ttl": 60000}
+related = {"io.modelcontextprotocol/related-task": {"taskId": "t"}}
+can = {"tools": {}, "tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}}
+for line in sys.stdin:
+    message = json.loads(line)
+    results = {
+        "initialize": {"protocolVersion": "2025-11-25", "capabilities": can, "serverInfo": {"name": "b", "version": "1"}},
+        "tools/list": {"tools": [{"name": "x", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "required"}}]},
+        "tools/call": {"task": task},
+        "tasks/get": task,
+        "tasks/list": {"tasks": [task]},
+        "tasks/result": {"content": [{"type": "text", "text": sys.argv[1]}], "_meta": related},
+    }
+    if message.get("method") == "tasks/get":
+        print(json.dumps({"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": task}), flush=True)
+    if message.get("method") in results:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": results[message["method"]]}), flush=True)
+"#;
+
+#[test]
+fn a_task_is_of_its_server_and_its_result_of_its_call() {
+    let world = World::bare();
+    world.write("bailiwick/policy/90-test.cedar", r#"@id("test-allow") permit (principal, action, resource);"#);
+    for name in ["one", "two"] {
+        world.ok(&["upstream", "add", name, "--", "python3", "-c", TASKS, name]);
+    }
+    let _gateway = world.up();
+    let mut client = Client::new(&world);
+    client.names("tools/list", "tools", "name");
+    let call = json!({"name": "one__x", "arguments": {}, "task": {"ttl": 60000}});
+    let begun = client.request("tools/call", call);
+    assert_eq!(begun["result"]["task"]["taskId"], "one+t", "{begun}");
+    let stands = client.request("tasks/get", json!({"taskId": "one+t"}));
+    assert_eq!(stands["result"]["taskId"], "one+t", "{stands}");
+    let told = client.wait(|message| message["method"] == "notifications/tasks/status");
+    assert_eq!(told["params"]["taskId"], "one+t", "{told}");
+    // The other server has a task of this id, too, but not of this session.
+    let other = client.request("tasks/result", json!({"taskId": "two+t"}));
+    assert!(other["error"]["message"].as_str().unwrap().contains("no such task"), "{other}");
+    assert_eq!(client.names("tasks/list", "tasks", "taskId"), ["one+t"]);
+    let result = client.request("tasks/result", json!({"taskId": "one+t"}));
+    assert_eq!(text(&result), "one");
+    let related = &result["result"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"];
+    assert_eq!(related, "one+t", "{result}");
+    assert_eq!(intents(&world), ["one/x permit"]);
+    world.verify();
+}
+
 /// Speaks a handshake, says after a list that it has changed, and ends when it is called.
 const BRIEF: &str = r#"
 import json, sys

@@ -8,7 +8,7 @@ use policy::Decision;
 use serde_json::{Value, json};
 
 use crate::authority::Refusal;
-use crate::call::{self, Id, Malformed, Request, Subject};
+use crate::call::{self, Id, Malformed, Reference, Request, Subject};
 
 /// JSON-RPC error code: policy refuses the request.
 pub(crate) const DENIED: i64 = -32_010;
@@ -27,9 +27,16 @@ pub(crate) fn refusal(request: &Request, subject: &Subject, server: &str, refusa
         Subject::Tool { name, .. } => format!("`{server}/{name}`"),
         Subject::Resource { uri } => format!("resource `{uri}` of `{server}`"),
         Subject::Prompt { name, .. } => format!("prompt `{name}` of `{server}`"),
+        Subject::Completion { of: Reference::Prompt(name), .. } => {
+            format!("completions for prompt `{name}` of `{server}`")
+        }
+        Subject::Completion { of: Reference::Template(uri), .. } => {
+            format!("completions for resource `{uri}` of `{server}`")
+        }
     };
     let text = sentence(&what, refusal);
-    if !matches!(subject, Subject::Tool { .. }) {
+    // What a task is told is about a tool and has another result.
+    if !matches!(subject, Subject::Tool { .. }) || request.method != "tools/call" {
         return error(Some(&request.id), DENIED, &text);
     }
     let mut result = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
@@ -88,7 +95,6 @@ pub(crate) fn because(decision: &Decision) -> String {
     if reasons.is_empty() { "no policy permits it".to_owned() } else { reasons.join("; ") }
 }
 
-/// An answer with a JSON-RPC error.
 /// A result that must not go on, because other gateways could not be told of it.
 pub(crate) fn withheld(id: Option<&Id>, error: &crate::session::Unshared) -> Bytes {
     tracing::error!(%error, "a result is withheld");
@@ -99,6 +105,12 @@ pub(crate) fn withheld(id: Option<&Id>, error: &crate::session::Unshared) -> Byt
     )
 }
 
+/// The answer to a request about a task that its session does not have.
+pub(crate) fn no_such_task(request: &Request) -> Bytes {
+    error(Some(&request.id), INVALID_PARAMS, "this session has no such task")
+}
+
+/// An answer with a JSON-RPC error.
 pub(crate) fn error(id: Option<&Id>, code: i64, message: &str) -> Bytes {
     let id = id.map_or("null", Id::json);
     let error = json!({ "code": code, "message": message });

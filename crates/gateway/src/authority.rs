@@ -23,6 +23,7 @@ use crate::budget::{Budgets, Spent};
 use crate::call;
 use crate::catalogue::{Catalogue, Known};
 use crate::changes::Changes;
+use crate::door::tasks::Tasks;
 use crate::facts;
 use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
@@ -84,6 +85,8 @@ pub(crate) struct Authority {
     pub(crate) budgets: Budgets,
     pub(crate) breakers: Breakers,
     pub(crate) changes: Changes,
+    /// Calls whose results come later.
+    pub(crate) tasks: Tasks,
     /// Bailiwick's own folder: a call that touches it touches the control itself.
     pub(crate) home: PathBuf,
     pub(crate) own_ids: AtomicU64,

@@ -6,6 +6,7 @@
 //! This module never re-serialises a message that it passes on.
 
 mod strict;
+mod task;
 mod wish;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use strict::{at, fields, put, replaced, span_in, strict_value, with_member};
 use strict::{checked, members, not_json};
+pub(crate) use task::{Created, Standing, is_bare, may_become_task, tasks_list, told_task};
 pub(crate) use wish::{Wish, wishes};
 
 /// The largest message that is read, in bytes.
@@ -25,6 +27,8 @@ pub const SIZE_MAX_BYTES: usize = 16 * 1024 * 1024;
 pub const DEPTH_MAX: usize = 96;
 /// The longest request id that is read, in bytes.
 pub const ID_MAX_BYTES: usize = 256;
+/// The most addresses, and the most tasks, that one request listens to.
+const LISTENED_MAX: usize = 256;
 /// Ids that the gateway itself uses upstream begin with this; a client may not use them.
 pub const OWN_ID_PREFIX: &str = "bailiwick:";
 
@@ -296,7 +300,7 @@ pub enum Subject {
         /// Its arguments, an object.
         arguments: Value,
     },
-    /// `resources/read`, `resources/subscribe`.
+    /// `resources/read`, `resources/subscribe`, `resources/unsubscribe`.
     Resource {
         /// Its URI.
         uri: String,
@@ -308,6 +312,22 @@ pub enum Subject {
         /// Its arguments, an object.
         arguments: Value,
     },
+    /// `completion/complete`: what is typed so far goes to the server like the argument itself would.
+    Completion {
+        /// What the argument is of.
+        of: Reference,
+        /// It and those that are given already, an object.
+        arguments: Value,
+    },
+}
+
+/// What has arguments that can be completed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reference {
+    /// A prompt, by its name.
+    Prompt(String),
+    /// A template of resources, by its URI.
+    Template(String),
 }
 
 /// A message that policy has no say in: it opens, closes or describes the conversation. Made only by
@@ -341,6 +361,24 @@ pub enum Call {
     },
     /// The answer is filtered.
     ListTools(Request),
+    /// `tasks/get`, `tasks/result`, `tasks/cancel`, `tasks/update`: about a call that was permitted and goes on.
+    Task {
+        /// The request.
+        request: Request,
+        /// The task, as its server knows it.
+        task: String,
+    },
+    /// `tasks/list`: the answer is filtered.
+    ListTasks(Request),
+    /// `subscriptions/listen` with addresses or tasks: policy decides about each.
+    Listen {
+        /// The request.
+        request: Request,
+        /// The addresses of resources.
+        uris: Vec<String>,
+        /// The tasks.
+        tasks: Vec<String>,
+    },
     /// Passes, and its answer too.
     Plumbing(Request),
 }
@@ -351,17 +389,9 @@ const PLUMBING: &[&str] = &[
     "ping",
     "server/discover",
     "logging/setLevel",
-    "completion/complete",
     "resources/list",
     "resources/templates/list",
-    "resources/unsubscribe",
     "prompts/list",
-    "subscriptions/listen",
-    "tasks/get",
-    "tasks/result",
-    "tasks/list",
-    "tasks/cancel",
-    "tasks/update",
 ];
 
 impl Call {
@@ -372,7 +402,7 @@ impl Call {
                 let [name, arguments] = fields(request.params(), &["name", "arguments"])?;
                 Subject::Tool { name: string(name, "name")?, arguments: object(arguments)? }
             }
-            "resources/read" | "resources/subscribe" => {
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => {
                 let [uri] = fields(request.params(), &["uri"])?;
                 Subject::Resource { uri: string(uri, "uri")? }
             }
@@ -380,7 +410,19 @@ impl Call {
                 let [name, arguments] = fields(request.params(), &["name", "arguments"])?;
                 Subject::Prompt { name: string(name, "name")?, arguments: object(arguments)? }
             }
+            "completion/complete" => completion(&request)?,
             "tools/list" => return Ok(Some(Self::ListTools(request))),
+            "tasks/list" => return Ok(Some(Self::ListTasks(request))),
+            "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/update" => {
+                let [task] = fields(request.params(), &["taskId"])?;
+                let task = string(task, "taskId")?;
+                return Ok(Some(Self::Task { request, task }));
+            }
+            "subscriptions/listen" => {
+                let (uris, tasks) = listened(&request)?;
+                let bare = uris.is_empty() && tasks.is_empty();
+                return Ok(Some(if bare { Self::Plumbing(request) } else { Self::Listen { request, uris, tasks } }));
+            }
             method if PLUMBING.contains(&method) => return Ok(Some(Self::Plumbing(request))),
             _ => return Ok(None),
         };
@@ -437,6 +479,37 @@ pub(crate) fn cancelled(notification: &Notification) -> Option<Id> {
     }
     let [id] = fields(notification.params(), &["requestId"]).ok()?;
     Id::read(id?).ok()
+}
+
+fn completion(request: &Request) -> Result<Subject, Malformed> {
+    let [reference, argument, context] = fields(request.params(), &["ref", "argument", "context"])?;
+    let [kind, name, uri] = fields(reference.map_or("{}", RawValue::get), &["type", "name", "uri"])?;
+    let of = match string(kind, "ref")?.as_str() {
+        "ref/prompt" => Reference::Prompt(string(name, "ref")?),
+        "ref/resource" => Reference::Template(string(uri, "ref")?),
+        _ => return Err(Malformed::Parameter("ref")),
+    };
+    let [name, value] = fields(argument.map_or("{}", RawValue::get), &["name", "value"])?;
+    let (name, value) = (string(name, "argument")?, string(value, "argument")?);
+    let [given] = fields(context.map_or("{}", RawValue::get), &["arguments"])?;
+    let mut arguments = object(given)?;
+    if arguments.get(&name).is_some() {
+        // One of the two would be judged and the other read.
+        return Err(Malformed::Parameter("context"));
+    }
+    put(&mut arguments, &name, value);
+    Ok(Subject::Completion { of, arguments })
+}
+
+/// The addresses and tasks of which a client wants to hear.
+fn listened(request: &Request) -> Result<(Vec<String>, Vec<String>), Malformed> {
+    let [wanted] = fields(request.params(), &["notifications"])?;
+    let [uris, tasks] = fields(wanted.map_or("{}", RawValue::get), &["resourceSubscriptions", "taskIds"])?;
+    let list = |raw: Option<&RawValue>| -> Result<Vec<String>, Malformed> {
+        let list = raw.map_or(Some(Vec::new()), |raw| serde_json::from_str(raw.get()).ok());
+        list.filter(|list: &Vec<String>| list.len() <= LISTENED_MAX).ok_or(Malformed::Parameter("notifications"))
+    };
+    Ok((list(uris)?, list(tasks)?))
 }
 
 fn string(raw: Option<&RawValue>, name: &'static str) -> Result<String, Malformed> {

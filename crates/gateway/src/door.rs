@@ -8,6 +8,7 @@ pub mod http;
 pub(crate) mod joined;
 pub(crate) mod orders;
 pub(crate) mod relay;
+pub(crate) mod tasks;
 pub(crate) mod unix;
 mod wish;
 
@@ -17,7 +18,7 @@ use policy::{ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::authority::{Authority, Errand};
-use crate::call::{Request, Subject};
+use crate::call::{Reference, Request, Subject};
 use crate::session::Caller;
 
 /// The most pages of a `tools/list` that the gateway reads by itself.
@@ -42,17 +43,19 @@ pub(crate) fn received(
 }
 
 /// What policy needs to know of an MCP request.
-pub(crate) fn errand(
-    server: &str,
-    call: Request,
-    subject: &Subject,
-    facts: BTreeMap<String, Value>,
-) -> Errand<Request> {
+pub(crate) fn errand<C>(server: &str, call: C, subject: &Subject, mut facts: BTreeMap<String, Value>) -> Errand<C> {
     let (verb, name, arguments) = match subject {
         Subject::Tool { name, arguments } => (Verb::CallTool, name, arguments.clone()),
         Subject::Resource { uri } => (Verb::ReadResource, uri, json!({ "uri": uri })),
         Subject::Prompt { name, arguments } => (Verb::GetPrompt, name, arguments.clone()),
+        Subject::Completion { of: Reference::Prompt(name), arguments } => (Verb::GetPrompt, name, arguments.clone()),
+        Subject::Completion { of: Reference::Template(uri), arguments } => {
+            (Verb::ReadResource, uri, json!({ "uri": uri, "arguments": arguments }))
+        }
     };
+    if matches!(subject, Subject::Completion { .. }) {
+        facts.insert("completes".to_owned(), json!(true));
+    }
     let tool = ToolId { server: server.to_owned(), name: name.clone() };
     Errand { call, verb, tool, arguments, facts, carried: None }
 }

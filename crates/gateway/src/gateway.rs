@@ -24,6 +24,7 @@ use crate::changes::Changes;
 use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor, Idle};
+use crate::door::tasks::Tasks;
 use crate::door::unix;
 use crate::hook::Hooks;
 use crate::identity::Programs;
@@ -176,6 +177,7 @@ impl Gateway {
             },
             changes: Changes::open(options.dir.join("operator.json"))?,
             asks: Arc::default(),
+            tasks: Tasks::default(),
             home: options.home,
             own_ids: AtomicU64::new(1),
             results: Results::new(options.limits.keep)
@@ -223,12 +225,14 @@ impl Gateway {
                 shared.authority.asks.expire(&shared.authority.journal);
                 shared.hooks.expire();
                 shared.leases.expire(&shared.authority.journal);
+                shared.authority.tasks.expire();
                 if let Some(door) = shared.http() {
                     door.expire();
                 }
             }
         }));
         gateway.keep(tokio::spawn(save_sessions(gateway.shared.authority.clone())));
+        gateway.keep(tokio::spawn(sweep_sessions(gateway.shared.authority.clone())));
         Ok((gateway, diagnostics))
     }
 
@@ -342,11 +346,14 @@ impl Gateway {
         let shared = &self.shared;
         shared.open.store(false, Ordering::Release);
         let deadline = Instant::now() + shared.authority.limits.drain_wait;
-        while shared.authority.journal.open() > shared.hooks.len() && Instant::now() < deadline {
+        while shared.authority.journal.open() > shared.hooks.len() + shared.authority.tasks.len()
+            && Instant::now() < deadline
+        {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         shared.closing.send_replace(true);
         shared.hooks.forget();
+        shared.authority.tasks.forget();
         if let Some(door) = shared.http() {
             door.forget();
         }
@@ -410,6 +417,18 @@ async fn save_sessions(authority: Arc<Authority>) {
     }
 }
 
+/// Removes what dead sessions left in the folder that replicas share, now and once a day.
+async fn sweep_sessions(authority: Arc<Authority>) {
+    while authority.sessions.replicas().is_some() {
+        let sweeps = authority.clone();
+        let swept = tokio::task::spawn_blocking(move || sweeps.sessions.replicas().map(Replicas::sweep));
+        if swept.await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_hours(24)).await;
+    }
+}
+
 /// A replica is known to the others by its ledger.
 fn replica_name(journal: &Journal) -> String {
     let key = journal.ledger().verifying_key();
@@ -458,7 +477,8 @@ impl Shared {
 
     /// The way to servers over HTTP.
     pub(crate) fn outbound(&self) -> &Outbound {
-        self.outbound.get_or_init(Outbound::new)
+        let logins = || self.authority.home.join("gateway/logins");
+        self.outbound.get_or_init(|| Outbound::new().with_logins(logins()))
     }
 
     /// A name for a session that has none.

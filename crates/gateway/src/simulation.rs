@@ -32,6 +32,7 @@ use crate::breaker::Breakers;
 use crate::budget::Budgets;
 use crate::catalogue::Catalogue;
 use crate::changes::Changes;
+use crate::door::tasks::Tasks;
 use crate::gateway::LABELS_KEY;
 use crate::label::memory::Memory;
 use crate::law::{Force, Law, Rules};
@@ -166,6 +167,7 @@ impl World {
             catalogue,
             sessions: Sessions::new(dir.join("sessions"), None),
             asks: Arc::default(),
+            tasks: Tasks::default(),
             memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
             peers: Peers::open(&dir.join(LABELS_KEY), Vec::new()).map_err(|error| error.to_string())?,
             budgets: Budgets::open(dir.join("budgets.json"), None).map_err(|error| error.to_string())?,

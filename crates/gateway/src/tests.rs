@@ -5,6 +5,7 @@ mod eras;
 mod http;
 mod random;
 mod results;
+mod tasks;
 mod whatif;
 mod wishes;
 
@@ -104,14 +105,19 @@ impl World {
 
     /// The same, with another server.
     fn connect_to(&self, serve: impl FnOnce(DuplexStream)) -> Client {
+        self.connect_in("s1", serve)
+    }
+
+    /// The same, in a session of this name.
+    fn connect_in(&self, session: &str, serve: impl FnOnce(DuplexStream)) -> Client {
         let shared = self.gateway.shared();
         let authority = shared.authority.clone();
-        let key = Key::Named { agent: "agent".to_owned(), name: "test".to_owned() };
-        let session = authority.sessions.join(&[key], || "s1".to_owned());
+        let key = Key::Named { agent: "agent".to_owned(), name: session.to_owned() };
+        let session = authority.sessions.join(&[key], || session.to_owned());
         let principal = Principal {
             agent: "agent".to_owned(),
             user: "user".to_owned(),
-            session: "s1".to_owned(),
+            session: session.id.clone(),
             delegation: Vec::new(),
             evidence: BTreeMap::new(),
         };

@@ -3,6 +3,7 @@
 pub mod child;
 pub mod http;
 pub mod link;
+pub mod login;
 pub(crate) mod remote;
 
 pub use link::{Gone, Link};

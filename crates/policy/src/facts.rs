@@ -46,6 +46,8 @@ pub(crate) struct Facts {
     pub(crate) project: Option<String>,
     /// Other tools of the session whose names look like the called one's, as `server/tool`.
     pub(crate) looks_like: Option<BTreeSet<String>>,
+    /// Whether an argument is only being completed, as it is typed.
+    pub(crate) completes: Option<bool>,
     /// What the user may do by himself, from the principal's evidence; absent where nobody said.
     pub(crate) user_rights: Option<BTreeSet<String>>,
 }
@@ -59,6 +61,7 @@ impl Facts {
             self_touch: fact(action, "self_touch")?,
             project: fact(action, "project")?,
             looks_like: fact(action, "looks_like")?,
+            completes: fact(action, "completes")?,
             user_rights: of("user_rights", action.principal.evidence.get("user_rights"))?,
         })
     }
@@ -72,6 +75,7 @@ impl Facts {
             ("self_touch", self.self_touch.map(literal)),
             ("project", self.project.as_deref().map(literal)),
             ("looks_like", self.looks_like.as_ref().map(texts)),
+            ("completes", self.completes.map(literal)),
             ("user_rights", self.user_rights.as_ref().map(texts)),
         ];
         ast::Value::record(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))), None)
@@ -91,6 +95,7 @@ impl Facts {
             "self_touch": { "type": "Boolean", "required": false },
             "project": { "type": "String", "required": false },
             "looks_like": optional_set,
+            "completes": { "type": "Boolean", "required": false },
             "user_rights": optional_set,
         } })
     }

@@ -47,7 +47,10 @@ pub(crate) fn wishes(result: &str) -> Result<Option<Vec<Named>>, Malformed> {
         return Ok(None);
     }
     let value = strict_value(result)?;
-    if value.get("resultType").and_then(Value::as_str) != Some("input_required") {
+    // A result says it of itself, a task as its status.
+    let says = |name| value.get(name).and_then(Value::as_str) == Some("input_required");
+    let asks = says("resultType") || (says("status") && value.get("inputRequests").is_some());
+    if !asks {
         return Ok(None);
     }
     let requests = value.get("inputRequests").and_then(Value::as_object).into_iter().flatten();

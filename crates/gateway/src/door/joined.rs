@@ -230,6 +230,7 @@ impl Joint {
             "tools/call" => (&["params", "name"], Some(List::Tools)),
             "prompts/get" => (&["params", "name"], Some(List::Prompts)),
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => (&["params", "uri"], None),
+            "tasks/get" | "tasks/result" | "tasks/cancel" | "tasks/update" => (&["params", "taskId"], None),
             "completion/complete" => match call::at(request.raw(), &["params", "ref", "uri"]) {
                 Some(_) => (&["params", "ref", "uri"], None),
                 None => (&["params", "ref", "name"], Some(List::Prompts)),
@@ -333,7 +334,7 @@ impl Joint {
     async fn initialize(self: &Arc<Self>, request: &Request) -> Option<Bytes> {
         let mut opening: Value = call::strict_value(request.params()).unwrap_or_default();
         if let Some(capabilities) = opening.get_mut("capabilities").and_then(Value::as_object_mut) {
-            // A task is known by an id that does not say whose it is.
+            // Those that a server may begin at the client: its client knows one server here, and would tell each of all.
             capabilities.remove("tasks");
         }
         let asked = opening.get("protocolVersion").and_then(Value::as_str);
@@ -361,6 +362,13 @@ impl Joint {
             },
             "serverInfo": { "name": "bailiwick", "version": env!("CARGO_PKG_VERSION") },
         });
+        let has_tasks =
+            |member: &Member| member.hello().is_some_and(|hello| hello.pointer("/capabilities/tasks").is_some());
+        if self.members.iter().any(has_tasks)
+            && let Some(can) = result.get_mut("capabilities")
+        {
+            call::put(can, "tasks", json!({ "list": {}, "cancel": {}, "requests": { "tools": { "call": {} } } }));
+        }
         let instructions = self.instructions();
         if !instructions.is_empty() {
             call::put(&mut result, "instructions", instructions);
@@ -383,7 +391,7 @@ impl Joint {
         let mut asked = JoinSet::new();
         for (at, member) in self.members.iter().enumerate() {
             if let Some(hello) = member.hello() {
-                if hello.pointer("/capabilities").is_some_and(|can| can.get(list.capability()).is_some()) {
+                if hello.pointer(list.capability()).is_some() {
                     let joint = self.clone();
                     asked.spawn(async move { (at, joint.list_of(at, list).await) });
                 }
@@ -482,7 +490,13 @@ impl Joint {
         let Some(reverse) = number.and_then(|number: u64| self.hold_reverse().remove(&number)) else {
             return tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
         };
-        self.pass_on(reverse.member, call::replaced(response.raw(), &["id"], reverse.id.json()));
+        let own = |raw: &Bytes| {
+            let path = ["result", shapes::RELATED[0], shapes::RELATED[1], shapes::RELATED[2]];
+            let (_, task) = self.addressed(&call::at(raw, &path)?)?;
+            call::replaced(raw, &path, &Value::from(task).to_string())
+        };
+        let line = own(response.raw()).unwrap_or_else(|| response.raw().clone());
+        self.pass_on(reverse.member, call::replaced(&line, &["id"], reverse.id.json()));
     }
 
     /// A server that does not read hears nothing of it; the others are not held up.

@@ -19,10 +19,11 @@ use crate::answer;
 use crate::authority::{Admitted, Authority, Patience, Returned};
 use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, Subject, Wish};
 use crate::catalogue::{self, Known};
+use crate::door::tasks::{self, Origin, Owed};
 use crate::door::{self, wish};
 use crate::lines::{Line, Lines};
 use crate::pipeline::Ending;
-use crate::session::Caller;
+use crate::session::{Caller, Unshared};
 use crate::upstream::link::{Gone, Link, pump};
 
 /// The most requests of a server that may wait for the client.
@@ -202,6 +203,9 @@ impl Relay {
                 match call {
                     Call::Judged { request, subject } => relay.judged(request, subject).await,
                     Call::ListTools(request) => relay.list_tools(request).await,
+                    Call::Task { request, task } => relay.of_task(request, &task).await,
+                    Call::ListTasks(request) => relay.list_tasks(request).await,
+                    Call::Listen { request, uris, tasks } => relay.listens(request, (&uris, &tasks)).await,
                     Call::Plumbing(_) => None,
                 }
             };
@@ -271,6 +275,7 @@ impl Relay {
             Ok(admitted) => admitted,
             Err(refusal) => return Some(answer::refusal(&request, &subject, &self.server, &refusal)),
         };
+        let origin = Origin::of(&request, permit.action());
         let answer = self.expect(&request.id)?;
         let permit = self.authority.peers.send(permit, self.authority.journal.now());
         let (act, sent) = self.link.send(permit).await;
@@ -281,14 +286,9 @@ impl Relay {
         match ended {
             Ok(Some(response)) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                let passed = match self.authority.conclude(&self.caller, &tool, act, &returned).await {
-                    Ok(passed) => passed,
-                    Err(error) => return Some(answer::withheld(Some(&request.id), &error)),
-                };
-                match wish::admit_all(&self.authority, &self.caller, &self.server, response.body()).await {
-                    Ok(_) => Some(passed.map_or_else(|| response.raw().clone(), |body| response.with_body(&body))),
-                    Err(refused) => Some(answer::error(Some(&request.id), answer::DENIED, &refused)),
-                }
+                let owed = Owed { act, tool, origin };
+                let settled = tasks::settle(&self.authority, &self.caller, owed, &returned).await;
+                Some(self.unless_it_wishes(&response, settled).await)
             }
             Ok(None) => {
                 act.end(Ending::without_result(Status::Unknown));
@@ -302,6 +302,60 @@ impl Relay {
         }
     }
 
+    /// A result that is settled, as it goes on, unless it asks the client for what it may not have.
+    async fn unless_it_wishes(&self, response: &Response, settled: Result<Option<String>, Unshared>) -> Bytes {
+        let passed = match settled {
+            Ok(passed) => passed,
+            Err(error) => return answer::withheld(Some(&response.id), &error),
+        };
+        match wish::admit_all(&self.authority, &self.caller, &self.server, response.body()).await {
+            Ok(_) => passed.map_or_else(|| response.raw().clone(), |body| response.with_body(&body)),
+            Err(refused) => answer::error(Some(&response.id), answer::DENIED, &refused),
+        }
+    }
+
+    /// About a call that became a task: nothing about another session's reaches the server.
+    async fn of_task(&self, request: Request, task: &str) -> Option<Bytes> {
+        let Some(subject) = self.authority.tasks.subject(&self.caller, &self.server, task) else {
+            return Some(answer::no_such_task(&request));
+        };
+        if request.method == "tasks/update" {
+            return self.judged(request, subject).await;
+        }
+        let response = match self.asks(&request).await? {
+            Ok(response) => response,
+            Err(ended) => return Some(ended),
+        };
+        let returned = Returned { body: response.body(), is_error: response.is_error };
+        let of = (self.server.as_str(), task, request.method.as_str());
+        let settled = tasks::answered(&self.authority, &self.caller, of, &returned).await;
+        Some(self.unless_it_wishes(&response, settled).await)
+    }
+
+    async fn list_tasks(&self, request: Request) -> Option<Bytes> {
+        match self.asks(&request).await? {
+            Ok(response) if response.is_error => Some(response.raw().clone()),
+            Ok(response) => Some(tasks::listed(&self.authority, &self.caller, &self.server, &response).await),
+            Err(ended) => Some(ended),
+        }
+    }
+
+    async fn listens(&self, request: Request, (uris, tasks): (&[String], &[String])) -> Option<Bytes> {
+        let of = (&request, uris, tasks);
+        if let Err(refused) = tasks::admit_listening(&self.authority, &self.caller, &self.server, of).await {
+            return Some(refused);
+        }
+        Some(self.asks(&request).await?.map_or_else(|ended| ended, |response| response.raw().clone()))
+    }
+
+    /// Passes a request, and waits for its answer; `Err` if there is none.
+    async fn asks(&self, request: &Request) -> Option<Result<Response, Bytes>> {
+        let answer = self.expect(&request.id)?;
+        self.link.pass(&Plumbing::aside(request.raw().clone())).await.ok()?;
+        let ended = || answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered");
+        Some(answer.await.map_err(|_| ended()))
+    }
+
     /// Tells the server that nobody waits any more.
     async fn tell_cancelled(&self, id: &Id) {
         let line = format!(
@@ -311,14 +365,11 @@ impl Relay {
     }
 
     async fn list_tools(&self, request: Request) -> Option<Bytes> {
-        let answer = self.expect(&request.id)?;
-        self.link.pass(&Plumbing::aside(request.raw().clone())).await.ok()?;
-        let Ok(response) = answer.await else {
-            return Some(answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered"));
+        let response = match self.asks(&request).await? {
+            Ok(response) if response.is_error => return Some(response.raw().clone()),
+            Ok(response) => response,
+            Err(ended) => return Some(ended),
         };
-        if response.is_error {
-            return Some(response.raw().clone());
-        }
         if let Err(error) = self.authority.learn(&self.server, response.body()).await {
             tracing::warn!(server = self.server, error, "the server's tools were not taken in");
         }
@@ -409,6 +460,16 @@ impl Relay {
                 }
                 Some(Asked::Judged { cancel, .. }) => cancel.notify_one(),
                 Some(Asked::Plumbing) | None => {}
+            }
+        }
+        if notification.method.starts_with("notifications/tasks") {
+            match tasks::told(&self.authority, &self.caller, &self.server, notification.params()).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    tracing::error!(%error, "a word about a task is withheld");
+                    return Ok(());
+                }
             }
         }
         self.tell(notification.raw().clone()).await

@@ -279,6 +279,24 @@ impl Log {
     }
 }
 
+/// Removes the logs of a folder that nobody wrote for so long, and answers how many. One that somebody writes stays: its
+/// lock is taken first, and whoever waits for that lock sees that the file is gone and begins another. Whoever still
+/// holds what it said goes on from the worst past.
+pub(super) fn sweep(dir: &Path, age: Duration) -> usize {
+    let is_old = |file: &File| {
+        let modified = file.metadata().and_then(|meta| meta.modified()).ok();
+        modified.and_then(|modified| modified.elapsed().ok()).is_some_and(|elapsed| elapsed > age)
+    };
+    let paths = fs::read_dir(dir).into_iter().flatten().flatten().map(|file| file.path());
+    let swept = paths.filter(|path| {
+        let Ok(file) = fs::OpenOptions::new().read(true).write(true).open(path) else { return false };
+        // Looked at again under the lock: it may have been written while we came.
+        let ours = is_old(&file) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_old(&file);
+        ours && is_at(&file, path) && fs::remove_file(path).is_ok()
+    });
+    swept.count()
+}
+
 /// The sealed record that a frame holds and what comes after it; none if it is not whole.
 fn frame_of<'a>(name: &[u8; NAME_BYTES], at: u64, bytes: &'a [u8]) -> io::Result<Option<(&'a [u8], &'a [u8])>> {
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };

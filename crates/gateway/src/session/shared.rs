@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
@@ -18,7 +19,7 @@ use policy::{ArgumentLabel, Labels, SessionLabels, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::log::{Log, Teller, Told};
+use super::log::{self, Log, Teller, Told};
 use super::{Key, Session};
 use crate::label::{
     self,
@@ -31,6 +32,8 @@ use crate::seal::Sealer;
 pub(crate) const SEEN_ELSEWHERE: &str = "seen elsewhere";
 /// The most calls of a session that are under way.
 const OPEN_MAX: usize = 4_096;
+/// A log that nobody wrote for so long is removed: twice what a session's handle lasts.
+const DEAD_AFTER: Duration = Duration::from_hours(14 * 24);
 /// How many results of other replicas one entry names.
 const NEWS_MAX: usize = 64;
 /// The most replicas of a session; further ones are not told apart.
@@ -57,6 +60,14 @@ impl Replicas {
         crate::disk::make_private(&folder.join("sessions"))?;
         let written = Log::new(folder.join("written.log"), sealer.clone());
         Ok(Self { folder: folder.to_owned(), sealer, name, written })
+    }
+
+    /// Removes what sessions left that nobody used for long. Blocks.
+    pub(crate) fn sweep(&self) {
+        let swept = log::sweep(&self.folder.join("sessions"), DEAD_AFTER);
+        if swept > 0 {
+            tracing::info!(swept, "removed the logs of sessions that nobody used for two weeks");
+        }
     }
 
     /// A session's part, and the name that it has at all replicas.
@@ -524,6 +535,32 @@ mod tests {
         let properties: Map<String, Value> =
             arguments.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
         infer("demo", &json!({"name": name, "inputSchema": {"properties": properties}}), String::new())
+    }
+
+    #[tokio::test]
+    async fn only_a_log_that_nobody_used_for_long_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = Replica::new(folder.path(), "one");
+        one.reads(1, "mail eve@evil.example").await;
+        let replicas = || one.sessions.replicas().unwrap();
+        replicas().sweep();
+        let path = log_of(folder.path());
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::now() - DEAD_AFTER - Duration::from_secs(60)).unwrap();
+        let held = fs::File::open(&path).unwrap();
+        rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        replicas().sweep();
+        assert!(path.exists(), "somebody writes it");
+        drop(held);
+        replicas().sweep();
+        assert!(!path.exists());
+        // Whoever knew what it said does not take its absence for a clean past.
+        drop(one.session().catch_up(&one.memory).await);
+        let labels = serde_json::to_value(&*one.session().labels()).unwrap().to_string();
+        assert!(labels.contains("\"overflowed\":true"), "{labels}");
+        // One who never knew begins anew.
+        one.reads(2, "hello").await;
+        assert!(log_of(folder.path()).exists());
     }
 
     fn log_of(folder: &Path) -> PathBuf {

@@ -23,6 +23,8 @@ async fn upstream(seen: Seen) -> SocketAddr {
                     seen.lock().unwrap().push(call.clone());
                     let result = if call["method"] == "tools/list" {
                         json!({ "tools": tools() })
+                    } else if call["params"]["task"].is_object() {
+                        json!({ "task": { "taskId": "t", "status": "working", "ttl": 60_000 } })
                     } else {
                         json!({ "content": [{ "type": "text", "text": call["params"]["arguments"].to_string() }] })
                     };
@@ -226,5 +228,28 @@ async fn an_ask_over_http_is_a_stream_that_ends_with_the_answer() {
     let (status, body) = asked.await.unwrap();
     assert_eq!(status, 200);
     assert!(body.contains(r#"{\"n\":7}"#), "{body}");
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_task_over_http_is_its_session_s_and_ends_its_call() {
+    let world = World::new().await;
+    let upstream = upstream(world.seen.clone()).await;
+    let mut fronts = fronts(upstream);
+    fronts.keys.push(("other".to_owned(), "hidden".to_owned()));
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+    let (own, foreign) =
+        ("host: localhost\r\nx-bailiwick-key: secret\r\n", "host: localhost\r\nx-bailiwick-key: hidden\r\n");
+    let request = |method: &str, params: Value| {
+        json!({ "jsonrpc": "2.0", "id": 7, "method": method, "params": params }).to_string()
+    };
+    let call = request("tools/call", json!({ "name": "read", "arguments": { "n": 1 }, "task": {} }));
+    assert!(post(address, own, &call).await.1.contains(r#""taskId":"t""#));
+    let result = request("tasks/result", json!({ "taskId": "t", "arguments": "the end" }));
+    let seen = world.seen.lock().unwrap().len();
+    assert!(post(address, foreign, &result).await.1.contains("no such task"));
+    assert_eq!(world.seen.lock().unwrap().len(), seen, "nothing went upstream");
+    assert!(post(address, own, &result).await.1.contains("the end"));
+    assert_eq!(tasks::ends(&world).await, [Status::Ok]);
     world.check().await;
 }

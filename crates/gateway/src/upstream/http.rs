@@ -1,5 +1,6 @@
 //! A server that speaks Streamable HTTP. A request goes out only against a permit, or if it is plumbing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
-use hyper::{Method, Response, Uri};
+use hyper::{Method, Response, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -18,6 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use crate::call::{Plumbing, Request};
 use crate::lanes::{self, LANES_MAX};
 use crate::pipeline::{Act, Permit};
+use crate::upstream::login::discover::Challenge;
+use crate::upstream::login::{LoginError, Logins, Token};
 
 /// The header by which an agent is known. It never goes upstream.
 pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
@@ -27,6 +31,8 @@ pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
 pub struct Outbound {
     /// One for each lane: a connection is polled by the thread that it was made on.
     clients: Arc<[Client<HttpsConnector<HttpConnector>, Full<Bytes>>]>,
+    /// The operator's logins at servers; none where documents are fetched.
+    logins: Option<Arc<Logins>>,
 }
 
 /// The server could not be reached, or did not answer in time.
@@ -38,6 +44,9 @@ pub enum Unreachable {
     /// No answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
+    /// It wants another login than the operator's.
+    #[error("{0}")]
+    Login(String),
 }
 
 /// Where a request goes and with which headers.
@@ -77,7 +86,13 @@ impl Outbound {
                 .pool_max_idle_per_host(256)
                 .build(connector.clone())
         };
-        Self { clients: (0..LANES_MAX).map(client).collect() }
+        Self { clients: (0..LANES_MAX).map(client).collect(), logins: None }
+    }
+
+    /// The same, with the operator's logins in a folder.
+    pub(crate) fn with_logins(mut self, dir: PathBuf) -> Self {
+        self.logins = Some(Arc::new(Logins::new(dir)));
+        self
     }
 
     /// Spends a permit: the call goes to the server. The act owes an outcome whatever comes back.
@@ -111,7 +126,43 @@ impl Outbound {
         self.exchange(Method::DELETE, target, Bytes::new()).await
     }
 
+    /// One message, with the operator's login where there is one for its address: then what the caller sent for itself
+    /// stays here.
     async fn exchange(&self, method: Method, target: Target, body: Bytes) -> Result<Response<Incoming>, Unreachable> {
+        let Some(login) = self.logins.as_ref().and_then(|logins| logins.at(&target.uri)) else {
+            return self.once(method, target, body).await;
+        };
+        let over = |error: LoginError| {
+            tracing::warn!(server = login.name(), %error, "no token for a server");
+            Unreachable::Login(login.is_over())
+        };
+        let token = login.token(self, None).await.map_err(over)?;
+        let mut answer = self.once(method.clone(), target.bearing(&token)?, body.clone()).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            // It was not let in, so nothing was done.
+            let token = login.token(self, Some(&token)).await.map_err(over)?;
+            answer = self.once(method, target.bearing(&token)?, body).await?;
+        }
+        let challenge = Challenge::read(answer.headers()).unwrap_or_default();
+        match answer.status() {
+            StatusCode::UNAUTHORIZED => Err(Unreachable::Login(login.is_over())),
+            StatusCode::FORBIDDEN if challenge.error.as_deref() == Some("insufficient_scope") => {
+                Err(Unreachable::Login(login.lacks(&challenge.scopes)))
+            }
+            _ => {
+                // How the gateway signs in is not for the caller to answer.
+                answer.headers_mut().remove(WWW_AUTHENTICATE);
+                Ok(answer)
+            }
+        }
+    }
+
+    pub(crate) async fn once(
+        &self,
+        method: Method,
+        target: Target,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Unreachable> {
         let mut request = hyper::Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = target.uri;
@@ -124,6 +175,17 @@ impl Outbound {
             Ok(Err(error)) => Err(Unreachable::Broken(root_cause(&error))),
             Err(_) => Err(Unreachable::TimedOut),
         }
+    }
+}
+
+impl Target {
+    fn bearing(&self, token: &Token) -> Result<Self, Unreachable> {
+        let mut target = self.clone();
+        let value = HeaderValue::from_str(&format!("Bearer {}", token.access.reveal()));
+        let mut value = value.map_err(|_| Unreachable::Login("the login's token is no token".to_owned()))?;
+        value.set_sensitive(true);
+        target.headers.insert(AUTHORIZATION, value);
+        Ok(target)
     }
 }
 

@@ -22,9 +22,10 @@ use super::wire::{
 use super::{HEADER_MISMATCH, HttpDoor, QUEUE, Ticket};
 use crate::answer;
 use crate::authority::{Admitted, Authority, First, Patience, Refusal};
-use crate::call::{self, Call, Id, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::call::{self, Call, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::catalogue::Known as Tool;
 use crate::door;
+use crate::door::tasks::{self, Origin, Owed};
 use crate::pipeline::Ending;
 use crate::session::Caller;
 use crate::sse;
@@ -112,21 +113,41 @@ impl Exchange {
         }
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
-            Call::ListTools(request) => {
-                let expect = Expect { id: Some(request.id.clone()), end: End::List };
-                let answer =
-                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
-                self.relay(&head.headers, answer, expect).await
+            Call::ListTools(request) => self.asks(&head.headers, &request, End::List).await,
+            Call::ListTasks(request) => self.asks(&head.headers, &request, End::Tasks).await,
+            Call::Task { request, task } => self.of_task(head.headers, request, task).await,
+            Call::Listen { request, uris, tasks } => {
+                let of = (&request, uris.as_slice(), tasks.as_slice());
+                match tasks::admit_listening(self.authority(), &self.caller, &self.server, of).await {
+                    Ok(()) => self.asks(&head.headers, &request, End::Pass).await,
+                    Err(refused) => json(StatusCode::OK, refused),
+                }
             }
             Call::Plumbing(request) => {
-                let expect = Expect { id: Some(request.id.clone()), end: End::Pass };
-                let answer =
-                    self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(&head.headers)).await;
-                let reply = self.relay(&head.headers, answer, expect).await;
+                let reply = self.asks(&head.headers, &request, End::Pass).await;
                 if self.has_no_handshake(&head.headers, &request, &reply).await {
                     return Box::pin(self.visit(&head.headers, None).request(&head.headers, request)).await;
                 }
                 reply
+            }
+        }
+    }
+
+    /// Passes a request that needs no permit of its own.
+    async fn asks(&self, headers: &HeaderMap, request: &Request, end: End) -> HttpResponse<Reply> {
+        let expect = Expect { id: Some(request.id.clone()), end };
+        let answer = self.door.outbound.pass(&Plumbing::aside(request.raw().clone()), self.target(headers)).await;
+        self.relay(headers, answer, expect).await
+    }
+
+    /// About a call that became a task: nothing about another session's reaches the server.
+    async fn of_task(self, headers: HeaderMap, request: Request, task: String) -> HttpResponse<Reply> {
+        match self.authority().tasks.subject(&self.caller, &self.server, &task) {
+            None => json(StatusCode::OK, answer::no_such_task(&request)),
+            Some(subject) if request.method == "tasks/update" => self.judged(headers, request, subject).await,
+            Some(_) => {
+                let end = End::Task(task, request.method.clone());
+                self.asks(&headers, &request, end).await
             }
         }
     }
@@ -162,7 +183,7 @@ impl Exchange {
             Box::pin(self.list_by_itself(&headers, call::envelope(&request))).await;
         }
         match self.authority().first(&self.caller, errand).await {
-            First::Admitted(admitted) => self.act(&headers, admitted, &request.id).await,
+            First::Admitted(admitted) => self.act(&headers, admitted, &request).await,
             First::Refused(refusal) => self.refused(&request, &subject, &refusal),
             First::Asks(asking) if accepts_events(&headers) => {
                 let (events, reply) = mpsc::channel(QUEUE);
@@ -171,7 +192,7 @@ impl Exchange {
                     let patience = Progress { token: call::progress_token(&request), events: events.clone() };
                     let work = async {
                         match self.authority().ask(&self.caller, *asking, patience).await {
-                            Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                            Ok(admitted) => self.act(&headers, admitted, &request).await,
                             Err(refusal) => self.refused(&request, &subject, &refusal),
                         }
                     };
@@ -185,7 +206,7 @@ impl Exchange {
             First::Asks(asking) => {
                 let patience = Progress { token: None, events: mpsc::channel(1).0 };
                 match Box::pin(self.authority().ask(&self.caller, *asking, patience)).await {
-                    Ok(admitted) => self.act(&headers, admitted, &request.id).await,
+                    Ok(admitted) => self.act(&headers, admitted, &request).await,
                     Err(refusal) => self.refused(&request, &subject, &refusal),
                 }
             }
@@ -196,14 +217,17 @@ impl Exchange {
         json(StatusCode::OK, answer::refusal(request, subject, &self.server, refusal))
     }
 
-    async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, id: &Id) -> HttpResponse<Reply> {
+    async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, request: &Request) -> HttpResponse<Reply> {
+        let (id, origin) = (&request.id, Origin::of(request, admitted.permit.action()));
         let permit = self.authority().peers.send(admitted.permit, self.authority().journal.now());
         let (act, answer) = self.door.outbound.send(permit, self.target(headers)).await;
         match &answer {
             Err(Unreachable::TimedOut) => act.end(Ending::without_result(Status::TimedOut)),
             Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),
+            // Not let in, so nothing was done.
+            Err(Unreachable::Login(_)) => act.end(Ending::without_result(Status::Error)),
             Ok(_) => {
-                let expect = Expect { id: Some(id.clone()), end: End::Act(act, admitted.tool) };
+                let expect = Expect { id: Some(id.clone()), end: End::Act(Owed { act, tool: admitted.tool, origin }) };
                 return self.relay(headers, answer, expect).await;
             }
         }
@@ -254,7 +278,9 @@ impl Exchange {
             Ok(answer) => answer,
             Err(error) => {
                 let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, &error.to_string());
-                return json(StatusCode::BAD_GATEWAY, line);
+                // Words for the user; what is told in a status is hidden by many clients.
+                let is_login = matches!(error, Unreachable::Login(_));
+                return json(if is_login { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, line);
             }
         };
         let (head, body) = answer.into_parts();

@@ -9,16 +9,16 @@ use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use ledger::record::Status;
-use policy::ToolFacts;
 use tokio::sync::mpsc;
 
 use super::HttpDoor;
 use crate::answer;
 use crate::authority::Returned;
-use crate::call::{Fault, Id, Malformed, Message, Plumbing, Request, Response, Wish};
+use crate::call::{Fault, Id, Malformed, Message, Notification, Plumbing, Request, Response, Wish};
+use crate::door::tasks::{self, Owed};
 use crate::door::{relay, wish};
 use crate::pipeline::{Act, Ending};
-use crate::session::Caller;
+use crate::session::{Caller, Unshared};
 use crate::sse;
 use crate::upstream::http::{Target, pass_headers};
 
@@ -35,8 +35,12 @@ pub(crate) enum End {
     Pass,
     /// It is a list of tools.
     List,
-    /// It ends an act.
-    Act(Act, Arc<ToolFacts>),
+    /// It is a list of tasks.
+    Tasks,
+    /// It is about a task: its id, and the method.
+    Task(String, String),
+    /// It ends an act, or becomes a task.
+    Act(Owed),
 }
 
 impl Expect {
@@ -46,7 +50,7 @@ impl Expect {
 
     /// There will be no result.
     pub(crate) fn ends(&mut self, status: Status) {
-        if let End::Act(act, _) = std::mem::replace(&mut self.end, End::Pass) {
+        if let End::Act(Owed { act, .. }) = std::mem::replace(&mut self.end, End::Pass) {
             act.end(Ending::without_result(status));
         }
     }
@@ -95,7 +99,7 @@ impl Screen {
                 Some(self.answer(&response, std::mem::replace(&mut promised.end, End::Pass)).await)
             }
             Ok(Message::Fault(fault)) => Some(self.fault(&fault, expect).await),
-            Ok(Message::Notification(notification)) => Some(notification.raw().clone()),
+            Ok(Message::Notification(notification)) => self.told(&notification).await,
             // Only on a stream can the client be asked something; there, `events` takes it.
             Ok(Message::Request(request)) => {
                 tracing::warn!(server = self.server, method = request.method, "dropped a request of the server");
@@ -111,18 +115,19 @@ impl Screen {
     async fn answer(&self, response: &Response, end: End) -> Bytes {
         let authority = &self.door.shared.authority;
         match end {
-            End::Act(act, tool) => {
+            End::Act(owed) => {
                 let returned = Returned { body: response.body(), is_error: response.is_error };
-                let passed = match authority.conclude(&self.caller, &tool, act, &returned).await {
-                    Ok(passed) => passed,
-                    Err(error) => return answer::withheld(Some(&response.id), &error),
-                };
-                if let Err(refused) = wish::admit_all(authority, &self.caller, &self.server, response.body()).await {
-                    return answer::error(Some(&response.id), answer::DENIED, &refused);
-                }
-                if let Some(body) = passed {
-                    return response.with_body(&body);
-                }
+                let settled = tasks::settle(authority, &self.caller, owed, &returned).await;
+                return self.unless_it_wishes(response, settled).await;
+            }
+            End::Task(task, method) => {
+                let returned = Returned { body: response.body(), is_error: response.is_error };
+                let of = (self.server.as_str(), task.as_str(), method.as_str());
+                let settled = tasks::answered(authority, &self.caller, of, &returned).await;
+                return self.unless_it_wishes(response, settled).await;
+            }
+            End::Tasks if !response.is_error => {
+                return tasks::listed(authority, &self.caller, &self.server, response).await;
             }
             End::List if !response.is_error => {
                 if let Err(error) = authority.learn(&self.server, response.body()).await {
@@ -130,14 +135,43 @@ impl Screen {
                 }
                 return relay::filter(authority, &self.caller, &self.server, response).await;
             }
-            End::List | End::Pass => {}
+            End::List | End::Tasks | End::Pass => {}
         }
         response.raw().clone()
     }
 
+    /// A result that is settled, as it goes on, unless it asks the client for what it may not have.
+    async fn unless_it_wishes(&self, response: &Response, settled: Result<Option<String>, Unshared>) -> Bytes {
+        let passed = match settled {
+            Ok(passed) => passed,
+            Err(error) => return answer::withheld(Some(&response.id), &error),
+        };
+        let authority = &self.door.shared.authority;
+        match wish::admit_all(authority, &self.caller, &self.server, response.body()).await {
+            Ok(_) => passed.map_or_else(|| response.raw().clone(), |body| response.with_body(&body)),
+            Err(refused) => answer::error(Some(&response.id), answer::DENIED, &refused),
+        }
+    }
+
+    /// What a server tells by itself; `None` if the client is not to hear it.
+    async fn told(&self, notification: &Notification) -> Option<Bytes> {
+        if notification.method.starts_with("notifications/tasks") {
+            let authority = &self.door.shared.authority;
+            match tasks::told(authority, &self.caller, &self.server, notification.params()).await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    tracing::error!(%error, "a word about a task is withheld");
+                    return None;
+                }
+            }
+        }
+        Some(notification.raw().clone())
+    }
+
     /// The server could not read what it got, so nothing was done.
     async fn fault(&self, fault: &Fault, expect: &mut Expect) -> Bytes {
-        if let End::Act(act, tool) = std::mem::replace(&mut expect.end, End::Pass) {
+        if let End::Act(Owed { act, tool, .. }) = std::mem::replace(&mut expect.end, End::Pass) {
             let returned = Returned { body: fault.body(), is_error: true };
             if let Err(error) = self.door.shared.authority.conclude(&self.caller, &tool, act, &returned).await {
                 return answer::withheld(expect.id.as_ref(), &error);

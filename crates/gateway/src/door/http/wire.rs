@@ -147,7 +147,12 @@ pub(super) fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Cal
     let name = match call {
         Call::Judged { subject: Subject::Tool { name, .. } | Subject::Prompt { name, .. }, .. } => Some(name.as_str()),
         Call::Judged { subject: Subject::Resource { uri }, .. } => Some(uri.as_str()),
-        Call::ListTools(_) | Call::Plumbing(_) => None,
+        Call::Task { task, .. } => Some(task.as_str()),
+        Call::Judged { subject: Subject::Completion { .. }, .. }
+        | Call::ListTools(_)
+        | Call::ListTasks(_)
+        | Call::Listen { .. }
+        | Call::Plumbing(_) => None,
     };
     if !says(&METHOD_HEADER, Some(&request.method)) {
         return Some("the Mcp-Method header is not the body's method");

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::{mpsc, watch};
 
-use super::{Came, Joint, PIPE_BYTES, REVERSE_MAX, Reverse, names};
+use super::{Came, Joint, PIPE_BYTES, REVERSE_MAX, Reverse, names, shapes};
 use crate::answer;
 use crate::call::{self, Message, Notification, Request};
 use crate::door::behind::{self, Behind};
@@ -113,6 +113,12 @@ impl Member {
             }
             due
         })
+    }
+
+    /// A message with what it names at a path as the endpoint names it.
+    fn with_own(&self, raw: &Bytes, path: &[&'static str]) -> Option<Bytes> {
+        let named = names::joined_uri(&self.scheme, &call::at(raw, path)?);
+        call::replaced(raw, path, &Value::from(named).to_string())
     }
 
     fn hold_input(&self) -> MutexGuard<'_, Option<mpsc::Sender<Bytes>>> {
@@ -310,6 +316,9 @@ impl Joint {
     fn member_asks(&self, at: usize, request: &Request) -> Result<Bytes, Bytes> {
         let refuse = |text| answer::error(Some(&request.id), answer::BUSY, text);
         let Some(member) = self.members.get(at) else { return Err(refuse("there is no such server")) };
+        if request.method.starts_with("tasks/") {
+            return Err(answer::unknown_method(request));
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let token = call::progress_token(request);
         let own = number.to_string();
@@ -317,6 +326,8 @@ impl Joint {
         if token.is_some() {
             line = call::replaced(&line, &["params", "_meta", "progressToken"], &own).unwrap_or(line);
         }
+        let path = ["params", shapes::RELATED[0], shapes::RELATED[1], shapes::RELATED[2]];
+        line = member.with_own(&line, &path).unwrap_or(line);
         // Who is asked must see who asks: here all servers look like one.
         if request.method == "elicitation/create"
             && let Some(message) = call::at(&line, &["params", "message"])
@@ -350,11 +361,8 @@ impl Joint {
                 let token = self.hold_open().get(&number).filter(|open| open.member == at)?.token.clone()?;
                 call::replaced(note.raw(), &["params", "progressToken"], &token)
             }
-            "notifications/resources/updated" => {
-                let uri = call::at(note.raw(), &["params", "uri"])?;
-                let uri = Value::from(names::joined_uri(&member.scheme, &uri)).to_string();
-                call::replaced(note.raw(), &["params", "uri"], &uri)
-            }
+            "notifications/resources/updated" => member.with_own(note.raw(), &["params", "uri"]),
+            "notifications/tasks/status" => member.with_own(note.raw(), &["params", "taskId"]),
             "notifications/message" => {
                 let mut params = call::strict_value(note.params()).ok()?;
                 let logger = match params.get("logger").and_then(Value::as_str) {
@@ -365,7 +373,6 @@ impl Joint {
                 let line = json!({ "jsonrpc": "2.0", "method": note.method, "params": params });
                 Some(Bytes::from(line.to_string()))
             }
-            method if method.starts_with("notifications/tasks/") => None,
             _ => Some(note.raw().clone()),
         }
     }

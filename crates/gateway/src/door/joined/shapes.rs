@@ -16,11 +16,13 @@ pub(super) enum List {
     Prompts,
     Resources,
     Templates,
+    Tasks,
 }
 
 impl List {
     pub(super) fn of(method: &str) -> Option<Self> {
-        [Self::Tools, Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|list| list.method() == method)
+        let all = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates, Self::Tasks];
+        all.into_iter().find(|list| list.method() == method)
     }
 
     pub(super) fn method(self) -> &'static str {
@@ -29,6 +31,7 @@ impl List {
             Self::Prompts => "prompts/list",
             Self::Resources => "resources/list",
             Self::Templates => "resources/templates/list",
+            Self::Tasks => "tasks/list",
         }
     }
 
@@ -39,15 +42,17 @@ impl List {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
             Self::Templates => "resourceTemplates",
+            Self::Tasks => "tasks",
         }
     }
 
-    /// What a server says that it can in the handshake.
+    /// Where a server says in the handshake that it can.
     pub(super) fn capability(self) -> &'static str {
         match self {
-            Self::Tools => "tools",
-            Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
+            Self::Tools => "/capabilities/tools",
+            Self::Prompts => "/capabilities/prompts",
+            Self::Resources | Self::Templates => "/capabilities/resources",
+            Self::Tasks => "/capabilities/tasks/list",
         }
     }
 
@@ -56,6 +61,7 @@ impl List {
             Self::Tools | Self::Prompts => "name",
             Self::Resources => "uri",
             Self::Templates => "uriTemplate",
+            Self::Tasks => "taskId",
         }
     }
 }
@@ -78,7 +84,7 @@ pub(super) fn page(list: List, (server, scheme): (&str, &str), result: &str) -> 
         let own: String = serde_json::from_str(own?.get()).ok()?;
         let joined = match list {
             List::Tools | List::Prompts => names::joined(server, &own),
-            List::Resources | List::Templates => names::joined_uri(scheme, &own),
+            List::Resources | List::Templates | List::Tasks => names::joined_uri(scheme, &own),
         };
         let text = with(raw.get(), &[list.key()], &joined)?;
         Some(Item { own, joined, text })
@@ -93,15 +99,24 @@ fn with(text: &str, path: &[&'static str], string: &str) -> Option<String> {
     String::from_utf8(bytes.to_vec()).ok()
 }
 
-/// A result with the addresses of resources in it as the endpoint names them; `None` if there are none.
+/// Where a message says which task it is about.
+pub(super) const RELATED: [&str; 3] = ["_meta", "io.modelcontextprotocol/related-task", "taskId"];
+
+/// A result with the addresses of resources and the tasks in it as the endpoint names them; `None` if there are none.
 pub(super) fn with_addresses(method: &str, scheme: &str, result: &str) -> Option<String> {
     // The word could be written with escapes.
-    if !result.contains("\"uri\"") && !result.contains("\\u") {
+    if !["\"uri\"", "\"taskId\"", "\\u"].iter().any(|word| result.contains(word)) {
         return None;
     }
     let mut found = Vec::new();
+    for path in [["taskId"].as_slice(), &["task", "taskId"], &RELATED] {
+        // A tool's result has members of its own making.
+        if path.len() != 1 || matches!(method, "tasks/get" | "tasks/cancel") {
+            found.extend(string_at(result, path));
+        }
+    }
     match method {
-        "tools/call" => each(result, "content", |block| block_address(result, block, &mut found)),
+        "tools/call" | "tasks/result" => each(result, "content", |block| block_address(result, block, &mut found)),
         "prompts/get" => each(result, "messages", |message| {
             if let Ok([Some(block)]) = call::fields(message.get(), &["content"]) {
                 block_address(result, block, &mut found);
@@ -110,6 +125,7 @@ pub(super) fn with_addresses(method: &str, scheme: &str, result: &str) -> Option
         "resources/read" => each(result, "contents", |content| address(result, content, &mut found)),
         _ => {}
     }
+    found.sort_by_key(|(span, _)| span.start);
     let (mut out, mut end) = (String::with_capacity(result.len() + 64), 0);
     for (span, uri) in &found {
         out.push_str(result.get(end..span.start)?);
@@ -121,6 +137,16 @@ pub(super) fn with_addresses(method: &str, scheme: &str, result: &str) -> Option
 }
 
 type Found = Vec<(Range<usize>, String)>;
+
+/// The string at a path of keys, and where it stands.
+fn string_at(text: &str, path: &[&'static str]) -> Option<(Range<usize>, String)> {
+    let mut span = 0..text.len();
+    for name in path {
+        let [found] = call::fields(text.get(span)?, &[*name]).ok()?;
+        span = call::span_in(text, found?);
+    }
+    Some((span.clone(), serde_json::from_str(text.get(span)?).ok()?))
+}
 
 fn each<'a>(result: &'a str, name: &'static str, of: impl FnMut(&'a RawValue)) {
     let Ok([Some(items)]) = call::fields(result, &[name]) else { return };
@@ -164,5 +190,9 @@ mod tests {
         );
         assert_eq!(changed, expected);
         assert!(with_addresses("tools/call", "s", r#"{"content":[{"type":"text","text":"uri"}]}"#).is_none());
+        let task =
+            r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"a"}},"task":{"taskId":"a"},"taskId":"a"}"#;
+        let joined = task.replacen(r#""taskId":"a""#, r#""taskId":"s+a""#, 2);
+        assert_eq!(with_addresses("tools/call", "s", task).unwrap(), joined);
     }
 }
