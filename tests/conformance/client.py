@@ -112,6 +112,16 @@ def value(schema):
     return {"number": 5, "integer": 5, "boolean": True, "array": []}.get(kind, "text")
 
 
+def calls(tools):
+    """What the scenario says, else each tool once; one wants to see the schema that another was listed with."""
+    if "toolCalls" in CONTEXT:
+        return [(call["name"], call["arguments"]) for call in CONTEXT["toolCalls"]]
+    called = {tool.name: value(tool.input_schema) for tool in tools}
+    if "json_schema_echo" in called:
+        called["json_schema_echo"] = {"schema": tools[0].input_schema}
+    return called.items()
+
+
 async def answers(context, params):
     """The user takes what is proposed."""
     schema = getattr(params, "requested_schema", None) or {}
@@ -123,8 +133,9 @@ async def talk(url, headers):
     http = create_mcp_http_client(headers=headers)
     mode = VERSION if VERSION >= "2026-07-28" else "legacy"
     async with Client(streamable_http_client(url, http_client=http), mode=mode, elicitation_callback=answers) as client:
-        for tool in (await client.list_tools()).tools:
-            await client.call_tool(tool.name, value(tool.input_schema))
+        tools = (await client.list_tools()).tools
+        for name, arguments in calls(tools):
+            await client.call_tool(name, arguments)
 
 
 def reason(error):

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ use anyhow::Context as _;
 use control::cosign::WitnessAt;
 use control::replica::follow::Plan;
 use control::replica::s3::S3;
-use gateway::Keep;
 use gateway::breaker::Trip;
 use gateway::door::hello::{Hello, Order, Reply};
+use gateway::{Keep, Tls, TlsFiles};
 use policy::Budget;
 use policy::bounds::{self, Otherwise};
 use serde::Deserialize;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) copy: Option<CopySettings>,
     /// Other gateways that labels come from and go to.
     pub(crate) peer: Vec<PeerSettings>,
+    /// The HTTP door over TLS.
+    pub(crate) tls: Option<TlsSettings>,
 }
 
 /// Where the gateway keeps a copy of the ledger.
@@ -95,6 +98,40 @@ pub(crate) struct PeerSettings {
     /// Whether what its user named counts as named by ours.
     #[serde(default)]
     pub(crate) lifts: bool,
+}
+
+/// The HTTP door over TLS, and agents that are known by a certificate.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsSettings {
+    /// The address and port.
+    pub(crate) listen: SocketAddr,
+    certificate: PathBuf,
+    key: PathBuf,
+    /// The authorities of clients' certificates; with it, who has none is not let in.
+    clients: Option<PathBuf>,
+    /// Names of this machine, as clients write them.
+    #[serde(default)]
+    names: Vec<String>,
+    /// Agents, by SPIFFE ID or `sha256:` and the certificate's digest.
+    #[serde(default)]
+    agents: BTreeMap<String, String>,
+}
+
+impl TlsSettings {
+    pub(crate) fn open(&self) -> anyhow::Result<Tls> {
+        anyhow::ensure!(
+            self.agents.is_empty() || self.clients.is_some(),
+            "`tls.agents` in `settings.toml` needs `tls.clients`"
+        );
+        let (certificate, key, clients) = (self.certificate.clone(), self.key.clone(), self.clients.clone());
+        let files = TlsFiles { certificate, key, clients };
+        Tls::new(&files, self.names.clone(), self.agents.clone()).context("`[tls]` in `settings.toml`")
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        [Some(self.certificate.clone()), Some(self.key.clone()), self.clients.clone()].into_iter().flatten()
+    }
 }
 
 /// Other gateways at which the same sessions go on.

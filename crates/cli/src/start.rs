@@ -247,7 +247,15 @@ fn fronts(home: &Home) -> anyhow::Result<Fronts> {
         let key = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         keys.push((agent, key.trim().to_owned()));
     }
-    Ok(Fronts { upstreams, keys, programs, identity: identity(home)? })
+    let tls = crate::settings::read(home.root())?.tls;
+    let tls = tls.as_ref().map(crate::settings::TlsSettings::open).transpose()?.map(Arc::new);
+    Ok(Fronts { upstreams, keys, programs, identity: identity(home)?, tls })
+}
+
+/// Opens the door over TLS, if `settings.toml` says where; answers its address.
+pub(crate) async fn tls_door(home: &Home, gateway: &Gateway) -> anyhow::Result<Option<SocketAddr>> {
+    let Some(tls) = crate::settings::read(home.root())?.tls else { return Ok(None) };
+    Ok(Some(gateway.listen_tls(tls.listen).await?))
 }
 
 /// Who may sign in with a token: `gateway/identity.toml`; nobody without it.
@@ -274,7 +282,15 @@ fn environment(set: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 fn front_paths(home: &Home) -> Vec<PathBuf> {
     let mut paths = key_files(home);
-    paths.extend([home.upstreams(), home.identity()]);
+    paths.extend([home.upstreams(), home.identity(), home.root().join("settings.toml")]);
+    // Certificates are renewed under the same name.
+    paths.extend(
+        crate::settings::read(home.root())
+            .ok()
+            .and_then(|settings| settings.tls)
+            .iter()
+            .flat_map(crate::settings::TlsSettings::files),
+    );
     paths
 }
 

@@ -1,24 +1,28 @@
-//! The official MCP conformance suite, through the gateway: every scenario ends as it does without it.
+//! The official MCP conformance suite, through the gateway: every scenario ends as it does without it. And the gateway
+//! itself as the client of the suite's servers that want a login.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
 
 use std::fs;
+use std::process::Command;
 
 use support::{World, free_port, repository, tools};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
 
-/// Runs a suite against a server at `url`: one line a scenario, sorted.
-fn lines(world: &World, url: &str, suite: &[&str]) -> Vec<String> {
-    let output = world
-        .command(world.tool("node_modules/node/bin/node"))
-        .arg(world.tool("node_modules/@modelcontextprotocol/conformance/dist/index.js"))
-        .args(["server", "--url", url])
-        .args(suite)
-        .output()
-        .unwrap();
+/// The suite, whose own servers are this machine's alone.
+fn harness(world: &World) -> Command {
+    let mut harness = world.command(world.tool("node_modules/node/bin/node"));
+    harness.arg("--require").arg(repository("tests/conformance/loopback.cjs"));
+    harness.arg(world.tool("node_modules/@modelcontextprotocol/conformance/dist/index.js"));
+    harness
+}
+
+/// Runs it: one line a scenario, sorted.
+fn lines(mut harness: Command) -> Vec<String> {
+    let output = harness.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines: Vec<String> =
         text.lines().filter(|line| line.starts_with("✓ ") || line.starts_with("✗ ")).map(str::to_owned).collect();
@@ -44,12 +48,35 @@ fn through_the_gateway(name: &str, suite: &[&str]) {
     world.ok(&["upstream", "add", "far", &format!("http://127.0.0.1:{upstream}/mcp")]);
     world.ok(&["upstream", "know", "conformance", "--program", &world.tool("node_modules/node/bin/node")]);
     let _gateway = world.up_on(gateway);
-    let found = lines(&world, &format!("http://localhost:{gateway}/mcp/far"), suite);
+    let mut harness = harness(&world);
+    harness.args(["server", "--url", &format!("http://localhost:{gateway}/mcp/far")]).args(suite);
+    as_golden(name, &lines(harness));
+    world.verify();
+}
+
+fn as_golden(name: &str, found: &[String]) {
     let golden = golden(name);
     let lost: Vec<_> = golden.iter().filter(|line| !found.contains(line)).collect();
     let new: Vec<_> = found.iter().filter(|line| !golden.contains(line)).collect();
-    assert!(lost.is_empty() && new.is_empty(), "directly: {lost:#?}\nthrough the gateway: {new:#?}");
-    world.verify();
+    assert!(lost.is_empty() && new.is_empty(), "as it should be: {lost:#?}\nthrough the gateway: {new:#?}");
+}
+
+/// The suite as server and authorization server, the gateway between it and a client that knows nothing of logins.
+#[test]
+fn client_mode() {
+    let Some(tools) = tools("client_mode") else { return };
+    let world = World::new(&tools);
+    let mut harness = harness(&world);
+    let client = format!("{} {}", world.tool("venv/bin/python"), repository("tests/conformance/client.py"));
+    // All scenarios run side by side, each with a gateway of its own.
+    harness.args(["client", "--command", &client, "--suite", "all", "--timeout", "600000"]);
+    harness.env("CLIENT_BINARY", env!("CARGO_BIN_EXE_bailiwick"));
+    // How many checks pass hangs on how often a client polls.
+    let told = |line: &String| match (line.split_once(": "), line.rsplit_once(", ")) {
+        (Some((scenario, _)), Some((_, failed))) => format!("{scenario}: {failed}"),
+        _ => line.clone(),
+    };
+    as_golden("client", &lines(harness).iter().map(told).collect::<Vec<_>>());
 }
 
 #[test]

@@ -166,6 +166,56 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     world.verify();
 }
 
+#[test]
+fn agents_are_known_by_their_certificates() {
+    let Some(tools) = tools("agents_are_known_by_their_certificates") else { return };
+    let world = World::new(&tools);
+    let script = |words: &[&str]| {
+        let mut python = world.command(world.tool("venv/bin/python"));
+        let output = python.arg(repository("tests/agents/tls.py")).args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dir = world.path("files").display().to_string();
+    let made: Value = serde_json::from_str(&script(&["make", &dir])).unwrap();
+    let (port, secure) = (free_port(), free_port().to_string());
+    let settings = |plain: &str| {
+        format!(
+            "[tls]\nlisten = \"127.0.0.1:{secure}\"\ncertificate = \"{dir}/server.pem\"\nkey = \"{dir}/server.pem\"\n\
+             clients = \"{dir}/ca.pem\"\nnames = [\"gateway.example\"]\n[tls.agents]\n\
+             \"spiffe://example.org/agent\" = \"helper\"\n\"sha256:{plain}\" = \"builder\"\n"
+        )
+    };
+    world.write("bailiwick/settings.toml", &settings(made["digest"].as_str().unwrap()));
+    world.write("bailiwick/policy/90-test.cedar", r#"@id("test-allow") permit (principal, action, resource);"#);
+    let _server = world.protected_remote_server(port);
+    let _gateway = world.up_on(port);
+    let call = |name: &str, host: &str| script(&["call", &secure, &dir, name, host]);
+    for (name, agent, evidence) in [("svid", "helper", "spiffe_id"), ("plain", "builder", "certificate")] {
+        let answer = call(name, "localhost");
+        assert!(answer.starts_with("200") && answer.contains("simple text response"), "{name}: {answer}");
+        let (principal, _) = principals(&world).pop().unwrap();
+        assert_eq!(principal["agent"], agent);
+        assert!(principal["evidence"][evidence].is_string(), "{principal}");
+    }
+    // An authority's word alone makes nobody an agent, and two names are none.
+    let before = principals(&world).len();
+    for name in ["unlisted", "two"] {
+        assert!(call(name, "localhost").starts_with("401"), "{name}");
+    }
+    for name in ["-", "expired", "foreign"] {
+        assert!(call(name, "localhost").starts_with("refused"), "{name}");
+    }
+    assert!(call("svid", "other.example").starts_with("403"));
+    assert_eq!(principals(&world).len(), before);
+    assert!(call("svid", "gateway.example").starts_with("200"));
+    // What the operator takes away holds without a restart.
+    world.write("bailiwick/settings.toml", &settings("0000"));
+    support::wait_for("the row to go", || call("plain", "localhost").starts_with("401").then_some(()));
+    assert!(call("svid", "localhost").starts_with("200"));
+    world.verify();
+}
+
 /// What a user may not do, an agent does not do for him without somebody's approval.
 #[test]
 fn a_user_s_own_rights_bound_the_agent_s() {

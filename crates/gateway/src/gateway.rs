@@ -317,7 +317,18 @@ impl Gateway {
         self.reload_fronts(fronts);
         let door = Arc::new(HttpDoor::new(self.shared.clone()));
         *self.shared.http.lock().unwrap_or_else(PoisonError::into_inner) = Some(door.clone());
-        self.keep(tokio::spawn(http::serve(door, listener, lanes)));
+        self.keep(tokio::spawn(http::serve(door, (listener, false), lanes)));
+        Ok(bound)
+    }
+
+    /// Opens the same door over TLS, at any address, after [`Gateway::listen_http`]; answers the address that it got.
+    pub async fn listen_tls(&self, address: SocketAddr) -> Result<SocketAddr, StartError> {
+        let failed = |error| StartError::Io { what: address.to_string(), error };
+        let door = self.shared.http().ok_or_else(|| failed(io::Error::other("the HTTP door is not open")))?;
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        let lanes = Lanes::start().map_err(failed)?;
+        self.keep(tokio::spawn(http::serve(door, (listener, true), lanes)));
         Ok(bound)
     }
 

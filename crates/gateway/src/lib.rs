@@ -47,7 +47,7 @@ mod tests;
 
 pub use authority::Limits;
 pub use disk::DiskError;
-pub use door::http::{Fronts, Upstream};
+pub use door::http::{Fronts, Tls, TlsError, TlsFiles, Upstream};
 pub use gateway::{Gateway, LABELS_KEY, Options, Reloaded, StartError};
 pub use hook::agents as hook_agents;
 pub use hook::built_in as built_in_tools;

@@ -285,10 +285,16 @@ fn summary(
 
 /// Opens the door for remote servers. Without it local servers still work, so a failure is said and not fatal.
 async fn front(home: &Home, gateway: &gateway::Gateway, port: u16) -> String {
-    match start::http_door(home, gateway, port).await {
-        Ok(port) => format!("ready for local servers, and for remote ones at http://127.0.0.1:{port}/mcp/NAME"),
-        Err(error) => format!("ready for local servers only: {error:#}"),
-    }
+    let port = match start::http_door(home, gateway, port).await {
+        Ok(port) => port,
+        Err(error) => return format!("ready for local servers only: {error:#}"),
+    };
+    let secure = match start::tls_door(home, gateway).await {
+        Ok(address) => address.map(|address| format!("\n           over TLS at https://{address}/mcp/NAME")),
+        Err(error) => Some(format!("\n           not over TLS: {error:#}")),
+    };
+    let secure = secure.unwrap_or_default();
+    format!("ready for local servers, and for remote ones at http://127.0.0.1:{port}/mcp/NAME{secure}")
 }
 
 fn found(control: &Control) -> String {

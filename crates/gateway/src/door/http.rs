@@ -12,6 +12,7 @@ mod idle;
 mod refusals;
 mod screen;
 mod ticket;
+mod tls;
 mod who;
 mod wire;
 
@@ -26,6 +27,7 @@ use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_E
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::call::Id;
@@ -48,6 +50,7 @@ pub(crate) use idle::Idle;
 use refusals::{Refusal as TurnedAway, Refusals};
 use screen::{Conversation, Expect};
 use ticket::Ticket;
+pub use tls::{Tls, TlsError, TlsFiles};
 use who::{Known, Peer};
 use wire::{Reply, json, plain, whole};
 
@@ -74,6 +77,8 @@ pub struct Fronts {
     pub programs: BTreeMap<PathBuf, String>,
     /// Who may sign in with a token.
     pub identity: Identity,
+    /// TLS, where the operator set it up.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// A server behind the door.
@@ -163,7 +168,7 @@ impl HttpDoor {
 }
 
 /// Takes connections until this is dropped, and with it the lanes that serve them.
-pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener, lanes: Lanes) {
+pub(crate) async fn serve(door: Arc<HttpDoor>, (listener, is_secure): (TcpListener, bool), lanes: Lanes) {
     loop {
         let Some(permit) = door.shared.connection().await else { return };
         let Ok((stream, theirs)) = listener.accept().await else {
@@ -176,18 +181,40 @@ pub(crate) async fn serve(door: Arc<HttpDoor>, listener: TcpListener, lanes: Lan
         let Ok(stream) = stream.into_std() else { continue };
         let door = door.clone();
         lanes.spawn(async move {
+            let _ = stream.set_nodelay(true);
             if let Ok(ours) = stream.local_addr()
                 && let Ok(stream) = TcpStream::from_std(stream)
             {
-                connection(door, stream, Peer::new(ours, theirs)).await;
+                let peer = Peer::new(ours, theirs);
+                if is_secure {
+                    secured(door, stream, peer).await;
+                } else {
+                    connection(door, stream, peer).await;
+                }
             }
             drop(permit);
         });
     }
 }
 
-async fn connection(door: Arc<HttpDoor>, stream: TcpStream, peer: Peer) {
-    let _ = stream.set_nodelay(true);
+/// A connection over TLS, with the certificates of now. Who fails the handshake hears nothing more.
+async fn secured(door: Arc<HttpDoor>, stream: TcpStream, peer: Peer) {
+    let Some(tls) = door.shared.fronts().tls.clone() else { return };
+    match tls.accept(stream).await {
+        Some((stream, shown)) => connection(door, stream, peer.secured(shown)).await,
+        None => {
+            let fronts = door.shared.fronts();
+            door.turned_away(
+                &fronts,
+                "",
+                None,
+                "the TLS handshake failed, or no certificate that is trusted".to_owned(),
+            );
+        }
+    }
+}
+
+async fn connection(door: Arc<HttpDoor>, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
     let shared = door.shared.clone();
     let peer = Arc::new(peer);
     let entered = shared.idle.enter();
@@ -278,14 +305,17 @@ async fn route(
 ) -> Result<Way, Box<HttpResponse<Reply>>> {
     let refuse = |status, text| Err(Box::new(plain(status, text)));
     let headers = request.headers();
-    if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_loopback_authority) {
+    let fronts = door.shared.fronts();
+    // A name that the operator gave is this machine's over TLS only: there its certificate says so, too.
+    let named = fronts.tls.as_ref().filter(|_| peer.is_secure()).map(|tls| &tls.names);
+    let is_here = |host: &str| is_loopback_authority(host) || named.is_some_and(|names| names.contains(host_of(host)));
+    if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_here) {
         return refuse(StatusCode::FORBIDDEN, "the Host header is not this machine");
     }
     let origins: Vec<_> = headers.get_all(ORIGIN).iter().collect();
     if !origins.iter().all(|origin| origin.to_str().is_ok_and(is_loopback_origin)) {
         return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
     }
-    let fronts = door.shared.fronts();
     let path = request.uri().path();
     if let Some(rest) = path.strip_prefix(metadata::PATH) {
         return Err(Box::new(metadata_of(&fronts, &peer.base(), rest)));
@@ -362,11 +392,16 @@ fn unauthorized(fronts: &Fronts, at: (&str, &str), refused: Refused) -> HttpResp
     answer
 }
 
-fn is_loopback_authority(authority: &str) -> bool {
-    let host = match authority.rsplit_once(':') {
+/// An authority without its port.
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
-    };
+    }
+}
+
+fn is_loopback_authority(authority: &str) -> bool {
+    let host = host_of(authority);
     host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
 }
 

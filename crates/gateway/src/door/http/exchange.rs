@@ -96,7 +96,10 @@ impl Exchange {
         let call = match Call::sort(request.clone()) {
             Ok(Some(call)) => call,
             Ok(None) => return self.unknown_method(&request),
-            Err(_) if self.is_stateless && request.method == "resources/subscribe" => {
+            Err(_)
+                if self.is_stateless
+                    && ["resources/subscribe", "resources/unsubscribe"].contains(&&*request.method) =>
+            {
                 return self.unknown_method(&request);
             }
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&request.id), &fault)),

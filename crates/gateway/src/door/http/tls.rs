@@ -127,8 +127,7 @@ impl Shown {
     fn of(certificate: &CertificateDer<'_>) -> Self {
         let digest = format!("sha256:{}", hex::encode(digest::digest(&digest::SHA256, certificate)));
         let parsed = webpki::EndEntityCert::try_from(certificate);
-        let uris: Vec<String> =
-            parsed.iter().flat_map(webpki::EndEntityCert::valid_uri_names).map(str::to_owned).collect();
+        let uris: Vec<String> = parsed.iter().flat_map(|parsed| parsed.valid_uri_names()).map(str::to_owned).collect();
         let id = match uris.as_slice() {
             [id] if id.starts_with("spiffe://") => Some(id.clone()),
             _ => None,

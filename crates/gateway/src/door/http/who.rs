@@ -1,7 +1,8 @@
 //! Which agent is at the other end of a connection: the one whose key it shows, its own or a lent one, else the one that a token of a
 //! trusted issuer names, else the one whose program the kernel says it is.
 //!
-//! With replicas only keys and tokens count. A key or token that is wrong is never made good by a program, and an agent is never known by a name in the address, for
+//! Over TLS a certificate counts like a key, after it. With replicas only keys, tokens and certificates count. A key, token
+//! or certificate that is wrong is never made good by a program, and an agent is never known by a name in the address, for
 //! whoever can connect can write that.
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::OnceCell;
 
+use super::tls::Shown;
 use super::{Fronts, HttpDoor};
 use crate::identity::{self, Process};
 use crate::lease::Holder;
@@ -27,6 +29,8 @@ use crate::upstream::http::KEY_HEADER;
 pub(crate) struct Peer {
     ours: SocketAddr,
     theirs: SocketAddr,
+    /// Over TLS: the certificate that it showed, if it showed one.
+    secure: Option<Option<Shown>>,
     /// Looked up once, and only for a client without a key: it reads all of this user's open files.
     program: OnceCell<Option<Program>>,
 }
@@ -55,7 +59,16 @@ impl Known {
 
 impl Peer {
     pub(crate) fn new(ours: SocketAddr, theirs: SocketAddr) -> Self {
-        Self { ours, theirs, program: OnceCell::new() }
+        Self { ours, theirs, secure: None, program: OnceCell::new() }
+    }
+
+    /// The same over TLS, with what it showed.
+    pub(super) fn secured(self, shown: Option<Shown>) -> Self {
+        Self { secure: Some(shown), ..self }
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure.is_some()
     }
 
     /// Who calls a server.
@@ -82,7 +95,7 @@ impl Peer {
 
     /// The gateway's address as the client reached it.
     pub(crate) fn base(&self) -> String {
-        format!("http://{}", self.ours)
+        format!("{}://{}", if self.is_secure() { "https" } else { "http" }, self.ours)
     }
 
     /// Whose key or program it is; `None` if it is nobody's that is known.
@@ -96,6 +109,13 @@ impl Peer {
             // All requests of an agent are one session: what one server told it, it can tell another.
             let session = Key::Named { agent: agent.clone(), name: "http".to_owned() };
             return Some(made(door, &agent, session, evidence));
+        }
+        // A certificate that stands for nobody is made good by a program no more than a wrong key is.
+        if let Some(Some(shown)) = &self.secure {
+            let agent = fronts.tls.as_ref()?.agent(shown)?;
+            // The agent's one session, as with a key.
+            let session = Key::Named { agent: agent.to_owned(), name: "http".to_owned() };
+            return Some(made(door, agent, session, shown.evidence()));
         }
         // Where there are replicas, whoever spreads requests over them is the program that is seen; and a process is
         // known on its own machine only.
