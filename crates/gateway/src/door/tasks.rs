@@ -67,7 +67,14 @@ impl Origin {
     }
 
     fn errand(self) -> Errand<()> {
-        Errand { call: (), verb: Verb::CallTool, tool: self.tool, arguments: self.arguments, facts: BTreeMap::new(), carried: None }
+        Errand {
+            call: (),
+            verb: Verb::CallTool,
+            tool: self.tool,
+            arguments: self.arguments,
+            facts: BTreeMap::new(),
+            carried: None,
+        }
     }
 }
 
