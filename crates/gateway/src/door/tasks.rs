@@ -114,21 +114,16 @@ impl Tasks {
         self.hold().contains_key(&key(caller, server, task))
     }
 
-    fn begin(
-        &self,
-        key: Key,
-        created: &Created,
-        origin: Origin,
-        (act, tool): (Act, Arc<ToolFacts>),
-    ) -> Result<(), Act> {
+    /// A call became a task; its act comes back if there is no room, or if its session has that task already.
+    fn begin(&self, key: Key, created: &Created, origin: Origin, (act, tool): (Act, Arc<ToolFacts>)) -> Option<Act> {
         let mut known = self.hold();
         if known.len() >= TASKS_MAX || known.contains_key(&key) {
-            return Err(act);
+            return Some(act);
         }
         let keeps = created.ttl_ms.map_or(KNOWN_MAX, Duration::from_millis).min(KNOWN_MAX);
         let until = Instant::now() + keeps;
         known.insert(key, Task { until, origin, tool, act: Some(act), unasked: Status::Unknown });
-        Ok(())
+        None
     }
 
     fn origin(&self, key: &Key) -> Option<Origin> {
@@ -184,8 +179,8 @@ pub(crate) async fn settle(
     let Some((origin, created)) = created else { return authority.conclude(caller, &tool, act, returned).await };
     let key = key(caller, &tool.id.server, &created.id);
     match authority.tasks.begin(key.clone(), &created, *origin, (act, tool.clone())) {
-        Ok(()) => hears(authority, caller, &key, returned.body).await.map(|()| None),
-        Err(act) => authority.conclude(caller, &tool, act, returned).await,
+        None => hears(authority, caller, &key, returned.body).await.map(|()| None),
+        Some(act) => authority.conclude(caller, &tool, act, returned).await,
     }
 }
 
