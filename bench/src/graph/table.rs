@@ -93,7 +93,7 @@ impl Table {
         }
     }
 
-    /// A plot with both axes logarithmic.
+    /// A plot with both axes logarithmic: all of ours, and of the peers the one question that every one answers.
     pub(super) fn svg(&self) -> String {
         const COLOURS: [&str; 8] =
             ["#3454d1", "#d1495b", "#2a9d8f", "#e09f3e", "#7b2cbf", "#555555", "#0081a7", "#9c6644"];
@@ -120,7 +120,9 @@ impl Table {
             svg,
             "<text x=\"330\" y=\"366\" text-anchor=\"middle\">edges</text><text x=\"60\" y=\"14\">milliseconds</text>"
         );
-        for (number, ((who, what), points)) in self.series().iter().enumerate() {
+        let series = self.series();
+        let shown = series.iter().filter(|((who, what), _)| *who == "ours" || *what == "all pairs");
+        for (number, ((who, what), points)) in shown.enumerate() {
             let colour = COLOURS.get(number % COLOURS.len()).copied().unwrap_or("black");
             let line: Vec<String> =
                 points.iter().map(|(edges, took)| format!("{:.1},{:.1}", x(*edges), y(*took))).collect();

@@ -127,3 +127,87 @@ fn a_manifest_is_judged_whether_or_not_it_speaks_of_roles() {
     world.write("files/deploy/pod.yaml", &pod.replace("true", "false"));
     assert_eq!(run(&world, &["check", "deploy"]).0, 0);
 }
+
+/// The hunk as `patch` would apply it: what it keeps must stand where it says.
+fn patched(text: &str, hunk: &str) -> String {
+    let mut lines = hunk.lines().skip(2);
+    let start: usize =
+        lines.next().and_then(|head| head.strip_prefix("@@ -")?.split(',').next()?.parse().ok()).unwrap();
+    let mut rest = text.lines().skip(start - 1);
+    let mut kept: Vec<&str> = text.lines().take(start - 1).collect();
+    for line in lines {
+        match line.split_at(1) {
+            ("+", added) => kept.push(added),
+            (sign, old) => {
+                assert_eq!(rest.next(), Some(old), "{hunk}");
+                kept.extend((sign == " ").then_some(old));
+            }
+        }
+    }
+    kept.extend(rest);
+    kept.join("\n") + "\n"
+}
+
+const BINDING: &str = "apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: n}
+spec: {serviceAccountName: strong, containers: [{name: c, image: i}]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: all}
+rules:
+- apiGroups: ['*']
+  resources: ['*']
+  verbs: ['*']
+- apiGroups: ['']
+  resources: [pods]
+  verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {kind: ClusterRole, name: all}
+subjects: [{kind: ServiceAccount, name: strong, namespace: n}]
+";
+
+const TEMPLATE: &str = "Resources:
+  Ann:
+    Type: AWS::IAM::User
+    Properties:
+      Policies:
+        - PolicyName: own
+          PolicyDocument:
+            Version: '2012-10-17'
+            Statement:
+              - Effect: Allow
+                Action: s3:GetObject
+                Resource: '*'
+              - Effect: Allow
+                Action: iam:PutUserPolicy
+                Resource: '*'
+";
+
+#[test]
+fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
+    let world = world();
+    let account = std::fs::read_to_string(world.path("files/new.json")).unwrap();
+    let account = account.replace(
+        "\"Resource\": \"*\"}",
+        "\"Resource\": \"*\"},\n    {\"Effect\": \"Allow\", \"Action\": \"s3:ListBucket\", \"Resource\": \"*\"}",
+    );
+    for (name, text) in [("cluster.yaml", BINDING), ("stack.yaml", TEMPLATE), ("lines.json", account.as_str())] {
+        world.write(&format!("files/{name}"), text);
+        let (code, json) = run(&world, &["paths", name, "--format", "json"]);
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let paths = json["paths"].as_array().unwrap().len();
+        assert_eq!(code, 1, "{name}");
+        let patches = json["choke_points"].as_array().unwrap().iter().filter(|choke| choke["ends"] == paths);
+        let patches: Vec<&str> = patches.filter_map(|choke| choke["patch"].as_str()).collect();
+        assert!(!patches.is_empty(), "{name}: {json:#}");
+        for patch in patches {
+            world.write(&format!("files/after-{name}"), &patched(text, patch));
+            assert_eq!(run(&world, &["paths", &format!("after-{name}")]).0, 0, "{name}: {patch}");
+        }
+    }
+}

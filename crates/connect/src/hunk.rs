@@ -17,12 +17,58 @@ const CONTEXT: usize = 1;
 
 /// The hunk, or nothing where no whole element begins at the line.
 pub fn removal(name: &str, text: &str, line: u32) -> Option<String> {
-    if name.ends_with(".tf") {
-        return block::removal(name, text, line);
+    File::new(name, text).removal(line)
+}
+
+/// A file that several elements are to be taken out of, one by one: it is parsed once.
+pub struct File {
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Terraform's sources.
+    Blocks(String),
+    /// A document, and its text without secrets.
+    Document(Format, Document, String),
+    /// Nothing that can be changed in place.
+    Other,
+}
+
+impl File {
+    /// A file of this name and text.
+    pub fn new(name: &str, text: &str) -> Self {
+        let document = || {
+            let format = Format::of(name)?;
+            let document = parsed(text, format)?;
+            let blank = blanked(&document);
+            Some(Kind::Document(format, document, blank))
+        };
+        let kind = if name.ends_with(".tf") { Some(Kind::Blocks(text.to_owned())) } else { document() };
+        Self { name: name.to_owned(), kind: kind.unwrap_or(Kind::Other) }
     }
-    let format = Format::of(name)?;
-    let document = Document::parse(text, format).ok()?;
-    let span = element(&document, line)?;
+
+    /// The hunk that removes what begins at a line, or nothing where no whole element begins there.
+    pub fn removal(&self, line: u32) -> Option<String> {
+        match &self.kind {
+            Kind::Blocks(text) => block::removal(&self.name, text, line),
+            Kind::Document(format, document, blank) => of_document(&self.name, (*format, document, blank), line),
+            Kind::Other => None,
+        }
+    }
+}
+
+/// A YAML file may hold several documents, each of which may go as a whole.
+fn parsed(text: &str, format: Format) -> Option<Document> {
+    match format {
+        Format::Yaml => Document::stream(text).ok(),
+        Format::Json | Format::Toml => Document::parse(text, format).ok(),
+    }
+}
+
+fn of_document(name: &str, (format, document, blank): (Format, &Document, &str), line: u32) -> Option<String> {
+    let text = document.text();
+    let span = element(document, line)?;
     let (first, last) =
         (document.line(span.start) as usize - 1, document.line(span.end.saturating_sub(1)) as usize - 1);
     let lines: Vec<&str> = text.lines().collect();
@@ -39,8 +85,7 @@ pub fn removal(name: &str, text: &str, line: u32) -> Option<String> {
         *left.get_mut(at)? = without_comma(lines.get(at)?);
     }
     left.drain(first..=last);
-    Document::parse(&left.join("\n"), format).ok()?;
-    let blank = blanked(&document);
+    parsed(&left.join("\n"), format)?;
     let shown: Vec<&str> = blank.lines().collect();
     Some(hunk(name, &shown, (first, last), before))
 }

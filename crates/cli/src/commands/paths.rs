@@ -2,12 +2,16 @@
 
 pub(crate) mod joined;
 
-use std::path::PathBuf;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use connect::hunk;
 use graph::aws::Arn;
-use graph::step::paths;
 use graph::step::report::View;
+use graph::step::{Grant, paths};
 use graph::world::{self, Goal, World};
 
 use super::can::load;
@@ -62,12 +66,29 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
     let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
-    let view = View { steps: &world.steps, target: &target, found: &found };
+    let hunks = Hunks::default();
+    let patch = |grant: &Grant| hunks.of(grant);
+    let view = View { steps: &world.steps, target: &target, found: &found, patch: &patch };
     match args.format {
         Format::Json => println!("{:#}", view.json()),
         Format::Text => print!("{}", view.text(args.all)),
     }
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Hunks that take grants out of the files that they stand in; each file is read once.
+#[derive(Default)]
+struct Hunks(RefCell<BTreeMap<Arc<str>, Option<hunk::File>>>);
+
+impl Hunks {
+    fn of(&self, grant: &Grant) -> Option<String> {
+        let mut files = self.0.borrow_mut();
+        let file = files.entry(grant.source.clone()).or_insert_with(|| {
+            let text = connect::file::read(Path::new(grant.source.as_ref())).ok()?;
+            Some(hunk::File::new(&grant.source, &text))
+        });
+        file.as_ref()?.removal(grant.line?)
+    }
 }
 
 fn world(files: &[PathBuf]) -> anyhow::Result<World> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value as Json, json};
 
 use super::paths::{Path, Paths, Target};
-use super::{GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
+use super::{Grant, GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
 use crate::aws::Truth;
 
 /// Paths with what they are about.
@@ -18,7 +18,12 @@ pub struct View<'v> {
     pub target: &'v Target,
     /// What was found.
     pub found: &'v Paths,
+    /// The change of the file that takes a grant out of it, as a hunk, where one can be made.
+    pub patch: &'v dyn Fn(&Grant) -> Option<String>,
 }
+
+/// Hunks with more lines are not shown as text.
+const HUNK_LINES_MAX: usize = 20;
 
 /// Starts that take the same steps through the same places: what a person can read as one.
 #[derive(Clone, Debug)]
@@ -149,12 +154,31 @@ impl View<'_> {
         }
     }
 
+    fn hunk(&self, text: &mut String, grant: GrantId) {
+        let arn = self.steps.grant(grant).and_then(|grant| grant.arn.as_deref());
+        if arn.is_some_and(|arn| arn.contains(":iam::aws:policy/")) {
+            let _ = writeln!(text, "   | AWS owns this policy: detach it from whoever need not have it");
+            return;
+        }
+        let Some(hunk) = self.steps.grant(grant).and_then(|grant| (self.patch)(grant)) else { return };
+        // Its first two lines name the file, which stands above.
+        let lines: Vec<&str> = hunk.lines().skip(2).collect();
+        if lines.len() > HUNK_LINES_MAX {
+            let _ = writeln!(text, "   | (a patch of {} lines: in --format json)", lines.len());
+            return;
+        }
+        for line in lines {
+            let _ = writeln!(text, "   | {line}");
+        }
+    }
+
     fn helps(&self, text: &mut String) {
         let found = self.found;
         let total = found.paths.len();
         for choke in found.chokes.iter().take(5) {
             let at = self.cite(choke.grant);
             let _ = writeln!(text, "help: remove this one grant: {} of {total} paths die\n  --> {at}", choke.ends);
+            self.hunk(text, choke.grant);
         }
         if found.chokes.len() > 5 {
             let more = found.chokes.len() - 5;
@@ -185,7 +209,8 @@ impl View<'_> {
             let steps: Vec<Json> = steps.map(|step| self.step_json(step)).collect();
             json!({"from": key(path.from), "to": key(path.to), "truth": path.truth, "steps": steps})
         };
-        let choke = |choke: &super::paths::Choke| json!({"at": self.cite_json(choke.grant), "ends": choke.ends});
+        let patch = |id: GrantId| self.steps.grant(id).and_then(|grant| (self.patch)(grant));
+        let choke = |choke: &super::paths::Choke| json!({"at": self.cite_json(choke.grant), "ends": choke.ends, "patch": patch(choke.grant)});
         let missing = missing(found);
         let missing = missing.iter().map(
             |(one, paths)| json!({"inventory": one.id, "noun": one.noun, "listed_by": one.listing, "paths": paths}),
