@@ -211,3 +211,15 @@ fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
         }
     }
 }
+
+#[test]
+fn sources_of_terraform_without_a_plan_are_said_and_never_passed_over() {
+    let world = world();
+    world.write("files/infra/main.tf", "resource \"aws_iam_user\" \"ann\" {\n  name = \"ann\"\n}\n");
+    world.write("files/infra/other.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n");
+    let said = |words: &[&str]| String::from_utf8(world.bailiwick(words).stderr).unwrap();
+    assert!(said(&["check", "infra"]).contains("infra: holds Terraform's sources and no plan"));
+    assert!(said(&["paths", "infra/main.tf"]).contains("holds Terraform's sources and no plan"));
+    world.write("files/infra/plan.json", r#"{"planned_values": {}, "terraform_version": "1.9.0"}"#);
+    assert!(!said(&["check", "infra"]).contains("no plan"));
+}

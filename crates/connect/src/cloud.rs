@@ -46,13 +46,16 @@ const SIGNS: &[&str] = &[
     "\"UserDetailList\"",
     "\"RoleDetailList\"",
     "\"AccessKeyMetadata\"",
-    "\"planned_values\"",
-    "\"terraform_version\"",
     "\"PolicyDocument\"",
     "\"AssumeRolePolicyDocument\"",
     "AWS::IAM::",
-    "apiVersion",
 ];
+
+/// What a plan or a state of Terraform says.
+const PLAN: &[&str] = &["\"planned_values\"", "\"terraform_version\""];
+
+/// What objects of a cluster have, all of them.
+const OBJECT: &[&str] = &["apiVersion", "kind"];
 
 /// The cloud exports among files and in folders, known by what they say.
 pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
@@ -66,13 +69,18 @@ pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
 pub const NOT_PLANNED: &str = "holds Terraform's sources and no plan of them: \
     `terraform plan -out p && terraform show -json p > plan.json` makes what is read";
 
-/// The folders with Terraform's sources and, among these exports, no plan beside them.
+/// The folders with Terraform's sources and, among these exports, no plan or state beside or above them.
 pub fn unplanned(paths: &[PathBuf], exports: &[PathBuf]) -> Vec<PathBuf> {
-    let planned: BTreeSet<&Path> = exports.iter().filter_map(|path| path.parent()).collect();
+    let plans = exports.iter().filter(|path| PLAN.iter().any(|sign| says(&head(path), sign)));
+    let planned: BTreeSet<&Path> = plans.filter_map(|path| path.parent()).collect();
     let sources = files_below(paths).into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "tf"));
     let folders: BTreeSet<PathBuf> = sources.filter_map(|path| Some(path.parent()?.to_owned())).collect();
-    // A plan speaks of the modules below it too.
-    folders.into_iter().filter(|folder| !folder.ancestors().any(|above| planned.contains(above))).collect()
+    // A plan speaks of the modules below it too, and sources below others are mostly their modules.
+    let covered = |folder: &Path| {
+        folder.ancestors().any(|above| planned.contains(above))
+            || folder.ancestors().skip(1).any(|above| folders.contains(above))
+    };
+    folders.iter().filter(|folder| !covered(folder)).cloned().collect()
 }
 
 fn files_below(paths: &[PathBuf]) -> Vec<PathBuf> {
@@ -97,9 +105,19 @@ fn is_export(path: &Path) -> bool {
     {
         return false;
     }
+    let head = head(path);
+    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || OBJECT.iter().all(|sign| says(&head, sign))
+}
+
+/// The beginning of a file; nothing of one that cannot be read.
+fn head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && SIGNS.iter().any(|sign| head.windows(sign.len()).any(|part| part == sign.as_bytes()))
+    if read.is_ok() { head } else { Vec::new() }
+}
+
+fn says(head: &[u8], sign: &str) -> bool {
+    head.windows(sign.len()).any(|part| part == sign.as_bytes())
 }
 
 fn files(paths: &[PathBuf]) -> Vec<PathBuf> {

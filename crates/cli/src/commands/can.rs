@@ -151,7 +151,10 @@ pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<connect::aws::Loaded> {
 /// An action of a cloud has a service: without one it would match whatever allows everything, and mean nothing.
 fn named(action: &str) -> anyhow::Result<()> {
     let whole = action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty());
-    anyhow::ensure!(whole, "`{action}` is no action: write SERVICE:ACTION, for example `s3:GetObject`");
+    anyhow::ensure!(
+        whole || action == "*",
+        "`{action}` is no action: write SERVICE:ACTION, for example `s3:GetObject`"
+    );
     Ok(())
 }
 
