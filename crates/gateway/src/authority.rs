@@ -459,7 +459,9 @@ impl Authority {
         result: &Returned<'_>,
     ) -> Result<Option<String>, Unshared> {
         let value = serde_json::from_str::<Value>(result.body);
-        let told = value.as_ref().ok().and_then(|value| self.told_of(caller, (tool, &act), value));
+        // An error says nothing of labels.
+        let said = value.as_ref().ok().filter(|_| !result.is_error);
+        let told = said.and_then(|value| self.told_of(caller, (tool, &act), value));
         // Before the answer goes on: what it leads to must meet these labels.
         let seen = match &value {
             Ok(value) => {

@@ -24,6 +24,8 @@ use super::trace;
 
 /// How many values of one argument have a share.
 const ATOMS_MAX: usize = 200;
+/// How many votes name a source for a call of which nothing else is said.
+const TELLING: f64 = 0.5;
 /// Shorter words say nothing.
 const WORD_MIN_CHARS: usize = 3;
 
@@ -113,5 +115,11 @@ impl Account {
     pub(crate) fn best(&self) -> Option<(u64, &str)> {
         let best = self.results.keys().copied().min_by_key(|entry| self.rank(Some(*entry)))?;
         self.results.get(&best).map(|share| (best, share.source.as_str()))
+    }
+
+    /// The same, if what it accounts for is half an argument or more.
+    pub(crate) fn telling(&self) -> Option<(u64, &str)> {
+        let is_telling = |entry: &u64| self.results.get(entry).is_some_and(|share| share.votes >= TELLING);
+        self.best().filter(|(entry, _)| is_telling(entry))
     }
 }

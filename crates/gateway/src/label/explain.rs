@@ -31,6 +31,13 @@ pub(crate) fn why(account: &Account, tool: &ToolFacts, arguments: &Value, labels
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
         sentences.push(unasked(account, tool));
     }
+    // Whatever else stops it (its tool's schema, a rule of the operator's own): where it came from.
+    if sentences.iter().all(|why| why.entry.is_none())
+        && let Some((entry, source)) = account.telling()
+    {
+        let text = format!("most of what this call says stands in entry {entry}, {source}");
+        sentences.push(Why { pointer: String::new(), entry: Some(entry), text });
+    }
     sentences
 }
 
