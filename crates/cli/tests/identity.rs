@@ -246,3 +246,35 @@ fn a_user_s_own_rights_bound_the_agent_s() {
     assert_eq!(effects, ["ask", "permit"]);
     world.verify();
 }
+
+/// A key that is lent lets in as its agent, until somebody ends it.
+#[test]
+fn a_lent_key_lets_in_until_it_is_ended_and_the_log_tells() {
+    let Some(tools) = tools("a_lent_key_lets_in_until_it_is_ended_and_the_log_tells") else { return };
+    let world = World::new(&tools);
+    let port = free_port();
+    let _server = world.protected_remote_server(port);
+    let _gateway = world.up_on(port);
+    let said = world.ok(&["lease", "robot", "--minutes", "5", "--because", "a trial", "--format", "json"]);
+    let made: Value = serde_json::from_str(&said).unwrap();
+    let (lease, key) = (made["lease"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let with_key = format!("x-bailiwick-key: {key}\r\n");
+    list(port, &with_key);
+    let Answer(status, _, body) = call(port, "test_simple_text", &with_key);
+    assert!(status == 200 && body.contains("This is a simple text response"), "{body}");
+    let (principal, _) = principals(&world).pop().unwrap();
+    assert_eq!((&principal["agent"], &principal["evidence"]["lease"]["lease"]), (&json!("robot"), &json!(lease)));
+    assert!(world.ok(&["lease"]).contains("robot until"));
+    assert!(world.ok(&["trace", principal["session"].as_str().unwrap()]).contains(lease));
+    assert!(world.ok(&["lease", "--end", lease]).contains("Ended"));
+    assert_ne!(call(port, "test_simple_text", &with_key).0, 200);
+    let told = |(_, record)| match record {
+        Record::Lease { state, by, because, .. } => Some((state, by.contains("bailiwick lease"), because)),
+        _ => None,
+    };
+    let told: Vec<_> = world.records().into_iter().filter_map(told).collect();
+    let line = |state: &str, by: bool, because: &str| (state.to_owned(), by, because.to_owned());
+    assert_eq!(told, [line("made", true, "a trial"), line("used", false, "a trial"), line("ended", true, "")]);
+    assert!(!format!("{:?}", world.records()).contains(key), "a key in the ledger");
+    world.verify();
+}
