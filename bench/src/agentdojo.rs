@@ -14,7 +14,7 @@ mod parts;
 mod select;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use connect::history::{Answer, Call, Step, What};
@@ -33,11 +33,15 @@ use parts::{Came, Environment, Gateway, Tools};
 #[command(after_help = "Examples:
   cargo xtask bench agentdojo --traces DIR                     the first time, AgentDojo is installed from PyPI
   cargo xtask bench agentdojo --traces DIR --human denies-all  nobody approves anything
+  cargo xtask bench agentdojo --traces DIR --annotations DIR   with what an operator says of the tools
   cargo xtask bench agentdojo --traces DIR --keep HOME         then `bailiwick --home HOME up`: all sessions in the console")]
 pub(crate) struct Args {
     /// Folder with `traces.jsonl.zst` and `catalog.json`.
     #[arg(long)]
     traces: PathBuf,
+    /// A file of annotations for the tools, or a folder of them: track B. Absent: track A.
+    #[arg(long)]
+    annotations: Option<PathBuf>,
     /// So many runs, spread evenly over suites, attacked and not, stopped and not.
     #[arg(long, default_value_t = 108)]
     runs: usize,
@@ -63,7 +67,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = std::fs::read(args.traces.join("catalog.json")).context("read `catalog.json`")?;
-    let scorer = Scorer::of(&serde_json::from_slice(&catalog)?)?;
+    let scorer = Scorer::of(&serde_json::from_slice(&catalog)?, args.annotations.as_deref())?;
     let packed = args.traces.join("traces.jsonl.zst");
     let runs = traces::read(&if packed.exists() { packed } else { args.traces.join("traces.jsonl") })?;
     let chosen = select::choose(&runs, &scorer, args)?;
@@ -86,8 +90,8 @@ struct Scorer {
 }
 
 impl Scorer {
-    fn of(catalog: &Value) -> anyhow::Result<Self> {
-        let tools = suites(catalog, None)?;
+    fn of(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Self> {
+        let tools = suites(catalog, annotations)?;
         let policy = Policy::of(tools.values().flat_map(BTreeMap::values).cloned())?;
         Ok(Self { tools, policy })
     }
@@ -106,7 +110,7 @@ fn through_the_gateway(chosen: &[&Run], scorer: &Scorer, tools: &Tools, args: &A
         }
     }
     let ports = environments.iter().map(|(suite, environment)| (suite.as_str(), environment.port));
-    let mut gateway = Gateway::start(tools, ports, args.keep.as_deref())?;
+    let mut gateway = Gateway::start(tools, ports, (args.keep.as_deref(), args.annotations.as_deref()))?;
     let mut compared = Vec::new();
     for (at, run) in chosen.iter().enumerate() {
         let environment = environments.get_mut(&run.suite).context("no environment")?;

@@ -143,7 +143,8 @@ fn cases(scored: &[Scored<'_>]) {
 }
 
 pub(crate) fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
-    let annotations = annotations.map_or_else(|| Ok(Annotations::default()), read_annotations)?;
+    let annotations = annotations.map(annotations_text).transpose()?.unwrap_or_default();
+    let annotations = Annotations::read(&annotations).map_err(|faults| anyhow::anyhow!("annotations: {faults:?}"))?;
     let suites = catalog.as_object().context("`catalog.json` is not an object")?;
     let facts = |suite: &str, definition: &Value| {
         let mut facts = infer(suite, definition, String::new());
@@ -167,7 +168,8 @@ pub(crate) fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Res
         .collect())
 }
 
-fn read_annotations(path: &Path) -> anyhow::Result<Annotations> {
+/// A file of annotations, or all of a folder as one.
+pub(crate) fn annotations_text(path: &Path) -> anyhow::Result<String> {
     let mut files = vec![path.to_owned()];
     if path.is_dir() {
         files = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
@@ -175,7 +177,7 @@ fn read_annotations(path: &Path) -> anyhow::Result<Annotations> {
         files.sort();
     }
     let texts: Vec<String> = files.iter().map(std::fs::read_to_string).collect::<std::io::Result<_>>()?;
-    Annotations::read(&texts.join("\n")).map_err(|faults| anyhow::anyhow!("annotations: {faults:?}"))
+    Ok(texts.join("\n"))
 }
 
 /// The shipped packs over some tools.

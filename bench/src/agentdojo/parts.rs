@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::flow::annotations_text;
 use crate::flow::replay::Human;
 use crate::flow::traces::Run;
 use connect::history::What;
@@ -167,7 +168,7 @@ impl Gateway {
     pub(super) fn start<'a>(
         tools: &Tools,
         servers: impl Iterator<Item = (&'a str, u16)>,
-        keep: Option<&Path>,
+        (keep, annotations): (Option<&Path>, Option<&Path>),
     ) -> anyhow::Result<Self> {
         let scratch = tempfile::tempdir()?;
         let home = keep.map_or_else(|| scratch.path().join("home"), Path::to_owned);
@@ -175,6 +176,11 @@ impl Gateway {
         let mut gateway = Self { home, port: 0, process: None, read: 0, _scratch: scratch };
         for (suite, port) in servers {
             gateway.obey(tools, &["upstream", "add", suite, &format!("http://127.0.0.1:{port}/mcp")])?;
+        }
+        if let Some(annotations) = annotations {
+            let folder = gateway.home.join("gateway");
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join("annotations.toml"), annotations_text(annotations)?)?;
         }
         let python = tools.python.display().to_string();
         gateway.obey(tools, &["upstream", "know", "claude-code", "--program", &python])?;

@@ -21,7 +21,7 @@ use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::breaker::Breakers;
 use crate::budget::{Budgets, Spent};
 use crate::call;
-use crate::catalogue::{Catalogue, Known};
+use crate::catalogue::{Catalogue, Known, Listed};
 use crate::changes::Changes;
 use crate::door::tasks::Tasks;
 use crate::facts;
@@ -177,9 +177,11 @@ impl Authority {
         let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
         let unknown = unknown && errand.verb == Verb::CallTool;
         let (tool, force) = match known {
-            Known::Facts(facts) => (facts.clone(), self.law.force_for(&facts).await),
+            Known::Facts(facts) => (facts.clone(), self.law.force_for(&facts.id, Some(&facts.pin)).await),
             // Not in the snapshot, so policy denies it; the facts serve only to label the arguments.
-            Known::Quarantined | Known::Unknown => (Arc::new(unknown_tool(&errand)), self.law.force()),
+            Known::Quarantined | Known::Unknown => {
+                (Arc::new(unknown_tool(&errand)), self.law.force_for(&errand.tool, None).await)
+            }
         };
         let (call, action) = self.action(caller, errand, &tool);
         let id = action.tool.clone();
@@ -190,11 +192,10 @@ impl Authority {
         };
         match self.decide(call, (action, answered), place, &force).await {
             Err(refusal) => First::Refused(refusal),
+            // Also should no law without the tool have come in time: a permit that is not spent sends nothing.
+            Ok(verdict) if quarantined => First::Refused(Refusal::Quarantined { intent: verdict.intent(), tool: id }),
             Ok(Verdict::Permit(permit)) => {
                 self.admitted(caller, permit, tool).await.map_or_else(First::Refused, First::Admitted)
-            }
-            Ok(Verdict::Deny(denied)) if quarantined => {
-                First::Refused(Refusal::Quarantined { intent: denied.intent, tool: id })
             }
             Ok(Verdict::Deny(denied)) if unknown => {
                 First::Refused(Refusal::Unknown { intent: denied.intent, tool: id })
@@ -563,10 +564,10 @@ impl Authority {
     pub(crate) async fn learn(self: &Arc<Self>, server: &str, result: &str) -> Result<(), String> {
         let (tools, more) = crate::catalogue::read_list(result).map_err(|error| error.to_string())?;
         let learned = self.catalogue.learn(server, &tools, more).map_err(|error| error.to_string())?;
-        let news = [("pinned", learned.pinned), ("changed", learned.changed)];
-        let mut dirty = false;
-        for (status, pins) in news.into_iter().filter(|(_, pins)| !pins.is_empty()) {
-            dirty = true;
+        for (status, pins) in [("pinned", learned.pinned), ("changed", learned.changed)] {
+            if pins.is_empty() {
+                continue;
+            }
             if status == "changed" {
                 tracing::warn!(server, tools = ?pins.iter().map(|(name, _)| name).collect::<Vec<_>>(), "tool definitions changed: quarantined until approved");
             }
@@ -577,7 +578,16 @@ impl Authority {
                 by: String::new(),
             });
         }
-        if dirty { self.relearn().await } else { Ok(()) }
+        // Also what another call has taken in a moment ago, or a definition that was approved before and is back.
+        let force = self.law.force();
+        let is_news = |tool: &Listed<'_>| {
+            let id = ToolId { server: server.to_owned(), name: tool.name.clone() };
+            match self.catalogue.get(&id) {
+                Known::Facts(facts) => force.snapshot.pin(&id) != Some(&facts.pin),
+                Known::Quarantined | Known::Unknown => force.snapshot.pin(&id).is_some(),
+            }
+        };
+        if tools.iter().any(is_news) { self.relearn().await } else { Ok(()) }
     }
 
     /// Compiles the law again with the tools of now.

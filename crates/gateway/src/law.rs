@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
-use policy::{Bounds, Diagnostic, Snapshot, Source, ToolFacts};
+use policy::{Bounds, Diagnostic, Snapshot, Source, ToolFacts, ToolId};
 use tokio::sync::watch;
 
 use crate::breaker::Trip;
 use crate::pipeline::Journal;
 
+/// What the record says brought a snapshot, if it was tools.
+const TOOLS: &str = "tools";
 /// How long a call waits for the law to know its tool.
 const COMPILED_WITHIN: Duration = Duration::from_secs(2);
 
@@ -89,16 +91,16 @@ impl Law {
         self.force.borrow().clone()
     }
 
-    /// The law in force that knows a tool. Between a definition that is taken in and the law that is made with it there is
-    /// a moment, in which another call would be denied what the next is allowed.
-    pub(crate) async fn force_for(&self, tool: &ToolFacts) -> Arc<Force> {
+    /// The law in force that knows a tool by this pin, or, without one, does not know it. Between a list that is taken in
+    /// and the law that is made of it there is a moment, in which another call would be judged by what was.
+    pub(crate) async fn force_for(&self, tool: &ToolId, pin: Option<&str>) -> Arc<Force> {
         let force = self.force();
-        if force.snapshot.knows(tool) {
+        if force.snapshot.pin(tool) == pin {
             return force;
         }
         let mut changes = self.force.subscribe();
-        let known = changes.wait_for(|force| force.snapshot.knows(tool));
-        // That no such law comes is for policy to judge: what a snapshot does not know is denied.
+        let known = changes.wait_for(|force| force.snapshot.pin(tool) == pin);
+        // That no such law comes is for whoever judges under this one.
         drop(tokio::time::timeout(COMPILED_WITHIN, known).await);
         self.force()
     }
@@ -120,7 +122,7 @@ impl Law {
     pub(crate) fn extend(&self, tools: impl FnOnce() -> Vec<ToolFacts>, journal: &Journal) -> Result<(), LawError> {
         let held = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock: the last to extend sees the tools of all before it.
-        self.swap(held.clone(), tools(), journal, ("tools", Snapshot::assemble)).map(|_| ())
+        self.swap(held.clone(), tools(), journal, (TOOLS, Snapshot::assemble)).map(|_| ())
     }
 
     fn swap(
@@ -133,6 +135,9 @@ impl Law {
         let Rules { policies, bounds, .. } = rules.clone();
         let source = Source { policies, bounds, tools: tools.clone() };
         let (force, warnings) = compile(rules, tools, make)?;
+        if by == TOOLS && force.snapshot.id() == self.force().snapshot.id() {
+            return Ok(warnings);
+        }
         let unrecorded = |error: &dyn std::fmt::Display| LawError::Unrecorded(error.to_string());
         let bytes = serde_json_canonicalizer::to_vec(&source).map_err(|error| unrecorded(&error))?;
         journal.ledger().put_object(&bytes).map_err(|error| unrecorded(&error))?;

@@ -264,6 +264,17 @@ pub enum Verdict<C> {
     Ask(Box<Question<C>>),
 }
 
+impl<C> Verdict<C> {
+    /// The intent's entry.
+    pub fn intent(&self) -> u64 {
+        match self {
+            Self::Permit(permit) => permit.intent(),
+            Self::Deny(denied) => denied.intent,
+            Self::Ask(question) => question.intent,
+        }
+    }
+}
+
 impl<C> Recorded<C> {
     /// Opens the envelope.
     pub fn verdict(self) -> Verdict<C> {

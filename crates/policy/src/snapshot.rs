@@ -121,9 +121,9 @@ impl Snapshot {
         &self.id
     }
 
-    /// Whether it was made with this definition of a tool.
-    pub fn knows(&self, facts: &ToolFacts) -> bool {
-        self.tools.get(&facts.id).is_some_and(|tool| tool.facts.pin == facts.pin)
+    /// The pin of the definition of a tool that it was made with; none if it does not know the tool.
+    pub fn pin(&self, tool: &ToolId) -> Option<&str> {
+        self.tools.get(tool).map(|tool| tool.facts.pin.as_str())
     }
 
     /// All policies in order of id.

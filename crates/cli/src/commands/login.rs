@@ -125,7 +125,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         let mut scopes = found.scopes;
         scopes.extend(args.scope.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
         let login = Login {
-            server: address.clone(),
+            server: server.to_string(),
             resource: found.resource,
             issuer: found.issuer,
             token_endpoint: found.token_endpoint,

@@ -94,7 +94,7 @@ async fn an_act_that_nobody_records_leaves_a_gap() {
         .shared()
         .authority
         .sessions
-        .join(&[Key::Named { agent: "agent".to_owned(), name: "test".to_owned() }], || "never".to_owned());
+        .join(&[Key::Named { agent: "agent".to_owned(), name: "s1".to_owned() }], || "never".to_owned());
     session.next("files");
     session.departures("files").next();
     client.call("read", json!({ "path": "b" })).await;
