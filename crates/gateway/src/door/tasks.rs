@@ -66,6 +66,11 @@ impl Origin {
         (action.verb == Verb::CallTool && call::may_become_task(request)).then(origin)
     }
 
+    /// Of a task that is not known any more.
+    fn unknown(server: &str) -> Self {
+        Self { tool: ToolId { server: server.to_owned(), name: "tasks/result".to_owned() }, arguments: json!({}) }
+    }
+
     fn errand(self) -> Errand<()> {
         Errand {
             call: (),
@@ -282,7 +287,8 @@ async fn hears(authority: &Authority, caller: &Caller, key: &Key, said: &str) ->
 }
 
 async fn strays(authority: &Authority, caller: &Caller, key: &Key, said: &str) -> Result<(), Unshared> {
-    let Some(origin) = authority.tasks.origin(key) else { return Ok(()) };
+    // A server that says when a task is forgotten, and answers after that, is heard like one that nobody knows.
+    let origin = authority.tasks.origin(key).unwrap_or_else(|| Origin::unknown(&key.server));
     // What cannot be read is a text for whoever reads it all the same.
     let value = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
     authority.strays(caller, &origin.errand(), &value).await
