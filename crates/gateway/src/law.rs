@@ -105,6 +105,12 @@ impl Law {
         self.force()
     }
 
+    /// Whether a call waits for another law.
+    #[cfg(test)]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.force.receiver_count() > 0
+    }
+
     /// New rules take effect; answers what the compiler warns of. Blocks.
     pub(crate) fn enact(
         &self,

@@ -467,6 +467,33 @@ async fn a_changed_definition_is_quarantined_until_it_is_approved() {
 
 /// Between a list that is taken in and the law that is made of it.
 #[tokio::test]
+async fn a_call_waits_for_the_law_that_knows_its_tool() {
+    let world = World::new().await;
+    let mut client = world.connect();
+    let authority = world.gateway.shared().authority.clone();
+    let list = json!({ "tools": tools() }).to_string();
+    let (listed, more) = crate::catalogue::read_list(&list).unwrap();
+    authority.catalogue.learn("files", &listed, more).unwrap();
+    client.start("tools/call", json!({ "name": "read", "arguments": {} })).await;
+    let waits = async {
+        while !authority.law.is_awaited() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = client.read() => panic!("judged by the law before: {answer:?}"),
+        () = waits => {}
+    }
+    authority.relearn().await.unwrap();
+    let answer = client.read().await.unwrap();
+    assert!(answer["result"]["content"].is_array() && answer["result"]["isError"].is_null(), "{answer}");
+    assert_eq!(world.calls_seen(), ["read"]);
+    client.close().await;
+    world.check().await;
+}
+
+/// The same where it was changed, and no such law comes.
+#[tokio::test]
 async fn a_changed_definition_is_refused_also_by_a_law_that_knows_the_one_before() {
     let world = World::new().await;
     let mut client = world.connect();

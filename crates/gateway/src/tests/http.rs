@@ -138,22 +138,6 @@ async fn the_http_door_knows_its_callers_and_judges_their_calls() {
 }
 
 #[tokio::test]
-async fn first_calls_that_come_all_at_once_are_judged_by_the_law_that_knows_their_tool() {
-    let world = World::new().await;
-    let upstream = upstream(world.seen.clone()).await;
-    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
-    let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..32 {
-        calls
-            .spawn(async move { post(address, "host: localhost\r\nx-bailiwick-key: secret\r\n", &call("read")).await });
-    }
-    for (status, body) in calls.join_all().await {
-        assert!(status == 200 && body.contains(r#"{\"n\":7}"#), "{status} {body}");
-    }
-    world.check().await;
-}
-
-#[tokio::test]
 async fn a_hosted_server_wants_a_session_that_is_its_own() {
     let world = World::new().await;
     // Answers every line with a result for number 1.
