@@ -179,6 +179,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         limits: gateway::Limits::default(),
         replicas: None,
         peers: Vec::new(),
+        minder: None,
     };
     let (gateway, diagnostics) = gateway::Gateway::start(options, ledger.clone()).await?;
     anyhow::ensure!(

@@ -17,6 +17,7 @@ pub(crate) mod login;
 pub(crate) mod mandate;
 pub(crate) mod mcp;
 pub(crate) mod memory;
+pub(crate) mod minder;
 pub(crate) mod paths;
 pub(crate) mod peer;
 pub(crate) mod policy;

@@ -2,6 +2,7 @@
 //! its doors, and keeping both in step with the files that the operator edits.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +20,7 @@ use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
 use policy::Bounds;
 
 use crate::commands::policy::{SHIPPED_HINT, read_policies};
-use crate::commands::{mandate, peer, upstream};
+use crate::commands::{self, mandate, peer, upstream};
 use crate::home::{Home, LEDGER_KEY};
 
 /// How often the operator's files are looked at.
@@ -82,6 +83,7 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
         limits: Limits { keep: settings.keep(), ..Limits::default() },
         replicas,
         peers,
+        minder: minder(home),
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
     gateway.saw(&decisive(home));
@@ -94,6 +96,13 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     }
     gateway.listen_unix(home.gateway_socket())?;
     Ok(gateway)
+}
+
+/// This program, as it runs: also after its file was replaced.
+fn minder(home: &Home) -> Option<gateway::Minder> {
+    let words =
+        ["/proc/self/exe".as_ref(), "--home".as_ref(), home.root().as_os_str(), "minder".as_ref(), "--of".as_ref()];
+    commands::minder::IS_SUPPORTED.then(|| gateway::Minder(words.map(OsStr::to_owned).to_vec()))
 }
 
 /// Starts to keep a copy of the ledger where the settings say so. Agents work without one, so what is wrong with it is

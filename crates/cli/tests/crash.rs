@@ -1,18 +1,19 @@
 //! `kill -9` of the gateway under load, at points that a seed chooses. Afterwards the ledger verifies, no call that a
-//! client saw answered is missing, and nothing was done without an entry.
+//! client saw answered is missing, nothing was done without an entry, and no server is left behind.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::{ChildStdin, Stdio};
 use std::sync::mpsc;
 
 use ledger::record::{Record, Status};
 use serde_json::{Value, json};
-use support::{Running, World, tools};
+use support::{Running, World, tools, wait_for};
 
 const CLIENTS: usize = 3;
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
@@ -121,5 +122,73 @@ fn killed_gateway_loses_nothing_and_hides_nothing() {
             .collect();
         assert!(written.is_subset(&permitted), "done without an entry: {:?}", written.difference(&permitted));
         world.ok(&["ledger", "verify"]);
+    }
+}
+
+/// A server's conversation, over the gateway's socket.
+fn serves(world: &World, script: &str) -> UnixStream {
+    let stream = UnixStream::connect(world.path("bailiwick/run/gateway.sock")).unwrap();
+    let hello = json!({"bailiwick": "mcp", "agent": "test", "server": "deaf", "command": ["sh", "-c", script],
+                       "cwd": world.path("files"), "env": {"PATH": "/usr/bin:/bin"}});
+    writeln!(&stream, "{hello}").unwrap();
+    let mut accepted = [0];
+    (&stream).read_exact(&mut accepted).unwrap();
+    assert_eq!(accepted, [b'+']);
+    stream
+}
+
+/// What the server wrote, once that is so many lines.
+fn lines(world: &World, name: &str, count: usize) -> Vec<String> {
+    wait_for(name, || {
+        let text = std::fs::read_to_string(world.path("files").join(name)).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (text.ends_with('\n') && lines.len() == count).then_some(lines)
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_server_outlives_a_gateway_that_is_killed() {
+    let world = World::bare();
+    let mut gateway = world.up();
+    // One that reads nothing, so that it does not see its input end, and what it has started.
+    let _stream = serves(&world, "sleep 1000 & echo $$ > pids; echo $! >> pids; sleep 1000");
+    let pids = lines(&world, "pids", 2);
+    // Not there, or dead and not taken note of.
+    let runs = |pid: &String| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    assert!(pids.iter().all(runs), "{pids:?}");
+    gateway.0.kill().unwrap();
+    gateway.0.wait().unwrap();
+    wait_for("the server's end", || (!pids.iter().any(runs)).then_some(()));
+}
+
+#[test]
+fn a_server_that_is_told_to_end_ends_by_itself() {
+    let world = World::bare();
+    let _gateway = world.up();
+    let stream = serves(&world, "trap 'echo told >> ends; exit' TERM; echo here > starts; while :; do sleep 0.1; done");
+    lines(&world, "starts", 1);
+    drop(stream);
+    assert_eq!(lines(&world, "ends", 1), ["told"]);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said() {
+    let world = World::bare();
+    let _gateway = world.up();
+    for (name, said) in [("no-such-program", "No such file"), ("/etc/passwd", "ermission denied")] {
+        let stream = UnixStream::connect(world.path("bailiwick/run/gateway.sock")).unwrap();
+        let hello = json!({"bailiwick": "mcp", "agent": "test", "server": "none", "command": [name],
+                           "cwd": "/", "env": {"PATH": "/usr/bin:/bin"}});
+        write!(&stream, "{hello}\n{}\n", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        assert!(
+            answer.contains("cannot start the server") && answer.to_lowercase().contains(&said.to_lowercase()),
+            "{answer}"
+        );
     }
 }

@@ -232,7 +232,7 @@ impl Request {
     pub(crate) fn with_meta(&self, name: &str, value: Option<&str>) -> Option<Self> {
         let text = std::str::from_utf8(&self.raw).ok()?;
         let own = || Some(format!("{{{}:{}}}", Value::from(name), value?));
-        let changed = match meta_of(self) {
+        let changed = match meta_of(self).ok().flatten() {
             Some(_) => with_member(text, &["params", "_meta"], (name, value))?,
             // Also where what stands there is no object, or stands there twice.
             None => with_member(text, &["params"], ("_meta", own().as_deref()))?,
@@ -438,18 +438,18 @@ pub(crate) fn envelope(request: &Request) -> Option<Value> {
     (!meta.is_empty()).then_some(Value::Object(meta))
 }
 
-/// The members of a request's `_meta`, if that is one object.
-fn meta_of(request: &Request) -> Option<Vec<(String, &RawValue)>> {
-    let [meta] = fields(request.params(), &["_meta"]).ok()?;
-    members(meta?.get()).ok()
+/// The members of a request's `_meta`, if that is an object. That it is there twice, or in another case, is an error.
+fn meta_of(request: &Request) -> Result<Option<Vec<(String, &RawValue)>>, Malformed> {
+    let [meta] = fields(request.params(), &["_meta"])?;
+    Ok(meta.and_then(|meta| members(meta.get()).ok()))
 }
 
 /// A member of a request's `_meta` as JSON text, if it is there: `None` within if it is there twice, or in another case.
-pub(crate) fn meta_member(request: &Request, name: &str) -> Option<Option<String>> {
-    let all = meta_of(request)?;
+pub(crate) fn meta_member(request: &Request, name: &str) -> Result<Option<Option<String>>, Malformed> {
+    let all = meta_of(request)?.unwrap_or_default();
     let mut found = all.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-    let (key, value) = found.next()?;
-    Some((found.next().is_none() && key == name).then(|| value.get().to_owned()))
+    let Some((key, value)) = found.next() else { return Ok(None) };
+    Ok(Some((found.next().is_none() && key == name).then(|| value.get().to_owned())))
 }
 
 /// The progress token of a request, as JSON text.
@@ -633,14 +633,14 @@ mod tests {
         let plain = request(r#"{"name":"a","arguments":{"x":1.50}}"#);
         let set = plain.with_meta("k/l", Some("[1]")).unwrap();
         assert_eq!(set.params(), r#"{"name":"a","arguments":{"x":1.50},"_meta":{"k/l":[1]}}"#);
-        assert_eq!(meta_member(&set, "k/l"), Some(Some("[1]".to_owned())));
+        assert_eq!(meta_member(&set, "k/l"), Ok(Some(Some("[1]".to_owned()))));
         assert_eq!(set.with_meta("k/l", None).unwrap().params(), r#"{"name":"a","arguments":{"x":1.50},"_meta":{}}"#);
         // However it is written, and however often.
         for meta in [r#"{"k\/l":1,"z":2e1,"K/L":3,"k/l":4}"#, "null", r#"{"z":2e1},"_meta":{"k/l":4}"#] {
             let odd = request(&format!(r#"{{"name":"a","_meta":{meta}}}"#));
-            assert!(meta_member(&odd, "k/l").is_none_or(|member| member.is_none()), "{meta}");
+            assert!(!matches!(meta_member(&odd, "k/l"), Ok(Some(Some(_)))), "{meta}");
             let set = odd.with_meta("k/l", Some("5")).unwrap();
-            assert_eq!(meta_member(&set, "k/l"), Some(Some("5".to_owned())), "{meta}");
+            assert_eq!(meta_member(&set, "k/l"), Ok(Some(Some("5".to_owned()))), "{meta}");
         }
     }
 

@@ -18,28 +18,29 @@ use policy::{ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::authority::{Authority, Errand};
-use crate::call::{Reference, Request, Subject};
+use crate::call::{Malformed, Reference, Request, Subject};
+use crate::peers::Received;
 use crate::session::Caller;
 
 /// The most pages of a `tools/list` that the gateway reads by itself.
 pub(crate) const PAGES_MAX: usize = 50;
 
 /// The same of a request as it comes from an agent, which may be another gateway: what it says of labels is taken off
-/// and, if it is to be believed, goes along.
+/// and, if it is to be believed, goes along. What cannot be taken off goes nowhere.
 pub(crate) fn received(
     authority: &Authority,
     (caller, server): (&Caller, &str),
     (request, subject): (Request, &Subject),
     facts: BTreeMap<String, Value>,
-) -> (Request, Errand<Request>) {
+) -> Result<(Request, Errand<Request>), Malformed> {
     let (agent, now) = (&caller.principal.agent, authority.journal.now());
-    let (request, heard) = authority.peers.receive(agent, request, subject, now);
-    let mut errand = errand(server, request.clone(), subject, facts);
+    let Received { bare, heard } = authority.peers.receive(agent, request, subject, now)?;
+    let mut errand = errand(server, bare.clone(), subject, facts);
     match heard {
         Ok(carried) => errand.carried = carried,
         Err(why) => authority.distrusts(caller, &errand.tool, why),
     }
-    (request, errand)
+    Ok((bare, errand))
 }
 
 /// What policy needs to know of an MCP request.

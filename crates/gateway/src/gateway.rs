@@ -37,6 +37,7 @@ use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::seal::Sealer;
 use crate::session::{Replicas, Sessions};
+use crate::upstream::child::Minder;
 use crate::upstream::http::Outbound;
 
 /// What a gateway is started with.
@@ -54,6 +55,8 @@ pub struct Options {
     pub replicas: Option<PathBuf>,
     /// Other gateways that labels come from and go to.
     pub peers: Vec<Peer>,
+    /// Under what servers run that the gateway starts; without it they outlive a gateway that is killed.
+    pub minder: Option<Minder>,
 }
 
 /// A gateway cannot start.
@@ -125,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     /// Keys that agents have for a while.
     pub(crate) leases: Leases,
+    /// Under what servers run that the gateway starts.
+    pub(crate) minder: Option<Minder>,
 }
 
 /// A piece of work that a drain waits for.
@@ -188,6 +193,7 @@ impl Gateway {
         let leases = Leases::open(options.dir.join("leases.json"))?;
         let shared = Arc::new(Shared {
             leases,
+            minder: options.minder,
             programs: Programs::default(),
             connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
             idle: Arc::default(),

@@ -54,4 +54,4 @@ pub use hook::built_in as built_in_tools;
 pub use law::{LawError, Rules};
 pub use results::Keep;
 pub use signin::{Identity, Issuer, Kind, Right};
-pub use upstream::child::Program;
+pub use upstream::child::{Minder, Program};

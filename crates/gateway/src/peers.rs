@@ -21,7 +21,7 @@ use ledger::record::Record;
 use policy::{Action, Choice, Origin, Role, Verb};
 use serde_json::{Value, json};
 
-use crate::call::{self, Request, Subject};
+use crate::call::{self, Malformed, Request, Subject};
 use crate::label::told::{Said, Told};
 use crate::pipeline::Permit;
 use crate::upstream::http::KEY_HEADER;
@@ -115,6 +115,13 @@ impl Carried {
     }
 }
 
+/// A request of an agent without what claims to be labels, and what was heard of those.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) bare: Request,
+    pub(crate) heard: Result<Option<Carried>, Distrust>,
+}
+
 /// The gateway that waits for our labels of a result.
 #[derive(Clone, Debug)]
 pub(crate) struct Owed {
@@ -173,19 +180,21 @@ impl Peers {
         }
     }
 
-    /// Takes what claims to be labels off a request of an agent, and reads it. What is sent on never has it.
+    /// Takes what claims to be labels off a request of an agent, and reads it. What is sent on never has it: a request from
+    /// which it cannot be told apart or taken off is refused.
     pub(crate) fn receive(
         &self,
         agent: &str,
         request: Request,
         subject: &Subject,
         now: Timestamp,
-    ) -> (Request, Result<Option<Carried>, Distrust>) {
-        let Some(claimed) = call::meta_member(&request, MEMBER) else { return (request, Ok(None)) };
-        let heard = self.hear_call(agent, claimed.as_deref(), subject, now);
-        let bare = request.with_meta(MEMBER, None);
-        // What cannot be taken off is not sent on as it is; that it is read a second time cannot happen.
-        (bare.unwrap_or(request), heard.map(Some))
+    ) -> Result<Received, Malformed> {
+        let Some(claimed) = call::meta_member(&request, MEMBER)? else {
+            return Ok(Received { bare: request, heard: Ok(None) });
+        };
+        let bare = request.with_meta(MEMBER, None).ok_or(Malformed::Parameter("_meta"))?;
+        let heard = self.hear_call(agent, claimed.as_deref(), subject, now).map(Some);
+        Ok(Received { bare, heard })
     }
 
     fn hear_call(

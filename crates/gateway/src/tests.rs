@@ -84,6 +84,7 @@ impl World {
             limits,
             replicas: None,
             peers: Vec::new(),
+            minder: None,
         };
         let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
         let errors: Vec<_> = diagnostics.iter().filter(|diagnostic| diagnostic.error).collect();

@@ -45,7 +45,7 @@ pub(crate) struct Open {
 pub(crate) fn open(shared: &Shared, behind: &Behind) -> io::Result<Open> {
     let (process, (from_server, to_server)) = match &behind.upstream {
         Upstream::Program(program) => {
-            let (process, to_server, from_server) = Server::start(program, Stdio::null())?;
+            let (process, to_server, from_server) = Server::start(program, shared.minder.as_ref(), Stdio::null())?;
             (Some(process), era::bridge(from_server, to_server))
         }
         Upstream::Http(uri) => {

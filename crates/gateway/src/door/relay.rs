@@ -265,8 +265,12 @@ impl Relay {
     }
 
     async fn judged(&self, request: Request, subject: Subject) -> Option<Bytes> {
-        let (request, errand) =
-            door::received(&self.authority, (&self.caller, &self.server), (request, &subject), self.facts.clone());
+        let (id, parties) = (request.id.clone(), (&self.caller, self.server.as_str()));
+        let received = door::received(&self.authority, parties, (request, &subject), self.facts.clone());
+        let (request, errand) = match received {
+            Ok(received) => received,
+            Err(fault) => return Some(answer::malformed(Some(&id), &fault)),
+        };
         if errand.verb == Verb::CallTool && matches!(self.authority.catalogue.get(&errand.tool), Known::Unknown) {
             self.list_by_itself(call::envelope(&request)).await;
         }

@@ -187,7 +187,7 @@ async fn mcp(shared: &Arc<Shared>, stream: UnixStream, opening: Opening, peer: P
     let (from_client, to_client) = stream.into_split();
     // What was read beyond the hello comes first.
     let from_client = io::Cursor::new(opening.held.freeze()).chain(from_client);
-    let (server, to_server, from_server) = match Server::start(&program, stderr) {
+    let (server, to_server, from_server) = match Server::start(&program, shared.minder.as_ref(), stderr) {
         Ok(started) => started,
         Err(error) => {
             let name = program.command.first().cloned().unwrap_or_default();

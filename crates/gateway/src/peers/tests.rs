@@ -23,7 +23,11 @@ fn peer(name: &str, of: &Peers) -> Peer {
 }
 
 fn request(meta: Option<&str>) -> Request {
-    let meta = meta.map(|meta| format!(r#","_meta":{{"{MEMBER}":{meta}}}"#)).unwrap_or_default();
+    let meta = meta.map(|meta| format!(r#","_meta":{{"{MEMBER}":{meta}}}"#));
+    request_with(&meta.unwrap_or_default())
+}
+
+fn request_with(meta: &str) -> Request {
     let text = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"write","arguments":{{"text":"k"}}{meta}}}}}"#
     );
@@ -57,7 +61,7 @@ fn labels_are_heard_once_in_time_from_whom_they_are_and_about_this_call() {
     let (east, west, other) = (peers(dir.path(), "e"), peers(dir.path(), "w"), peers(dir.path(), "o"));
     west.know(vec![peer("east", &east)]);
     let hear = |agent: &str, said: &str, text: &str| {
-        let (bare, heard) = west.receive(agent, request(Some(said)), &subject(text), now());
+        let Received { bare, heard } = west.receive(agent, request(Some(said)), &subject(text), now()).unwrap();
         assert!(!bare.raw().windows(MEMBER.len()).any(|part| part == MEMBER.as_bytes()), "it is sent on");
         heard.map(|carried| carried.unwrap())
     };
@@ -73,8 +77,26 @@ fn labels_are_heard_once_in_time_from_whom_they_are_and_about_this_call() {
         let time = now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
         assert_eq!(hear("east", &said(&east, &west, time), "k").err(), Some(Distrust::Stale), "{seconds}");
     }
-    let (_, heard) = west.receive("east", request(None), &subject("k"), now());
-    assert!(heard.unwrap().is_none(), "nothing was said");
+    let received = west.receive("east", request(None), &subject("k"), now()).unwrap();
+    assert!(received.heard.unwrap().is_none(), "nothing was said");
+}
+
+#[test]
+fn labels_that_cannot_be_told_apart_or_taken_off_are_not_sent_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (east, west) = (peers(dir.path(), "e"), peers(dir.path(), "w"));
+    west.know(vec![peer("east", &east)]);
+    let good = said(&east, &west, now());
+    let receive = |meta: &str| west.receive("east", request_with(meta), &subject("k"), now()).map(|_| ());
+    let twice = format!(r#","_meta":{{}},"_meta":{{"{MEMBER}":{good}}}"#);
+    assert_eq!(receive(&twice), Err(Malformed::DuplicateKey("_meta".to_owned())));
+    let other_case = format!(r#","_Meta":{{"{MEMBER}":{good}}}"#);
+    assert_eq!(receive(&other_case), Err(Malformed::AmbiguousKey("_Meta".to_owned())));
+    assert_eq!(receive(r#","_meta":null"#), Ok(()), "there is nothing in it");
+    assert!(
+        west.receive("east", request(Some(&good)), &subject("k"), now()).unwrap().heard.is_ok(),
+        "it was not heard"
+    );
 }
 
 #[test]
@@ -82,7 +104,7 @@ fn no_byte_of_a_statement_can_be_changed() {
     let dir = tempfile::tempdir().unwrap();
     let (east, west) = (peers(dir.path(), "e"), peers(dir.path(), "w"));
     west.know(vec![peer("east", &east)]);
-    let hear = |said: &str| west.receive("east", request(Some(said)), &subject("k"), now()).1;
+    let hear = |said: &str| west.receive("east", request(Some(said)), &subject("k"), now()).unwrap().heard;
     let good = said(&east, &west, now());
     let changes = [
         ("\"anyone\"", "\"trusted\""),
@@ -130,8 +152,8 @@ fn a_result_is_heard_for_the_call_that_it_answers() {
     other["content"][0]["text"] = json!("other");
     assert_eq!(east.hear_result(&awaited("n1"), &other, now()).err(), Some(Distrust::OtherSubject));
     // A result is no call, and a call no result.
-    let (_, heard) = east.receive("east", request(Some(&answer)), &subject("k"), now());
-    assert_eq!(heard.err(), Some(Distrust::Stranger));
+    let received = east.receive("east", request(Some(&answer)), &subject("k"), now()).unwrap();
+    assert_eq!(received.heard.err(), Some(Distrust::Stranger));
     let mut call = result.clone();
     call["_meta"][MEMBER] = serde_json::from_str(&said(&west, &east, now())).unwrap();
     assert_eq!(east.hear_result(&awaited("n1"), &call, now()).err(), Some(Distrust::OtherSubject));
@@ -151,7 +173,8 @@ fn a_statement_is_bounded_and_what_it_leaves_out_counts_as_the_worst_of_it() {
     let (nonce, to, told) = (statement::nonce().unwrap(), west.own.public(), Told { values, ..Told::default() });
     let draft = Draft { kind: Kind::Call, to, time: now(), nonce, answers: None, about, entry: 1, told };
     let text = draft.sign(&east.own).unwrap();
-    let told = west.receive("east", request(Some(&text)), &subject("k"), now()).1.unwrap().unwrap().told;
+    let received = west.receive("east", request(Some(&text)), &subject("k"), now()).unwrap();
+    let told = received.heard.unwrap().unwrap().told;
     assert_eq!(told.values.len(), 1_024);
     assert_eq!(
         told.rest.map(|rest| (rest.integrity, rest.confidentiality)),

@@ -81,6 +81,7 @@ async fn an_act_that_nobody_records_leaves_a_gap() {
         limits: limits(),
         replicas: None,
         peers: Vec::new(),
+        minder: None,
     };
     let (gateway, _) = Gateway::start(options, ledger.clone()).await.unwrap();
     let tools = Arc::new(Mutex::new(tools()));

@@ -1,12 +1,15 @@
 //! A server that runs as our child: started for one connection, in a process group of its own, and ended
-//! with it.
+//! with it. Where a minder is told, the server runs under it and ends also when this process is killed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -23,6 +26,10 @@ pub struct Program {
     pub cwd: Option<PathBuf>,
 }
 
+/// The words of a command that runs another one and ends it when this process is gone: `WORDS PID -- COMMAND`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Minder(pub Vec<OsString>);
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -32,12 +39,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it.
-    pub(crate) fn start(program: &Program, stderr: Stdio) -> io::Result<(Self, ChildStdin, ChildStdout)> {
-        let Some((name, arguments)) = program.command.split_first() else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command"));
-        };
-        let mut command = Command::new(name);
-        command.args(arguments).env_clear().envs(&program.env);
+    pub(crate) fn start(
+        program: &Program,
+        minder: Option<&Minder>,
+        stderr: Stdio,
+    ) -> io::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut command = command(program, minder)?;
+        command.env_clear().envs(&program.env);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         command.process_group(0).kill_on_drop(true);
         if let Some(cwd) = &program.cwd {
@@ -66,6 +74,46 @@ impl Server {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
+}
+
+fn command(program: &Program, minder: Option<&Minder>) -> io::Result<Command> {
+    let Some((name, arguments)) = program.command.split_first() else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command"));
+    };
+    let Some((by, words)) = minder.and_then(|minder| minder.0.split_first()) else {
+        let mut command = Command::new(name);
+        command.args(arguments);
+        return Ok(command);
+    };
+    // Seen here, because nobody hears the minder's words.
+    look_for(name, program)?;
+    let mut command = Command::new(by);
+    command.args(words).arg(std::process::id().to_string()).arg("--").args(&program.command);
+    Ok(command)
+}
+
+/// That a program can be run, as far as its file says.
+fn look_for(name: &str, program: &Program) -> io::Result<()> {
+    let here = program.cwd.clone().unwrap_or_default();
+    let runs = |path: PathBuf| -> io::Result<()> {
+        let meta = here.join(path).metadata()?;
+        let can = meta.is_file() && meta.permissions().mode() & 0o111 != 0;
+        if can { Ok(()) } else { Err(Errno::ACCESS.into()) }
+    };
+    if name.contains('/') {
+        return runs(PathBuf::from(name));
+    }
+    // Without a path the system has one of its own.
+    let Some(path) = program.env.get("PATH") else { return Ok(()) };
+    let mut fault = io::Error::from(Errno::NOENT);
+    for folder in std::env::split_paths(path) {
+        match runs(folder.join(Path::new(name))) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => fault = error,
+            Err(_) => {}
+        }
+    }
+    Err(fault)
 }
 
 impl Drop for Server {

@@ -180,8 +180,12 @@ impl Exchange {
     }
 
     async fn judged(self, headers: HeaderMap, request: Request, subject: Subject) -> HttpResponse<Reply> {
-        let (request, errand) =
-            door::received(self.authority(), (&self.caller, &self.server), (request, &subject), BTreeMap::new());
+        let (id, parties) = (request.id.clone(), (&self.caller, self.server.as_str()));
+        let received = door::received(self.authority(), parties, (request, &subject), BTreeMap::new());
+        let (request, errand) = match received {
+            Ok(received) => received,
+            Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&id), &fault)),
+        };
         if errand.verb == Verb::CallTool && matches!(self.authority().catalogue.get(&errand.tool), Tool::Unknown) {
             Box::pin(self.list_by_itself(&headers, call::envelope(&request))).await;
         }
