@@ -234,12 +234,15 @@ fn policy_paths(home: &Home) -> Vec<PathBuf> {
 /// The remote servers behind the HTTP door, and the agents' keys.
 fn fronts(home: &Home) -> anyhow::Result<Fronts> {
     let listed = upstream::read(home)?;
-    let mut upstreams = BTreeMap::new();
+    let (mut upstreams, mut a2a) = (BTreeMap::new(), BTreeMap::new());
+    // The address is not said: it may hold a key.
+    let address = |name: &str, url: &str| url.parse().map_err(|_| anyhow::anyhow!("the address of `{name}` is none"));
     for (name, listed) in listed.servers() {
         let upstream = match &listed.launch {
-            // The address is not said: it may hold a key.
-            UpstreamLaunch::Http(url) => {
-                Upstream::Http(url.parse().map_err(|_| anyhow::anyhow!("the address of `{name}` is none"))?)
+            UpstreamLaunch::Http(url) => Upstream::Http(address(name, url)?),
+            UpstreamLaunch::A2a(url) => {
+                a2a.insert(name.to_owned(), address(name, url)?);
+                continue;
             }
             UpstreamLaunch::Program { command, cwd, env } => {
                 let (command, cwd) = (command.clone(), cwd.as_ref().map(PathBuf::from));
@@ -258,7 +261,7 @@ fn fronts(home: &Home) -> anyhow::Result<Fronts> {
     }
     let tls = crate::settings::read(home.root())?.tls;
     let tls = tls.as_ref().map(crate::settings::TlsSettings::open).transpose()?.map(Arc::new);
-    Ok(Fronts { upstreams, keys, programs, identity: identity(home)?, tls })
+    Ok(Fronts { upstreams, a2a, keys, programs, identity: identity(home)?, tls })
 }
 
 /// Opens the door over TLS, if `settings.toml` says where; answers its address.

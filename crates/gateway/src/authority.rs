@@ -3,6 +3,7 @@
 //!
 //! This module never sends anything: it hands out permits and refusals.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::catalogue::{Catalogue, Known, Listed};
 use crate::changes::Changes;
 use crate::door::tasks::Tasks;
 use crate::facts;
+use crate::label::agent::Tails;
 use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
 use crate::peers::{self, Carried, Distrust, Peers};
@@ -459,21 +461,9 @@ impl Authority {
         act: Act,
         result: &Returned<'_>,
     ) -> Result<Option<String>, Unshared> {
-        let value = serde_json::from_str::<Value>(result.body);
-        // An error says nothing of labels.
-        let said = value.as_ref().ok().filter(|_| !result.is_error);
-        let told = said.and_then(|value| self.told_of(caller, (tool, &act), value));
-        // Before the answer goes on: what it leads to must meet these labels.
-        let seen = match &value {
-            Ok(value) => {
-                let heard = self.hears(caller, (tool, act.intent()), (value, told.as_ref())).await;
-                heard.map(|labels| json!(labels))
-            }
-            Err(_) => Ok(Value::Null),
-        };
-        let passed = value.as_ref().ok().and_then(|value| self.passed(caller, &act, value, result));
-        let labels = seen.as_ref().cloned().unwrap_or_default();
-        let failed = result.is_error || value.is_ok_and(|value| value.get("isError") == Some(&Value::Bool(true)));
+        let (value, seen) = self.takes_in(caller, (tool, &act), result, &mut Tails::default()).await;
+        let labels = seen.as_ref().map_or(Value::Null, |(labels, _)| json!(labels));
+        let failed = result.is_error || value.is_some_and(|value| value.get("isError") == Some(&Value::Bool(true)));
         if failed {
             self.breakers.failed(&tool.id.server, &self.journal);
         }
@@ -485,15 +475,66 @@ impl Authority {
         };
         let came = Came { subject: pipeline::subject(&caller.principal), body: result.body, status, labels };
         self.results.end(&caller.session, act, came);
-        seen.map(|_| passed)
+        seen.map(|(_, passed)| passed)
+    }
+
+    /// A message that is part of a result came: its values enter the session. Answers it as it goes on, like
+    /// [`Authority::conclude`].
+    pub(crate) async fn hears_part(
+        &self,
+        caller: &Caller,
+        of: (&ToolFacts, &Act),
+        part: &Returned<'_>,
+        parts: &mut Parts,
+    ) -> Result<Option<String>, Unshared> {
+        let (labels, passed) = self.takes_in(caller, of, part, &mut parts.tails).await.1?;
+        parts.add(part.body, labels);
+        Ok(passed)
+    }
+
+    /// All parts of a result came that will: the outcome is recorded.
+    pub(crate) fn concludes_parts(
+        &self,
+        caller: &Caller,
+        tool: &ToolFacts,
+        act: Act,
+        (status, parts): (Status, Parts),
+    ) {
+        if matches!(status, Status::Error) {
+            self.breakers.failed(&tool.id.server, &self.journal);
+        }
+        let (body, labels) = (format!("[{}]", parts.bodies), json!(parts.labels));
+        let came = Came { subject: pipeline::subject(&caller.principal), body: body.as_str(), status, labels };
+        self.results.end(&caller.session, act, came);
+    }
+
+    /// Labels of a result, and the result as it goes on if that is not as it came; both before it does, because what it
+    /// leads to must meet these labels.
+    async fn takes_in(
+        &self,
+        caller: &Caller,
+        (tool, act): (&ToolFacts, &Act),
+        result: &Returned<'_>,
+        tails: &mut Tails,
+    ) -> (Option<Value>, Result<(SessionLabels, Option<String>), Unshared>) {
+        let Ok(value) = serde_json::from_str::<Value>(result.body) else {
+            return (None, Ok((label::nothing_seen(), None)));
+        };
+        // An error says nothing of labels.
+        let told = if result.is_error { None } else { self.told_of(caller, (tool, act), &value) };
+        let read = if tool.is_agent { Cow::Owned(tails.read(&value)) } else { Cow::Borrowed(&value) };
+        let seen = self.hears(caller, (tool, act.intent()), (&read, told.as_ref())).await;
+        drop(read);
+        let seen = seen.map(|labels| (labels, self.passed(caller, act, &value, result)));
+        (Some(value), seen)
     }
 
     /// What the gateway behind a server says of a result, if one stands there.
     fn told_of(&self, caller: &Caller, (tool, act): (&ToolFacts, &Act), value: &Value) -> Option<label::told::Told> {
         let awaited = act.awaited()?;
-        let heard = self.peers.hear_result(awaited, value, self.journal.now());
+        let heard = self.peers.hear_result(awaited, (value, caller.door), self.journal.now());
         // A refusal of the other gateway's own says nothing of labels.
-        let is_silent = value.pointer("/_meta").and_then(|meta| meta.get(peers::MEMBER)).is_none();
+        let is_silent = peers::place(caller.door).of(value).is_none();
         match heard {
             Ok(told) => {
                 let (session, tool) = (&caller.session.id, tool.id.to_string());
@@ -516,20 +557,25 @@ impl Authority {
 
     /// A result as it goes on, where it carries labels or must.
     fn passed(&self, caller: &Caller, act: &Act, value: &Value, result: &Returned<'_>) -> Option<String> {
-        let meta = value.get("_meta");
-        let has_labels = meta.and_then(Value::as_object).is_some_and(|meta| meta.contains_key(peers::MEMBER));
+        let place = peers::place(caller.door);
+        let meta = value.get(place.object);
+        // However they are written.
+        let is_named =
+            |meta: &serde_json::Map<String, Value>| meta.keys().any(|key| key.eq_ignore_ascii_case(place.name));
+        let has_labels = meta.and_then(Value::as_object).is_some_and(is_named);
         let ours = act.owed().filter(|_| !result.is_error).and_then(|owed| {
             let entry = act.intent();
-            self.peers.answer(owed, value, (caller.session.tells(entry), entry), self.journal.now())
+            let of = (value, caller.door);
+            self.peers.answer(owed, of, (caller.session.tells(entry), entry), self.journal.now())
         });
         if !has_labels && ours.is_none() {
             return None;
         }
         if meta.is_some_and(Value::is_object) {
-            return call::with_member(result.body, &["_meta"], (peers::MEMBER, ours.as_deref()));
+            return call::with_member(result.body, &[place.object], (place.name, ours.as_deref()));
         }
-        let meta = format!("{{{}:{}}}", Value::from(peers::MEMBER), ours?);
-        call::with_member(result.body, &[], ("_meta", Some(&meta)))
+        let meta = format!("{{{}:{}}}", Value::from(place.name), ours?);
+        call::with_member(result.body, &[], (place.object, Some(&meta)))
     }
 
     /// A result came back of a call that is not open any more: what it says has been seen all the same. The record of it
@@ -621,6 +667,41 @@ pub(crate) struct Returned<'a> {
     pub(crate) body: &'a str,
     /// Whether it is a JSON-RPC error.
     pub(crate) is_error: bool,
+}
+
+/// The messages of one result that came so far.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Their JSON texts, with commas between.
+    bodies: String,
+    labels: Option<SessionLabels>,
+    tails: Tails,
+}
+
+impl Parts {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labels.is_none()
+    }
+
+    /// In bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.bodies.len()
+    }
+
+    fn add(&mut self, body: &str, labels: SessionLabels) {
+        if !self.bodies.is_empty() {
+            self.bodies.push(',');
+        }
+        self.bodies.push_str(body);
+        match &mut self.labels {
+            None => self.labels = Some(labels),
+            Some(all) => {
+                all.integrity = all.integrity.max(labels.integrity);
+                all.confidentiality = all.confidentiality.max(labels.confidentiality);
+                all.classes.extend(labels.classes);
+            }
+        }
+    }
 }
 
 struct Uses {

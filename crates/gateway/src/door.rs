@@ -33,8 +33,8 @@ pub(crate) fn received(
     (request, subject): (Request, &Subject),
     facts: BTreeMap<String, Value>,
 ) -> Result<(Request, Errand<Request>), Malformed> {
-    let (agent, now) = (&caller.principal.agent, authority.journal.now());
-    let Received { bare, heard } = authority.peers.receive(agent, request, subject, now)?;
+    let (from, now) = ((caller.principal.agent.as_str(), caller.door), authority.journal.now());
+    let Received { bare, heard } = authority.peers.receive(from, request, subject, now)?;
     let mut errand = errand(server, bare.clone(), subject, facts);
     match heard {
         Ok(carried) => errand.carried = carried,

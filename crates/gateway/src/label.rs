@@ -13,6 +13,7 @@
 //! known counts as chosen by anyone, because absence must not be read as harmless.
 
 mod account;
+pub(crate) mod agent;
 pub(crate) mod atoms;
 mod csv;
 mod explain;
@@ -32,6 +33,7 @@ mod yaml;
 
 pub use explain::Why;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Choice, Confidentiality, Integrity, Labels, SessionLabels, ToolFacts};
@@ -95,15 +97,16 @@ impl Session {
 
     /// A tool's result entered the session, recorded as `entry`. Answers the join of its values' labels.
     pub fn result(&mut self, tool: &ToolFacts, entry: u64, result: &Value) -> SessionLabels {
-        self.take_in((tool, entry), result, None, None)
+        self.take_in((tool, entry), &as_read(tool, result), None, None)
     }
 
     /// Like [`Session::result`], and values that some session wrote down get back the labels they had then.
     pub fn recalled(&mut self, tool: &ToolFacts, entry: u64, result: &Value, memory: &Memory) -> SessionLabels {
-        self.take_in((tool, entry), result, Some(memory), None)
+        self.take_in((tool, entry), &as_read(tool, result), Some(memory), None)
     }
 
-    /// Like [`Session::recalled`], and another gateway told what it knows of the fields.
+    /// Like [`Session::recalled`], of a result as it is to be read (see [`agent`]), and another gateway told what it knows of
+    /// the fields.
     pub(crate) fn hears(
         &mut self,
         of: (&ToolFacts, u64),
@@ -124,7 +127,11 @@ impl Session {
         let memory = memory.filter(|memory| !memory.is_empty());
         let place = self.index.place_of(tool, entry);
         let vouched = tool.results.values().any(|facts| facts.writer.is_some());
-        let (leaves, cut) = read::leaves(result, RESULT_FIELDS_MAX, vouched);
+        let (leaves, cut) = if tool.is_agent {
+            read::leaves_of_agent(result, RESULT_FIELDS_MAX)
+        } else {
+            read::leaves(result, RESULT_FIELDS_MAX, vouched)
+        };
         let mut out = nothing_seen();
         if cut {
             self.index.overflow();
@@ -170,6 +177,10 @@ impl Session {
         let account = Account::of(&self.index, &self.user, tool, arguments);
         explain::why(&account, tool, arguments, labels)
     }
+}
+
+fn as_read<'a>(tool: &ToolFacts, result: &'a Value) -> Cow<'a, Value> {
+    if tool.is_agent { Cow::Owned(agent::legible(result)) } else { Cow::Borrowed(result) }
 }
 
 /// The labels of nothing at all.

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use hyper::header::{HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use ledger::record::Record;
-use policy::{Action, Choice, Origin, Role, Verb};
+use policy::{Action, Choice, Door, Origin, Role, Verb};
 use serde_json::{Value, json};
 
 use crate::call::{self, Malformed, Request, Subject};
@@ -27,7 +27,7 @@ use crate::pipeline::Permit;
 use crate::upstream::http::KEY_HEADER;
 use key::OwnKey;
 pub use key::{NoKey, PublicKey};
-pub(crate) use statement::MEMBER;
+pub(crate) use statement::{A2A, place};
 use statement::{Draft, Kind, Statement};
 
 /// The ledger's word for labels that another gateway told of a session.
@@ -184,15 +184,16 @@ impl Peers {
     /// which it cannot be told apart or taken off is refused.
     pub(crate) fn receive(
         &self,
-        agent: &str,
+        (agent, door): (&str, Door),
         request: Request,
         subject: &Subject,
         now: Timestamp,
     ) -> Result<Received, Malformed> {
-        let Some(claimed) = call::meta_member(&request, MEMBER)? else {
+        let place = place(door);
+        let Some(claimed) = call::beside(&request, place)? else {
             return Ok(Received { bare: request, heard: Ok(None) });
         };
-        let bare = request.with_meta(MEMBER, None).ok_or(Malformed::Parameter("_meta"))?;
+        let bare = request.with_beside(place, None).ok_or(Malformed::Parameter(place.object))?;
         let heard = self.hear_call(agent, claimed.as_deref(), subject, now).map(Some);
         Ok(Received { bare, heard })
     }
@@ -279,7 +280,7 @@ impl Peers {
             entry: permit.intent(),
             told: self.told_of(action),
         };
-        let request = permit.call().with_meta(MEMBER, Some(&draft.sign(&self.own)?))?;
+        let request = permit.call().with_beside(place(action.door), Some(&draft.sign(&self.own)?))?;
         Some((request, Awaited { peer, nonce }))
     }
 
@@ -310,10 +311,15 @@ impl Peers {
     }
 
     /// What another gateway says of the result that it gives back.
-    pub(crate) fn hear_result(&self, awaited: &Awaited, result: &Value, now: Timestamp) -> Result<Told, Distrust> {
-        let claimed = result.get("_meta").and_then(|meta| meta.get(MEMBER)).ok_or(Distrust::Unsigned)?;
+    pub(crate) fn hear_result(
+        &self,
+        awaited: &Awaited,
+        (result, door): (&Value, Door),
+        now: Timestamp,
+    ) -> Result<Told, Distrust> {
+        let claimed = place(door).of(result).ok_or(Distrust::Unsigned)?;
         let statement = Statement::read(&claimed.to_string()).ok_or(Distrust::Unsigned)?;
-        self.check(&awaited.peer, &statement, (Kind::Result, statement::about_result(result)), now)?;
+        self.check(&awaited.peer, &statement, (Kind::Result, statement::about_result(result, door)), now)?;
         // Made for this call, the nonce is of no other.
         if statement.answers.as_deref() != Some(&awaited.nonce) {
             return Err(Distrust::OtherSubject);
@@ -321,11 +327,11 @@ impl Peers {
         Ok(statement.told())
     }
 
-    /// What we say of a result to the gateway that called, as JSON text for `_meta`.
+    /// What we say of a result to the gateway that called, as JSON text.
     pub(crate) fn answer(
         &self,
         owed: &Owed,
-        result: &Value,
+        (result, door): (&Value, Door),
         (values, entry): (BTreeMap<String, Said>, u64),
         now: Timestamp,
     ) -> Option<String> {
@@ -335,7 +341,7 @@ impl Peers {
             time: now,
             nonce: statement::nonce()?,
             answers: Some(owed.nonce.clone()),
-            about: statement::about_result(result)?,
+            about: statement::about_result(result, door)?,
             entry,
             told: but_most(values),
         };

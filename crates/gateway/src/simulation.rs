@@ -380,6 +380,7 @@ fn tools() -> Vec<ToolFacts> {
         roles: BTreeMap::from([("/path".to_owned(), policy::Role::Path)]),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: "pin".to_owned(),
     };
     [("read", EffectKind::Read), ("write", EffectKind::Write), ("delete", EffectKind::Delete)].map(tool).into()

@@ -5,5 +5,6 @@ pub(crate) mod infer;
 mod observed;
 
 pub use annotations::Annotations;
+pub(crate) use infer::AGENT_CARD;
 pub use infer::{Annotation, annotate, infer};
 pub use observed::observed;

@@ -23,6 +23,7 @@ fn source() -> Source {
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: String::new(),
     };
     let policies = packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();

@@ -44,6 +44,7 @@ fn facts(line: &Value) -> Option<ToolFacts> {
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: String::new(),
     })
 }

@@ -69,6 +69,7 @@ fn write_file() -> ToolFacts {
         roles: BTreeMap::from([("/path".to_owned(), Role::Path), ("/content".to_owned(), Role::Content)]),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: String::new(),
     }
 }

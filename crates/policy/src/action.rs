@@ -34,6 +34,8 @@ pub enum Door {
     McpHttp,
     /// An agent's hook for its built-in tools.
     Hook,
+    /// A2A: to another agent.
+    A2a,
 }
 
 /// What is done at the door.

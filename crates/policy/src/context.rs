@@ -178,6 +178,7 @@ fn door(door: Door) -> &'static str {
         Door::McpStdio => "mcp_stdio",
         Door::McpHttp => "mcp_http",
         Door::Hook => "hook",
+        Door::A2a => "a2a",
     }
 }
 

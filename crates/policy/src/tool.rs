@@ -83,6 +83,9 @@ pub struct ToolFacts {
     /// `*` at either end for any text; `*` alone is every other.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub readers: BTreeMap<String, Confidentiality>,
+    /// Whether another agent answers, so that every word of its answers is its own, also where they look like records.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_agent: bool,
     /// Digest of the raw definition that was pinned.
     pub pin: String,
 }

@@ -1,5 +1,5 @@
-//! `bailiwick upstream`: the servers that the gateway fronts at `/mcp/NAME`, and the agents that it knows by their
-//! program.
+//! `bailiwick upstream`: the servers that the gateway fronts at `/mcp/NAME`, the agents that it fronts at `/a2a/NAME`, and
+//! those that it knows by their program.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -13,12 +13,14 @@ use crate::home::Home;
 /// The servers behind the gateway's address, and agents known by their program.
 ///
 /// `bailiwick protect` fronts what it finds in configurations; this is for the rest. A running gateway follows
-/// within a second. Each is at `/mcp/NAME`, and all of them as one server at `/mcp` (see `bailiwick mcp --all`).
+/// within a second. Each is at `/mcp/NAME`, and all of them as one server at `/mcp` (see `bailiwick mcp --all`). Another
+/// agent that speaks A2A is at `/a2a/NAME`, its card below it (see docs/a2a.md).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bailiwick upstream add docs https://docs.example/mcp
   bailiwick upstream add files -- npx -y @modelcontextprotocol/server-filesystem /data
   bailiwick upstream add tickets --env TOKEN -- ticket-server      takes the value from this environment
+  bailiwick upstream add --a2a helper https://helper.example    an agent: its card is at /.well-known/agent-card.json
   bailiwick upstream know inspector --program \"$(readlink -f \"$(command -v node)\")\"
   bailiwick upstream list
   bailiwick upstream remove docs")]
@@ -29,13 +31,16 @@ pub(crate) struct Args {
 
 #[derive(clap::Subcommand)]
 enum Task {
-    /// Front a server at `/mcp/NAME`.
+    /// Front a server at `/mcp/NAME`, or an agent at `/a2a/NAME`.
     Add {
         /// Its name in the address and in policies.
         name: String,
         /// Its address, if it is a remote server.
         #[arg(required_unless_present = "command", conflicts_with = "command")]
         url: Option<String>,
+        /// It is an agent that speaks A2A (JSON-RPC over HTTP, 0.3 or 1.0); the address is that above its card.
+        #[arg(long, requires = "url")]
+        a2a: bool,
         /// A variable of this environment that the command gets beside the usual ones; its value is kept in
         /// `gateway/upstreams.toml`.
         #[arg(long, value_name = "NAME", requires = "command")]
@@ -74,8 +79,9 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let _lock = store.lock().context("cannot lock the originals")?;
     let mut upstreams = read(home)?;
     match &args.task {
-        Task::Add { name, url, env, command } => {
+        Task::Add { name, url, a2a, env, command } => {
             let launch = match url {
+                Some(url) if *a2a => UpstreamLaunch::A2a(url.clone()),
                 Some(url) => UpstreamLaunch::Http(url.clone()),
                 None => program(command, env)?,
             };
@@ -128,7 +134,8 @@ fn list(upstreams: &Upstreams) -> anyhow::Result<()> {
     }
     for (name, upstream) in upstreams.servers() {
         let by = if upstream.is_added { "added" } else { "protected" };
-        writeln!(stdout, "/mcp/{name}  {}  ({by})", upstream.launch.place().unwrap_or_default())?;
+        let door = if matches!(upstream.launch, UpstreamLaunch::A2a(_)) { "a2a" } else { "mcp" };
+        writeln!(stdout, "/{door}/{name}  {}  ({by})", upstream.launch.place().unwrap_or_default())?;
     }
     for (agent, program) in upstreams.agents() {
         writeln!(stdout, "{agent}  is {program}")?;

@@ -1,4 +1,5 @@
-//! `gateway/upstreams.toml`: which server stands behind `/mcp/NAME`, and which agents are known by their program.
+//! `gateway/upstreams.toml`: which server stands behind `/mcp/NAME`, which agent behind `/a2a/NAME`, and which agents are
+//! known by their program.
 //!
 //! ```toml
 //! [upstreams.docs]
@@ -9,6 +10,11 @@
 //! command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/data"]
 //! cwd = "/data"
 //! env = { "LOG" = "debug" }
+//!
+//! [upstreams.helper]
+//! added = true
+//! url = "https://helper.example"
+//! transport = "a2a"
 //!
 //! [agents.inspector]
 //! program = "/usr/bin/node"
@@ -48,6 +54,8 @@ pub enum Launch {
     Http(String),
     /// HTTP with server-sent events, as the protocol of 2024 has it.
     Sse(String),
+    /// Another agent that speaks A2A.
+    A2a(String),
     /// A program that the gateway starts.
     Program {
         /// The program and its arguments.
@@ -63,7 +71,7 @@ impl Launch {
     /// Where the server is, without what may be a secret: a query, a path, arguments. `None` if that is nowhere.
     pub fn place(&self) -> Option<String> {
         let url = match self {
-            Self::Http(url) | Self::Sse(url) => url,
+            Self::Http(url) | Self::Sse(url) | Self::A2a(url) => url,
             Self::Program { command, .. } => return command.first().cloned(),
         };
         let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"))?;
@@ -123,7 +131,7 @@ impl Upstreams {
     pub fn url(&self, name: &str) -> Option<&str> {
         match &self.servers.get(name)?.launch {
             Launch::Http(url) | Launch::Sse(url) => Some(url),
-            Launch::Program { .. } => None,
+            Launch::A2a(_) | Launch::Program { .. } => None,
         }
     }
 
@@ -206,7 +214,8 @@ fn launch(node: &Node) -> Result<Launch, &'static str> {
         (Some(url), None) => match node.get("transport").map(Node::text) {
             None | Some(Some("http")) => Ok(Launch::Http(url.to_owned())),
             Some(Some("sse")) => Ok(Launch::Sse(url.to_owned())),
-            Some(_) => Err("has a `transport` that is neither `http` nor `sse`"),
+            Some(Some("a2a")) => Ok(Launch::A2a(url.to_owned())),
+            Some(_) => Err("has a `transport` that is none of `http`, `sse` and `a2a`"),
         },
         (None, Some(command)) => {
             let command: Option<Vec<String>> =
@@ -226,6 +235,7 @@ fn written(launch: &Launch) -> String {
     match launch {
         Launch::Http(url) => format!("url = {}\n", quoted(url)),
         Launch::Sse(url) => format!("url = {}\ntransport = \"sse\"\n", quoted(url)),
+        Launch::A2a(url) => format!("url = {}\ntransport = \"a2a\"\n", quoted(url)),
         Launch::Program { command, cwd, env } => {
             let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
             let mut out = format!("command = [{}]\n", command.join(", "));
@@ -271,6 +281,7 @@ mod tests {
         let command = vec!["npx".to_owned(), "-y".to_owned(), "x\\y".to_owned()];
         upstreams.add("files", Launch::Program { command, cwd: Some("/w".to_owned()), env }).unwrap();
         upstreams.add("old", Launch::Sse("http://127.0.0.1/sse".to_owned())).unwrap();
+        upstreams.add("helper", Launch::A2a("http://127.0.0.1/agent".to_owned())).unwrap();
         upstreams.know("inspector", "/usr/bin/node").unwrap();
         assert!(read(&upstreams.text()).unwrap() == upstreams, "{}", upstreams.text());
         let kept = upstreams.without_protected();

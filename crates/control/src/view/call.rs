@@ -23,7 +23,7 @@ pub struct Call {
     pub user: String,
     /// The session at the door.
     pub session: String,
-    /// `mcp_stdio`, `mcp_http` or `hook`.
+    /// `mcp_stdio`, `mcp_http`, `hook` or `a2a`.
     pub door: String,
     /// What is done, for example `call_tool`.
     pub verb: String,

@@ -4,6 +4,7 @@
 //! loopback, so that a rebound name reaches nothing. Headers that name a method or tool must equal the
 //! body, or they are a way around whoever routes on them.
 
+mod a2a;
 mod eras;
 mod exchange;
 mod handle;
@@ -23,7 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
@@ -39,7 +42,7 @@ use crate::lanes::Lanes;
 use crate::pipeline::{Act, Ending};
 use crate::signin::{self, Identity, Refused, metadata};
 use crate::upstream::child::Program;
-use crate::upstream::http::Outbound;
+use crate::upstream::http::{Outbound, Target, pass_headers};
 use crate::upstream::remote::{SESSION_HEADER, VERSION_HEADER};
 use eras::Eras;
 use exchange::Exchange;
@@ -71,6 +74,8 @@ const STATELESS: &str = "2026-07-28";
 pub struct Fronts {
     /// Servers by the name in the path.
     pub upstreams: BTreeMap<String, Upstream>,
+    /// Agents that speak A2A, by the name in the path.
+    pub a2a: BTreeMap<String, Uri>,
     /// Agents and their keys.
     pub keys: Vec<(String, String)>,
     /// Agents that cannot show a key, by their program's path.
@@ -111,6 +116,7 @@ pub(crate) struct HttpDoor {
     /// Servers that run for clients of this door, and conversations that are translated.
     hosts: Hosts,
     eras: Eras,
+    cards: a2a::Cards,
     refusals: Refusals,
 }
 
@@ -128,6 +134,7 @@ impl HttpDoor {
             asked: Claims::default(),
             hosts: Hosts::default(),
             eras: Eras::default(),
+            cards: a2a::Cards::default(),
             refusals: Refusals::default(),
         }
     }
@@ -154,6 +161,18 @@ impl HttpDoor {
         self.write_refusals(true);
     }
 
+    /// Where a request to a server goes, with the caller's own headers but for what is between it and us.
+    fn target(&self, (server, uri): (&str, &Uri), headers: &HeaderMap, is_signed_in: bool) -> Target {
+        let mut headers = pass_headers(headers);
+        if is_signed_in {
+            // The token was for us: passed on, the server could act with it as the caller.
+            headers.remove(AUTHORIZATION);
+        }
+        let authority = &self.shared.authority;
+        authority.peers.introduce(server, &mut headers);
+        Target { uri: uri.clone(), headers, wait: authority.limits.call_wait }
+    }
+
     fn write_refusals(&self, is_end: bool) {
         for record in self.refusals.due(is_end) {
             self.shared.authority.journal.note(record);
@@ -162,7 +181,8 @@ impl HttpDoor {
 
     /// Notes that somebody was not let in; a server that nobody knows is not named.
     fn turned_away(&self, fronts: &Fronts, server: &str, agent: Option<&str>, why: String) {
-        let server = if fronts.upstreams.contains_key(server) { server.to_owned() } else { String::new() };
+        let is_known = fronts.upstreams.contains_key(server) || fronts.a2a.contains_key(server);
+        let server = if is_known { server.to_owned() } else { String::new() };
         self.refusals.count(TurnedAway { server, agent: agent.map(str::to_owned), why });
     }
 }
@@ -263,6 +283,7 @@ async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, mut request: HttpRequest
     match routed {
         Err(refused) => *refused,
         Ok(Way::Hosted(visit)) => visit.serve(request).await,
+        Ok(Way::Agent(visit)) => visit.serve(request).await,
         Ok(Way::Remote(exchange)) => match *request.method() {
             Method::POST => exchange.post(request).await,
             Method::GET => exchange.get(&request).await,
@@ -286,6 +307,7 @@ fn is_coded_oddly(headers: &HeaderMap) -> bool {
 enum Way {
     Remote(Exchange),
     Hosted(Visit),
+    Agent(a2a::Visit),
 }
 
 impl Way {
@@ -293,7 +315,7 @@ impl Way {
     fn session(&self) -> Option<HeaderValue> {
         match self {
             Self::Remote(exchange) => exchange.session.clone(),
-            Self::Hosted(_) => None,
+            Self::Hosted(_) | Self::Agent(_) => None,
         }
     }
 }
@@ -320,7 +342,8 @@ async fn route(
     if let Some(rest) = path.strip_prefix(metadata::PATH) {
         return Err(Box::new(metadata_of(&fronts, &peer.base(), rest)));
     }
-    let name = server_at(path).unwrap_or("/");
+    let agent = a2a::place(path);
+    let name = agent.map(|(name, _)| name).or_else(|| server_at(path)).unwrap_or("/");
     let known = match peer.caller(door, &fronts, (headers, name)).await {
         Ok(known) => known,
         Err(refused) => {
@@ -328,6 +351,10 @@ async fn route(
             return Err(Box::new(unauthorized(&fronts, (&peer.base(), name), refused)));
         }
     };
+    if let Some((name, part)) = agent {
+        let Some(uri) = fronts.a2a.get(name).cloned() else { return refuse(StatusCode::NOT_FOUND, "no such agent") };
+        return Ok(Way::Agent(a2a::visit(door, (&fronts, peer), known, (name, uri, part))));
+    }
     let behind = match fronts.upstreams.get(name) {
         Some(upstream) => Some(upstream.clone()),
         None if name.is_empty() => None,

@@ -105,6 +105,7 @@ fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) 
         roles: roles.iter().map(|(pointer, role)| ((*pointer).to_owned(), *role)).collect(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: "built-in".to_owned(),
     }
 }

@@ -117,6 +117,14 @@ pub(crate) fn leaves(result: &Value, max: usize, vouched: bool) -> (Vec<Leaf>, b
     (reader.leaves, reader.cut)
 }
 
+/// The leaves of what another agent answered, made legible by [`super::agent`], at most `max`: of all of it, whatever it
+/// looks like.
+pub(crate) fn leaves_of_agent(answer: &Value, max: usize) -> (Vec<Leaf>, bool) {
+    let mut reader = Reader { leaves: Vec::new(), records: 0, max, cut: false, vouched: false };
+    reader.value(answer, Path::default(), 1);
+    (reader.leaves, reader.cut)
+}
+
 /// Whether a value is a whole MCP `CallToolResult`.
 fn is_tool_result(value: &Value) -> bool {
     value

@@ -26,10 +26,15 @@ pub(crate) enum Kind {
     Records,
     /// It changes something and gives back what came of it.
     Receipt,
+    /// Another agent answers.
+    Agent,
 }
 
 impl Kind {
     pub(crate) fn of(tool: &ToolFacts) -> Kind {
+        if tool.is_agent {
+            return Kind::Agent;
+        }
         if !looks_up(tool) {
             return Kind::Receipt;
         }
@@ -225,6 +230,8 @@ pub(crate) fn judge(tool: &ToolFacts, kind: Kind, leaf: &Leaf) -> Judged {
         (Some(writer), _) if writer <= Integrity::FirstParty => {
             (leaf.part != read::Part::Whole || read::is_prose(&leaf.text), writer)
         }
+        // Whoever answers for an agent wrote all of it; what looks like a record is its word, too.
+        (Some(Integrity::ThirdParty) | None, Kind::Agent) => (true, Integrity::ThirdParty),
         (Some(Integrity::ThirdParty), _) if !leaf.pointer.is_empty() => (leaf.prose || nameless, Integrity::ThirdParty),
         (Some(Integrity::Anyone), _) => (true, Integrity::Anyone),
         (_, Kind::Web) => (true, Integrity::Anyone),

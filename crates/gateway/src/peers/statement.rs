@@ -1,5 +1,5 @@
-//! What one gateway tells another of labels, as it travels: `_meta` of a call or of its result, under [`MEMBER`]. The
-//! format is `spec/labels.md`.
+//! What one gateway tells another of labels, as it travels beside a call or its result ([`place`]). The format is
+//! `spec/labels.md`.
 //!
 //! Signs and reads; what it says is bounded and strict, and whatever is not exactly so is no statement. Never decides.
 
@@ -9,16 +9,18 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
-use policy::Request;
+use policy::{Door, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::key::{OwnKey, PublicKey};
-use crate::call;
+use crate::call::{self, Beside};
 use crate::label::told::{Said, Told};
 
-/// The member of `_meta` that carries it.
-pub(crate) const MEMBER: &str = "dev.bailiwick/labels";
+/// Where it travels with MCP.
+const MCP: Beside = Beside { object: "_meta", name: "dev.bailiwick/labels" };
+/// Where it travels with A2A: the name is the extension's.
+pub(crate) const A2A: Beside = Beside { object: "metadata", name: "https://bailiwick.dev/a2a/labels/v1" };
 /// The version of the format.
 const VERSION: u32 = 1;
 /// The longest statement that is read, in bytes.
@@ -177,8 +179,19 @@ pub(super) fn about_call(tool: &str, arguments: &Value) -> Option<String> {
     digest_of(&json!({ "tool": tool, "arguments": arguments }))
 }
 
-/// What a result says; what else stands in it may be changed on the way by whoever translates.
-pub(super) fn about_result(result: &Value) -> Option<String> {
+/// Where a door has room for it.
+pub(crate) fn place(door: Door) -> Beside {
+    match door {
+        Door::A2a => A2A,
+        Door::McpStdio | Door::McpHttp | Door::Hook => MCP,
+    }
+}
+
+/// What a result says; what else stands in it may be changed on the way by whoever translates. Nobody translates A2A.
+pub(super) fn about_result(result: &Value, door: Door) -> Option<String> {
+    if door == Door::A2a {
+        return digest_of(&A2A.without(result.clone()));
+    }
     let part = |name: &str| result.get(name).cloned().unwrap_or_default();
     digest_of(&json!({ "content": part("content"), "structuredContent": part("structuredContent") }))
 }

@@ -8,6 +8,8 @@ use super::*;
 use crate::call::Message;
 
 const NOW: i64 = 1_700_000_000;
+const MEMBER: &str = "dev.bailiwick/labels";
+const DOOR: Door = Door::McpHttp;
 
 fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
@@ -61,7 +63,7 @@ fn labels_are_heard_once_in_time_from_whom_they_are_and_about_this_call() {
     let (east, west, other) = (peers(dir.path(), "e"), peers(dir.path(), "w"), peers(dir.path(), "o"));
     west.know(vec![peer("east", &east)]);
     let hear = |agent: &str, said: &str, text: &str| {
-        let Received { bare, heard } = west.receive(agent, request(Some(said)), &subject(text), now()).unwrap();
+        let Received { bare, heard } = west.receive((agent, DOOR), request(Some(said)), &subject(text), now()).unwrap();
         assert!(!bare.raw().windows(MEMBER.len()).any(|part| part == MEMBER.as_bytes()), "it is sent on");
         heard.map(|carried| carried.unwrap())
     };
@@ -77,7 +79,7 @@ fn labels_are_heard_once_in_time_from_whom_they_are_and_about_this_call() {
         let time = now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
         assert_eq!(hear("east", &said(&east, &west, time), "k").err(), Some(Distrust::Stale), "{seconds}");
     }
-    let received = west.receive("east", request(None), &subject("k"), now()).unwrap();
+    let received = west.receive(("east", DOOR), request(None), &subject("k"), now()).unwrap();
     assert!(received.heard.unwrap().is_none(), "nothing was said");
 }
 
@@ -87,14 +89,14 @@ fn labels_that_cannot_be_told_apart_or_taken_off_are_not_sent_on() {
     let (east, west) = (peers(dir.path(), "e"), peers(dir.path(), "w"));
     west.know(vec![peer("east", &east)]);
     let good = said(&east, &west, now());
-    let receive = |meta: &str| west.receive("east", request_with(meta), &subject("k"), now()).map(|_| ());
+    let receive = |meta: &str| west.receive(("east", DOOR), request_with(meta), &subject("k"), now()).map(|_| ());
     let twice = format!(r#","_meta":{{}},"_meta":{{"{MEMBER}":{good}}}"#);
     assert_eq!(receive(&twice), Err(Malformed::DuplicateKey("_meta".to_owned())));
     let other_case = format!(r#","_Meta":{{"{MEMBER}":{good}}}"#);
     assert_eq!(receive(&other_case), Err(Malformed::AmbiguousKey("_Meta".to_owned())));
     assert_eq!(receive(r#","_meta":null"#), Ok(()), "there is nothing in it");
     assert!(
-        west.receive("east", request(Some(&good)), &subject("k"), now()).unwrap().heard.is_ok(),
+        west.receive(("east", DOOR), request(Some(&good)), &subject("k"), now()).unwrap().heard.is_ok(),
         "it was not heard"
     );
 }
@@ -104,7 +106,7 @@ fn no_byte_of_a_statement_can_be_changed() {
     let dir = tempfile::tempdir().unwrap();
     let (east, west) = (peers(dir.path(), "e"), peers(dir.path(), "w"));
     west.know(vec![peer("east", &east)]);
-    let hear = |said: &str| west.receive("east", request(Some(said)), &subject("k"), now()).unwrap().heard;
+    let hear = |said: &str| west.receive(("east", DOOR), request(Some(said)), &subject("k"), now()).unwrap().heard;
     let good = said(&east, &west, now());
     let changes = [
         ("\"anyone\"", "\"trusted\""),
@@ -142,22 +144,25 @@ fn a_result_is_heard_for_the_call_that_it_answers() {
     let owed = Owed { to: east.own.public(), nonce: "n1".to_owned() };
     let mut result = json!({"content": [{"type": "text", "text": "k"}], "isError": false});
     let values = BTreeMap::from([("/a".to_owned(), secret())]);
-    let answer = west.answer(&owed, &result, (values, 9), now()).unwrap();
+    let answer = west.answer(&owed, (&result, DOOR), (values, 9), now()).unwrap();
     call::put(&mut result, "_meta", json!({ MEMBER: serde_json::from_str::<Value>(&answer).unwrap() }));
-    let heard = east.hear_result(&awaited("n1"), &result, now()).unwrap();
+    let heard = east.hear_result(&awaited("n1"), (&result, DOOR), now()).unwrap();
     // All values had this label, so it was said once.
     assert_eq!((heard.values.len(), heard.rest.as_ref()), (0, Some(&secret())));
-    assert_eq!(east.hear_result(&awaited("n2"), &result, now()).err(), Some(Distrust::OtherSubject));
+    assert_eq!(east.hear_result(&awaited("n2"), (&result, DOOR), now()).err(), Some(Distrust::OtherSubject));
     let mut other = result.clone();
     other["content"][0]["text"] = json!("other");
-    assert_eq!(east.hear_result(&awaited("n1"), &other, now()).err(), Some(Distrust::OtherSubject));
+    assert_eq!(east.hear_result(&awaited("n1"), (&other, DOOR), now()).err(), Some(Distrust::OtherSubject));
     // A result is no call, and a call no result.
-    let received = east.receive("east", request(Some(&answer)), &subject("k"), now()).unwrap();
+    let received = east.receive(("east", DOOR), request(Some(&answer)), &subject("k"), now()).unwrap();
     assert_eq!(received.heard.err(), Some(Distrust::Stranger));
     let mut call = result.clone();
     call["_meta"][MEMBER] = serde_json::from_str(&said(&west, &east, now())).unwrap();
-    assert_eq!(east.hear_result(&awaited("n1"), &call, now()).err(), Some(Distrust::OtherSubject));
-    assert_eq!(east.hear_result(&awaited("n1"), &json!({"content": []}), now()).err(), Some(Distrust::Unsigned));
+    assert_eq!(east.hear_result(&awaited("n1"), (&call, DOOR), now()).err(), Some(Distrust::OtherSubject));
+    assert_eq!(
+        east.hear_result(&awaited("n1"), (&json!({"content": []}), DOOR), now()).err(),
+        Some(Distrust::Unsigned)
+    );
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn a_statement_is_bounded_and_what_it_leaves_out_counts_as_the_worst_of_it() {
     let (nonce, to, told) = (statement::nonce().unwrap(), west.own.public(), Told { values, ..Told::default() });
     let draft = Draft { kind: Kind::Call, to, time: now(), nonce, answers: None, about, entry: 1, told };
     let text = draft.sign(&east.own).unwrap();
-    let received = west.receive("east", request(Some(&text)), &subject("k"), now()).unwrap();
+    let received = west.receive(("east", DOOR), request(Some(&text)), &subject("k"), now()).unwrap();
     let told = received.heard.unwrap().unwrap().told;
     assert_eq!(told.values.len(), 1_024);
     assert_eq!(

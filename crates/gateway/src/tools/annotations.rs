@@ -18,6 +18,8 @@ use crate::label::{read::is_prose_key, source, writers};
 pub const SIZE_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// How many lines one tool may have, beside its header.
 const LINES_MAX: usize = 3;
+/// The name that stands for every tool of a server.
+const EVERY_TOOL: &str = "*";
 /// How many fields of a schema of results are read, and how deep.
 const FIELDS_MAX: usize = 100;
 const FIELDS_DEPTH_MAX: usize = 8;
@@ -67,16 +69,19 @@ impl Annotations {
 
     /// Corrects the facts of one tool; answers whether there was something to correct.
     pub fn apply(&self, facts: &mut ToolFacts) -> bool {
-        let found = self.tools.get(&facts.id.to_string());
-        if let Some(annotation) = found {
-            annotate(facts, annotation);
-        }
-        found.is_some()
+        let id = facts.id.clone();
+        self.of(&id).map(|annotation| annotate(facts, annotation)).count() > 0
     }
 
     /// Whether a tool is corrected.
     pub fn names(&self, tool: &ToolId) -> bool {
-        !self.tools.is_empty() && self.tools.contains_key(&tool.to_string())
+        !self.tools.is_empty() && self.of(tool).next().is_some()
+    }
+
+    /// What is said of a tool: of all tools of its server, and then of itself.
+    fn of(&self, tool: &ToolId) -> impl Iterator<Item = &Annotation> {
+        let names = [format!("{}/{EVERY_TOOL}", tool.server), tool.to_string()];
+        names.into_iter().filter_map(|name| self.tools.get(&name))
     }
 }
 
@@ -86,6 +91,12 @@ pub fn check(text: &str, seen: &[Seen]) -> Vec<Fault> {
     for (name, annotation) in &annotations.tools {
         let line = line_of_tool(text, name);
         let doubt = |message: String| Fault { line, error: false, message };
+        if let Some((server, EVERY_TOOL)) = name.split_once('/') {
+            if !seen.iter().any(|seen| seen.facts.id.server == server) {
+                faults.push(doubt(format!("no tool of `{server}` was seen yet")));
+            }
+            continue;
+        }
         let Some(Seen { facts, output }) = seen.iter().find(|seen| seen.facts.id.to_string() == *name) else {
             faults.push(doubt(format!("`{name}` was not seen yet")));
             continue;

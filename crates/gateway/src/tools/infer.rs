@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::label::words::{effects_of, split_name};
 
+/// The member of a definition that says that another agent answers, and which.
+pub(crate) const AGENT_CARD: &str = "agentCard";
 /// How deep schemas are read for roles.
 const DEPTH_MAX: usize = 5;
 /// How many roles one tool may have.
@@ -38,9 +40,11 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
     let hints = definition.get("annotations").map(Hints::read).unwrap_or_default();
     let effects = hints.apply(effects(name, description));
     let roles = Roles::new(name, &schema, &effects).read();
-    // What is made public everybody reads.
-    let is_public = effects.contains(&EffectKind::Publish);
-    let readers = is_public.then(|| ("*".to_owned(), Confidentiality::Public)).into_iter().collect();
+    // What is made public everybody reads. Another agent may read what nobody protects, until somebody says otherwise.
+    let (is_public, is_agent) = (effects.contains(&EffectKind::Publish), definition.get(AGENT_CARD).is_some());
+    let may_read = [(is_public, Confidentiality::Public), (is_agent, Confidentiality::Internal)];
+    let may_read = may_read.into_iter().find(|(holds, _)| *holds);
+    let readers = may_read.map(|(_, may)| ("*".to_owned(), may)).into_iter().collect();
     let open_world = hints.open_world.unwrap_or_else(|| opens(name, &effects, &roles));
     ToolFacts {
         id: ToolId { server: server.to_owned(), name: name.to_owned() },
@@ -52,6 +56,7 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
         roles,
         results: BTreeMap::new(),
         readers,
+        is_agent,
         pin,
     }
 }

@@ -16,6 +16,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ledger::record::Status;
 
 use crate::call::{Plumbing, Request};
 use crate::lanes::{self, LANES_MAX};
@@ -47,6 +48,18 @@ pub enum Unreachable {
     /// It wants another login than the operator's.
     #[error("{0}")]
     Login(String),
+}
+
+impl Unreachable {
+    /// What became of an act that it ended.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::TimedOut => Status::TimedOut,
+            Self::Broken(_) => Status::Unknown,
+            // Not let in, so nothing was done.
+            Self::Login(_) => Status::Error,
+        }
+    }
 }
 
 /// Where a request goes and with which headers.

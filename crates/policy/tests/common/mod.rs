@@ -27,6 +27,7 @@ pub(crate) fn tool(name: &str, effects: &[EffectKind], input_schema: Value) -> T
         roles: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
+        is_agent: false,
         pin: "0".repeat(64),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use ledger::record::Status;
 use policy::Verb;
@@ -52,13 +52,7 @@ impl Exchange {
     }
 
     pub(super) fn target(&self, headers: &HeaderMap) -> Target {
-        let mut headers = pass_headers(headers);
-        if self.ticket.is_some() {
-            // The token was for us: passed on, the server could act with it as the caller.
-            headers.remove(AUTHORIZATION);
-        }
-        self.authority().peers.introduce(&self.server, &mut headers);
-        Target { uri: self.uri.clone(), headers, wait: self.authority().limits.call_wait }
+        self.door.target((&self.server, &self.uri), headers, self.ticket.is_some())
     }
 
     pub(super) async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
@@ -229,10 +223,7 @@ impl Exchange {
         let permit = self.authority().peers.send(admitted.permit, self.authority().journal.now());
         let (act, answer) = self.door.outbound.send(permit, self.target(headers)).await;
         match &answer {
-            Err(Unreachable::TimedOut) => act.end(Ending::without_result(Status::TimedOut)),
-            Err(Unreachable::Broken(_)) => act.end(Ending::without_result(Status::Unknown)),
-            // Not let in, so nothing was done.
-            Err(Unreachable::Login(_)) => act.end(Ending::without_result(Status::Error)),
+            Err(error) => act.end(Ending::without_result(error.status())),
             Ok(_) => {
                 let expect = Expect { id: Some(id.clone()), end: End::Act(Owed { act, tool: admitted.tool, origin }) };
                 return self.relay(headers, answer, expect).await;
