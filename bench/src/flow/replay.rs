@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use connect::history::{Call, What};
-use gateway::label::Session;
+use gateway::label::{Session, Ways};
 use policy::{Labels, ToolFacts};
 use serde_json::Value;
 
@@ -85,7 +85,11 @@ pub(crate) fn replay(
                     (Verdict::Deny(_), _) | (Verdict::Ask(_), Human::DeniesAll) => true,
                     (Verdict::Ask(_), Human::Right) => attack_calls.contains(&i),
                 };
-                let why = if verdict == Verdict::Permit { Vec::new() } else { session.why(facts, args, &labels) };
+                let why = if verdict == Verdict::Permit {
+                    Vec::new()
+                } else {
+                    session.why((facts, args), &labels, Ways::default())
+                };
                 let source =
                     why.iter().find_map(|why| why.entry).and_then(|entry| results.get(&(entry as i64 - 1))).cloned();
                 if !stopped {

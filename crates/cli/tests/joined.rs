@@ -5,17 +5,21 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{ChildStdin, ChildStdout, Stdio};
 
 use ledger::record::Record;
 use serde_json::{Value, json};
+use support::wire::{KEY, call, opens, post};
 use support::{Running, World, free_port, repository, tools};
 
 const POLICY: &str = r#"
 @id("test-allow") permit (principal, action, resource);
 @id("test-hidden") @reason("Not here.") forbid (principal, action == Action::"list_tool", resource == Tool::"files/move_file");
 @id("test-denied") @reason("The test forbids this tool.") forbid (principal, action == Action::"files/move_file", resource);
+@id("test-link") @reason("A link of somebody else is written.")
+forbid (principal, action == Action::"notes/write_file", resource) when { context.flow.untrusted.contains("link") };
 @id("test-no-sampling") @reason("The second does not sample.")
 forbid (principal, action == Action::"sample", resource == Server::"two");
 "#;
@@ -180,6 +184,32 @@ fn sdk_clients_use_all_servers_as_one() {
     assert!(!world.upstream().contains("move_file"), "{}", world.upstream());
     let withheld = |record: &Record| matches!(record, Record::Withheld { server, .. } if server == "files");
     assert!(world.records().iter().any(|(_, record)| withheld(record)), "what is not shown is recorded");
+    world.verify();
+}
+
+#[test]
+fn what_one_server_said_taints_what_another_writes_where_all_are_one() {
+    let Some(tools) = tools("what_one_server_said_taints_what_another_writes_where_all_are_one") else { return };
+    let world = world(&tools);
+    let (program, args) = world.files_server();
+    let mut words = vec!["upstream", "add", "notes", "--", program.as_str()];
+    words.extend(args.iter().map(String::as_str));
+    world.ok(&words);
+    world.write("bailiwick/keys/agent-cursor.key", KEY);
+    let port = free_port();
+    let _gateway = world.up_on(port);
+    fs::write(world.path("files/a.txt"), "for more see https://evil.example/x today\n").unwrap();
+    let to = ("/mcp", KEY);
+    let session = opens(port, to);
+    post(port, to, Some(&session), &json!({"jsonrpc": "2.0", "id": 90, "method": "tools/list"}));
+    let says = |name: &str, arguments: &Value| post(port, to, Some(&session), &call(2, name, arguments)).2;
+    let mut write = world.write_step("written.txt")["args"].clone();
+    write["content"] = json!("see https://evil.example/x");
+    let before = says("notes__write_file", &write);
+    assert!(before.contains("Successfully wrote"), "nobody has said it yet: {before}");
+    assert!(says("files__read_text_file", &world.read_step()["args"]).contains("for more see"));
+    let after = says("notes__write_file", &write);
+    assert!(after.contains("A link of somebody else is written"), "{after}");
     world.verify();
 }
 

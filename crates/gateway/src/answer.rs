@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::authority::Refusal;
 use crate::call::{self, Id, Malformed, Reference, Request, Subject};
+use crate::label::Why;
 
 /// JSON-RPC error code: policy refuses the request.
 pub(crate) const DENIED: i64 = -32_010;
@@ -16,6 +17,8 @@ pub(crate) const DENIED: i64 = -32_010;
 pub(crate) const BUSY: i64 = -32_011;
 /// JSON-RPC error code: the upstream went away or did not answer.
 pub(crate) const UPSTREAM: i64 = -32_012;
+/// The most sentences about arguments that an agent is told.
+const WHY_MAX: usize = 3;
 const PARSE: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;
 const INVALID_PARAMS: i64 = -32_602;
@@ -51,10 +54,10 @@ pub(crate) fn refusal(request: &Request, subject: &Subject, server: &str, refusa
 /// One refusal in words that an agent can act on.
 pub(crate) fn sentence(what: &str, refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Denied { intent, decision } => format!(
+        Refusal::Denied { intent, decision, why } => format!(
             "Bailiwick denied {what}: {} (ledger entry {intent}). Nothing was done. \
              The same call will be denied again while this holds; take another way or tell the user.",
-            because(decision)
+            because_of(decision, why)
         ),
         Refusal::Quarantined { intent, tool } => format!(
             "Bailiwick denied {what}: the tool's definition changed since it was approved (ledger entry {intent}). \
@@ -70,16 +73,25 @@ pub(crate) fn sentence(what: &str, refusal: &Refusal) -> String {
         Refusal::Rejected { ask, by } => {
             format!("Bailiwick denied {what}: {by} was asked and said no (ask {ask}). Nothing was done. Do not retry.")
         }
-        Refusal::Unanswered { why, decision } => format!(
-            "Bailiwick did not run {what}: a human must approve it ({}), and {why}. Nothing was done. \
+        Refusal::Unanswered { cause, decision, why } => format!(
+            "Bailiwick did not run {what}: a human must approve it ({}), and {cause}. Nothing was done. \
              Tell the user; approvals are given in the console or with `bailiwick approve`.",
-            because(decision)
+            because_of(decision, why)
         ),
         Refusal::Unrecorded => format!(
             "Bailiwick denied {what}: the decision could not be recorded, and nothing is done without a record. \
              Tell the user that the ledger does not accept entries."
         ),
     }
+}
+
+/// The reasons of a decision, and what in the arguments speaks against the call.
+pub(crate) fn because_of(decision: &Decision, why: &[Why]) -> String {
+    let mut text = because(decision);
+    for Why { text: one, .. } in why.iter().take(WHY_MAX) {
+        text += &format!(". {}{}", one.get(..1).unwrap_or_default().to_uppercase(), one.get(1..).unwrap_or_default());
+    }
+    text
 }
 
 /// The reasons of a decision, for an agent. Policy errors name policies, which is the operator's business.

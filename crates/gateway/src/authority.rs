@@ -30,7 +30,7 @@ use crate::label::agent::Tails;
 use crate::label::{self, memory::Memory};
 use crate::law::{Force, Law};
 use crate::peers::{self, Carried, Distrust, Peers};
-use crate::pipeline::{self, Act, Journal, Permit, Place, Question, Verdict};
+use crate::pipeline::{self, Act, Denied, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
 use crate::session::{Caller, Grant, SEEN_ASTRAY, Sessions, Unshared};
 
@@ -118,7 +118,7 @@ pub(crate) struct Admitted<C> {
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     /// Policy denies it.
-    Denied { intent: u64, decision: Decision },
+    Denied { intent: u64, decision: Decision, why: Vec<label::Why> },
     /// The tool's definition changed and waits for approval.
     Quarantined { intent: u64, tool: ToolId },
     /// Nobody has seen such a tool.
@@ -126,7 +126,7 @@ pub(crate) enum Refusal {
     /// It was asked, and a human said no.
     Rejected { ask: u64, by: String },
     /// It was asked, and nobody answered.
-    Unanswered { why: NoAnswer, decision: Decision },
+    Unanswered { cause: NoAnswer, decision: Decision, why: Vec<label::Why> },
     /// The ledger cannot hold the decision.
     Unrecorded,
 }
@@ -145,8 +145,8 @@ pub(crate) struct Asking<C> {
     pub(crate) question: Question<C>,
     pub(crate) tool: Arc<ToolFacts>,
     force: Arc<Force>,
-    /// What in its arguments speaks against it, for the approver.
-    why: Vec<label::Why>,
+    /// What in its arguments speaks against it.
+    pub(crate) why: Vec<label::Why>,
 }
 
 /// Tells a waiting caller that it still waits.
@@ -202,11 +202,9 @@ impl Authority {
             Ok(Verdict::Deny(denied)) if unknown => {
                 First::Refused(Refusal::Unknown { intent: denied.intent, tool: id })
             }
-            Ok(Verdict::Deny(denied)) => {
-                First::Refused(Refusal::Denied { intent: denied.intent, decision: denied.decision })
-            }
+            Ok(Verdict::Deny(denied)) => First::Refused(self.denied(caller, &tool, denied, &force)),
             Ok(Verdict::Ask(question)) => {
-                let why = caller.session.labels().why(&tool, &question.action.arguments, &question.action.labels);
+                let why = self.why(caller, &tool, (&question.action, &question.decision), &force);
                 Box::pin(self.already_approved(caller, Asking { question: *question, tool, force, why })).await
             }
         }
@@ -220,7 +218,8 @@ impl Authority {
         mut patience: impl Patience,
     ) -> Result<Admitted<C>, Refusal> {
         let decision = asking.question.decision.clone();
-        let unanswered = |why| Refusal::Unanswered { why, decision: decision.clone() };
+        let why = asking.why.clone();
+        let unanswered = |cause| Refusal::Unanswered { cause, decision: decision.clone(), why: why.clone() };
         let pending = self.asks.ask(self.asked(&asking), &self.journal).await.map_err(unanswered)?;
         let ask = pending.ask;
         let answer = pending.answer();
@@ -297,17 +296,37 @@ impl Authority {
         let pin_holds = matches!(self.catalogue.get(&action.tool), Known::Facts(facts) if facts.pin == asking.tool.pin);
         if force.policies != asking.force.policies || !(pin_holds || action.verb != Verb::CallTool) {
             let intent = asking.question.intent;
-            return Err(Refusal::Denied { intent, decision: asking.question.decision });
+            return Err(Refusal::Denied { intent, decision: asking.question.decision, why: asking.why });
         }
         action.approval = Some(Approved { entry: uses.answer, groups: uses.groups });
         let place = self.place(caller, &action, Some(uses.ask));
         match self.decide(asking.question.call, (action, |_: &Action| true), place, &force).await {
             Ok(Verdict::Permit(permit)) => self.admitted(caller, permit, asking.tool).await,
-            Ok(Verdict::Deny(denied)) => Err(Refusal::Denied { intent: denied.intent, decision: denied.decision }),
+            Ok(Verdict::Deny(denied)) => Err(self.denied(caller, &asking.tool, denied, &force)),
             // The approval lifts less than is asked now; to ask again and again would be no answer.
-            Ok(Verdict::Ask(question)) => Err(Refusal::Denied { intent: question.intent, decision: question.decision }),
+            Ok(Verdict::Ask(question)) => {
+                let why = self.why(caller, &asking.tool, (&question.action, &question.decision), &force);
+                Err(Refusal::Denied { intent: question.intent, decision: question.decision, why })
+            }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    fn denied(&self, caller: &Caller, tool: &ToolFacts, denied: Denied, force: &Force) -> Refusal {
+        let why = self.why(caller, tool, (&denied.action, &denied.decision), force);
+        Refusal::Denied { intent: denied.intent, decision: denied.decision, why }
+    }
+
+    /// What in the arguments of a call speaks against it, and what would let it pass.
+    fn why(
+        &self,
+        caller: &Caller,
+        tool: &ToolFacts,
+        (action, decision): (&Action, &Decision),
+        force: &Force,
+    ) -> Vec<label::Why> {
+        let ways = label::Ways::of(&force.snapshot, action, decision, self.journal.now());
+        caller.session.labels().why((tool, &action.arguments), &action.labels, ways)
     }
 
     /// Decides with what is stopped and what was used by now, and records it.

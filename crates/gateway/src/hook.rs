@@ -135,7 +135,7 @@ impl Work<'_> {
     /// The agent's own prompt asks; the ask stays open beside it.
     async fn leave_to_agent(&self, asking: Box<Asking<ToolUse>>) -> Result<Verdict, String> {
         let authority = self.authority();
-        let reasons = answer::because(&asking.question.decision);
+        let reasons = answer::because_of(&asking.question.decision, &asking.why);
         let asked = authority.asked(&asking);
         let pending = authority.asks.ask(asked, &authority.journal).await.map_err(|error| error.to_string())?;
         let tool_use = asking.question.call.clone();

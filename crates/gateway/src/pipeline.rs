@@ -287,7 +287,7 @@ impl<C> Recorded<C> {
                 let (call, action, decision) = (self.call, self.action, self.decision);
                 Verdict::Ask(Box::new(Question { call, action, decision, groups, intent }))
             }
-            _ => Verdict::Deny(Denied { intent, decision: self.decision }),
+            _ => Verdict::Deny(Denied { intent, action: Box::new(self.action), decision: self.decision }),
         }
     }
 }
@@ -297,6 +297,8 @@ impl<C> Recorded<C> {
 pub struct Denied {
     /// The intent's entry.
     pub intent: u64,
+    /// What was judged.
+    pub action: Box<Action>,
     /// Why.
     pub decision: Decision,
 }

@@ -11,7 +11,7 @@ use policy::{Action, Door, Effect, Labels, Principal, SessionLabels, Snapshot, T
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::label::{Session, Why};
+use crate::label::{Session, Ways, Why};
 
 /// One session, as it is told.
 #[derive(Debug)]
@@ -63,14 +63,17 @@ impl<'a> Story<'a> {
     pub fn called(&mut self, tool: &ToolId, arguments: &Value, step: u64) -> Option<Told> {
         let facts = self.tools.get(tool)?;
         let labels = self.session.labels(facts, arguments);
-        let decision = policy::decide(self.snapshot, &action(tool, arguments, labels.clone()), Timestamp::UNIX_EPOCH);
+        let action = action(tool, arguments, labels.clone());
+        let decision = policy::decide(self.snapshot, &action, Timestamp::UNIX_EPOCH);
+        let ways = || Ways::of(self.snapshot, &action, &decision, Timestamp::UNIX_EPOCH);
+        let is_stopped = decision.effect != Effect::Permit;
+        let why = if is_stopped { self.session.why((facts, arguments), &labels, ways()) } else { Vec::new() };
         let (verdict, groups) = match decision.effect {
             Effect::Permit => (Verdict::Permit, Vec::new()),
             Effect::Ask { groups } => (Verdict::Ask, groups),
             Effect::Deny => (Verdict::Deny, Vec::new()),
         };
         let reasons = decision.errors.into_iter().chain(decision.reasons.into_iter().map(|reason| reason.policy));
-        let why = if verdict == Verdict::Permit { Vec::new() } else { self.session.why(facts, arguments, &labels) };
         self.session.called(facts, step, arguments);
         Some(Told { verdict, groups, reasons: reasons.collect(), why, labels })
     }

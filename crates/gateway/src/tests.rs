@@ -7,6 +7,7 @@ mod random;
 mod results;
 mod tasks;
 mod whatif;
+mod why;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,13 @@
-//! One sentence for each argument that speaks against a call. For operators and approvers only.
+//! One sentence for each argument that speaks against a call: which, where its value came from, and what would let it
+//! pass. For operators and approvers, and for the agent: of values it quotes only what the agent itself wanted to send, of
+//! places only those whose content the agent was given.
+//!
+//! What would let a call pass is not guessed: the law is asked again about the same call, had the user named its values,
+//! asked for it, or were nothing in it protected.
 
-use policy::{ArgumentLabel, Choice, EffectKind, Request, Role, ToolFacts};
+use jiff::Timestamp;
+use policy::{Action, ArgumentLabel, Choice, Confidentiality, Decision, Effect, EffectKind, Labels, Request, Role};
+use policy::{Snapshot, ToolFacts, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,15 +28,126 @@ pub struct Why {
     pub text: String,
 }
 
-pub(crate) fn why(account: &Account, tool: &ToolFacts, arguments: &Value, labels: &policy::Labels) -> Vec<Why> {
+/// What a stop leaves open.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways {
+    /// Whether a person may approve the call as it is.
+    approved: bool,
+    /// What became of it, had the user named its values.
+    named: Had,
+    /// Had the user asked for it.
+    asked: Had,
+    /// Both.
+    both: Had,
+    /// Whether it is stopped for what it carries.
+    protects: bool,
+}
+
+/// What would have become of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Had {
+    Permit,
+    Ask,
+    Deny,
+}
+
+/// Of an ask of which nothing else is known.
+impl Default for Ways {
+    fn default() -> Self {
+        let passes = Had::Permit;
+        Self { approved: true, named: passes, asked: passes, both: passes, protects: false }
+    }
+}
+
+impl Ways {
+    /// What the law leaves open of a call that it stopped.
+    pub fn of(snapshot: &Snapshot, action: &Action, stopped: &Decision, now: Timestamp) -> Self {
+        let had = |change: &dyn Fn(&mut Labels)| {
+            let mut other = action.clone();
+            change(&mut other.labels);
+            decide(snapshot, &other, now)
+        };
+        let both = |labels: &mut Labels| {
+            name(labels);
+            labels.request = Request::Named;
+        };
+        let open = had(&open);
+        Self {
+            approved: stopped.errors.is_empty() && matches!(stopped.effect, Effect::Ask { .. }),
+            named: became(&had(&name)),
+            asked: became(&had(&|labels| labels.request = Request::Named)),
+            both: became(&had(&both)),
+            protects: open.effect != stopped.effect || open.reasons != stopped.reasons,
+        }
+    }
+
+    /// The end of a sentence about what the user may say: alone, and together with the rest.
+    fn if_user(self, alone: (Had, &str), together: &str) -> String {
+        let (had, what) = match (alone.0, self.both) {
+            (Had::Permit, _) => (Had::Permit, alone.1),
+            (_, both) => (both, together),
+        };
+        match (had, self.approved) {
+            (Had::Permit, true) => format!("it would pass if {what} or a person approves it"),
+            (Had::Permit, false) => format!("it would pass if {what}"),
+            (_, true) => "it would pass if a person approves it".to_owned(),
+            (Had::Ask, false) => format!("if {what}, a person could approve it"),
+            (Had::Deny, false) => "nothing that the user says lifts this".to_owned(),
+        }
+    }
+
+    fn without(self) -> String {
+        let mut text = "it would pass without that".to_owned();
+        if self.named == Had::Permit {
+            text.push_str(", or if the user named where it goes");
+        }
+        if self.approved {
+            text.push_str(", or if a person approves it");
+        }
+        text
+    }
+}
+
+fn became(decision: &Decision) -> Had {
+    match decision.effect {
+        _ if !decision.errors.is_empty() => Had::Deny,
+        Effect::Permit => Had::Permit,
+        Effect::Ask { .. } => Had::Ask,
+        Effect::Deny => Had::Deny,
+    }
+}
+
+/// Had the user named the values that others chose, and the places that it goes to.
+fn name(labels: &mut Labels) {
+    labels.arguments.retain(|argument| argument.role != Role::Link);
+    for argument in &mut labels.arguments {
+        let is_place = matches!(argument.role, Role::Recipient | Role::Destination | Role::Account);
+        if is_place || argument.choice == Choice::Untrusted {
+            argument.choice = Choice::User;
+            argument.named_by_user = true;
+        }
+    }
+}
+
+/// Were nothing in it protected.
+fn open(labels: &mut Labels) {
+    for argument in &mut labels.arguments {
+        argument.label.confidentiality = Confidentiality::Public;
+        argument.label.classes.clear();
+    }
+}
+
+pub(crate) fn why(account: &Account, (tool, arguments): (&ToolFacts, &Value), labels: &Labels, ways: Ways) -> Vec<Why> {
     let mut against: Vec<&ArgumentLabel> =
         labels.arguments.iter().filter(|argument| speaks_against(tool, argument)).collect();
     // What came from the source that accounts for most of the call is said first; what a call is aimed at comes
     // before what it carries along.
     against.sort_by_key(|argument| (account.rank_of(&argument.label.origins), argument.role == Role::Link));
-    let mut sentences: Vec<Why> = against.into_iter().map(|argument| untrusted(tool, arguments, argument)).collect();
+    let lifted = ways.if_user((ways.named, "the user named it"), "the user named it and asked for this");
+    let sentence = |argument| untrusted((tool, arguments), argument, &lifted);
+    let mut sentences: Vec<Why> = against.into_iter().map(sentence).collect();
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
-        sentences.push(unasked(account, tool));
+        sentences.push(unasked(account, tool, ways));
     }
     // Whatever else stops it (its tool's schema, a rule of the operator's own): where it came from.
     if sentences.iter().all(|why| why.entry.is_none())
@@ -38,7 +156,44 @@ pub(crate) fn why(account: &Account, tool: &ToolFacts, arguments: &Value, labels
         let text = format!("most of what this call says stands in entry {entry}, {source}");
         sentences.push(Why { pointer: String::new(), entry: Some(entry), text });
     }
+    if ways.protects {
+        sentences.extend(most_protected(labels).map(|argument| protected(argument, ways)));
+    }
     sentences
+}
+
+/// The argument that carries what is protected most.
+fn most_protected(labels: &Labels) -> Option<&ArgumentLabel> {
+    let carries = labels.arguments.iter().filter(|it| it.label.confidentiality >= Confidentiality::Confidential);
+    // Of equals the first.
+    carries.rev().max_by_key(|argument| argument.label.confidentiality)
+}
+
+fn protected(argument: &ArgumentLabel, ways: Ways) -> Why {
+    let what = if argument.label.is_secret() { "a secret" } else { "confidential data" };
+    Why {
+        pointer: argument.pointer.clone(),
+        entry: argument.label.origins.first().and_then(|origin| origin.entry),
+        text: format!(
+            "argument `{}` carries {what} ({}); {}",
+            clean(argument.pointer.trim_start_matches('/')),
+            place(argument),
+            ways.without()
+        ),
+    }
+}
+
+/// Where the value of an argument came from. The names of fields are words of whoever wrote the result.
+fn place(argument: &ArgumentLabel) -> String {
+    let origin = argument.label.origins.first();
+    origin.map_or_else(
+        || "an unknown place".to_owned(),
+        |origin| {
+            let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+            let field = origin.field.as_ref().map(|field| format!(", field `{}`", clean(field))).unwrap_or_default();
+            format!("{entry}{}{field}", origin.source)
+        },
+    )
 }
 
 /// The same roles that `flow.cedar` asks about.
@@ -54,35 +209,27 @@ fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
     matters && argument.choice == Choice::Untrusted
 }
 
-fn untrusted(tool: &ToolFacts, arguments: &Value, argument: &ArgumentLabel) -> Why {
+fn untrusted((tool, arguments): (&ToolFacts, &Value), argument: &ArgumentLabel, lifted: &str) -> Why {
     let value = match arguments.pointer(&argument.pointer) {
         _ if argument.label.is_secret() => "a secret".to_owned(),
         value => value.map(shown).unwrap_or_default(),
     };
-    let origin = argument.label.origins.first();
-    let place = origin.map_or_else(
-        || "an unknown place".to_owned(),
-        |origin| {
-            let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
-            let field = origin.field.as_ref().map(|field| format!(", field `{field}`")).unwrap_or_default();
-            format!("{entry}{}{field}", origin.source)
-        },
-    );
+    let place = place(argument);
     let what = if argument.role == Role::Link { "carries a link that" } else { "is a value that" };
     // For what cannot be undone it is enough that others' text names the value, whatever else does.
     let lasting = tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay));
     let stands = if lasting { "stands" } else { "stands only" };
     Why {
         pointer: argument.pointer.clone(),
-        entry: origin.and_then(|origin| origin.entry),
+        entry: argument.label.origins.first().and_then(|origin| origin.entry),
         text: format!(
-            "argument `{}` (`{value}`) {what} {stands} in text somebody else wrote ({place}); it would pass if the user named it or a person approves it",
-            argument.pointer.trim_start_matches('/')
+            "argument `{}` (`{value}`) {what} {stands} in text somebody else wrote ({place}); {lifted}",
+            clean(argument.pointer.trim_start_matches('/'))
         ),
     }
 }
 
-fn unasked(account: &Account, tool: &ToolFacts) -> Why {
+fn unasked(account: &Account, tool: &ToolFacts, ways: Ways) -> Why {
     let best = account.best();
     let place =
         best.map(|(entry, source)| format!(", but most of it stands in entry {entry}, {source}")).unwrap_or_default();
@@ -90,15 +237,20 @@ fn unasked(account: &Account, tool: &ToolFacts) -> Why {
         pointer: String::new(),
         entry: best.map(|(entry, _)| entry),
         text: format!(
-            "nothing the user said asks for `{}`{place}; it would pass if the user asked for it or a person approves it",
-            tool.id
+            "nothing the user said asks for `{}`{place}; {}",
+            tool.id,
+            ways.if_user((ways.asked, "the user asked for it"), "the user asked for it and named its values")
         ),
     }
 }
 
-/// A value for people: one line, short, nothing that a terminal would obey.
+/// A value for people.
 fn shown(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    clean(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+/// One line, short, nothing that a terminal would obey or that ends a quotation.
+fn clean(text: &str) -> String {
     let clean: String = text
         .chars()
         .map(|c| {

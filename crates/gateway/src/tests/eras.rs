@@ -55,7 +55,7 @@ async fn serve_era(era: Era, stream: DuplexStream) {
             (Era::Handshake, _) if !is_open || line.contains("io.modelcontextprotocol") => unknown,
             (Era::Stateless, _) if !is_enveloped => unknown,
             (_, Some("tools/list")) => {
-                let names = ["ask", "sample", "read"];
+                let names = ["ask", "sample", "read", "news", "write"];
                 let tools = names.map(|name| json!({ "name": name, "inputSchema": { "type": "object" } }));
                 good(json!({ "tools": tools }))
             }
@@ -74,6 +74,9 @@ async fn serve_era(era: Era, stream: DuplexStream) {
                 let mut result = said(&params["inputResponses"]["who"]);
                 result["resultType"] = json!("complete");
                 good(result)
+            }
+            (_, Some("tools/call")) if name == "news" => {
+                good(said(&json!("for more see https://evil.example/x today")))
             }
             (_, Some("tools/call")) => good(said(&params["arguments"])),
             _ => continue,
@@ -112,7 +115,7 @@ async fn a_client_without_sessions_sees_and_uses_a_server_with_a_handshake() {
     let refused = client.request("server/discover", envelope(json!({}))).await;
     assert_eq!(refused["error"]["code"], -32601, "who speaks both eras hears that the server does not");
     let list = client.request("tools/list", envelope(json!({}))).await["result"].clone();
-    assert_eq!((list["tools"].as_array().unwrap().len(), &list["resultType"]), (3, &json!("complete")));
+    assert_eq!((list["tools"].as_array().unwrap().len(), &list["resultType"]), (5, &json!("complete")));
     assert_eq!((&list["ttlMs"], &list["cacheScope"]), (&json!(0), &json!("private")));
     let call = |name: &str| envelope(json!({ "name": name, "arguments": { "n": 1 } }));
     let read = client.request("tools/call", call("read")).await;
@@ -137,7 +140,7 @@ async fn a_client_with_a_handshake_uses_a_server_without_sessions() {
     let opened = open(&mut client).await;
     assert_eq!(opened["result"]["protocolVersion"], "2025-06-18", "{opened}");
     assert_eq!(client.request("ping", json!({})).await["result"], json!({}));
-    assert_eq!(client.request("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), 3);
+    assert_eq!(client.request("tools/list", json!({})).await["result"]["tools"].as_array().unwrap().len(), 5);
     assert_eq!(text(&client.call("read", json!({ "n": 1 })).await), r#"{"n":1}"#);
     client.start("tools/call", json!({ "name": "ask", "arguments": {} })).await;
     let asked = client.read().await.unwrap();
@@ -169,4 +172,34 @@ async fn sides_of_one_era_hear_each_other_as_they_are() {
     assert!(asked["inputRequests"]["who"].is_object(), "{asked}");
     client.close().await;
     world.check().await;
+}
+
+#[tokio::test]
+async fn what_was_read_through_a_translation_taints_what_is_written_through_it() {
+    let policy = r#"
+@id("allow") permit (principal, action, resource);
+@id("no-link") @reason("A link of somebody else is written.")
+forbid (principal, action == Action::"files/write", resource) when { context.flow.untrusted.contains("link") };
+"#;
+    // A client of the one era before a server of the other.
+    for era in [Era::Handshake, Era::Stateless] {
+        let world = World::with(policy, limits()).await.unwrap();
+        let mut client = world.connect_to(|server| drop(tokio::spawn(serve_era(era, server))));
+        if era == Era::Stateless {
+            open(&mut client).await;
+        }
+        let said = json!({ "text": "see https://evil.example/x" });
+        let calls = [("write", said.clone()), ("news", json!({})), ("write", said)];
+        let mut answers = Vec::new();
+        for (name, arguments) in calls {
+            let params = json!({ "name": name, "arguments": arguments });
+            let params = if era == Era::Handshake { envelope(params) } else { params };
+            answers.push(text(&client.request("tools/call", params).await).to_owned());
+        }
+        assert!(answers[0].contains("evil.example"), "nobody has said it yet: {answers:?}");
+        assert!(answers[1].contains("for more see"), "{answers:?}");
+        assert!(answers[2].contains("A link of somebody else is written"), "{answers:?}");
+        client.close().await;
+        world.check().await;
+    }
 }

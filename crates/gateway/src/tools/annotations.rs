@@ -388,6 +388,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_a_server_holds_for_its_tools_and_is_said_over() {
+        let text = "[\"desk/*\"]\nopen_world = true\nresults = { \"*\" = \"anyone\" }\n[\"desk/list_notes\"]\nopen_world = false\n";
+        let annotations = Annotations::read(text).unwrap();
+        let corrected = |name: &str, server: &str| {
+            let mut facts = infer(server, &json!({ "name": name }), String::new());
+            let is_named = annotations.names(&facts.id);
+            assert_eq!(annotations.apply(&mut facts), is_named);
+            (is_named, facts.open_world, facts.results.len())
+        };
+        assert_eq!(corrected("frobnicate", "desk"), (true, true, 1));
+        assert_eq!(corrected("list_notes", "desk"), (true, false, 1));
+        assert_eq!(corrected("list_notes", "other"), (false, false, 0));
+        assert!(check(text, &seen()).is_empty());
+        assert!(check("[\"bench/*\"]\nopen_world = true\n", &seen())[0].message.contains("no tool of `bench`"));
+    }
+
+    #[test]
     fn a_proposal_is_a_file_that_changes_nothing() {
         let seen = seen();
         let text = propose(&seen, false);
