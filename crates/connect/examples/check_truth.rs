@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use connect::aws::Loaded;
 use graph::aws::evaluate::{Evaluator, Request};
 use graph::aws::pattern::glob;
 use graph::aws::policy::Choice;
@@ -134,8 +133,9 @@ impl Case {
         let beside = inventories.map(|folder| folder.join(file.file_stem().unwrap_or_default()));
         let files: Vec<PathBuf> =
             [Some(file.to_owned()), beside.filter(|folder| folder.is_dir())].into_iter().flatten().collect();
-        let Loaded { estate, cluster, unread, .. } = connect::aws::load(&files, now());
-        let world = World::derive(estate, cluster);
+        let mut loaded = connect::aws::load(&files, now());
+        let unread = std::mem::take(&mut loaded.unread);
+        let world = loaded.world();
         let found = paths::find(&world.steps, &world.target(&Goal::Administrator), None);
         Self { world, found, took: started.elapsed(), unread: unread.len() }
     }

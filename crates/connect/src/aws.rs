@@ -1,5 +1,6 @@
 //! Reads what AWS says about its accounts: authorization details, inventories, organisation policies,
-//! the plans that Terraform makes of them, CloudFormation templates, and the manifests of a cluster.
+//! the plans that Terraform makes of them, CloudFormation templates, the manifests of a cluster, and what is handed on
+//! beside them ([`crate::delegation`]).
 //!
 //! Never calls AWS and never stops at one broken file or policy: it is said in [`Loaded::unread`].
 //! What the files mean is in `graph::aws`; this module only reads.
@@ -20,9 +21,10 @@ use graph::Unread;
 use graph::aws::Estate;
 use graph::aws::estate::{Policy, PolicyId};
 use graph::aws::policy::Document as PolicyDocument;
+use graph::world::World;
 
 use crate::document::{Document, Format, Node, Value};
-use crate::{cloudformation, kubernetes, terraform};
+use crate::{cloudformation, delegation, kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
 #[derive(Debug, Default)]
@@ -31,10 +33,19 @@ pub struct Loaded {
     pub estate: Estate,
     /// The cluster.
     pub cluster: graph::kubernetes::Estate,
+    /// What was handed on beside them: consents, publishers, workflows.
+    pub delegation: graph::delegation::Estate,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
     /// How many files held something.
     pub files: usize,
+}
+
+impl Loaded {
+    /// Everything that follows.
+    pub fn world(self) -> World {
+        World::derive(self.estate, self.cluster, &self.delegation)
+    }
 }
 
 /// Reads files, or all JSON and YAML files of a folder. `now` is in seconds since 1970.
@@ -58,8 +69,9 @@ pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
 
 /// Reads one text that came from a folder.
 fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBuf>) {
-    let (estate, cluster) = (&mut loaded.estate, &mut loaded.cluster);
-    let mut reader = Reader { estate, cluster, unread: Vec::new(), source: source.into(), folder, document: None };
+    let Loaded { estate, cluster, delegation, .. } = loaded;
+    let mut reader =
+        Reader { estate, cluster, delegation, unread: Vec::new(), source: source.into(), folder, document: None };
     if reader.read(text) {
         loaded.files += 1;
     }
@@ -71,11 +83,12 @@ fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBu
 pub(crate) struct Reader<'a> {
     pub(crate) estate: &'a mut Estate,
     pub(crate) cluster: &'a mut graph::kubernetes::Estate,
+    pub(crate) delegation: &'a mut graph::delegation::Estate,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
     /// Where the file lies, if it is one.
     pub(crate) folder: Option<PathBuf>,
-    document: Option<Document>,
+    document: Option<Arc<Document>>,
 }
 
 impl Reader<'_> {
@@ -94,7 +107,7 @@ impl Reader<'_> {
             None => Document::stream(text),
         };
         let document = match document {
-            Ok(document) => document,
+            Ok(document) => Arc::new(document),
             Err(error) => {
                 self.unread.push(Unread {
                     source: self.source.to_string(),
@@ -104,15 +117,15 @@ impl Reader<'_> {
                 return false;
             }
         };
-        let root = document.root().clone();
-        self.document = Some(document);
+        self.document = Some(document.clone());
+        let root = document.root();
         let known =
-            if is_json { self.one(&root) } else { root.items().iter().fold(false, |known, one| self.one(one) | known) };
+            if is_json { self.one(root) } else { root.items().iter().fold(false, |known, one| self.one(one) | known) };
         if !known {
             self.miss(
-                &root,
+                root,
                 "is neither authorization details, an inventory, an organisation file, a Terraform plan, \
-                 a CloudFormation template nor Kubernetes objects",
+                 a CloudFormation template, Kubernetes objects, consents, a registry's answer nor a workflow",
             );
         }
         known
@@ -126,11 +139,15 @@ impl Reader<'_> {
         }
         kubernetes::read(self, root)
             || cloudformation::read(self, root)
+            || delegation::read(self, root)
             || self.account(root) | inventory::read(self, root)
     }
 
     fn described(&mut self, root: &Node) -> bool {
-        kubernetes::read(self, root) || cloudformation::read(self, root) || self.account(root)
+        kubernetes::read(self, root)
+            || cloudformation::read(self, root)
+            || delegation::read(self, root)
+            || self.account(root)
     }
 
     fn account(&mut self, root: &Node) -> bool {

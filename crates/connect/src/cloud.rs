@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use graph::world::World;
 use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind, Unread, way};
 
 use crate::document::{Document, Format, Node};
@@ -28,12 +27,13 @@ pub struct Cloud {
 
 /// Reads exports, or folders of them. `now` is in seconds since 1970.
 pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
-    let loaded = aws::load(paths, now);
-    let mut cloud = Cloud { observations: Vec::new(), unread: loaded.unread };
+    let mut loaded = aws::load(paths, now);
+    let mut cloud = Cloud { observations: Vec::new(), unread: std::mem::take(&mut loaded.unread) };
+    let world = loaded.world();
     for path in files(paths) {
         keys(&path, salt, &mut cloud);
     }
-    cloud.observations.extend(way::world::observe(&World::derive(loaded.estate, loaded.cluster)));
+    cloud.observations.extend(way::world::observe(&world));
     cloud
 }
 
@@ -41,7 +41,7 @@ pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
 const DEPTH_MAX: usize = 8;
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// What only cloud exports, plans and policies say.
+/// What only exports of clouds, directories and registries, plans and policies say.
 const SIGNS: &[&str] = &[
     "\"UserDetailList\"",
     "\"RoleDetailList\"",
@@ -49,6 +49,13 @@ const SIGNS: &[&str] = &[
     "\"PolicyDocument\"",
     "\"AssumeRolePolicyDocument\"",
     "AWS::IAM::",
+    "\"consentType\"",
+    "\"appRoleId\"",
+    "\"appOwnerOrganizationId\"",
+    "\"roleDefinitionId\"",
+    "admin#directory#token",
+    "\"dist-tags\"",
+    "\"package_url\"",
 ];
 
 /// What a plan or a state of Terraform says.
@@ -57,12 +64,28 @@ const PLAN: &[&str] = &["\"planned_values\"", "\"terraform_version\""];
 /// What objects of a cluster have, all of them.
 const OBJECT: &[&str] = &["apiVersion", "kind"];
 
-/// The cloud exports among files and in folders, known by what they say.
+/// Where workflows lie.
+const WORKFLOWS: &str = ".github/workflows";
+
+/// The cloud exports and workflows among files and in folders, known by what they say or where they lie.
 pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = files_below(paths).into_iter().filter(|path| is_export(path)).collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// The workflows below some folders, or among files.
+pub fn workflows(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = files_below(paths).into_iter().filter(|path| is_workflow(path)).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn is_workflow(path: &Path) -> bool {
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    is_yaml && path.parent().is_some_and(|folder| folder.ends_with(WORKFLOWS))
 }
 
 /// Why Terraform's sources say nothing by themselves.
@@ -104,6 +127,9 @@ fn is_export(path: &Path) -> bool {
         .is_some_and(|extension| ["json", "yaml", "yml", "tfstate"].iter().any(|known| extension == *known))
     {
         return false;
+    }
+    if is_workflow(path) {
+        return true;
     }
     let head = head(path);
     SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || OBJECT.iter().all(|sign| says(&head, sign))

@@ -438,7 +438,7 @@ fn joints(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
 mod tests {
     use graph::aws::Truth;
     use graph::step::paths::find;
-    use graph::world::{Goal, World};
+    use graph::world::Goal;
 
     use crate::aws::{Loaded, add};
 
@@ -475,7 +475,7 @@ Resources:
         add(&mut loaded, "template.yaml", text);
         assert_eq!(loaded.unread, []);
         loaded.estate.link();
-        let world = World::derive(loaded.estate, loaded.cluster);
+        let world = loaded.world();
         let from = world.steps.find("user/ann").unwrap();
         let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
         found.paths.first().map_or(Truth::No, |path| path.truth)

@@ -144,6 +144,13 @@ impl Document {
         Lines(&self.line_starts).of(offset)
     }
 
+    /// The bytes of a line, from 1, with its end.
+    pub fn line_span(&self, line: u32) -> Option<Range<usize>> {
+        let at = usize::try_from(line).ok()?;
+        let start = *self.line_starts.get(at.checked_sub(1)?)?;
+        Some(start..self.line_starts.get(at).copied().unwrap_or(self.text.len()))
+    }
+
     /// The bytes of a node.
     pub fn slice(&self, span: &Range<usize>) -> &str {
         self.text.get(span.clone()).unwrap_or_default()

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use graph::world::World;
-
 use crate::document::{Document, Format};
 use crate::{aws, hcl, history as histories, hook, hunk, mandate as mandates, secret, server};
 
@@ -33,7 +31,7 @@ pub fn estate(text: &str) {
     aws::add(&mut loaded, "file", text);
     loaded.estate.link();
     loaded.cluster.link();
-    let _ = World::derive(loaded.estate, loaded.cluster);
+    let _ = loaded.world();
     for name in ["file.json", "file.yaml", "file.tf"] {
         for line in 1..=8 {
             let _ = hunk::removal(name, text, line);

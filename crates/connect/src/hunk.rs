@@ -13,7 +13,7 @@ use crate::secret;
 
 /// Longer hunks help nobody.
 const LINES_MAX: usize = 60;
-const CONTEXT: usize = 1;
+const CONTEXT: u32 = 1;
 
 /// The hunk, or nothing where no whole element begins at the line.
 pub fn removal(name: &str, text: &str, line: u32) -> Option<String> {
@@ -29,8 +29,8 @@ pub struct File {
 enum Kind {
     /// Terraform's sources.
     Blocks(String),
-    /// A document, and its text without secrets.
-    Document(Format, Document, String),
+    /// A document.
+    Document(Format, Document),
     /// Nothing that can be changed in place.
     Other,
 }
@@ -40,9 +40,7 @@ impl File {
     pub fn new(name: &str, text: &str) -> Self {
         let document = || {
             let format = Format::of(name)?;
-            let document = parsed(text, format)?;
-            let blank = blanked(&document);
-            Some(Kind::Document(format, document, blank))
+            Some(Kind::Document(format, parsed(text, format)?))
         };
         let kind = if name.ends_with(".tf") { Some(Kind::Blocks(text.to_owned())) } else { document() };
         Self { name: name.to_owned(), kind: kind.unwrap_or(Kind::Other) }
@@ -52,7 +50,7 @@ impl File {
     pub fn removal(&self, line: u32) -> Option<String> {
         match &self.kind {
             Kind::Blocks(text) => block::removal(&self.name, text, line),
-            Kind::Document(format, document, blank) => of_document(&self.name, (*format, document, blank), line),
+            Kind::Document(format, document) => of_document(&self.name, (*format, document), line),
             Kind::Other => None,
         }
     }
@@ -66,38 +64,45 @@ fn parsed(text: &str, format: Format) -> Option<Document> {
     }
 }
 
-fn of_document(name: &str, (format, document, blank): (Format, &Document, &str), line: u32) -> Option<String> {
-    let text = document.text();
-    let span = element(document, line)?;
-    let (first, last) =
-        (document.line(span.start) as usize - 1, document.line(span.end.saturating_sub(1)) as usize - 1);
-    let lines: Vec<&str> = text.lines().collect();
-    let removed = lines.get(first..=last)?;
-    if removed.len() > LINES_MAX || !is_alone(text, &span) {
-        return None;
-    }
-    let comma = format == Format::Json && !removed.last()?.trim_end().ends_with(',');
-    // The last element of a list goes with the comma before it.
-    let before =
-        first.checked_sub(1).filter(|at| comma && lines.get(*at).is_some_and(|line| line.trim_end().ends_with(',')));
-    let mut left: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-    if let Some(at) = before {
-        *left.get_mut(at)? = without_comma(lines.get(at)?);
-    }
-    left.drain(first..=last);
-    parsed(&left.join("\n"), format)?;
-    let shown: Vec<&str> = blank.lines().collect();
-    Some(hunk(name, &shown, (first, last), before))
+/// Whether a text is a document. Plain JSON, of which exports have megabytes, is not built for that.
+fn is_document(text: &str, format: Format) -> bool {
+    format == Format::Json && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+        || parsed(text, format).is_some()
 }
 
-fn hunk(name: &str, lines: &[&str], (first, last): (usize, usize), before: Option<usize>) -> String {
-    let start = before.unwrap_or(first).saturating_sub(CONTEXT);
-    let end = (last + 1 + CONTEXT).min(lines.len());
-    let (old, new) = (end - start, end - start - (last - first + 1));
-    let mut text = format!("--- {name}\n+++ {name}\n@@ -{},{old} +{},{new} @@\n", start + 1, start + 1);
-    for at in start..end {
-        let Some(line) = lines.get(at) else { break };
-        if Some(at) == before {
+fn of_document(name: &str, (format, document): (Format, &Document), line: u32) -> Option<String> {
+    let text = document.text();
+    let span = element(document, line)?;
+    let (first, last) = (document.line(span.start), document.line(span.end.saturating_sub(1)));
+    if (last - first) as usize >= LINES_MAX || !is_alone(text, &span) {
+        return None;
+    }
+    let gone = document.line_span(first)?.start..document.line_span(last)?.end;
+    let (above, below) = (text.get(..gone.start)?, text.get(gone.end..)?);
+    // The last element of a list goes with the comma before it.
+    let comma = format == Format::Json && !text.get(gone.clone())?.trim_end().ends_with(',');
+    let before = above.lines().next_back().filter(|line| comma && line.trim_end().ends_with(','));
+    let kept = above.len() - before.map_or(0, |line| line.len() - without_comma(line).len() + ending(above));
+    if !is_document(&[above.get(..kept)?, if before.is_some() { "\n" } else { "" }, below].concat(), format) {
+        return None;
+    }
+    let from = first.saturating_sub(CONTEXT + u32::from(before.is_some())).max(1);
+    let to = (last + CONTEXT).min(document.line(text.trim_end().len().saturating_sub(1)).max(last));
+    let shown = blanked(document, (from, to))?;
+    Some(hunk(name, &shown, (from, first, last), before.is_some()))
+}
+
+/// How many bytes end the last line of a text.
+fn ending(text: &str) -> usize {
+    text.len() - text.trim_end_matches(['\n', '\r']).len()
+}
+
+/// The lines from `from` on, of which those from `first` to `last` go; numbers are from 1.
+fn hunk(name: &str, lines: &[String], (from, first, last): (u32, u32, u32), with_comma: bool) -> String {
+    let (old, gone) = (lines.len(), (last - first + 1) as usize);
+    let mut text = format!("--- {name}\n+++ {name}\n@@ -{from},{old} +{from},{} @@\n", old.saturating_sub(gone));
+    for (line, at) in lines.iter().zip(from..) {
+        if with_comma && at + 1 == first {
             let _ = write!(text, "-{line}\n+{}\n", without_comma(line));
         } else {
             let sign = if (first..=last).contains(&at) { '-' } else { ' ' };
@@ -114,15 +119,20 @@ fn without_comma(line: &str) -> String {
 
 /// The widest entry or list item that begins at the line.
 fn element(document: &Document, line: u32) -> Option<Range<usize>> {
+    let within = document.line_span(line)?;
     let mut open: Vec<&Node> = vec![document.root()];
     let mut found: Option<Range<usize>> = None;
     while let Some(node) = open.pop() {
         let entries = node.entries().iter().map(|entry| (entry.key_span.start..entry.node.span.end, &entry.node));
         let items = node.items().iter().map(|item| (item.span.clone(), item));
         for (span, below) in entries.chain(items) {
+            // What ends before the line, or begins after it, has nothing that begins there.
+            if span.start >= within.end || span.end < within.start {
+                continue;
+            }
             open.push(below);
             let wider = found.as_ref().is_none_or(|found| span.len() > found.len());
-            if document.line(span.start) == line && wider {
+            if within.contains(&span.start) && wider {
                 found = Some(span);
             }
         }
@@ -138,28 +148,51 @@ fn is_alone(text: &str, span: &Range<usize>) -> bool {
         && after.chars().all(|c| c.is_whitespace() || matches!(c, '"' | ','))
 }
 
-/// The text with every value that is a secret as dots.
-fn blanked(document: &Document) -> String {
+/// Some lines with every value that is a secret as dots. Nothing where they lie in a key that no value holds, such as
+/// one in a comment: its parts could not be known for what they are.
+fn blanked(document: &Document, (from, to): (u32, u32)) -> Option<Vec<String>> {
+    let text = document.text();
+    let whole = document.line_span(from)?.start..document.line_span(to)?.end;
+    let secrets = secrets(document, &whole);
+    let is_in_key = |found: &secret::Found| {
+        found.range.start < whole.end
+            && whole.start < found.range.end
+            && !secrets.iter().any(|one| one.contains(&found.range.start))
+    };
+    if text.contains("PRIVATE KEY") && secret::find(text).iter().any(is_in_key) {
+        return None;
+    }
+    (from..=to).map(|line| Some(secret::mask(&blanked_line(text, document.line_span(line)?, &secrets)?))).collect()
+}
+
+/// One line with the parts of it that lie in these ranges as dots.
+fn blanked_line(text: &str, line: Range<usize>, secrets: &[Range<usize>]) -> Option<String> {
+    let mut out = String::new();
+    let mut at = line.start;
+    for secret in secrets.iter().filter(|secret| secret.start < line.end && line.start < secret.end) {
+        out.push_str(text.get(at..secret.start.max(at))?);
+        out.push_str("\"…\"");
+        at = secret.end.clamp(at, line.end);
+    }
+    out.push_str(text.get(at..line.end)?.trim_end_matches(['\n', '\r']));
+    Some(out)
+}
+
+/// The values of a document that are secrets and lie, in part, in a range.
+fn secrets(document: &Document, within: &Range<usize>) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut open: Vec<(&str, &Node)> = vec![("", document.root())];
     while let Some((name, node)) = open.pop() {
-        open.extend(node.entries().iter().map(|entry| (entry.key.as_str(), &entry.node)));
-        open.extend(node.items().iter().map(|item| (name, item)));
+        let overlaps = |node: &Node| node.span.start < within.end && within.start < node.span.end;
+        let entries = node.entries().iter().map(|entry| (entry.key.as_str(), &entry.node));
+        let items = node.items().iter().map(|item| (name, item));
+        open.extend(entries.chain(items).filter(|(_, below)| overlaps(below)));
         if node.text().is_some_and(|text| !secret::find_named(name, text).is_empty()) {
             ranges.push(node.span.clone());
         }
     }
     ranges.sort_by_key(|range| range.start);
-    let mut out = String::new();
-    let mut at = 0;
-    for range in ranges {
-        out.push_str(document.text().get(at..range.start).unwrap_or_default());
-        out.push_str("\"…\"");
-        at = range.end.max(at);
-    }
-    out.push_str(document.text().get(at..).unwrap_or_default());
-    // A secret that is no value by itself, such as one within a comment.
-    secret::mask(&out)
+    ranges
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod clients;
 pub mod cloud;
 mod cloudformation;
 pub mod config;
+mod delegation;
 pub mod document;
 pub mod file;
 #[cfg(fuzzing)]

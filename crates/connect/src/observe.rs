@@ -90,10 +90,11 @@ impl<'a> Observer<'a> {
         self.cloud_roles(&agent, &env);
     }
 
-    /// The cloud roles that an environment leads to: name, value and line of each variable.
+    /// The identities that an environment leads to: name, value and line of each variable.
     fn cloud_roles(&mut self, holder: &EntityId, env: &[(&str, &str, u32)]) {
         let variable = |name: &str| env.iter().find(|(key, ..)| *key == name).map(|(_, value, _)| *value);
-        for role in profile::roles(&self.machine.home, variable) {
+        let pairs: Vec<(&str, &str)> = env.iter().map(|(name, value, _)| (*name, *value)).collect();
+        for role in profile::roles(&self.machine.home, variable).into_iter().chain(profile::apps(&pairs)) {
             let id = EntityId::new(EntityKind::Identity, role.arn.clone());
             let line = env.iter().find(|(key, ..)| *key == role.setting).map_or(1, |(.., line)| *line);
             let mut places = vec![self.evidence(line, Basis::Collected)];

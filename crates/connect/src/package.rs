@@ -215,8 +215,13 @@ impl Program {
     }
 }
 
+/// A name of PyPI as its registry compares names.
+pub(crate) fn pypi_name(name: &str) -> String {
+    name.to_ascii_lowercase().replace(['_', '.'], "-")
+}
+
 /// A package URL. Segments are percent-encoded as the specification asks.
-fn purl(ecosystem: &str, name: &str, version: Option<&str>, qualifiers: &[(&str, &str)]) -> String {
+pub(crate) fn purl(ecosystem: &str, name: &str, version: Option<&str>, qualifiers: &[(&str, &str)]) -> String {
     let segments: Vec<String> = name.split('/').filter(|part| !part.is_empty()).map(encode).collect();
     let version = version.map(|version| format!("@{}", encode(version))).unwrap_or_default();
     let qualifiers: Vec<String> = qualifiers.iter().map(|(key, value)| format!("{key}={}", encode(value))).collect();
@@ -349,7 +354,7 @@ fn python_spec(spec: &str, rest: &[String]) -> Program {
         (Some(0), Some(close)) => tail.get(close + 1..).unwrap_or_default(),
         _ => tail,
     };
-    let name = name.to_ascii_lowercase().replace(['_', '.'], "-");
+    let name = pypi_name(name);
     let (version, pin) = if let Some(version) = tail.strip_prefix("===").or_else(|| tail.strip_prefix("==")) {
         let pin = if version.contains(['*', ',']) { Pin::Range } else { Pin::Exact };
         (Some(version), pin)

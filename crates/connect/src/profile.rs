@@ -1,20 +1,20 @@
-//! Which cloud role the AWS settings of an environment lead to: `AWS_ROLE_ARN`, or the profile that `AWS_PROFILE`
-//! names in `~/.aws/config`.
+//! Which identities the settings of an environment lead to: a cloud role by `AWS_ROLE_ARN`, or by the profile that
+//! `AWS_PROFILE` names in `~/.aws/config`; an app of a directory by the id that it signs in with.
 //!
-//! Takes role ARNs only, never a key; never asks a cloud. Roles are joined to accounts by their ARN.
+//! Takes ARNs and ids only, never a key; never asks a cloud. Identities are joined by these, never by a name.
 
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read.
 const SIZE_MAX_BYTES: u64 = 1 << 20;
 
-/// A role that a process takes on.
+/// A role or app that a process takes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Role {
-    /// Its ARN.
+    /// Its ARN, or `entra/app/ID`, `google/app/ID`.
     pub(crate) arn: String,
     /// The setting that leads to it.
-    pub(crate) setting: &'static str,
+    pub(crate) setting: String,
     /// The file and line that name it, when that is not the setting itself.
     pub(crate) at: Option<(PathBuf, u32)>,
     /// Whether the SDK takes it on with what stands in the environment and the file.
@@ -27,7 +27,7 @@ pub(crate) fn roles<'e>(home: &Path, variable: impl Fn(&str) -> Option<&'e str>)
     if let Some(arn) = variable("AWS_ROLE_ARN").filter(|arn| is_role(arn)) {
         // SDKs take this role on with the token of a file, and do nothing with it without one.
         let certain = variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some();
-        found.push(Role { arn: arn.to_owned(), setting: "AWS_ROLE_ARN", at: None, certain });
+        found.push(Role { arn: arn.to_owned(), setting: "AWS_ROLE_ARN".to_owned(), at: None, certain });
     }
     let named = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
     let Some((setting, name)) = named.into_iter().find_map(|setting| Some((setting, variable(setting)?))) else {
@@ -38,9 +38,33 @@ pub(crate) fn roles<'e>(home: &Path, variable: impl Fn(&str) -> Option<&'e str>)
     let small = std::fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= SIZE_MAX_BYTES);
     let text = if small { std::fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
     if let Some((arn, line)) = role_of(&text, name) {
-        found.push(Role { arn, setting, at: Some((path, line)), certain: true });
+        found.push(Role { arn, setting: setting.to_owned(), at: Some((path, line)), certain: true });
     }
     found
+}
+
+/// The apps that an environment signs in as: the id of an app of Entra (a GUID in a variable for it) or of Google (by
+/// its form). Without a secret beside it somebody has to sign in, or the platform gives the token.
+pub(crate) fn apps<'e>(env: &[(&'e str, &'e str)]) -> Vec<Role> {
+    let ends = |name: &str, ends: &[&str]| ends.iter().any(|end| name.to_ascii_uppercase().ends_with(end));
+    let secrets = ["CLIENT_SECRET", "CLIENT_CERTIFICATE_PATH", "FEDERATED_TOKEN_FILE", "REFRESH_TOKEN"];
+    let certain = env.iter().any(|(name, value)| ends(name, &secrets) && !value.is_empty());
+    let app = |(name, value): &(&'e str, &'e str)| {
+        let arn = if value.ends_with(".apps.googleusercontent.com") {
+            format!("google/app/{value}")
+        } else if ends(name, &["CLIENT_ID", "APP_ID", "APPLICATION_ID"]) && is_guid(value) {
+            format!("entra/app/{}", value.to_ascii_lowercase())
+        } else {
+            return None;
+        };
+        Some(Role { arn, setting: (*name).to_owned(), at: None, certain })
+    };
+    env.iter().filter_map(app).collect()
+}
+
+fn is_guid(text: &str) -> bool {
+    let parts: Vec<usize> = text.split('-').map(str::len).collect();
+    parts == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The `role_arn` of a profile and its line.
@@ -87,6 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn an_environment_leads_to_the_app_that_it_signs_in_as() {
+        let id = "0A1b2c3d-0000-1111-2222-333344445555";
+        let of = |env: &[(&'static str, &'static str)]| {
+            apps(env).into_iter().map(|app| (app.arn, app.certain)).collect::<Vec<_>>()
+        };
+        let entra = "entra/app/0a1b2c3d-0000-1111-2222-333344445555".to_owned();
+        assert_eq!(of(&[("AZURE_CLIENT_ID", id), ("AZURE_CLIENT_SECRET", "x")]), [(entra.clone(), true)]);
+        assert_eq!(of(&[("CLIENT_ID", id), ("TENANT_ID", id)]), [(entra, false)], "a tenant is no app");
+        assert_eq!(of(&[("CLIENT_ID", "mine"), ("SESSION", id)]), []);
+        let google = "1-a.apps.googleusercontent.com";
+        assert_eq!(of(&[("ID", google)]), [(format!("google/app/{google}"), false)]);
+    }
+
+    #[test]
     fn an_environment_leads_to_its_roles() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(".aws")).unwrap();
@@ -96,7 +134,7 @@ mod tests {
         };
         let ops = of(&[("AWS_PROFILE", "ops")]);
         assert_eq!(
-            (ops[0].arn.as_str(), ops[0].setting, ops[0].certain),
+            (ops[0].arn.as_str(), ops[0].setting.as_str(), ops[0].certain),
             ("arn:aws:iam::111122223333:role/ops", "AWS_PROFILE", true)
         );
         assert_eq!(ops[0].at, Some((dir.path().join(".aws/config"), 6)));

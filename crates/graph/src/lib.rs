@@ -8,6 +8,7 @@ pub mod aws;
 pub mod behaviour;
 pub mod builtin;
 pub mod compare;
+pub mod delegation;
 pub mod difference;
 pub mod export;
 pub mod finding;

@@ -194,5 +194,7 @@ names! {
         Governs = "governs",
         /// An agent or server acts as an identity.
         ActsAs = "acts_as",
+        /// An identity publishes a package.
+        Publishes = "publishes",
     }
 }

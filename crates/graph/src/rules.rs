@@ -10,6 +10,7 @@ mod agent_edits_itself;
 mod agent_holds_administrator;
 mod agent_reaches_administrator;
 mod agent_tool_code_rewritable;
+mod agent_uses_consent;
 mod agent_without_owner;
 mod assess;
 mod broad_filesystem_scope;
@@ -18,12 +19,15 @@ mod cluster_identity_in_cloud;
 mod code_with_cloud_key;
 mod container_breaks_out;
 mod foreign_trust;
+mod handed_on;
 mod hidden_instructions;
 mod identity_shared;
 mod lethal_trifecta;
 mod look_alike_tools;
 mod one_identity_for_all_users;
+mod outside_app_consented;
 mod outsiders_reach_data;
+mod outsiders_run_workflow;
 mod page;
 mod remote_over_http;
 mod remote_without_auth;
@@ -81,6 +85,9 @@ pub const RULES: &[Rule] = &[
     foreign_trust::RULE,
     single_choke_point::RULE,
     shared_cascade::RULE,
+    agent_uses_consent::RULE,
+    outside_app_consented::RULE,
+    outsiders_run_workflow::RULE,
 ];
 
 /// Something worth knowing about a graph.

@@ -105,7 +105,7 @@ fn find<T: Copy>(all: &[T], name: fn(T) -> &'static str, text: &str) -> Option<T
 const fn usual_target(kind: RelationKind) -> EntityKind {
     match kind {
         RelationKind::Uses => EntityKind::Server,
-        RelationKind::Runs => EntityKind::Package,
+        RelationKind::Runs | RelationKind::Publishes => EntityKind::Package,
         RelationKind::Offers => EntityKind::Tool,
         RelationKind::Holds => EntityKind::Credential,
         RelationKind::Connects => EntityKind::Endpoint,

@@ -1,4 +1,5 @@
-//! Everything that the files describe in one: cloud accounts, a cluster, and what leads from where to where.
+//! Everything that the files describe in one: cloud accounts, a cluster, what was handed on beside them, and what
+//! leads from where to where.
 //!
 //! Pure. [`World::derive`] makes the steps; [`World::target`] turns what people ask for into a goal.
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use crate::aws::attack;
 use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::{self, Arn, Context, PrincipalKind, Truth};
+use crate::delegation;
 use crate::kubernetes;
 use crate::step::paths::Target;
 use crate::step::{ACCESS, Ground, Node, NodeKind, Step, Steps};
@@ -42,12 +44,13 @@ pub enum Goal {
 
 impl World {
     /// Derives every step of linked accounts and a linked cluster, and those between them.
-    pub fn derive(estate: aws::Estate, cluster: kubernetes::Estate) -> Self {
+    pub fn derive(estate: aws::Estate, cluster: kubernetes::Estate, delegation: &delegation::Estate) -> Self {
         let attack::Derived { estate, mut steps } = attack::derive(estate);
         kubernetes::attack::derive(&cluster, &mut steps);
         if !cluster.is_empty() {
             bridge::derive(&estate, &cluster, &mut steps);
         }
+        delegation::derive(delegation, &estate, &mut steps);
         Self { aws: estate, cluster, steps }
     }
 

@@ -8,7 +8,7 @@ use connect::{Salt, ScanOptions};
 use graph::{Graph, Observation, Report, builtin};
 
 use super::paths::joined::stored;
-use super::scan::salt;
+use super::scan::{is_same, salt};
 use crate::home::Home;
 
 /// The graph that a word names: `@0` is the newest stored scan, `@1` the one before; a scan's JSON; else files to scan.
@@ -54,12 +54,7 @@ pub(crate) fn scanned(home: &Home, paths: &[PathBuf], cloud: &[PathBuf]) -> anyh
         eprintln!("could not be read: {}: {}", folder.display(), connect::cloud::NOT_PLANNED);
     }
     let scan = if paths.is_empty() { connect::Scan::default() } else { connect::scan(&options) };
-    let is_export = |source: &str| {
-        exports.iter().any(|path| {
-            path.display().to_string() == source
-                || path.canonicalize().is_ok_and(|path| path.display().to_string() == source)
-        })
-    };
+    let is_export = |source: &str| exports.iter().any(|path| is_same(path, source));
     for unread in scan.unread.iter().filter(|unread| !is_export(&unread.source)) {
         eprintln!("could not be read: {}: {}", unread.source, unread.reason);
     }

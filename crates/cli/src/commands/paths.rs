@@ -32,16 +32,18 @@ Examples:
   bailiwick paths --from outsiders --to admin      from whoever writes what agents read to cloud administrators
   bailiwick paths --from agents --to GITHUB_TOKEN  which agents get at a secret
   bailiwick paths --format json                    every path with its evidence, every choke point with its patch
-  bailiwick paths account.json --to admin          over one cloud export alone")]
+  bailiwick paths account.json --to admin          over one cloud export alone
+  bailiwick paths .github/workflows account.json   which roles those take who may open a pull request or an issue
+  bailiwick paths consents.json --to data          which apps read whose mail and files (Microsoft Graph's answers)")]
 pub(crate) struct Args {
     /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation
-    /// templates, Kubernetes objects, or folders of them.
+    /// templates, Kubernetes objects, consents of a directory, registries' answers, workflows, or folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only from here: `outside`, `outsiders`, `agents`, `insiders`, or the name or id of anything; with files a principal.
     #[arg(long, value_name = "START")]
     from: Option<String>,
-    /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin`, a principal or an ARN.
+    /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin`, `data` (mail, files, secrets, code), a principal or an ARN.
     #[arg(long, value_name = "GOAL")]
     to: Option<String>,
     /// The action on a resource; by default the one that reads it.
@@ -61,6 +63,14 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         let from = args.from.as_deref().unwrap_or("outside");
         let to = args.to.as_deref().unwrap_or("jewels");
         return joined::run(home, &joined::Wanted { from, to, all: args.all, format: args.format });
+    }
+    if args.to.as_deref() == Some("data") {
+        let from = args.from.as_deref().unwrap_or("everyone");
+        return joined::over_files(
+            home,
+            &args.files,
+            &joined::Wanted { from, to: "data", all: args.all, format: args.format },
+        );
     }
     let world = progress::of("reading the accounts", || world(&args.files))?;
     let target = world.target(&goal(&world, args)?);
@@ -92,8 +102,7 @@ impl Hunks {
 }
 
 fn world(files: &[PathBuf]) -> anyhow::Result<World> {
-    let loaded = load(files)?;
-    Ok(World::derive(loaded.estate, loaded.cluster))
+    Ok(load(files)?.world())
 }
 
 fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {

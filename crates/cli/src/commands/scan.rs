@@ -29,7 +29,9 @@ pub(crate) struct Args {
     /// Also start the stdio servers found and ask them for their tools (runs what the configurations name).
     #[arg(long)]
     live: bool,
-    /// Cloud exports to join with the agents: authorization details, access keys, inventories, plans, or folders of them.
+    /// Exports to join with the agents: authorization details, access keys, inventories, plans, consents of a directory
+    /// (Microsoft Graph, Google's Admin SDK), registries' answers on packages (npm, PyPI), or folders of them. Workflows
+    /// in `.github/workflows` are read wherever the scan looks.
     #[arg(long, value_name = "PATH")]
     cloud: Vec<PathBuf>,
     /// Store this scan of given paths for `paths`, `diff` and the console, as one of this machine is.
@@ -162,8 +164,12 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     if request.live {
         ask(&mut scan)?;
     }
-    if !request.cloud.is_empty() {
-        let cloud = connect::cloud::read(&request.cloud, &options.salt, jiff::Timestamp::now().as_second());
+    let places = if request.paths.is_empty() { vec![here.join(".github")] } else { request.paths.clone() };
+    let workflows = connect::cloud::workflows(&places);
+    let exports: Vec<PathBuf> = request.cloud.iter().chain(&workflows).cloned().collect();
+    scan.unread.retain(|unread| !workflows.iter().any(|path| is_same(path, &unread.source)));
+    if !exports.is_empty() {
+        let cloud = connect::cloud::read(&exports, &options.salt, jiff::Timestamp::now().as_second());
         scan.observations.extend(cloud.observations);
         let unread =
             |unread: Unread| connect::Unread { source: unread.source, line: unread.line, reason: unread.reason };
@@ -183,6 +189,11 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     });
     let looked = scan.looked.into_iter().map(|looked| Looked { source: looked.source, found: looked.found });
     Ok(report.with_sources(unread.collect(), looked.collect()))
+}
+
+/// Whether a source is this file: a workflow declares no servers, and is no configuration that could not be read.
+pub(crate) fn is_same(path: &Path, source: &str) -> bool {
+    path.display().to_string() == source || path.canonicalize().is_ok_and(|path| path.display().to_string() == source)
 }
 
 /// How long a server may take to start and to tell what it offers; a package may have to be fetched.

@@ -114,7 +114,7 @@ fn best(world: &World, id: &str, file: Option<&Path>) -> Option<(Truth, String)>
 
 fn world(files: &[PathBuf]) -> World {
     let loaded = connect::aws::load(files, 0);
-    World::derive(loaded.estate, loaded.cluster)
+    loaded.world()
 }
 
 fn stem(file: &Path) -> String {

@@ -146,7 +146,7 @@ fn what_an_agent_is_joined_to_is_read_from_its_inventory() {
         add(&mut loaded, "agents.json", joined);
         assert_eq!(loaded.unread, []);
         loaded.estate.link();
-        let steps = graph::world::World::derive(loaded.estate, loaded.cluster).steps;
+        let steps = loaded.world().steps;
         let agent = steps.find("role/agent").unwrap();
         let found: std::collections::BTreeSet<&str> =
             steps.steps.iter().filter(|step| step.to == agent).map(|step| step.kind.id).collect();

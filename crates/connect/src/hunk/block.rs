@@ -23,10 +23,11 @@ pub(super) fn removal(name: &str, text: &str, line: u32) -> Option<String> {
     if !alone || last - first >= LINES_MAX {
         return None;
     }
-    let masked: Vec<String> = lines.iter().map(|line| masked(line)).collect();
-    let shown: Vec<&str> = masked.iter().map(String::as_str).collect();
-    let shown = shown.strip_suffix(&[""]).unwrap_or(&shown);
-    Some(hunk(name, shown, (first, last), None))
+    let whole = lines.strip_suffix(&[""]).unwrap_or(&lines);
+    let (from, to) = (first.saturating_sub(1), (last + 1).min(whole.len().saturating_sub(1)));
+    let shown: Vec<String> = whole.get(from..=to)?.iter().map(|line| masked(line)).collect();
+    let number = |at: usize| u32::try_from(at + 1).unwrap_or(u32::MAX);
+    Some(hunk(name, &shown, (number(from), number(first), number(last)), false))
 }
 
 /// Where a line's block or object begins, if it is one that may go.

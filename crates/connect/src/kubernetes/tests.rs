@@ -12,7 +12,7 @@ fn world(text: &str) -> World {
     add(&mut loaded, "cluster.yaml", text);
     assert_eq!(loaded.unread, [], "{text}");
     loaded.cluster.link();
-    World::derive(loaded.estate, loaded.cluster)
+    loaded.world()
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn cloud_and_cluster(cluster: &str) -> Truth {
     assert_eq!(loaded.unread, []);
     loaded.estate.link();
     loaded.cluster.link();
-    let world = World::derive(loaded.estate, loaded.cluster);
+    let world = loaded.world();
     let from = world.steps.find("role/ci").unwrap();
     let account = world.steps.administrator_of("111122223333").unwrap();
     let found = find(&world.steps, &world.target(&Goal::Node(account)), Some(from));

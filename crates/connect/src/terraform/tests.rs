@@ -2,7 +2,7 @@
 
 use graph::aws::{Truth, decide};
 use graph::step::paths::find;
-use graph::world::{Goal, World};
+use graph::world::Goal;
 
 use crate::aws::{Loaded, add};
 
@@ -17,7 +17,7 @@ fn loaded(text: &str) -> Loaded {
 
 fn administers(text: &str, who: &str) -> Truth {
     let loaded = loaded(text);
-    let world = World::derive(loaded.estate, loaded.cluster);
+    let world = loaded.world();
     let from = world.steps.find(who).unwrap();
     let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
     found.paths.first().map_or(Truth::No, |path| path.truth)
@@ -106,7 +106,7 @@ fn locals_and_what_is_built_in_place_are_followed_where_the_files_lie_beside() {
     let resource = &pass2.document.statements[0].resources;
     assert!(format!("{resource:?}").contains("arn:aws:iam::000000000000:role/boss"), "{resource:?}");
     assert!(pass2.source.ends_with("main.tf") && pass2.document.statements[0].line.is_some());
-    let world = World::derive(loaded.estate.clone(), graph::kubernetes::Estate::default());
+    let world = loaded.world();
     let from = world.steps.find("user/counted-1").unwrap();
     let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
     assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));

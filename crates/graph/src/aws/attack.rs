@@ -20,7 +20,8 @@ use super::condition::{Condition, Context};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
 use super::evaluate::{Answer, Evaluator, Layer, Request, resource_patterns};
 use super::kinds::{self, Kind, Shape, Whose};
-use super::policy::{Statement, placeholder};
+use super::pattern::Pattern;
+use super::policy::{Choice, Statement, placeholder};
 use super::truth::Truth;
 use crate::step::{ADMINISTRATOR, Ground, Node, NodeKind, Page, Step, Steps};
 
@@ -413,8 +414,17 @@ fn is_later(name: &str) -> bool {
     name.split("${").skip(1).filter_map(|rest| rest.split('}').next()).any(|key| key.len() > 1 && !key.contains(':'))
 }
 
-/// A statement's conditions as people read them.
+/// What may stay open of a statement, as people read it: its conditions, and exceptions by a policy variable.
 pub(crate) fn conditions(statement: &Statement) -> Vec<String> {
     let text = |one: &Condition| format!("{} {} {}", one.operator, one.key, one.values.join(" | "));
-    statement.conditions.iter().map(text).collect()
+    let excepted = match &statement.resources {
+        Some(Choice::Except(patterns)) => patterns.as_slice(),
+        Some(Choice::Of(_)) | None => &[],
+    };
+    let said = |pattern: &Pattern| {
+        let name = pattern.as_str();
+        format!("what NotResource {name} excepts where its variable has no value: AWS's documentation does not say")
+    };
+    let open = excepted.iter().filter(|pattern| pattern.has_variables()).map(said);
+    statement.conditions.iter().map(text).chain(open).collect()
 }

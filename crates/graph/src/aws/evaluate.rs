@@ -73,7 +73,7 @@ pub struct Answer {
     pub by_resource: bool,
     /// Layers that would have to allow it and do not.
     pub lacks: Vec<Layer>,
-    /// What was not in the files and could change the answer.
+    /// What is not in the files, or not documented, and could change the answer.
     pub gaps: Vec<String>,
 }
 
@@ -132,13 +132,26 @@ struct ActionIndex(Vec<OnceCell<Vec<StatementId>>>);
 /// How a resource policy names a principal.
 #[derive(Clone, Copy, Debug, Default)]
 struct Naming {
-    /// By its own ARN, id or `*`.
+    /// By its own ARN or id.
     direct: Truth,
+    /// As everyone.
+    anyone: Truth,
     /// By the ARN of its session.
     session: Truth,
     /// By its account, which then decides for itself.
     account: Truth,
 }
+
+impl Naming {
+    /// In any of the ways.
+    fn somehow(self) -> Truth {
+        self.direct.or(self.anyone).or(self.session).or(self.account)
+    }
+}
+
+/// What AWS's documentation leaves open.
+const PAST_LIMITS: &str = "whether `*` in a resource policy names a role's session past its permissions boundary and \
+                           session policies: AWS's documentation does not say";
 
 #[derive(Clone, Copy, Default)]
 struct Tally {
@@ -262,10 +275,14 @@ impl<'a> Evaluator<'a> {
 
         let limit = boundary.allow.and(session.allow);
         let own = identity.allow.and(limit);
-        let direct_limit = if principal.kind == PrincipalKind::User { Truth::Yes } else { limit };
-        let named = naming.session.or(naming.direct.and(direct_limit));
+        let (direct_limit, limit_of_all) = match principal.kind {
+            PrincipalKind::User => (Truth::Yes, Truth::Yes),
+            // A session that is named is not limited, a role is; which of the two `*` names is not documented.
+            _ => (limit, limit.or(Truth::Unknown)),
+        };
+        let named = naming.session.or(naming.direct.and(direct_limit)).or(naming.anyone.and(limit_of_all));
         let access = if resource_account != principal.account() {
-            own.and(naming.direct.or(naming.session).or(naming.account))
+            own.and(naming.somehow())
         } else if strict {
             named.or(naming.account.and(own))
         } else {
@@ -274,9 +291,12 @@ impl<'a> Evaluator<'a> {
         answer.by_resource = strict && named >= access && named != Truth::No;
         let deny = Truth::any([identity.deny, boundary.deny, session.deny, resource_deny, scp.deny, rcp.deny]);
         answer.verdict = deny.negate().and(access).and(scp.allow).and(rcp.allow);
+        if answer.verdict == Truth::Unknown && naming.anyone != Truth::No && limit_of_all == Truth::Unknown {
+            answer.gaps.push(PAST_LIMITS.to_owned());
+        }
         if answer.verdict == Truth::No {
             let outside = resource_account != principal.account();
-            let resource_allow = naming.direct.or(naming.session).or(naming.account);
+            let resource_allow = naming.somehow();
             let lacking = [
                 (Layer::Identity, identity.allow, true),
                 (Layer::Boundary, boundary.allow, true),
@@ -378,7 +398,7 @@ impl<'a> Evaluator<'a> {
                 continue;
             }
             let named = name(principals, statement.effect, matching.principal);
-            let truth = named.direct.or(named.session).or(named.account).and(applies);
+            let truth = named.somehow().and(applies);
             if truth == Truth::No {
                 continue;
             }
@@ -386,6 +406,7 @@ impl<'a> Evaluator<'a> {
             match statement.effect {
                 Effect::Allow => {
                     naming.direct = naming.direct.or(named.direct.and(applies));
+                    naming.anyone = naming.anyone.or(named.anyone.and(applies));
                     naming.session = naming.session.or(named.session.and(applies));
                     naming.account = naming.account.or(named.account.and(applies));
                     answer.allows.push(cite);
@@ -472,12 +493,14 @@ fn name(principals: &Principals, effect: Effect, principal: &Principal) -> Namin
         Principals::Of(list) => {
             list.iter().map(|named| name_one(named, principal)).fold(Naming::default(), |total, one| Naming {
                 direct: total.direct.or(one.direct),
+                anyone: total.anyone.or(one.anyone),
                 session: total.session.or(one.session),
                 account: total.account.or(one.account),
             })
         }
         Principals::Except(list) => {
             let named = name(&Principals::Of(list.clone()), effect, principal);
+            let named = Naming { direct: named.direct.or(named.anyone), ..named };
             // A deny with `NotPrincipal` spares a principal only if its account is named as well.
             let spared = match effect {
                 Effect::Deny => named.direct.and(named.account).or(named.direct.and(Truth::Unknown)),
@@ -491,7 +514,7 @@ fn name(principals: &Principals, effect: Effect, principal: &Principal) -> Namin
 fn name_one(named: &Named, principal: &Principal) -> Naming {
     let direct = Naming { direct: Truth::Yes, ..Naming::default() };
     match named {
-        Named::Anyone => direct,
+        Named::Anyone => Naming { anyone: Truth::Yes, ..Naming::default() },
         Named::Aws(text) if *text == principal.arn => direct,
         Named::Aws(text) if !principal.unique_id.is_empty() && *text == principal.unique_id => direct,
         Named::Aws(text) if names_account(text, principal.account()) => {

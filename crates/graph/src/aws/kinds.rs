@@ -18,7 +18,7 @@ mod iam;
 mod lambda;
 mod more;
 mod other;
-pub(super) mod outside;
+pub(crate) mod outside;
 mod sagemaker;
 mod ssm;
 mod sts;

@@ -96,6 +96,18 @@ impl Pattern {
         }
     }
 
+    /// Whether `text` is excepted by this (`NotResource`). What a variable without a value excepts is not documented: it
+    /// is unknown where some value would.
+    pub fn excepts(&self, text: &str, context: &Context) -> Truth {
+        let undefined = self.variables && matches!(self.expand(context), Expanded::Undefined);
+        if undefined && self.may_match(text) { Truth::Unknown } else { self.matches(text, context) }
+    }
+
+    /// Whether it has a policy variable.
+    pub fn has_variables(&self) -> bool {
+        self.variables
+    }
+
     /// Whether `text` matches when variables stand for anything.
     pub fn may_match(&self, text: &str) -> bool {
         if !self.variables {

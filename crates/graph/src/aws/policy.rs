@@ -147,7 +147,9 @@ impl Statement {
             None => Truth::Yes,
             Some(Choice::Of(patterns)) => Truth::any(patterns.iter().map(|pattern| covers(pattern, resource, context))),
             Some(Choice::Except(patterns)) => {
-                Truth::any(patterns.iter().map(|pattern| covers(pattern, resource, context))).negate()
+                let excepts =
+                    |pattern: &Pattern| covers(pattern, resource, context).or(pattern.excepts(resource, context));
+                Truth::any(patterns.iter().map(excepts)).negate()
             }
         }
     }

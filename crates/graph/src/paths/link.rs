@@ -63,7 +63,7 @@ fn of_relation(graph: &Graph, relation: &Relation) -> Vec<Link> {
             vec![plain(graph, relation, "connects to"), turned(graph, relation, "serves", "is what answers as")]
         }
         RelationKind::Connects => vec![plain(graph, relation, "connects to")],
-        RelationKind::Reaches | RelationKind::ActsAs => explained(graph, relation),
+        RelationKind::Reaches | RelationKind::ActsAs | RelationKind::Publishes => explained(graph, relation),
         RelationKind::Uses | RelationKind::Runs | RelationKind::Owns | RelationKind::Governs => Vec::new(),
     }
 }
@@ -120,7 +120,11 @@ fn held(graph: &Graph, relation: &Relation) -> Link {
 
 /// A relation with the ways that its connector wrote down.
 fn explained(graph: &Graph, relation: &Relation) -> Vec<Link> {
-    let title = if relation.kind == RelationKind::ActsAs { "acts as" } else { "may touch" };
+    let title = match relation.kind {
+        RelationKind::ActsAs => "acts as",
+        RelationKind::Publishes => "publishes",
+        _ => "may touch",
+    };
     let mut plain = Link { certain: relation.text("truth") != Some("unknown"), ..plain(graph, relation, title) };
     if graph.entity(relation.from).is_some_and(|entity| entity.id.kind == EntityKind::Credential) {
         // Whose key it is is a fact and no grant: nobody can take it away but by taking the key.

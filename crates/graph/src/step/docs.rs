@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Page;
 use crate::world::bridge;
-use crate::{aws, kubernetes};
+use crate::{aws, delegation, kubernetes};
 
 /// `docs/steps.md`.
 pub fn table() -> String {
@@ -20,6 +20,8 @@ pub fn table() -> String {
     section(&mut text, "Kubernetes", &cluster);
     let between: Vec<(Page, Option<&str>)> = bridge::PAGES.iter().map(|page| (*page, None)).collect();
     section(&mut text, "Between a cluster, its cloud and its agents", &between);
+    let handed: Vec<(Page, Option<&str>)> = delegation::kinds().map(|kind| (kind.page, kind.partial)).collect();
+    section(&mut text, "Consents, publishers and workflows", &handed);
     text
 }
 

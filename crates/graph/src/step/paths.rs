@@ -128,9 +128,9 @@ fn starts(steps: &Steps, target: &Target, from: Option<usize>) -> impl Iterator<
 /// Steps indexed by where they start.
 struct Network<'e> {
     steps: Vec<&'e Step>,
-    out: Vec<Vec<usize>>,
-    /// The steps that a grant is part of.
-    resting: HashMap<GrantId, Vec<usize>>,
+    out: Vec<Vec<Edge>>,
+    /// The steps that a grant is part of, by its index.
+    resting: Vec<Vec<usize>>,
     goal: &'e BTreeSet<usize>,
     size: usize,
 }
@@ -138,26 +138,41 @@ struct Network<'e> {
 /// Uncertain steps first, then all steps.
 type Cost = (u32, u32);
 
+/// A step as the search needs it: they are looked at millions of times.
+#[derive(Clone, Copy)]
+struct Edge {
+    step: usize,
+    to: usize,
+    /// The other node that it needs.
+    also: Option<usize>,
+    uncertain: bool,
+}
+
 impl<'e> Network<'e> {
     /// Keeps only steps to what can lead to the target: nothing else is ever worth a visit.
     fn new(steps: Vec<&'e Step>, size: usize, goal: &'e BTreeSet<usize>) -> Self {
         let useful = leading_to(&steps, size, goal);
-        let mut out = vec![Vec::new(); size];
+        let mut out: Vec<Vec<Edge>> = vec![Vec::new(); size];
+        let mut resting: Vec<Vec<usize>> = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             if !useful.get(step.to).copied().unwrap_or_default() {
                 continue;
             }
-            for node in std::iter::once(step.from).chain(step.also) {
-                if let Some(list) = out.get_mut(node) {
+            let edge = Edge { step: index, to: step.to, also: step.also, uncertain: step.truth != Truth::Yes };
+            if let Some(list) = out.get_mut(step.from) {
+                list.push(edge);
+            }
+            if let Some(list) = step.also.and_then(|also| out.get_mut(also)) {
+                list.push(Edge { also: Some(step.from), ..edge });
+            }
+            for grant in step.grounds.iter().flat_map(|ground| &ground.grants) {
+                let at = grant.0 as usize;
+                if at >= resting.len() && grant.0 != u32::MAX {
+                    resting.resize_with(at + 1, Vec::new);
+                }
+                if let Some(list) = resting.get_mut(at).filter(|list| list.last() != Some(&index)) {
                     list.push(index);
                 }
-            }
-        }
-        let mut resting: HashMap<GrantId, Vec<usize>> = HashMap::new();
-        for index in out.iter().flatten() {
-            let grounds = steps.get(*index).into_iter().flat_map(|step| &step.grounds);
-            for grant in grounds.flat_map(|ground| &ground.grants) {
-                resting.entry(*grant).or_default().push(*index);
             }
         }
         Self { steps, out, resting, goal, size }
@@ -171,7 +186,7 @@ impl<'e> Network<'e> {
     /// Marks the steps that end when one more grant is removed, and says which they are.
     fn kill(&self, grant: GrantId, removed: &BTreeSet<GrantId>, dead: &mut [bool]) -> Vec<usize> {
         let mut killed = Vec::new();
-        for index in self.resting.get(&grant).into_iter().flatten() {
+        for index in self.resting.get(grant.0 as usize).into_iter().flatten() {
             let (Some(step), Some(slot)) = (self.steps.get(*index), dead.get_mut(*index)) else { continue };
             if !*slot && !survives(step, removed) {
                 *slot = true;
@@ -193,17 +208,17 @@ impl<'e> Network<'e> {
             if self.goal.contains(&node) && node != start {
                 return Some(self.unrolled(start, node, &settled));
             }
-            for index in self.out.get(node).into_iter().flatten() {
-                let Some(step) = self.steps.get(*index).filter(|_| dead.get(*index) == Some(&false)) else { continue };
+            for edge in self.out.get(node).into_iter().flatten() {
                 let reached = |node: usize| settled.get(node).copied().flatten().map(|(cost, _)| cost);
-                let also = step.also.map_or(Some((0, 0)), reached);
-                let (Some(from), Some(also), None) = (reached(step.from), also, reached(step.to)) else { continue };
-                let uncertain = u32::from(step.truth != Truth::Yes);
-                let next = (from.0 + also.0 + uncertain, from.1 + also.1 + 1);
+                let (Some(also), None) = (edge.also.map_or(Some((0, 0)), reached), reached(edge.to)) else { continue };
+                let next = (cost.0 + also.0 + u32::from(edge.uncertain), cost.1 + also.1 + 1);
                 // A step that is no better than one already queued for the same place is not queued.
-                if let Some(best) = best.get_mut(step.to).filter(|best| best.is_none_or(|best| next < best)) {
+                let Some(best) = best.get_mut(edge.to).filter(|best| best.is_none_or(|best| next < best)) else {
+                    continue;
+                };
+                if dead.get(edge.step) == Some(&false) {
                     *best = Some(next);
-                    queue.push(Reverse((next, step.to, Some(*index))));
+                    queue.push(Reverse((next, edge.to, Some(edge.step))));
                 }
             }
         }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::paths::{Path, Paths, Target};
 use super::{Grant, GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
 use crate::aws::Truth;
+use crate::paths::report::plural;
 
 /// Paths with what they are about.
 #[derive(Clone, Copy)]
@@ -182,10 +183,12 @@ impl View<'_> {
         }
         if found.chokes.len() > 5 {
             let more = found.chokes.len() - 5;
-            let _ = writeln!(text, "help: {more} more grants end one path or more each (all in --format json)");
+            let grants = if more == 1 { "grant ends" } else { "grants end" };
+            let _ = writeln!(text, "help: {more} more {grants} one path or more (all in --format json)");
         }
         if total > 0 && !found.cut.is_empty() {
-            let _ = writeln!(text, "help: removing {} grants ends all {total} paths:", found.cut.len());
+            let (grants, paths) = (plural(found.cut.len(), "grant"), plural(total, "path"));
+            let _ = writeln!(text, "help: removing {grants} ends all of {paths}:");
             for grant in &found.cut {
                 let _ = writeln!(text, "  --> {}", self.cite(*grant));
             }

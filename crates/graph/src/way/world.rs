@@ -28,13 +28,20 @@ pub fn observe(world: &World) -> Vec<Observation> {
     for ((from, to), steps) in between {
         let ways: Vec<Way> = steps.iter().map(|step| observer.way(step)).collect();
         if let (Some(from), Some(to)) = (observer.id(from), observer.id(to)) {
-            let kind = if to.kind == EntityKind::Store { RelationKind::Reaches } else { RelationKind::ActsAs };
+            let kind = match to.kind {
+                EntityKind::Store => RelationKind::Reaches,
+                EntityKind::Package => RelationKind::Publishes,
+                _ => RelationKind::ActsAs,
+            };
             observer.relation(from, kind, to, &ways);
         }
     }
     observer.stores();
     observer.out
 }
+
+/// Whose nodes do not have an ARN for a key; their keys begin with this.
+const CLOUDS: &[&str] = &["kubernetes", "entra", "google", "npm", "pypi", "github"];
 
 struct Observer<'w> {
     world: &'w World,
@@ -44,7 +51,11 @@ struct Observer<'w> {
 impl Observer<'_> {
     fn id(&self, index: usize) -> Option<EntityId> {
         let node = self.world.steps.nodes.get(index)?;
-        let kind = if node.kind == NodeKind::Resource { EntityKind::Store } else { EntityKind::Identity };
+        let kind = match node.kind {
+            NodeKind::Resource if node.key.starts_with("pkg:") => EntityKind::Package,
+            NodeKind::Resource => EntityKind::Store,
+            _ => EntityKind::Identity,
+        };
         Some(EntityId::new(kind, node.key.clone()))
     }
 
@@ -54,7 +65,9 @@ impl Observer<'_> {
 
     fn node(&mut self, index: usize, node: &Node) {
         let crown = node.kind.is_crown();
-        let cloud = if node.key.starts_with("kubernetes/") { "kubernetes" } else { "aws" };
+        let cloud =
+            CLOUDS.iter().find(|cloud| node.key.strip_prefix(**cloud).is_some_and(|rest| rest.starts_with('/')));
+        let cloud = *cloud.unwrap_or(&"aws");
         let word = match node.kind {
             NodeKind::Principal => "principal",
             NodeKind::Workload => "workload",
@@ -74,8 +87,13 @@ impl Observer<'_> {
         let name = if node.kind == NodeKind::Administrator { node.key.as_str() } else { node.name.as_str() };
         let (source, basis) =
             if node.source.is_empty() { (CONNECTOR, Basis::Inferred) } else { (&*node.source, Basis::Collected) };
-        if let Some(id) = self.id(index) {
-            self.entity(id, name, props, evidence(source, node.line, basis));
+        match self.id(index) {
+            // What a package is, its own sources say: here it is only named.
+            Some(id) if id.kind == EntityKind::Package => {
+                self.entity(id, name, Props::new(), evidence(source, node.line, basis));
+            }
+            Some(id) => self.entity(id, name, props, evidence(source, node.line, basis)),
+            None => {}
         }
     }
 

@@ -309,13 +309,15 @@ fn strings(json: &Json) -> Vec<String> {
     }
 }
 
-fn resource_matches(pattern: &str, resource: &str, asker: &Asker<'_>) -> bool {
+/// A variable without a value matches nothing; what it excepts is not documented, unless no value of it would.
+fn resource_matches(pattern: &str, resource: &str, asker: &Asker<'_>, excepts: bool) -> Known {
     let tag = asker.account.tag.as_deref().unwrap_or("x");
     let pattern = pattern.replace("${aws:PrincipalTag/team, 'x'}", tag);
     if pattern.contains("${aws:username}") && !asker.user {
-        return false;
+        let could = wild_text(&pattern.replace("${aws:username}", "*"), resource);
+        return if excepts && could { None } else { Some(false) };
     }
-    wild_text(&pattern.replace("${aws:username}", "alice"), resource)
+    Some(wild_text(&pattern.replace("${aws:username}", "alice"), resource))
 }
 
 fn condition_holds(operator: &str, key: &str, wanted: &[String], asker: &Asker<'_>) -> Known {
@@ -369,16 +371,19 @@ fn covers(statement: &Json, action: &str, resource: &str, asker: &Asker<'_>) -> 
     let action_hit =
         |json: &Json| strings(json).iter().any(|pattern| wild_text(&pattern.to_lowercase(), &action.to_lowercase()));
     let in_actions = statement.get("Action").map(action_hit).unwrap_or_else(|| !action_hit(&statement["NotAction"]));
-    let resource_hit = |json: &Json| strings(json).iter().any(|pattern| resource_matches(pattern, resource, asker));
-    let in_resources = match (statement.get("Resource"), statement.get("NotResource")) {
-        (Some(json), _) => resource_hit(json),
-        (None, Some(json)) => !resource_hit(json),
-        (None, None) => true,
+    let resource_hit = |json: &Json, excepts: bool| {
+        let hits = strings(json).into_iter().map(|pattern| resource_matches(&pattern, resource, asker, excepts));
+        hits.fold(Some(false), either)
     };
-    if !in_actions || !in_resources {
+    let in_resources = match (statement.get("Resource"), statement.get("NotResource")) {
+        (Some(json), _) => resource_hit(json, false),
+        (None, Some(json)) => resource_hit(json, true).map(|hit| !hit),
+        (None, None) => Some(true),
+    };
+    if !in_actions || in_resources == Some(false) {
         return Some(false);
     }
-    let mut holds = Some(true);
+    let mut holds = in_resources;
     for (operator, keys) in statement.get("Condition").and_then(Json::as_object).into_iter().flatten() {
         for (key, wanted) in keys.as_object().unwrap() {
             holds = both(holds, condition_holds(operator, key, &strings(wanted), asker));
@@ -393,16 +398,27 @@ fn any_with(effect: &str, documents: &[&Json], action: &str, resource: &str, ask
     wanted.fold(Some(false), |hit, statement| either(hit, covers(statement, action, resource, asker)))
 }
 
-/// Whether a resource policy's statements of one effect name the asker in one of two ways.
-fn named(effect: &str, document: &Json, action: &str, resource: &str, asker: &Asker<'_>, by_account: bool) -> Known {
+/// How a statement names an asker.
+#[derive(Clone, Copy, PartialEq)]
+enum By {
+    Account,
+    Name,
+    Everyone,
+}
+
+const WAYS: [By; 3] = [By::Account, By::Name, By::Everyone];
+
+/// Whether a resource policy's statements of one effect name the asker in one of the ways.
+fn named(effect: &str, document: &Json, action: &str, resource: &str, asker: &Asker<'_>, by: By) -> Known {
     let statements = document["Statement"].as_array().unwrap().iter();
     let names = |statement: &Json| {
         if statement["Principal"] == "*" {
-            return !by_account;
+            return by == By::Everyone;
         }
-        strings(&statement["Principal"]["AWS"]).iter().any(|name| {
-            let account = name == ACCOUNT || *name == format!("arn:aws:iam::{ACCOUNT}:root");
-            if by_account { account } else { *name == asker.arn || asker.user && name == "AIDALICE" }
+        strings(&statement["Principal"]["AWS"]).iter().any(|name| match by {
+            By::Account => name == ACCOUNT || *name == format!("arn:aws:iam::{ACCOUNT}:root"),
+            By::Name => *name == asker.arn || asker.user && name == "AIDALICE",
+            By::Everyone => false,
         })
     };
     let wanted = statements.filter(|statement| statement["Effect"] == effect && names(statement));
@@ -435,8 +451,9 @@ fn reference(account: &Account, user: bool, action: &str, resource: &str, with_s
         denied = either(denied, any_with("Deny", documents, action, resource, &asker));
     }
     if let Some(policy) = policy {
-        denied = either(denied, named("Deny", policy, action, resource, &asker, false));
-        denied = either(denied, named("Deny", policy, action, resource, &asker, true));
+        for by in WAYS {
+            denied = either(denied, named("Deny", policy, action, resource, &asker, by));
+        }
     }
     // 2. Every level of service control policies allows.
     let organisation =
@@ -447,14 +464,17 @@ fn reference(account: &Account, user: bool, action: &str, resource: &str, with_s
     };
     let limits = both(limit(&boundary), limit(&session));
     let identity = both(any_with("Allow", &own, action, resource, &asker), limits);
-    // 4. The resource's own policy: a user named by ARN is not limited, a role is.
-    let grant =
-        |by_account| policy.map_or(Some(false), |policy| named("Allow", policy, action, resource, &asker, by_account));
-    let direct = if user { grant(false) } else { both(grant(false), limits) };
-    let delegated = both(grant(true), identity);
+    // 4. The resource's own policy: a user named by ARN is not limited, a role is; what `*` does is not said.
+    let grant = |by| policy.map_or(Some(false), |policy| named("Allow", policy, action, resource, &asker, by));
+    let direct = if user {
+        either(grant(By::Name), grant(By::Everyone))
+    } else {
+        either(both(grant(By::Name), limits), both(grant(By::Everyone), either(limits, None)))
+    };
+    let delegated = both(grant(By::Account), identity);
     let cross_account = resource.contains(OTHER);
     let access = if cross_account {
-        both(identity, either(grant(false), grant(true)))
+        both(identity, WAYS.into_iter().fold(Some(false), |some, by| either(some, grant(by))))
     } else if assume {
         either(direct, delegated)
     } else {

@@ -31,9 +31,22 @@ pub(crate) struct Wanted<'a> {
 /// Exit code 1 when a path exists.
 pub(crate) fn run(home: &Home, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
     let graph = stored(home, 0)?.context("no scan is stored yet; run `bailiwick scan` or `bailiwick up` first")?;
-    let model = Model::new(&graph);
-    let starts = Start::parse(&graph, wanted.from)?.places(&graph);
-    let goals = Goal::parse(&graph, wanted.to)?.entities(&graph);
+    over(home, &graph, wanted)
+}
+
+/// The same over files alone; from `everyone` is from all who are described in them and outside of them.
+pub(crate) fn over_files(home: &Home, files: &[PathBuf], wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
+    let graph = super::super::estate::joined(super::super::estate::scanned(home, &[], files)?);
+    over(home, &graph, wanted)
+}
+
+fn over(home: &Home, graph: &Graph, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
+    let model = Model::new(graph);
+    let starts = match wanted.from {
+        "everyone" => [Start::Outside, Start::Insiders].iter().flat_map(|start| start.places(graph)).collect(),
+        from => Start::parse(graph, from)?.places(graph),
+    };
+    let goals = Goal::parse(graph, wanted.to)?.entities(graph);
     let found = model.find(&starts, &goals);
     let beside = Reader::new(home)?;
     match wanted.format {

@@ -1,0 +1,155 @@
+//! Every kind of step on its own example, and silent on its counter-example.
+
+use graph::aws::Truth;
+use graph::delegation::kinds;
+use graph::step::Step;
+use graph::world::World;
+
+use crate::aws::load;
+
+/// A folder of a repository with one file of this text.
+fn world(text: &str) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    write("package.json", r#"{"name": "@acme/tools"}"#);
+    write(".git/config", "[core]\n[remote \"origin\"]\n\turl = git@github.com:acme/shop.git\n\tfetch = x\n");
+    let name = if text.trim_start().starts_with(['{', '[']) { "answers.json" } else { ".github/workflows/w.yml" };
+    let mut paths = vec![write(name, text)];
+    if name.ends_with(".yml") {
+        paths.push(write("account.json", ACCOUNT));
+    }
+    let loaded = load(&paths, 0);
+    assert_eq!(loaded.unread, [], "{text}");
+    loaded.world()
+}
+
+const ACCOUNT: &str = r#"{"UserDetailList": [], "RoleDetailList": [
+ {"Arn": "arn:aws:iam::111122223333:role/deploy", "RoleName": "deploy", "AssumeRolePolicyDocument": {"Statement": [
+  {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+   "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"},
+   "Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/shop:*"}}}]}},
+ {"Arn": "arn:aws:iam::111122223333:role/main", "RoleName": "main", "AssumeRolePolicyDocument": {"Statement": [
+  {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+   "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"},
+   "Condition": {"StringEquals": {"token.actions.githubusercontent.com:sub": "repo:acme/shop:ref:refs/heads/main"}}}]}},
+ {"Arn": "arn:aws:iam::111122223333:role/other", "RoleName": "other", "AssumeRolePolicyDocument": {"Statement": [
+  {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+   "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.actions.githubusercontent.com"},
+   "Condition": {"StringLike": {"token.actions.githubusercontent.com:sub": "repo:acme/other:*"}}}]}}]}"#;
+
+fn of_kind<'w>(world: &'w World, id: &str) -> Vec<&'w Step> {
+    world.steps.steps.iter().filter(|step| step.kind.id == id).collect()
+}
+
+#[test]
+fn every_kind_fires_on_its_example_and_is_silent_on_its_counter_example() {
+    for kind in kinds() {
+        let id = kind.page.id;
+        let found = world(kind.example);
+        let steps = of_kind(&found, id);
+        assert!(!steps.is_empty(), "{id} does not fire");
+        let certain = steps.iter().any(|step| step.truth == Truth::Yes);
+        assert!(kind.partial.is_none() || !certain, "{id} is certain, and its page says that it never is");
+        assert!(of_kind(&world(kind.counter_example), id).is_empty(), "{id} fires on its counter-example");
+        assert!(!kind.page.references.is_empty(), "{id}");
+    }
+}
+
+fn job(role: &str) -> String {
+    format!(
+        "on: push\npermissions: {{id-token: write}}\njobs: {{t: {{steps: [{{uses: aws-actions/configure-aws-credentials@v4, \
+         with: {{role-to-assume: 'arn:aws:iam::111122223333:role/{role}'}}}}]}}}}"
+    )
+}
+
+#[test]
+fn a_role_is_the_jobs_only_as_far_as_its_trust_policy_names_the_repository() {
+    let truth = |role: &str| of_kind(&world(&job(role)), "workflow-role").first().map(|step| step.truth);
+    assert_eq!(truth("deploy"), Some(Truth::Yes));
+    assert_eq!(truth("main"), Some(Truth::Unknown), "which branch a run is of is not known");
+    assert_eq!(truth("other"), None, "another repository's");
+    assert_eq!(truth("elsewhere"), Some(Truth::Unknown), "no file has the role");
+}
+
+#[test]
+fn what_may_keep_outsiders_out_makes_a_step_possible_and_is_named() {
+    let entered = |extra: &str, step: &str| {
+        let text = format!(
+            "on: {{issue_comment: {{types: [created]}}}}\njobs: {{t: {{{extra}steps: [{{run: 'echo ${{{{ github.event.comment.body }}}}'{step}}}]}}}}"
+        );
+        let world = world(&text);
+        let steps = of_kind(&world, "workflow-injection");
+        steps.first().map(|step| (step.truth, step.assuming.join("; ")))
+    };
+    assert_eq!(entered("", "").unwrap().0, Truth::Yes);
+    let (truth, assumed) = entered("", ", if: \"github.event.comment.author_association == 'MEMBER'\"").unwrap();
+    assert_eq!(truth, Truth::Unknown);
+    assert!(assumed.contains("author_association"), "{assumed}");
+    assert_eq!(entered("environment: prod, ", "").unwrap(), (Truth::Unknown, "environment `prod` asks nobody".into()));
+}
+
+const DIRECTORY: &str = r#"[
+{"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#servicePrincipals", "value": [
+  {"appId": "a1", "id": "s1", "displayName": "Helper", "appOwnerOrganizationId": "t2"},
+  {"appId": "a2", "id": "s2", "displayName": "Gone", "accountEnabled": false}]},
+{"value": [{"id": "u1", "userPrincipalName": "ann@acme.example"}, {"id": "u2", "userPrincipalName": "bob@acme.example"}]},
+{"value": [{"roleDefinitionId": "62e90394-69f5-4237-9190-012177145e10", "principalId": "u1", "directoryScopeId": "/"}]},
+{"value": [
+  {"clientId": "s1", "consentType": "Principal", "principalId": "u1", "resourceId": "g", "scope": "Mail.Read RoleManagement.ReadWrite.Directory"},
+  {"clientId": "s1", "consentType": "Principal", "principalId": "u2", "resourceId": "g", "scope": "Files.Read RoleManagement.ReadWrite.Directory"},
+  {"clientId": "s2", "consentType": "AllPrincipals", "principalId": null, "resourceId": "g", "scope": "Mail.Read"},
+  {"clientId": "s9", "consentType": "AllPrincipals", "principalId": null, "resourceId": "g", "scope": "Mail.Read"}]},
+{"value": [{"appRoleId": "r9", "principalId": "s1", "principalType": "ServicePrincipal", "resourceId": "g", "resourceDisplayName": "Some API"},
+  {"appRoleId": "r9", "principalId": "u1", "principalType": "User", "resourceId": "g"}]}]"#;
+
+#[test]
+fn a_consent_reaches_what_it_opens_of_whom_it_concerns() {
+    let world = world(DIRECTORY);
+    let shown =
+        |step: &&Step| format!("{} -> {} {:?}", world.steps.name(step.from), world.steps.name(step.to), step.truth);
+    let mut found: Vec<String> = of_kind(&world, "oauth-consent").iter().map(shown).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "app Helper -> files of bob@acme.example Yes",
+            "app Helper -> mail of ann@acme.example Yes",
+            "app Helper -> what permission r9 of Some API (its service principal is not in the files) opens, of everyone Yes",
+            "app with service principal s9 -> mail of everyone Unknown",
+        ]
+    );
+    let made: Vec<String> = of_kind(&world, "oauth-consent-directory").iter().map(shown).collect();
+    assert_eq!(made, ["app Helper -> administrator Yes", "app Helper -> administrator Unknown"]);
+    let owner = of_kind(&world, "oauth-app-owner");
+    assert_eq!(owner[0].truth, Truth::Unknown, "whose directory it is was not said");
+}
+
+#[test]
+fn tokens_of_google_workspace_are_consents_of_their_users() {
+    let world = world(
+        r#"{"kind": "admin#directory#tokenList", "items": [{"kind": "admin#directory#token", "userKey": "ann@acme.example",
+         "clientId": "1.apps.example", "displayText": "Notes", "scopes": ["openid", "https://www.googleapis.com/auth/drive"]}]}"#,
+    );
+    let steps = of_kind(&world, "oauth-consent");
+    assert_eq!((steps.len(), world.steps.name(steps[0].to)), (1, "files of ann@acme.example"));
+}
+
+#[test]
+fn whoever_publishes_meets_the_package_that_a_server_runs() {
+    let found = world(
+        r#"{"info": {"name": "Acme_Tools", "package_url": "x"}, "ownership": {"roles": [{"role": "Owner", "user": "ann"}]}}"#,
+    );
+    assert!(found.steps.index_of("pkg:pypi/acme-tools").is_some());
+    let mut loaded = crate::aws::Loaded::default();
+    crate::aws::add(
+        &mut loaded,
+        "p.json",
+        r#"{"info": {"name": "x", "package_url": "x", "author": "ann"}, "ownership": null}"#,
+    );
+    assert!(loaded.unread[0].reason.contains("who may publish"), "{:?}", loaded.unread);
+}

@@ -1,0 +1,204 @@
+//! Workflows of GitHub Actions: events, permissions, and of each job what its steps do.
+//!
+//! Called workflows and composite actions are not followed; that they are called is said.
+
+use std::path::{Path, PathBuf};
+
+use graph::delegation::workflow::{Act, Event, Job, What};
+
+use crate::aws::{Reader, text};
+use crate::document::{Document, Format, Node};
+use crate::{file, package};
+
+const FOLDER: &str = ".github/workflows/";
+
+/// Actions that start an agent, by the beginning of their name.
+const AGENTS: &[&str] = &[
+    "anthropics/claude-code",
+    "openai/codex-action",
+    "google-github-actions/run-gemini-cli",
+    "google-gemini/gemini-cli-action",
+    "actions/ai-inference",
+];
+
+/// Commands that start an agent.
+const AGENT_COMMANDS: &[&str] =
+    &["claude -p", "claude --print", "codex exec", "gemini -p", "gemini --prompt", "copilot -p"];
+
+const NPM: &[&str] = &["npm publish", "pnpm publish", "yarn publish", "yarn npm publish", "bun publish"];
+const PYPI: &[&str] = &["twine upload", "uv publish", "poetry publish", "hatch publish", "flit publish"];
+
+/// Reads a workflow; false when the document is none.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
+    let (Some(on), Some(jobs)) = (root.get("on"), root.get("jobs").filter(|jobs| jobs.is_map())) else { return false };
+    let source = reader.source.replace('\\', "/");
+    let (top, workflow) = match source.rfind(FOLDER).and_then(|at| source.split_at_checked(at)) {
+        Some((top, workflow)) => (Some(PathBuf::from(if top.is_empty() { "." } else { top })), workflow.to_owned()),
+        None => (None, source.rsplit('/').next().unwrap_or(&source).to_owned()),
+    };
+    let repository = top.as_deref().and_then(repository);
+    let events = events(reader, on);
+    for entry in jobs.entries() {
+        let given = Given { root, events: &events, top: top.as_deref() };
+        let job = job(reader, &given, (&entry.key, &entry.node));
+        reader.delegation.jobs.push(Job { repository: repository.clone(), workflow: workflow.clone(), ..job });
+    }
+    true
+}
+
+/// What all jobs of a workflow have.
+struct Given<'a> {
+    root: &'a Node,
+    events: &'a [Event],
+    top: Option<&'a Path>,
+}
+
+/// `OWNER/NAME` of the clone's remote, by its configuration alone.
+fn repository(top: &Path) -> Option<String> {
+    let text = file::read(&top.join(".git/config")).ok()?;
+    let section = text.split("[remote \"origin\"]").nth(1)?.split("\n[").next()?;
+    let url = section.lines().find_map(|line| line.trim().strip_prefix("url")?.trim_start().strip_prefix('='))?.trim();
+    let (_, path) = url.split_once("github.com")?;
+    let path = path.trim_start_matches([':', '/']).trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    (path.split('/').filter(|part| !part.is_empty()).count() == 2).then(|| path.to_owned())
+}
+
+fn events(reader: &Reader<'_>, on: &Node) -> Vec<Event> {
+    let event =
+        |name: &str, node: &Node, types: Vec<String>| Event { name: name.to_owned(), types, place: reader.place(node) };
+    let plain = |node: &Node| Some(event(node.text()?, node, Vec::new()));
+    let named = on.entries().iter().map(|entry| {
+        let types = entry.node.get("types");
+        let one = types.and_then(Node::text).map(str::to_owned);
+        let many = types.map(Node::items).unwrap_or_default().iter().filter_map(|kind| kind.text().map(str::to_owned));
+        event(&entry.key, &entry.node, one.into_iter().chain(many).collect())
+    });
+    plain(on).into_iter().chain(on.items().iter().filter_map(plain)).chain(named).collect()
+}
+
+fn job(reader: &mut Reader<'_>, given: &Given<'_>, (name, node): (&str, &Node)) -> Job {
+    let permissions = node.get("permissions").or_else(|| given.root.get("permissions"));
+    let may = |what: &str| {
+        let all = permissions.and_then(Node::text) == Some("write-all");
+        all || permissions.is_some_and(|list| text(list, what) == Some("write"))
+    };
+    let environment = node.get("environment");
+    let environment = environment.and_then(|one| one.text().or_else(|| text(one, "name")));
+    if let Some(called) = text(node, "uses") {
+        reader.miss(node, format!("job `{name}` calls `{called}`, which is not followed"));
+    }
+    let mut job = Job {
+        repository: None,
+        workflow: String::new(),
+        name: name.to_owned(),
+        events: given.events.to_vec(),
+        guards: node.get("if").and_then(Node::scalar).into_iter().collect(),
+        environment: environment.map(str::to_owned),
+        has_identity: may("id-token"),
+        writes_code: permissions.filter(|_| may("contents")).map(|node| reader.place(node)),
+        acts: Vec::new(),
+        secrets: Vec::new(),
+        publishes: Vec::new(),
+        place: reader.place(node),
+    };
+    secrets(reader, given.root.get("env"), &mut job);
+    secrets(reader, Some(node), &mut job);
+    for step in node.get("steps").map(Node::items).unwrap_or_default() {
+        if let Some(what) = what(reader, step) {
+            job.acts.push(Act { what, guard: step.get("if").and_then(Node::scalar), place: reader.place(step) });
+        }
+        publishes(reader, given.top, step, &mut job);
+    }
+    job
+}
+
+/// What a step does, as far as it matters.
+fn what(reader: &mut Reader<'_>, step: &Node) -> Option<What> {
+    let with = |key: &str| step.get("with").and_then(|with| with.get(key)).and_then(Node::scalar);
+    if let Some(script) = text(step, "run") {
+        let agent = AGENT_COMMANDS.iter().find(|command| script.contains(**command));
+        return Some(agent.map_or_else(|| What::Run(script.to_owned()), |command| What::Agent(format!("`{command}`"))));
+    }
+    let action = text(step, "uses")?;
+    let name = action.split('@').next().unwrap_or(action);
+    match name {
+        "actions/checkout" => Some(What::Checkout(with("ref"))),
+        "actions/github-script" => Some(What::Run(with("script")?)),
+        "actions/download-artifact" if with("run-id").is_some() => Some(What::Artifact),
+        "dawidd6/action-download-artifact" => Some(What::Artifact),
+        "aws-actions/configure-aws-credentials" => literal(reader, step, with("role-to-assume")?).map(What::Role),
+        "google-github-actions/auth" => {
+            literal(reader, step, with("service_account")?).map(|name| What::Identity("Google Cloud", name))
+        }
+        "azure/login" | "Azure/login" => {
+            literal(reader, step, with("client-id")?).map(|name| What::Identity("Azure", name))
+        }
+        _ if AGENTS.iter().any(|agent| name.starts_with(agent)) => Some(What::Agent(format!("`{name}`"))),
+        _ if name.starts_with("./") => Some(What::Run(name.to_owned())),
+        _ => None,
+    }
+}
+
+/// A name that stands in the file; one that an expression gives is said and left out.
+fn literal(reader: &mut Reader<'_>, step: &Node, name: String) -> Option<String> {
+    if name.contains("${{") {
+        reader.miss(step, format!("takes the identity that `{name}` names, which is not in the file"));
+        return None;
+    }
+    Some(name)
+}
+
+/// The names of secrets in a job's expressions. The token of the run itself is told by its permissions.
+fn secrets(reader: &Reader<'_>, node: Option<&Node>, job: &mut Job) {
+    let mut open: Vec<&Node> = node.into_iter().collect();
+    while let Some(node) = open.pop() {
+        open.extend(node.entries().iter().map(|entry| &entry.node).chain(node.items()));
+        for expression in node.text().unwrap_or_default().split("${{").skip(1) {
+            let inner = expression.split("}}").next().unwrap_or_default();
+            for rest in inner.split("secrets.").skip(1) {
+                let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+                let name: String = rest.chars().take_while(|letter| is_part(*letter)).collect();
+                if !name.is_empty() && name != "GITHUB_TOKEN" && job.secrets.iter().all(|(known, _)| *known != name) {
+                    job.secrets.push((name, reader.place(node)));
+                }
+            }
+        }
+    }
+    job.secrets.sort_by(|a, b| a.0.cmp(&b.0));
+}
+
+fn publishes(reader: &mut Reader<'_>, top: Option<&Path>, step: &Node, job: &mut Job) {
+    let script = text(step, "run").unwrap_or_default();
+    let action = text(step, "uses").unwrap_or_default();
+    let runs = |commands: &[&str]| commands.iter().any(|command| script.contains(command));
+    let wanted: &[(bool, &str, &str)] = &[
+        (runs(NPM), "npm", "package.json"),
+        (runs(PYPI) || action.starts_with("pypa/gh-action-pypi-publish"), "pypi", "pyproject.toml"),
+    ];
+    for (_, registry, manifest) in wanted.iter().filter(|(found, ..)| *found) {
+        let folder =
+            top.map(|top| text(step, "working-directory").map_or_else(|| top.to_owned(), |below| top.join(below)));
+        match folder.and_then(|folder| named(&folder.join(manifest), registry)) {
+            Some(package) => {
+                let place = reader.place(step);
+                job.publishes.push((package, place));
+            }
+            None => reader
+                .miss(step, format!("publishes a package of {registry} whose name no `{manifest}` beside it says")),
+        }
+    }
+}
+
+/// The package URL of what a manifest describes.
+fn named(manifest: &Path, registry: &str) -> Option<String> {
+    let text = file::read(manifest).ok()?;
+    let document = Document::parse(&text, Format::of(manifest.to_str()?)?).ok()?;
+    let root = document.root();
+    if registry == "npm" {
+        return Some(package::purl("npm", root.get("name")?.text()?, None, &[]));
+    }
+    let poetry = || root.get("tool")?.get("poetry");
+    let name = root.get("project").or_else(poetry)?.get("name")?.text()?;
+    Some(package::purl("pypi", &package::pypi_name(name), None, &[]))
+}
