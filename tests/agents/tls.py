@@ -1,6 +1,7 @@
 """Certificates of two authorities, and a client that shows them.
 
-usage: tls.py make DIR              writes NAME.pem (certificate and key) and ca.pem, and prints {"digest": ...} of `plain`
+usage: tls.py make DIR              writes NAME.pem (certificate and key), ca.pem, and three lists of what is revoked:
+                                    none.crl, plain.crl and old.crl; prints {"digest": ...} of `plain`
        tls.py call PORT DIR NAME HOST   makes one tool call with NAME's certificate (`-` for none) and prints the status,
                                     or `refused` if the connection is not taken
 """
@@ -53,6 +54,16 @@ def make(folder):
     certificate("expired", ours, spiffe("agent"), NOW - DAY)
     certificate("foreign", theirs, spiffe("agent"), later)
     plain, _ = certificate("plain", ours, [], later)
+    for name, revoked, until in [("none", [], later), ("plain", [plain], later), ("old", [], NOW - DAY)]:
+        builder = x509.CertificateRevocationListBuilder(ours[0].subject, NOW - 2 * DAY, until)
+        for one in revoked:
+            gone = x509.RevokedCertificateBuilder(one.serial_number, NOW - DAY).build()
+            builder = builder.add_revoked_certificate(gone)
+        builder = builder.add_extension(x509.CRLNumber(1), critical=False)
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ours[0].public_key())
+        builder = builder.add_extension(identifier, critical=False)
+        made = builder.sign(ours[1], hashes.SHA256())
+        Path(folder, f"{name}.crl").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     digest = hashlib.sha256(plain.public_bytes(serialization.Encoding.DER)).hexdigest()
     print(json.dumps({"digest": digest}))
 

@@ -110,6 +110,9 @@ pub(crate) struct TlsSettings {
     key: PathBuf,
     /// The authorities of clients' certificates; with it, who has none is not let in.
     clients: Option<PathBuf>,
+    /// What those authorities have revoked.
+    #[serde(default)]
+    revoked: Vec<PathBuf>,
     /// Names of this machine, as clients write them.
     #[serde(default)]
     names: Vec<String>,
@@ -125,12 +128,16 @@ impl TlsSettings {
             "`tls.agents` in `settings.toml` needs `tls.clients`"
         );
         let (certificate, key, clients) = (self.certificate.clone(), self.key.clone(), self.clients.clone());
-        let files = TlsFiles { certificate, key, clients };
+        anyhow::ensure!(
+            self.revoked.is_empty() || self.clients.is_some(),
+            "`tls.revoked` in `settings.toml` needs `tls.clients`"
+        );
+        let files = TlsFiles { certificate, key, clients, revoked: self.revoked.clone() };
         Tls::new(&files, self.names.clone(), self.agents.clone()).context("`[tls]` in `settings.toml`")
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        [Some(self.certificate.clone()), Some(self.key.clone()), self.clients.clone()].into_iter().flatten()
+        [&self.certificate, &self.key].into_iter().chain(&self.clients).chain(&self.revoked).cloned()
     }
 }
 

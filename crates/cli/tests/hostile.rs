@@ -55,6 +55,12 @@ fn serve(stream: TcpStream, seen: &Seen) {
         let body = String::from_utf8(body).unwrap();
         seen.lock().unwrap().push(format!("{head}\r\n{body}"));
         let request: Value = serde_json::from_str(&body).unwrap_or_default();
+        if let Some(how) = request["params"]["arguments"]["how"].as_str() {
+            if misbehaves(&mut stream, how, &request["id"]).is_err() {
+                return;
+            }
+            continue;
+        }
         let tool = json!({"name": "read", "description": "read", "inputSchema": {"type": "object"}});
         let result = match request["method"].as_str() {
             Some("tools/list") => json!({"tools": [tool]}),
@@ -69,6 +75,55 @@ fn serve(stream: TcpStream, seen: &Seen) {
             return;
         }
     }
+}
+
+/// Answers as a server should not.
+fn misbehaves(stream: &mut TcpStream, how: &str, id: &Value) -> std::io::Result<()> {
+    let answer = |id: &Value, text: &str| {
+        json!({"jsonrpc": "2.0", "id": id, "result": {"content": [{"type": "text", "text": text}]}}).to_string()
+    };
+    let (good, other) = (answer(id, "served"), answer(&json!("good"), "poison"));
+    let whole = |kind: &str, body: &str| {
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let bytes = match how {
+        "twice" => whole("text/event-stream", &format!("data: {good}\n\ndata: {}\n\n", answer(id, "again"))),
+        "another's" => whole("text/event-stream", &format!("data: {other}\n\n")),
+        "another's, whole" => whole("application/json", &other),
+        "unasked" => whole("application/json", &good) + &whole("application/json", &other),
+        "length and coding" => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n";
+            let tail = whole("application/json", &other);
+            format!("{head}content-length: 4\r\n\r\n{:x}\r\n{good}\r\n0\r\n\r\n{tail}", good.len())
+        }
+        "two lengths" => {
+            whole("application/json", &good).replacen("content-length", "content-length: 3\r\ncontent-length", 1)
+        }
+        "half" => whole("application/json", &good)[..90].to_owned(),
+        "half a stream" => "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"jsonrpc\"".to_owned(),
+        "a giant id" => whole("application/json", &answer(&json!("i".repeat(1 << 20)), "poison")),
+        "nothing" => String::new(),
+        "an endless event" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ")?;
+            for _ in 0..32 {
+                stream.write_all(&[b'x'; 1 << 20])?;
+            }
+            String::new()
+        }
+        "no UTF-8" => {
+            stream.write_all(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 13\r\n\r\ndata: {\"\xff\"}\n\n",
+            )?;
+            return Ok(());
+        }
+        _ => panic!("{how}"),
+    };
+    stream.write_all(bytes.as_bytes())?;
+    if ["half", "half a stream", "nothing", "an endless event"].contains(&how) {
+        // Closed, and nothing comes any more.
+        stream.shutdown(Shutdown::Both)?;
+    }
+    Ok(())
 }
 
 struct Door {
@@ -150,6 +205,7 @@ fn nothing_malformed_reaches_a_server_over_http() {
     let second = format!("POST /mcp/far HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n{good}");
     let raw = |more: &str, body: &str| [door.head(&format!("{more}\r\n")).as_bytes(), body.as_bytes()].concat();
     let sized = |body: &str| raw(&format!("content-length: {}\r\n", body.len()), body);
+    let more = |lines: &str| raw(&format!("{lines}\r\ncontent-length: {}\r\n", good.len()), &good);
     let deep = "[".repeat(100_000);
     let twice = good.replacen("\"method\"", "\"method\":\"ping\",\"method\"", 1);
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -169,6 +225,14 @@ fn nothing_malformed_reaches_a_server_over_http() {
         ("a coding before the chunks", raw("transfer-encoding: gzip, chunked\r\n", &chunked)),
         ("two codings", raw("transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n", &chunked)),
         ("a batch", sized(&format!("[{good},{good}]"))),
+        ("two keys", more("x-bailiwick-key: other")),
+        ("two hosts", more("host: 127.0.0.1")),
+        ("two types", more("content-type: application/json")),
+        ("two versions", more("mcp-protocol-version: 2026-07-28\r\nmcp-protocol-version: 2025-06-18")),
+        ("two methods", more("mcp-method: tools/call\r\nmcp-method: tools/call")),
+        ("two names", more("mcp-name: read\r\nmcp-name: read")),
+        ("two sessions", more("mcp-session-id: a\r\nmcp-session-id: b")),
+        ("two tokens", more("authorization: Bearer a\r\nauthorization: Bearer b")),
     ];
     for (name, bytes) in cases {
         let before = door.served();
@@ -194,6 +258,41 @@ fn nothing_malformed_reaches_a_server_over_http() {
     assert!(seen.len() <= 1, "{seen:?}");
     assert!(seen.iter().all(|request| !request.to_lowercase().contains("transfer-encoding")), "{seen:?}");
     door.serves_on("length and coding");
+    door.world.verify();
+}
+
+#[test]
+fn what_a_server_says_beside_its_answer_reaches_nobody() {
+    let door = Door::open();
+    let misled = |how: &str| {
+        let params = json!({"name": "read", "arguments": {"how": how}});
+        let call = json!({"jsonrpc": "2.0", "id": how, "method": "tools/call", "params": params});
+        door.post("", call.to_string().as_bytes())
+    };
+    let served = ["twice", "unasked", "length and coding"];
+    let lost = [
+        "another's",
+        "another's, whole",
+        "two lengths",
+        "half",
+        "half a stream",
+        "a giant id",
+        "nothing",
+        "an endless event",
+        "no UTF-8",
+    ];
+    for how in served.into_iter().chain(lost) {
+        let answer = misled(how);
+        assert_eq!(answer.matches("served").count(), usize::from(served.contains(&how)), "{how}: {answer}");
+        assert!(!answer.contains("poison") && !answer.contains("again"), "{how}: {answer}");
+        // Nor the next call, which may go over the same connection: its id is the one that was promised.
+        door.serves_on(how);
+    }
+    // Two streams at once, each with the other's answer.
+    std::thread::scope(|scope| {
+        let crossed: Vec<_> = (0..2).map(|_| scope.spawn(|| misled("another's"))).collect();
+        assert!(crossed.into_iter().all(|answer| !answer.join().unwrap().contains("poison")));
+    });
     door.world.verify();
 }
 

@@ -179,14 +179,15 @@ fn agents_are_known_by_their_certificates() {
     let dir = world.path("files").display().to_string();
     let made: Value = serde_json::from_str(&script(&["make", &dir])).unwrap();
     let (port, secure) = (free_port(), free_port().to_string());
-    let settings = |plain: &str| {
+    let settings = |plain: &str, revoked: &str| {
         format!(
-            "[tls]\nlisten = \"127.0.0.1:{secure}\"\ncertificate = \"{dir}/server.pem\"\nkey = \"{dir}/server.pem\"\n\
+            "[tls]\nrevoked = [{revoked}]\nlisten = \"127.0.0.1:{secure}\"\ncertificate = \"{dir}/server.pem\"\nkey = \"{dir}/server.pem\"\n\
              clients = \"{dir}/ca.pem\"\nnames = [\"gateway.example\"]\n[tls.agents]\n\
              \"spiffe://example.org/agent\" = \"helper\"\n\"sha256:{plain}\" = \"builder\"\n"
         )
     };
-    world.write("bailiwick/settings.toml", &settings(made["digest"].as_str().unwrap()));
+    let digest = made["digest"].as_str().unwrap();
+    world.write("bailiwick/settings.toml", &settings(digest, ""));
     world.write("bailiwick/policy/90-test.cedar", r#"@id("test-allow") permit (principal, action, resource);"#);
     let _server = world.protected_remote_server(port);
     let _gateway = world.up_on(port);
@@ -209,8 +210,18 @@ fn agents_are_known_by_their_certificates() {
     assert!(call("svid", "other.example").starts_with("403"));
     assert_eq!(principals(&world).len(), before);
     assert!(call("svid", "gateway.example").starts_with("200"));
+    // What an authority takes back, or stops to speak of.
+    let lists =
+        |name: &str| world.write("bailiwick/settings.toml", &settings(digest, &format!("\"{dir}/{name}.crl\"")));
+    lists("plain");
+    support::wait_for("the list to hold", || call("plain", "localhost").starts_with("refused").then_some(()));
+    assert!(call("svid", "localhost").starts_with("200"));
+    lists("old");
+    support::wait_for("the old list to be none", || call("svid", "localhost").starts_with("refused").then_some(()));
+    lists("none");
+    support::wait_for("the new list to hold", || call("plain", "localhost").starts_with("200").then_some(()));
     // What the operator takes away holds without a restart.
-    world.write("bailiwick/settings.toml", &settings("0000"));
+    world.write("bailiwick/settings.toml", &settings("0000", ""));
     support::wait_for("the row to go", || call("plain", "localhost").starts_with("401").then_some(()));
     assert!(call("svid", "localhost").starts_with("200"));
     world.verify();

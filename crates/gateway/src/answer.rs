@@ -17,6 +17,8 @@ pub(crate) const DENIED: i64 = -32_010;
 pub(crate) const BUSY: i64 = -32_011;
 /// JSON-RPC error code: the upstream went away or did not answer.
 pub(crate) const UPSTREAM: i64 = -32_012;
+/// JSON-RPC error code: the upstream wants a login that is not there, so nothing was done.
+pub(crate) const LOGIN: i64 = -32_013;
 /// The most sentences about arguments that an agent is told.
 const WHY_MAX: usize = 3;
 const PARSE: i64 = -32_700;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::ask::Asks;
 use crate::authority::{Authority, Limits};
 use crate::breaker::{Breakers, Standing};
 use crate::budget::Budgets;
@@ -146,100 +145,27 @@ impl Gateway {
     /// Starts without any door. Policies that are refused are said, and then everything is denied.
     /// Must be called within a tokio runtime.
     pub async fn start(options: Options, ledger: Ledger) -> Result<(Self, Vec<Diagnostic>), StartError> {
-        let journal = Journal::new(ledger, Clock::System);
-        let now = journal.now();
-        let catalogue = Catalogue::open(options.dir.join("tools.json"))?;
-        let sessions = options.dir.join("sessions");
-        disk::make_private(&sessions)
-            .map_err(|error| StartError::Io { what: sessions.display().to_string(), error })?;
-        let common = options.replicas.as_ref().unwrap_or(&options.dir);
-        disk::make_private(common).map_err(|error| StartError::Io { what: common.display().to_string(), error })?;
-        let key = common.join("session.key");
-        let sealer = Sealer::open(&key).map(Arc::new);
-        let sealer = sealer.map_err(|error| StartError::Io { what: key.display().to_string(), error })?;
-        let labels_key = common.join(LABELS_KEY);
-        let peers = Peers::open(&labels_key, options.peers)
-            .map_err(|error| StartError::Io { what: labels_key.display().to_string(), error })?;
-        let replicas = options.replicas.as_ref().map(|folder| {
-            let name = replica_name(&journal);
-            Replicas::new(folder, sealer.clone(), name)
-                .map_err(|error| StartError::Io { what: folder.display().to_string(), error })
-        });
-        let replicas = replicas.transpose()?;
-        let authority = Arc::new(Authority {
-            law: Law::none()?,
-            catalogue,
-            sessions: Sessions::new(sessions, replicas),
-            memory: Memory::open(options.dir.join("memory.json"))?,
-            peers,
-            budgets: Budgets::open(
-                options.dir.join("budgets.json"),
-                options.rules.bounds.has_budgets().then_some((journal.ledger(), now)),
-            )?,
-            breakers: match &options.replicas {
-                Some(folder) => Breakers::shared(folder.join("breakers.json"))?,
-                None => Breakers::open(options.dir.join("breakers.json"))?,
-            },
-            changes: Changes::open(options.dir.join("operator.json"))?,
-            asks: Arc::default(),
-            tasks: Tasks::default(),
-            home: options.home,
-            own_ids: AtomicU64::new(1),
-            results: Results::new(options.limits.keep)
-                .map_err(|error| StartError::Io { what: "a thread for results".to_owned(), error })?,
-            journal,
-            limits: options.limits,
-        });
+        let rules = options.rules.clone();
         let leases = Leases::open(options.dir.join("leases.json"))?;
-        let shared = Arc::new(Shared {
-            leases,
-            minder: options.minder,
-            programs: Programs::default(),
-            connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
-            idle: Arc::default(),
-            running: AtomicUsize::new(0),
-            open: AtomicBool::new(true),
-            idle_since: Mutex::new(Instant::now()),
-            closing: watch::Sender::new(false),
-            asked_to_end: Notify::new(),
-            reloads: {
-                let (sender, receiver) = mpsc::channel(RELOADS_MAX);
-                (sender, tokio::sync::Mutex::new(receiver))
-            },
-            sessions_named: AtomicU64::new(1),
-            started: format!("{:x}", now.as_millisecond()),
-            tasks: Mutex::default(),
-            http: Mutex::default(),
-            fronts: RwLock::default(),
-            outbound: OnceLock::new(),
-            hooks: Hooks::default(),
-            sealer,
-            authority,
-        });
-        let gateway = Self { shared };
+        let minder = options.minder.clone();
+        let (authority, sealer) = opened(options, Journal::new(ledger, Clock::System))?;
+        let gateway = Self { shared: Arc::new(Shared::new((authority, sealer), leases, minder)) };
         gateway.recover();
-        let diagnostics = match gateway.reload(options.rules).await {
+        let diagnostics = match gateway.reload(rules).await {
             Ok(diagnostics) | Err(LawError::Refused(diagnostics)) => diagnostics,
             Err(error) => return Err(error.into()),
         };
-        let asks: Arc<Asks> = gateway.shared.authority.asks.clone();
-        gateway.keep(tokio::spawn(asks.clone().follow(gateway.shared.authority.journal.clone())));
-        let shared = gateway.shared.clone();
-        gateway.keep(tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                shared.authority.asks.expire(&shared.authority.journal);
-                shared.hooks.expire();
-                shared.leases.expire(&shared.authority.journal);
-                shared.authority.tasks.expire();
-                if let Some(door) = shared.http() {
-                    door.expire();
-                }
-            }
-        }));
-        gateway.keep(tokio::spawn(save_sessions(gateway.shared.authority.clone())));
-        gateway.keep(tokio::spawn(sweep_sessions(gateway.shared.authority.clone())));
+        gateway.follow();
         Ok((gateway, diagnostics))
+    }
+
+    /// What is done beside the doors, for as long as the gateway runs.
+    fn follow(&self) {
+        let authority = &self.shared.authority;
+        self.keep(tokio::spawn(authority.asks.clone().follow(authority.journal.clone())));
+        self.keep(tokio::spawn(expire(self.shared.clone())));
+        self.keep(tokio::spawn(save_sessions(authority.clone())));
+        self.keep(tokio::spawn(sweep_sessions(authority.clone())));
     }
 
     /// New rules take effect, or are refused and the old ones stay.
@@ -421,6 +347,63 @@ impl Gateway {
     }
 }
 
+/// Opens everything that the doors share and that lies on disk.
+fn opened(options: Options, journal: Journal) -> Result<(Arc<Authority>, Arc<Sealer>), StartError> {
+    let io = |path: &Path| {
+        let what = path.display().to_string();
+        move |error| StartError::Io { what, error }
+    };
+    let Options { dir, limits, .. } = options;
+    let sessions = dir.join("sessions");
+    disk::make_private(&sessions).map_err(io(&sessions))?;
+    let common = options.replicas.as_ref().unwrap_or(&dir);
+    disk::make_private(common).map_err(io(common))?;
+    let key = common.join("session.key");
+    let sealer = Sealer::open(&key).map(Arc::new).map_err(io(&key))?;
+    let labels_key = common.join(LABELS_KEY);
+    let peers = Peers::open(&labels_key, options.peers).map_err(io(&labels_key))?;
+    let replicas = options
+        .replicas
+        .as_ref()
+        .map(|folder| Replicas::new(folder, sealer.clone(), replica_name(&journal)).map_err(io(folder)));
+    let past = options.rules.bounds.has_budgets().then_some((journal.ledger(), journal.now()));
+    let authority = Authority {
+        law: Law::none(dir.join("linted.json"))?,
+        catalogue: Catalogue::open(dir.join("tools.json"))?,
+        sessions: Sessions::new(sessions, replicas.transpose()?),
+        memory: Memory::open(dir.join("memory.json"))?,
+        peers,
+        budgets: Budgets::open(dir.join("budgets.json"), past)?,
+        breakers: match &options.replicas {
+            Some(folder) => Breakers::shared(folder.join("breakers.json"))?,
+            None => Breakers::open(dir.join("breakers.json"))?,
+        },
+        changes: Changes::open(dir.join("operator.json"))?,
+        asks: Arc::default(),
+        tasks: Tasks::default(),
+        home: options.home,
+        own_ids: AtomicU64::new(1),
+        results: Results::new(limits.keep).map_err(io(Path::new("a thread for results")))?,
+        journal,
+        limits,
+    };
+    Ok((Arc::new(authority), sealer))
+}
+
+/// Ends, once a second, what nobody answered in time.
+async fn expire(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        shared.authority.asks.expire(&shared.authority.journal);
+        shared.hooks.expire();
+        shared.leases.expire(&shared.authority.journal);
+        shared.authority.tasks.expire();
+        if let Some(door) = shared.http() {
+            door.expire();
+        }
+    }
+}
+
 /// Saves sessions as they change. A large one takes a while, so the pause grows with it: at most two parts
 /// in a hundred of one processor.
 async fn save_sessions(authority: Arc<Authority>) {
@@ -453,6 +436,32 @@ fn replica_name(journal: &Journal) -> String {
 }
 
 impl Shared {
+    fn new((authority, sealer): (Arc<Authority>, Arc<Sealer>), leases: Leases, minder: Option<Minder>) -> Self {
+        let (sender, receiver) = mpsc::channel(RELOADS_MAX);
+        Self {
+            leases,
+            minder,
+            programs: Programs::default(),
+            connections: Arc::new(Semaphore::new(authority.limits.connections_max)),
+            idle: Arc::default(),
+            running: AtomicUsize::new(0),
+            open: AtomicBool::new(true),
+            idle_since: Mutex::new(Instant::now()),
+            closing: watch::Sender::new(false),
+            asked_to_end: Notify::new(),
+            reloads: (sender, tokio::sync::Mutex::new(receiver)),
+            sessions_named: AtomicU64::new(1),
+            started: format!("{:x}", authority.journal.now().as_millisecond()),
+            tasks: Mutex::default(),
+            http: Mutex::default(),
+            fronts: RwLock::default(),
+            outbound: OnceLock::new(),
+            hooks: Hooks::default(),
+            sealer,
+            authority,
+        }
+    }
+
     /// Waits for a free place for one more connection; `None` when there will be none. If all are taken, one that
     /// nobody uses ends.
     pub(crate) async fn connection(&self) -> Option<OwnedSemaphorePermit> {

@@ -4,18 +4,22 @@
 //! decision can be recomputed. What does not compile never replaces what does; if nothing ever compiled,
 //! the snapshot of no policies is in force, and it denies everything.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest;
 use ledger::record::Record;
 use policy::{Bounds, Diagnostic, Snapshot, Source, ToolFacts, ToolId};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::breaker::Trip;
+use crate::disk;
 use crate::pipeline::Journal;
 
-/// What the record says brought a snapshot, if it was tools.
+/// What the record says brought a snapshot: what the operator wrote, or tools.
+const POLICIES: &str = "policies";
 const TOOLS: &str = "tools";
 /// How long a call waits for the law to know its tool.
 const COMPILED_WITHIN: Duration = Duration::from_secs(2);
@@ -38,6 +42,18 @@ pub(crate) struct Law {
     rules: Mutex<Rules>,
     /// What decisions are made under. Held only to clone or swap the pointer.
     force: watch::Sender<Arc<Force>>,
+    /// The file that says what the linter passed last; none in a simulation.
+    passed: Option<PathBuf>,
+}
+
+/// A source that the linter passed, by the name of its snapshot: with the same source and the same program it would say the
+/// same again, which takes longer than all else that a gateway does to start. Whoever could forge this file could write
+/// the policies, and what the linter would have refused errs when it is evaluated, which is a Deny.
+#[derive(Serialize, Deserialize)]
+struct Passed {
+    by: String,
+    snapshot: String,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// A snapshot, and the digest of what the operator wrote without the tools.
@@ -70,15 +86,15 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Law {
-    /// No law yet: everything is denied.
-    pub(crate) fn none() -> Result<Self, LawError> {
-        let force = compile(Rules::default(), Vec::new(), Snapshot::compile)?.0;
-        Ok(Self::of(Arc::new(force)))
+    /// No law yet: everything is denied. The file says what the linter passed last.
+    pub(crate) fn none(passed: PathBuf) -> Result<Self, LawError> {
+        let force = compile(Rules::default(), Vec::new(), Snapshot::assemble)?.0;
+        Ok(Self { passed: Some(passed), ..Self::of(Arc::new(force)) })
     }
 
     /// A law that was compiled before, for simulations.
     pub(crate) fn of(force: Arc<Force>) -> Self {
-        Self { rules: Mutex::default(), force: watch::Sender::new(force) }
+        Self { rules: Mutex::default(), force: watch::Sender::new(force), passed: None }
     }
 
     /// Another law that was compiled before takes force, for simulations.
@@ -119,9 +135,38 @@ impl Law {
         journal: &Journal,
     ) -> Result<Vec<Diagnostic>, LawError> {
         let mut held = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        let warnings = self.swap(rules.clone(), tools, journal, ("policies", Snapshot::compile))?;
+        let diagnostics = match self.passed(&rules, &tools) {
+            Some(passed) => {
+                self.swap(rules.clone(), tools, journal, (POLICIES, Snapshot::assemble))?;
+                passed
+            }
+            None => {
+                let diagnostics = self.swap(rules.clone(), tools, journal, (POLICIES, Snapshot::compile))?;
+                self.passes(&diagnostics);
+                diagnostics
+            }
+        };
         *held = rules;
-        Ok(warnings)
+        Ok(diagnostics)
+    }
+
+    /// What the linter said of this before, if it passed it.
+    fn passed(&self, rules: &Rules, tools: &[ToolFacts]) -> Option<Vec<Diagnostic>> {
+        // That it cannot be read costs time only.
+        let passed: Passed = disk::read_json(self.passed.as_ref()?).ok()??;
+        let Rules { policies, bounds, .. } = rules.clone();
+        let source = Source { policies, bounds, tools: tools.to_vec() };
+        (passed.by == this_program()? && passed.snapshot == source.id().0).then_some(passed.diagnostics)
+    }
+
+    /// What is in force has passed the linter.
+    fn passes(&self, diagnostics: &[Diagnostic]) {
+        let (Some(path), Some(by)) = (&self.passed, this_program()) else { return };
+        let snapshot = self.force().snapshot.id().0.clone();
+        let passed = Passed { by, snapshot, diagnostics: diagnostics.to_vec() };
+        if let Err(error) = disk::write_json(path, &passed) {
+            tracing::warn!(%error, "the policies will be linted again at the next start");
+        }
     }
 
     /// New tools take effect under the same policy files. Blocks.
@@ -156,6 +201,13 @@ impl Law {
         self.force.send_replace(Arc::new(force));
         Ok(warnings)
     }
+}
+
+/// Another build of the program may have another linter.
+fn this_program() -> Option<String> {
+    let meta = std::env::current_exe().ok()?.metadata().ok()?;
+    let built = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(format!("{} {} {}", env!("CARGO_PKG_VERSION"), meta.len(), built.as_nanos()))
 }
 
 /// How a snapshot is made: with the linter, or without for policies that it has seen.

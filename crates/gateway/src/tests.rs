@@ -2,6 +2,7 @@
 
 mod bounds;
 mod eras;
+mod hostile;
 mod http;
 mod random;
 mod results;
@@ -648,29 +649,4 @@ async fn every_fault_of_a_server_ends_in_one_outcome() {
         assert_eq!(statuses, [status], "{how:?}");
         world.check().await;
     }
-}
-
-#[tokio::test]
-async fn a_client_that_breaks_the_protocol_gets_errors_and_nothing_else() {
-    let world = World::new().await;
-    let mut client = world.connect();
-    let cases = [
-        ("{", -32_700),
-        ("[]", -32_600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"delete"}}"#, -32_600),
-        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read","Arguments":{}}}"#, -32_600),
-        (r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":7}}"#, -32_602),
-        (r#"{"jsonrpc":"2.0","id":4,"method":"admin/reset"}"#, -32_601),
-        (r#"{"jsonrpc":"2.0","id":"bailiwick:1","method":"ping"}"#, -32_600),
-    ];
-    for (line, code) in cases {
-        client.send(line).await;
-        assert_eq!(client.read().await.unwrap()["error"]["code"], code, "{line}");
-    }
-    client.send(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#).await;
-    client.send(r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"read"}}"#).await;
-    client.request("ping", json!({})).await;
-    assert_eq!(world.seen.lock().unwrap().len(), 1, "only the ping went on");
-    client.close().await;
-    world.check().await;
 }

@@ -22,6 +22,8 @@ use crate::start;
 
 /// How long the gateway may take to be there.
 const START_WAIT: Duration = Duration::from_secs(15);
+/// How often a starting gateway is looked for.
+const LOOK_EVERY: Duration = Duration::from_micros(500);
 /// How long a gateway without `up` stays when nobody uses it.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
@@ -104,7 +106,7 @@ fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Result<UnixSt
             }
             started = Some(start_host(home)?);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -42,8 +42,8 @@ use crate::lanes::Lanes;
 use crate::pipeline::{Act, Ending};
 use crate::signin::{self, Identity, Refused, metadata};
 use crate::upstream::child::Program;
-use crate::upstream::http::{Outbound, Target, pass_headers};
-use crate::upstream::remote::{SESSION_HEADER, VERSION_HEADER};
+use crate::upstream::http::{KEY_HEADER, Outbound, Target, pass_headers};
+use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER, SESSION_HEADER, VERSION_HEADER};
 use eras::Eras;
 use exchange::Exchange;
 use handle::Handle;
@@ -274,6 +274,9 @@ async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, mut request: HttpRequest
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return answer;
     }
+    if let Some(name) = said_twice(request.headers()) {
+        return whole(StatusCode::BAD_REQUEST, HeaderMap::new(), format!("the header {name} is there twice").into());
+    }
     let routed = route(door, peer, &request).await;
     // From here on the session is called as where it is held; a handle of ours goes no further.
     request.headers_mut().remove(SESSION_HEADER);
@@ -291,6 +294,21 @@ async fn answer_http(door: &Arc<HttpDoor>, peer: &Peer, mut request: HttpRequest
             _ => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST, GET or DELETE"),
         },
     }
+}
+
+/// A header that decides something and is there more than once: whoever stands before or behind us may take the other.
+fn said_twice(headers: &HeaderMap) -> Option<&'static str> {
+    let deciding = [
+        (HOST, "Host"),
+        (AUTHORIZATION, "Authorization"),
+        (CONTENT_TYPE, "Content-Type"),
+        (KEY_HEADER, "x-bailiwick-key"),
+        (SESSION_HEADER, "Mcp-Session-Id"),
+        (VERSION_HEADER, "MCP-Protocol-Version"),
+        (METHOD_HEADER, "Mcp-Method"),
+        (NAME_HEADER, "Mcp-Name"),
+    ];
+    deciding.into_iter().find(|(name, _)| headers.get_all(name).iter().nth(1).is_some()).map(|(_, name)| name)
 }
 
 /// Whether a body is coded in a way that whoever stands before or behind us may read otherwise.

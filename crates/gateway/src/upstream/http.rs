@@ -18,6 +18,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ledger::record::Status;
 
+use crate::answer;
 use crate::call::{Plumbing, Request};
 use crate::lanes::{self, LANES_MAX};
 use crate::pipeline::{Act, Permit};
@@ -58,6 +59,14 @@ impl Unreachable {
             Self::Broken(_) => Status::Unknown,
             // Not let in, so nothing was done.
             Self::Login(_) => Status::Error,
+        }
+    }
+
+    /// The JSON-RPC error code that a client is told.
+    pub(crate) fn code(&self) -> i64 {
+        match self {
+            Self::Broken(_) | Self::TimedOut => answer::UPSTREAM,
+            Self::Login(_) => answer::LOGIN,
         }
     }
 }

@@ -84,12 +84,22 @@ struct Said {
     version: Option<HeaderValue>,
 }
 
-/// An answer is lost: what the client is told instead.
-struct Lost(String);
+/// There is no answer: what the client is told instead.
+struct Lost {
+    code: i64,
+    why: String,
+}
+
+impl Lost {
+    /// Nobody knows what became of the request.
+    fn new(why: impl Into<String>) -> Self {
+        Self { code: answer::UPSTREAM, why: why.into() }
+    }
+}
 
 impl From<Unreachable> for Lost {
     fn from(error: Unreachable) -> Self {
-        Self(error.to_string())
+        Self { code: error.code(), why: error.to_string() }
     }
 }
 
@@ -189,8 +199,8 @@ impl Talk {
     }
 
     async fn request(self: Arc<Self>, request: Request) {
-        if let Err(Lost(why)) = self.exchange(&request).await {
-            self.tell(answer::error(Some(&request.id), answer::UPSTREAM, &why)).await;
+        if let Err(Lost { code, why }) = self.exchange(&request).await {
+            self.tell(answer::error(Some(&request.id), code, &why)).await;
         }
         self.hold_open().remove(&request.id);
     }
@@ -211,7 +221,7 @@ impl Talk {
                 return Ok(());
             }
             // A server may end a stream and go on in another, if it numbers its events.
-            let broke = || Lost("the server's answer broke off".to_owned());
+            let broke = || Lost::new("the server's answer broke off");
             let seen = last.as_ref().ok_or_else(broke)?;
             tokio::time::sleep(AGAIN_AFTER).await;
             answer = self.remote.outbound.listen(self.target(after(Some(seen)))).await?;
@@ -219,7 +229,7 @@ impl Talk {
                 return Err(broke());
             }
         }
-        Err(Lost("the server's answer broke off too often".to_owned()))
+        Err(Lost::new("the server's answer broke off too often"))
     }
 
     /// The answer in one piece.
@@ -228,8 +238,8 @@ impl Talk {
         let read = tokio::time::timeout(self.remote.wait, Limited::new(body, SIZE_MAX_BYTES).collect()).await;
         let bytes = match read {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(_)) => return Err(Lost("the server's answer broke off or is too large".to_owned())),
-            Err(_) => return Err(Lost("the server did not answer in time".to_owned())),
+            Ok(Err(_)) => return Err(Lost::new("the server's answer broke off or is too large")),
+            Err(_) => return Err(Lost::new("the server did not answer in time")),
         };
         match Message::read(bytes) {
             Ok(Message::Response(response)) if response.id == request.id => {
@@ -243,8 +253,8 @@ impl Talk {
                     .await;
                 Ok(())
             }
-            _ if head.status.is_success() => Err(Lost("the server answered something else".to_owned())),
-            _ => Err(Lost(format!("the server answered {}", head.status))),
+            _ if head.status.is_success() => Err(Lost::new("the server answered something else")),
+            _ => Err(Lost::new(format!("the server answered {}", head.status))),
         }
     }
 

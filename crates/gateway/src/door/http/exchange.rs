@@ -275,7 +275,7 @@ impl Exchange {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, &error.to_string());
+                let line = answer::error(expect.id.as_ref(), error.code(), &error.to_string());
                 // Words for the user; what is told in a status is hidden by many clients.
                 let is_login = matches!(error, Unreachable::Login(_));
                 return json(if is_login { StatusCode::OK } else { StatusCode::BAD_GATEWAY }, line);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::Value;
@@ -29,6 +29,9 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// The authorities of clients' certificates, PEM. With it, who has none is not let in.
     pub clients: Option<PathBuf>,
+    /// What those authorities have revoked, PEM. With any, who is signed by an authority without a list that is still good
+    /// is not let in.
+    pub revoked: Vec<PathBuf>,
 }
 
 /// The files cannot be used.
@@ -80,7 +83,10 @@ impl Tls {
                     let added = roots.add(authority);
                     added.map_err(|error| TlsError::File { path: path.clone(), why: error.to_string() })?;
                 }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .with_crls(revoked(&files.revoked)?)
+                    .enforce_revocation_expiration()
+                    .build();
                 builder.with_client_cert_verifier(verifier.map_err(|error| unfit(&error))?)
             }
         };
@@ -113,6 +119,22 @@ fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, 
     let all = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
     let all: Vec<_> = all.collect::<Result<_, _>>().map_err(|error| failed(error.to_string()))?;
     if all.is_empty() { Err(failed("it holds no certificate".to_owned())) } else { Ok(all) }
+}
+
+fn revoked(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let mut all = Vec::new();
+    for path in paths {
+        let failed = |why: String| TlsError::File { path: path.clone(), why };
+        let lists = CertificateRevocationListDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+        let before = all.len();
+        for list in lists {
+            all.push(list.map_err(|error| failed(error.to_string()))?);
+        }
+        if all.len() == before {
+            return Err(failed("it holds no revocation list".to_owned()));
+        }
+    }
+    Ok(all)
 }
 
 /// A client's certificate, which its authority's was checked against.

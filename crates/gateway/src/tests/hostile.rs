@@ -1,0 +1,65 @@
+//! Clients and servers that break the protocol, over lines.
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_that_breaks_the_protocol_gets_errors_and_nothing_else() {
+    let world = World::new().await;
+    let mut client = world.connect();
+    let cases = [
+        ("{", -32_700),
+        ("[]", -32_600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"delete"}}"#, -32_600),
+        (r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"read","Arguments":{}}}"#, -32_600),
+        (r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":7}}"#, -32_602),
+        (r#"{"jsonrpc":"2.0","id":4,"method":"admin/reset"}"#, -32_601),
+        (r#"{"jsonrpc":"2.0","id":"bailiwick:1","method":"ping"}"#, -32_600),
+    ];
+    for (line, code) in cases {
+        client.send(line).await;
+        assert_eq!(client.read().await.unwrap()["error"]["code"], code, "{line}");
+    }
+    client.send(r#"{"jsonrpc":"2.0","id":9,"result":{}}"#).await;
+    client.send(r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"read"}}"#).await;
+    client.request("ping", json!({})).await;
+    assert_eq!(world.seen.lock().unwrap().len(), 1, "only the ping went on");
+    client.close().await;
+    world.check().await;
+}
+
+#[tokio::test]
+async fn an_id_that_is_open_is_not_used_again_and_each_answer_is_given_once() {
+    let world = World::new().await;
+    let mut client = world.connect();
+    client.request("tools/list", json!({})).await;
+    let call = |tool: &str| json!({ "jsonrpc": "2.0", "id": "x", "method": "tools/call", "params": { "name": tool, "arguments": {} } });
+    // It waits for a person.
+    client.send(&call("write").to_string()).await;
+    let (ask, asked) = world.asked().await;
+    client.send(&call("read").to_string()).await;
+    let answer = loop {
+        let line = client.read().await.unwrap();
+        if line["id"] == "x" {
+            break line;
+        }
+    };
+    assert_eq!(answer["error"]["code"], -32_600, "{answer}");
+    assert_eq!(world.calls_seen(), [""; 0], "neither went on");
+    world.answer(ask, &asked.binding, true, Scope::Once);
+    let answer = loop {
+        let line = client.read().await.unwrap();
+        if line["id"] == "x" {
+            break line;
+        }
+    };
+    assert!(answer["result"].is_object(), "{answer}");
+    // Free again, and the server's second answer to it is dropped.
+    world.answers("read", How::Twice);
+    client.send(&call("read").to_string()).await;
+    assert_eq!(client.read().await.unwrap()["id"], "x");
+    let next = client.request("ping", json!({})).await;
+    assert!(next["result"].is_object(), "{next}");
+    client.close().await;
+    assert_eq!(world.calls_seen(), ["write", "read"]);
+    world.check().await;
+}
