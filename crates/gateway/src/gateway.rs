@@ -23,7 +23,7 @@ use crate::changes::Changes;
 use crate::disk;
 use crate::door::hello::Reply;
 use crate::door::http::{self, Fronts, HttpDoor, Idle};
-use crate::door::tasks::Tasks;
+use crate::door::tasks::{Kept, Tasks};
 use crate::door::unix;
 use crate::hook::Hooks;
 use crate::identity::Programs;
@@ -366,6 +366,7 @@ fn opened(options: Options, journal: Journal) -> Result<(Arc<Authority>, Arc<Sea
         .replicas
         .as_ref()
         .map(|folder| Replicas::new(folder, sealer.clone(), replica_name(&journal)).map_err(io(folder)));
+    let tasks = common.join("tasks");
     let past = options.rules.bounds.has_budgets().then_some((journal.ledger(), journal.now()));
     let authority = Authority {
         law: Law::none(dir.join("linted.json"))?,
@@ -380,7 +381,7 @@ fn opened(options: Options, journal: Journal) -> Result<(Arc<Authority>, Arc<Sea
         },
         changes: Changes::open(dir.join("operator.json"))?,
         asks: Arc::default(),
-        tasks: Tasks::default(),
+        tasks: Tasks::new(Kept::open(tasks.clone(), sealer.clone()).map_err(io(&tasks))?),
         home: options.home,
         own_ids: AtomicU64::new(1),
         results: Results::new(limits.keep).map_err(io(Path::new("a thread for results")))?,

@@ -4,15 +4,20 @@
 //! A task belongs to the session whose call became it; to any other it does not exist, and nothing about it reaches the
 //! server. What is told to a task (`tasks/update`) is judged as the call itself, again.
 //!
-//! Known here only: after a restart, and at another replica, a task is unknown. This module never sends anything.
+//! A gateway that starts again, and another replica, know the task too ([`Kept`]), but not the act: there its result is
+//! heard as one whose call is not open any more. This module never sends anything.
+
+mod kept;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use ledger::record::Status;
 use policy::{Action, ToolFacts, ToolId, Verb};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::wish;
@@ -21,6 +26,8 @@ use crate::authority::{Authority, Errand, Returned};
 use crate::call::{self, Created, Request, Response, Standing, Subject};
 use crate::pipeline::{Act, Ending};
 use crate::session::{Caller, Unshared};
+pub(crate) use kept::Kept;
+use kept::Row;
 
 /// The most tasks that are known at a time. A call that would be one more ends with what its server said of the task.
 const TASKS_MAX: usize = 1_024;
@@ -32,6 +39,8 @@ const KNOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Tasks {
     /// Held only for map work.
     known: Mutex<HashMap<Key, Task>>,
+    /// Where they are written down; nowhere in a simulation.
+    kept: Option<Kept>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,15 +54,14 @@ struct Key {
 struct Task {
     until: Instant,
     origin: Origin,
-    tool: Arc<ToolFacts>,
-    /// Until its result has come.
-    act: Option<Act>,
+    /// Until its result has come; with the tool of its call.
+    act: Option<(Act, Arc<ToolFacts>)>,
     /// How its act ends if nobody asks for the result.
     unasked: Status,
 }
 
 /// The call that may become a task, or became one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Origin {
     tool: ToolId,
     arguments: Value,
@@ -92,6 +100,11 @@ pub(crate) struct Owed {
 }
 
 impl Tasks {
+    /// None yet but those that were written down.
+    pub(crate) fn new(kept: Kept) -> Self {
+        Self { kept: Some(kept), ..Self::default() }
+    }
+
     /// How many acts wait for the result of a task.
     pub(crate) fn len(&self) -> usize {
         self.hold().values().filter(|task| task.act.is_some()).count()
@@ -99,24 +112,27 @@ impl Tasks {
 
     /// Gives up on tasks that their servers keep no longer.
     pub(crate) fn expire(&self) {
-        self.end(|task| task.until <= Instant::now());
+        let ended = self.remove(|task| task.until <= Instant::now());
+        if let Some(kept) = &self.kept {
+            ended.iter().for_each(|(key, _)| kept.remove(key));
+        }
+        Self::close(ended);
     }
 
-    /// The gateway ends: nobody will hear what these came to.
+    /// The gateway ends: nobody will hear here what these came to.
     pub(crate) fn forget(&self) {
-        self.end(|_| true);
+        Self::close(self.remove(|_| true));
     }
 
     /// What is told to the task is judged as this call; `None` if the session has no such task.
     pub(crate) fn subject(&self, caller: &Caller, server: &str, task: &str) -> Option<Subject> {
-        let known = self.hold();
-        let origin = &known.get(&key(caller, server, task))?.origin;
-        Some(Subject::Tool { name: origin.tool.name.clone(), arguments: origin.arguments.clone() })
+        let origin = self.origin(&key(caller, server, task))?;
+        Some(Subject::Tool { name: origin.tool.name, arguments: origin.arguments })
     }
 
     /// Whether this session has the task.
     pub(crate) fn has(&self, caller: &Caller, server: &str, task: &str) -> bool {
-        self.hold().contains_key(&key(caller, server, task))
+        self.origin(&key(caller, server, task)).is_some()
     }
 
     /// A call became a task; its act comes back if there is no room, or if its session has that task already.
@@ -125,20 +141,38 @@ impl Tasks {
         if known.len() >= TASKS_MAX || known.contains_key(&key) {
             return Some(act);
         }
-        let keeps = created.ttl_ms.map_or(KNOWN_MAX, Duration::from_millis).min(KNOWN_MAX);
-        let until = Instant::now() + keeps;
-        known.insert(key, Task { until, origin, tool, act: Some(act), unasked: Status::Unknown });
+        let until = Instant::now() + keeps(created);
+        known.insert(key, Task { until, origin, act: Some((act, tool)), unasked: Status::Unknown });
         None
     }
 
+    /// Writes a task down, before its client hears of it.
+    async fn keep(&self, key: Key, row: Row) {
+        let Some(kept) = self.kept.clone() else { return };
+        let written = tokio::task::spawn_blocking(move || kept.write(&key, &row)).await;
+        if let Err(error) = written.map_err(std::io::Error::other).and_then(|written| written) {
+            tracing::warn!(%error, "a task is known to this gateway only, and until it ends");
+        }
+    }
+
+    /// The call that became a task; taken up again if it was written down.
     fn origin(&self, key: &Key) -> Option<Origin> {
-        self.hold().get(key).map(|task| task.origin.clone())
+        if let Some(task) = self.hold().get(key) {
+            return Some(task.origin.clone());
+        }
+        let now = Timestamp::now();
+        let row = self.kept.as_ref()?.read(key, now)?;
+        let (until, origin) = (Instant::now() + row.lasts(now), row.origin);
+        let mut known = self.hold();
+        if known.len() < TASKS_MAX {
+            let task = Task { until, origin: origin.clone(), act: None, unasked: Status::Unknown };
+            known.entry(key.clone()).or_insert(task);
+        }
+        Some(origin)
     }
 
     fn take(&self, key: &Key) -> Option<(Act, Arc<ToolFacts>)> {
-        let mut known = self.hold();
-        let task = known.get_mut(key)?;
-        Some((task.act.take()?, task.tool.clone()))
+        self.hold().get_mut(key)?.act.take()
     }
 
     fn stands(&self, key: &Key, standing: Standing) {
@@ -152,13 +186,13 @@ impl Tasks {
         }
     }
 
-    fn end(&self, ends: impl Fn(&Task) -> bool) {
-        let mut known = self.hold();
-        let keys: Vec<Key> = known.iter().filter(|(_, task)| ends(task)).map(|(key, _)| key.clone()).collect();
-        let ended: Vec<Task> = keys.iter().filter_map(|key| known.remove(key)).collect();
-        drop(known);
-        for Task { act, unasked, .. } in ended {
-            if let Some(act) = act {
+    fn remove(&self, ends: impl Fn(&Task) -> bool) -> Vec<(Key, Task)> {
+        self.hold().extract_if(|_, task| ends(task)).collect()
+    }
+
+    fn close(ended: Vec<(Key, Task)>) {
+        for (_, Task { act, unasked, .. }) in ended {
+            if let Some((act, _)) = act {
                 act.end(Ending::without_result(unasked));
             }
         }
@@ -167,6 +201,11 @@ impl Tasks {
     fn hold(&self) -> MutexGuard<'_, HashMap<Key, Task>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a task is known.
+fn keeps(created: &Created) -> Duration {
+    created.ttl_ms.map_or(KNOWN_MAX, Duration::from_millis).min(KNOWN_MAX)
 }
 
 fn key(caller: &Caller, server: &str, task: &str) -> Key {
@@ -183,8 +222,12 @@ pub(crate) async fn settle(
     let created = origin.filter(|_| !returned.is_error).zip(Created::read(returned.body));
     let Some((origin, created)) = created else { return authority.conclude(caller, &tool, act, returned).await };
     let key = key(caller, &tool.id.server, &created.id);
+    let row = Row::new((*origin).clone(), keeps(&created), authority.journal.now());
     match authority.tasks.begin(key.clone(), &created, *origin, (act, tool.clone())) {
-        None => hears(authority, caller, &key, returned.body).await.map(|()| None),
+        None => {
+            authority.tasks.keep(key.clone(), row).await;
+            hears(authority, caller, &key, returned.body).await.map(|()| None)
+        }
         Some(act) => authority.conclude(caller, &tool, act, returned).await,
     }
 }

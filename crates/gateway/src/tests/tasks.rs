@@ -180,6 +180,41 @@ async fn another_session_s_task_does_not_exist() {
     world.check().await;
 }
 
+/// What is on disk is all that the next gateway, or another replica, knows of it.
+#[tokio::test]
+async fn a_task_is_its_sessions_after_a_restart_too_and_nobody_elses() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), SigningKey::generate().unwrap());
+    let rules = || Rules { policies: vec![("t.cedar".to_owned(), RULES.to_owned())], ..Rules::default() };
+    let world = World::start(dir, key.clone(), rules(), limits()).await.unwrap();
+    let of = |world: &World, session: &str| {
+        let seen = world.seen.clone();
+        world.connect_in(session, |server| drop(tokio::spawn(serve_tasks(server, seen))))
+    };
+    let mut client = of(&world, "s1");
+    assert_eq!(begin(&mut client).await["result"]["task"]["taskId"], "t");
+    client.close().await;
+    world.gateway.drain().await;
+    assert_eq!(ends(&world).await, [Status::Unknown], "nobody will hear here what it came to");
+    world.ledger.seal().unwrap();
+    let World { dir, ledger, gateway, .. } = world;
+    drop((ledger, gateway));
+    let next = World::start(dir, key, rules(), limits()).await.unwrap();
+    let mut other = of(&next, "s2");
+    assert_eq!(other.request("tasks/result", json!({ "taskId": "t" })).await["error"]["code"], -32_602);
+    other.close().await;
+    assert!(next.seen.lock().unwrap().is_empty(), "nothing of it reaches the server");
+    let mut client = of(&next, "s1");
+    client.request("tools/list", json!({})).await;
+    let result = client.request("tasks/result", json!({ "taskId": "t" })).await;
+    assert!(text(&result).contains("eve@"), "{result}");
+    assert!(!origins(&mut client, &next, "eve@evil.example").await.is_empty(), "what it says has been seen");
+    // What is told to it is judged as the call that became it.
+    client.request("tasks/update", json!({ "taskId": "t", "inputResponses": {} })).await;
+    assert_eq!(intents(&next).pop().unwrap().1["arguments"], json!({ "n": 1 }));
+    client.close().await;
+    next.gateway.drain().await;
+}
+
 #[tokio::test]
 async fn a_task_that_nobody_asked_for_is_an_answer_like_any() {
     let (world, mut client) = world().await;
