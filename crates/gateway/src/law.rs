@@ -227,3 +227,37 @@ pub(crate) fn compile(
     let (snapshot, warnings) = make(Source { policies, bounds, tools }).map_err(LawError::Refused)?;
     Ok((Force { snapshot, policies: digest }, warnings))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+mod tests {
+    use ledger::{Ledger, SigningKey};
+
+    use super::*;
+    use crate::pipeline::Clock;
+
+    #[test]
+    fn what_the_linter_passed_is_not_linted_again_and_anything_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ledger::Options::new(jiff::Timestamp::now());
+        let (ledger, _) = Ledger::open(&dir.path().join("ledger"), SigningKey::generate().unwrap(), options).unwrap();
+        let (journal, path) = (Journal::new(ledger, Clock::System), dir.path().join("linted.json"));
+        let enact = |text: &str| {
+            let policies = vec![("a.cedar".to_owned(), text.to_owned())];
+            Law::none(path.clone()).unwrap().enact(Rules { policies, ..Rules::default() }, Vec::new(), &journal)
+        };
+        let doubtful = r#"permit (principal, action == Action::"files/read", resource);"#;
+        let said = enact(doubtful).unwrap();
+        assert_eq!(said.len(), 1, "{said:?}");
+        // What it says is taken from the file: of these policies, and in the words of then.
+        let kept = std::fs::read_to_string(&path).unwrap();
+        let put = |from: &str, to: &str| std::fs::write(&path, kept.replacen(from, to, 1)).unwrap();
+        put(&said[0].message.replace('"', "\\\""), "as said before");
+        assert_eq!(enact(doubtful).unwrap()[0].message, "as said before");
+        assert!(enact(r#"permit (principal, action == Action::"nonsense", resource);"#).is_err());
+        put("\"by\":\"", "\"by\":\"another ");
+        assert_eq!(enact(doubtful).unwrap(), said, "another program");
+        std::fs::write(&path, "x").unwrap();
+        assert_eq!(enact(doubtful).unwrap(), said, "a damaged file");
+    }
+}
