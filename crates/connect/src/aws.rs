@@ -10,6 +10,7 @@ mod inventory;
 pub(crate) mod joint;
 mod managed;
 mod organisation;
+mod organization;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ pub struct Loaded {
     pub cluster: graph::kubernetes::Estate,
     /// What was handed on beside them: consents, publishers, workflows.
     pub delegation: graph::delegation::Estate,
+    /// Policies of an organisation and where they are attached, until [`Loaded::link`].
+    organization: organization::Organization,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
     /// How many files held something.
@@ -42,6 +45,16 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Resolves what files say of each other. Call it once, after the last was added.
+    pub fn link(&mut self) {
+        let said = self.organization.apply(&mut self.estate);
+        let unread =
+            said.into_iter().map(|reason| Unread { source: "the organisation".to_owned(), line: None, reason });
+        self.unread.extend(unread);
+        self.estate.link();
+        self.cluster.link();
+    }
+
     /// Everything that follows.
     pub fn world(self) -> World {
         World::derive(self.estate, self.cluster, &self.delegation)
@@ -57,21 +70,28 @@ pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
             add_from(&mut loaded, &source, &text, folder);
         }
     }
-    loaded.estate.link();
-    loaded.cluster.link();
+    loaded.link();
     loaded
 }
 
-/// Reads one text. Call `estate.link()` after the last.
+/// Reads one text. Call [`Loaded::link`] after the last.
 pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
     add_from(loaded, source, text, None);
 }
 
 /// Reads one text that came from a folder.
 fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBuf>) {
-    let Loaded { estate, cluster, delegation, .. } = loaded;
-    let mut reader =
-        Reader { estate, cluster, delegation, unread: Vec::new(), source: source.into(), folder, document: None };
+    let Loaded { estate, cluster, delegation, organization, .. } = loaded;
+    let mut reader = Reader {
+        estate,
+        cluster,
+        delegation,
+        organization,
+        unread: Vec::new(),
+        source: source.into(),
+        folder,
+        document: None,
+    };
     if reader.read(text) {
         loaded.files += 1;
     }
@@ -84,6 +104,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) estate: &'a mut Estate,
     pub(crate) cluster: &'a mut graph::kubernetes::Estate,
     pub(crate) delegation: &'a mut graph::delegation::Estate,
+    pub(crate) organization: &'a mut organization::Organization,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
     /// Where the file lies, if it is one.
@@ -151,7 +172,10 @@ impl Reader<'_> {
     }
 
     fn account(&mut self, root: &Node) -> bool {
-        details::read(self, root) | organisation::read(self, root) | terraform::read(self, root)
+        details::read(self, root)
+            | organisation::read(self, root)
+            | organization::read(self, root)
+            | terraform::read(self, root)
     }
 
     /// Says that something at a node could not be read.

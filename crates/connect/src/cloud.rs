@@ -49,6 +49,8 @@ const SIGNS: &[&str] = &[
     "\"PolicyDocument\"",
     "\"AssumeRolePolicyDocument\"",
     "AWS::IAM::",
+    "\"PolicySummary\"",
+    "\"TargetId\"",
     "\"consentType\"",
     "\"appRoleId\"",
     "\"appOwnerOrganizationId\"",

@@ -29,8 +29,7 @@ pub fn mandate(text: &str) {
 pub fn estate(text: &str) {
     let mut loaded = aws::Loaded::default();
     aws::add(&mut loaded, "file", text);
-    loaded.estate.link();
-    loaded.cluster.link();
+    loaded.link();
     let _ = loaded.world();
     for name in ["file.json", "file.yaml", "file.tf"] {
         for line in 1..=8 {

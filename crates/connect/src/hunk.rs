@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_a_comment_is_not_shown_in_parts() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIBVgIBADANBgkqhkiG9w0BAQEFAASCAUAwggE8AgEAAkEAq7BFUpkGp3wm\n-----END RSA PRIVATE KEY-----";
+        let text = format!("{{ /* {key} */\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}}\n");
+        for line in 1..=8 {
+            let hunk = removal("c.json", &text, line).unwrap_or_default();
+            assert!(!hunk.contains("MIIB") && !hunk.contains("-----END"), "{hunk}");
+        }
+        assert!(removal("c.json", &text, 5).is_some(), "what lies away from it is shown");
+    }
+
+    #[test]
     fn what_is_left_is_a_document() {
         let yaml = "Statement:\n  - Effect: Allow\n    Action: x\n  - Effect: Allow\n    Action: y\n";
         assert!(removal("p.yaml", yaml, 4).unwrap().contains("-    Action: y"));

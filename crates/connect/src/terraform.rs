@@ -10,6 +10,7 @@
 mod document;
 mod files;
 mod joints;
+mod organization;
 mod plan;
 mod state;
 #[cfg(test)]
@@ -67,7 +68,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
             principal(reader, &plan, resource, kind);
         }
     }
-    for read in [policy, attach, resource_policy, workload, joints::read] {
+    for read in [policy, attach, resource_policy, workload, joints::read, organization::read] {
         for resource in plan.made() {
             read(reader, &plan, resource);
         }
