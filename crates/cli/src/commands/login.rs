@@ -102,7 +102,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let launch = upstreams.servers().find(|(name, _)| *name == args.server).map(|(_, upstream)| &upstream.launch);
     let launch = launch.with_context(|| format!("there is no `{}`; see `bailiwick upstream list`", args.server))?;
     let UpstreamLaunch::Http(address) = launch else {
-        anyhow::bail!("`{}` is a program that the gateway starts: give it what it needs with `--env`", args.server);
+        anyhow::bail!(
+            "`{}` is no remote MCP server: a program gets what it needs with `--env`, an agent over A2A what its callers send",
+            args.server
+        );
     };
     let server = address.parse().with_context(|| format!("`{address}`"))?;
     let path = home.login(&args.server);

@@ -285,7 +285,7 @@ mod tests {
         upstreams.know("inspector", "/usr/bin/node").unwrap();
         assert!(read(&upstreams.text()).unwrap() == upstreams, "{}", upstreams.text());
         let kept = upstreams.without_protected();
-        assert_eq!(kept.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["files", "old"]);
+        assert_eq!(kept.servers().map(|(name, _)| name).collect::<Vec<_>>(), ["files", "helper", "old"]);
     }
 
     #[test]

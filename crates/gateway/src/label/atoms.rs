@@ -144,11 +144,17 @@ impl Found {
         }
     }
 
+    fn mail(&mut self, mail: &str) {
+        let domain = mail.split_once('@').map(|(_, domain)| domain).unwrap_or_default();
+        self.push(Atom::new(Kind::Mail, mail));
+        self.push(Atom::new(Kind::Word, domain));
+    }
+
     fn token(&mut self, token: &str) {
-        if let Some(mail) = mail(token) {
-            let domain = mail.split_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
-            self.push(Atom::new(Kind::Mail, &mail));
-            self.push(Atom::new(Kind::Word, &domain));
+        let whole = mail(token);
+        whole.iter().for_each(|whole| self.mail(whole));
+        embedded_mails(token).iter().for_each(|mail| self.mail(mail));
+        if whole.is_some() {
             return;
         }
         if let Some(link) = link(token) {
@@ -219,6 +225,9 @@ pub(crate) fn number(text: &str) -> Option<String> {
     Some(if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") })
 }
 
+/// How many addresses one token may hold.
+const EMBEDDED_MAX: usize = 16;
+
 /// A mail address in normal form.
 pub(crate) fn mail(token: &str) -> Option<String> {
     // Most tokens are no addresses. What is not ASCII may become an `@` when it is normalised.
@@ -232,6 +241,24 @@ pub(crate) fn mail(token: &str) -> Option<String> {
         !local.is_empty() && local.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '\''));
     let domain_ok = domain.contains('.') && domain.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-'));
     (local_ok && domain_ok).then(|| text.clone())
+}
+
+/// Addresses inside a token that is more than one: quoted, named, or glued to the next sentence, as in
+/// `'ann@shop.example'.The` or `to:ann@shop.example`.
+fn embedded_mails(token: &str) -> Vec<String> {
+    if !token.contains('@') {
+        return Vec::new();
+    }
+    let is_local = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+');
+    let is_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
+    let around = |(at, sign): (usize, &str)| {
+        let (before, after) = (token.get(..at)?, token.get(at + sign.len()..)?);
+        let from = before.trim_end_matches(is_local).len();
+        let until = after.len() - after.trim_start_matches(is_domain).len();
+        let (domain, _) = before_glued_sentence(after.get(..until)?);
+        mail(&format!("{}@{domain}", before.get(from..)?))
+    };
+    token.match_indices('@').take(EMBEDDED_MAX).filter_map(around).collect()
 }
 
 /// A link in normal form, and its parts.
@@ -376,6 +403,28 @@ mod tests {
         }
         assert_eq!(link("notes.txt"), None);
         assert_eq!(link("shop.example.Then").map(|link| link.host), Some("shop.example".to_owned()));
+    }
+
+    #[test]
+    fn an_address_glued_to_what_stands_around_it_is_one() {
+        let found =
+            |text: &str| atoms(text, 100).into_iter().any(|atom| atom == Atom::new(Kind::Mail, "ann@shop.example"));
+        for text in [
+            "ann@shop.example",
+            "to 'ann@shop.example'.The subject",
+            "to ann@shop.example.Then wait",
+            "to:ann@shop.example",
+            "mailto=ann@shop.example&x",
+            "lee@shop.example/ann@shop.example",
+            "ann@shop.example's",
+            "send@ann@shop.example!",
+        ] {
+            assert!(found(text), "{text}");
+        }
+        for text in ["joann@shop.example", "ann@shop.example-two.example", "@shop.example", "ann@"] {
+            assert!(!found(text), "{text}");
+        }
+        assert!(atoms(&"a@b.example/".repeat(1_000), 100).len() <= 100);
     }
 
     #[test]

@@ -101,16 +101,21 @@ pub fn check(text: &str, seen: &[Seen]) -> Vec<Fault> {
             faults.push(doubt(format!("`{name}` was not seen yet")));
             continue;
         };
-        let mut corrected = facts.clone();
+        // What is said of all tools of the server holds before it.
+        let mut known = facts.clone();
+        if let Some(of_all) = annotations.tools.get(&format!("{}/{EVERY_TOOL}", facts.id.server)) {
+            annotate(&mut known, of_all);
+        }
+        let mut corrected = known.clone();
         annotate(&mut corrected, annotation);
-        if corrected == *facts {
+        if corrected == known {
             faults.push(doubt(format!("`{name}` says only what is inferred anyway")));
         }
         let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
         faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
         faults.extend(doubts_of_results(name, annotation, output).into_iter().map(doubt));
         faults.extend(doubts_of_readers(name, annotation, &corrected).into_iter().map(doubt));
-        let lost: Vec<&str> = facts.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
+        let lost: Vec<&str> = known.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
         if !lost.is_empty() {
             faults.push(doubt(format!("`{name}` no longer counts as {}: fewer rules hold for it", lost.join(", "))));
         }

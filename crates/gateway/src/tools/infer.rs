@@ -25,6 +25,8 @@ const PEOPLE_NOUNS: &[&str] =
 /// A conversation, or who takes it over.
 const HANDOVER_NOUNS: &[&str] =
     &["agent", "call", "case", "chat", "conversation", "human", "operator", "person", "ticket"];
+/// Who takes a conversation over on the side of whoever runs the tool.
+const STAFF_NOUNS: &[&str] = &["human", "operator", "person", "staff", "supervisor"];
 const CODE_NOUNS: &[&str] = &["git", "branch", "commit", "repo", "repository", "revision"];
 /// What other people get to read.
 const COMMENT_NOUNS: &[&str] = &["comment", "reply"];
@@ -158,9 +160,10 @@ fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
     if effects.contains(&EffectKind::Delete) {
         return BTreeSet::from([EffectKind::Delete]);
     }
-    // A transfer is of money, unless it is of the conversation.
+    // A transfer is of money, unless it is of the conversation. To hand that to a person of one's own side is what asking a
+    // person is, too, and nothing that text could gain by; where a place can be named, it has a role of its own.
     if verb == "transfer" && has(HANDOVER_NOUNS) {
-        return BTreeSet::from([EffectKind::Send]);
+        return BTreeSet::from([if has(STAFF_NOUNS) { EffectKind::Write } else { EffectKind::Send }]);
     }
     // Nor does who checks out a branch pay.
     if verb == "checkout" && has(CODE_NOUNS) {
@@ -455,7 +458,8 @@ mod tests {
     #[test]
     fn a_conversation_that_is_handed_over_is_no_payment() {
         let effects = |name: &str| facts(json!({ "name": name })).effects;
-        assert_eq!(effects("transfer_call_to_operator"), BTreeSet::from([EffectKind::Send]));
+        assert_eq!(effects("transfer_call_to_operator"), BTreeSet::from([EffectKind::Write]));
+        assert_eq!(effects("transfer_chat_to_number"), BTreeSet::from([EffectKind::Send]));
         assert_eq!(effects("transfer_funds"), BTreeSet::from([EffectKind::Pay]));
         assert_eq!(effects("transfer"), BTreeSet::from([EffectKind::Pay]));
     }
