@@ -333,9 +333,7 @@ impl Drop for Server {
 /// Starts a server of the tools folder; `None` if it is not there.
 fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
     let tools = std::path::PathBuf::from(std::env::var_os("BAILIWICK_TEST_TOOLS")?);
-    let program = if program.starts_with("cargo/") {
-        Some(tools.join(program)).filter(|path| path.is_file())?
-    } else if program.contains('/') {
+    let program = if program.contains('/') {
         let libraries = std::fs::read_dir(tools.join("venv/lib")).ok()?;
         libraries.flatten().map(|entry| entry.path().join("site-packages").join(program)).find(|path| path.is_file())?
     } else {
@@ -353,12 +351,12 @@ fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
     Some(server)
 }
 
-fn s3(server: &Server, secret: &str) -> Arc<S3> {
+fn s3(port: u16, secret: &str) -> Arc<S3> {
     let file = tempfile::NamedTempFile::new().unwrap();
     let text = format!("[default]\naws_access_key_id = key\naws_secret_access_key = {secret}\n");
     std::fs::write(file.path(), text).unwrap();
     let credentials = Credentials::from_file(file.path()).unwrap().unwrap();
-    let endpoint = format!("http://127.0.0.1:{}", server.1);
+    let endpoint = format!("http://127.0.0.1:{port}");
     Arc::new(S3::new(Place::new("s3://audit/some/ledger", Some(&endpoint), "us-east-1").unwrap(), credentials))
 }
 
@@ -368,7 +366,7 @@ async fn a_real_server_keeps_a_copy() {
     let Some(server) = server("moto_server", args) else {
         return println!("SKIPPED: no moto_server in the test tools");
     };
-    let s3 = s3(&server, "secret");
+    let s3 = s3(server.1, "secret");
     // The bucket is made by its owner.
     assert!(matches!(s3.get("x").await, Err(StoreError::Refused { code, .. }) if code == "NoSuchBucket"));
     owner(&server, "audit", "", "");
@@ -394,7 +392,7 @@ async fn a_real_server_keeps_a_copy_under_versions_and_a_lock() {
     let rule = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
         <Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
     owner(&server, "audit?object-lock=", "Content-Type: application/xml", rule);
-    let s3 = s3(&server, "secret");
+    let s3 = s3(server.1, "secret");
     keeps_a_copy(&s3).await;
     // What was removed or replaced is still there, as a version that nobody can remove for a month.
     let listed = Command::new("python3")
@@ -409,19 +407,26 @@ async fn a_real_server_keeps_a_copy_under_versions_and_a_lock() {
 async fn a_real_server_that_checks_signatures_keeps_a_copy() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("audit")).unwrap();
-    let args = |port: u16| {
-        let port = port.to_string();
-        let words = ["--host", "127.0.0.1", "--port", &port, "--access-key", "key", "--secret-key", "secret"];
-        let mut words: Vec<String> = words.iter().map(ToString::to_string).collect();
-        words.push(dir.path().display().to_string());
-        words
-    };
-    let Some(server) = server("cargo/bin/s3s-fs", args) else {
-        return println!("SKIPPED: no s3s-fs in the test tools (`cargo install s3s-fs --features binary`)");
-    };
-    keeps_a_copy(&s3(&server, "secret")).await;
-    let forged = s3(&server, "guessed").get("checkpoint").await;
+    let port = s3s_fs(dir.path()).await;
+    keeps_a_copy(&s3(port, "secret")).await;
+    let forged = s3(port, "guessed").get("checkpoint").await;
     assert!(matches!(&forged, Err(StoreError::Refused { status: 403, .. })), "{forged:?}");
+}
+
+/// Serves the folder's folders as buckets, to whoever signs with `key` and `secret`, until the runtime ends. Its port.
+async fn s3s_fs(dir: &std::path::Path) -> u16 {
+    let mut service = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir).unwrap());
+    service.set_auth(s3s::auth::SimpleAuth::from_single("key", "secret"));
+    let service = service.build();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let http = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(http.serve_connection(hyper_util::rt::TokioIo::new(socket), service.clone()));
+        }
+    });
+    port
 }
 
 /// A log that grows is whole in the copy after each push, and another log is refused.
@@ -462,12 +467,12 @@ async fn a_real_server_that_ignores_conditions_is_refused_and_one_checks_signatu
     let Some(server) = server("rclone_api/bin/rclone", args) else {
         return println!("SKIPPED: no rclone in the test tools");
     };
-    let good = s3(&server, "secret");
+    let good = s3(server.1, "secret");
     good.put("plain", b"1".to_vec(), Condition::None).await.unwrap();
     assert_eq!(good.get("plain").await.unwrap().unwrap().bytes, b"1");
     assert_eq!(good.get("absent").await.unwrap(), None);
     assert_eq!(good.list("").await.unwrap().len(), 1);
     assert!(matches!(probe(good.as_ref(), "one").await, Err(StoreError::Unconditional(_))));
-    let forged = s3(&server, "guessed").get("plain").await;
+    let forged = s3(server.1, "guessed").get("plain").await;
     assert!(matches!(&forged, Err(StoreError::Refused { status: 403, .. })), "{forged:?}");
 }

@@ -36,12 +36,17 @@ const REMOVED_AT_ONCE: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// There is nothing to archive.
-    #[error("there is nothing to archive: whole bundles of {TILE_WIDTH} signed entries from {from} on, before {to}")]
+    #[error(
+        "there is nothing to archive: no whole bundle of {TILE_WIDTH} entries lies before entry {to}; the log begins at \
+        {from}, and {sealed} entries are signed"
+    )]
     Nothing {
         /// The first entry that is there.
         from: u64,
-        /// Up to here.
+        /// Up to here, as it was asked for.
         to: u64,
+        /// So many entries are signed.
+        sealed: u64,
     },
     /// A file of the archive cannot be read or written.
     #[error("`{path}`: {error}")]
@@ -217,12 +222,13 @@ impl Reader {
 
     /// Copies the oldest entries, up to one of them, into a folder; answers the statement's path. Nothing is removed.
     pub fn archive(&self, to: u64, folder: &Path) -> Result<(PathBuf, Statement), ArchiveError> {
-        let checkpoint = self.checkpoint().ok_or(ArchiveError::Nothing { from: 0, to })?;
+        let checkpoint = self.checkpoint().ok_or(ArchiveError::Nothing { from: 0, to, sealed: 0 })?;
         let sealed = checkpoint.checkpoint.size;
         let from = self.start()?;
-        let to = to.min(sealed) / TILE_WIDTH * TILE_WIDTH;
+        let asked = to;
+        let to = asked.min(sealed) / TILE_WIDTH * TILE_WIDTH;
         if to <= from {
-            return Err(ArchiveError::Nothing { from, to });
+            return Err(ArchiveError::Nothing { from, to: asked, sealed });
         }
         at(folder, fs::create_dir_all(folder))?;
         let name = format!("{from:012}-{to:012}");

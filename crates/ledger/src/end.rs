@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Condvar};
 use std::task::Waker;
 use std::time::Duration;
@@ -52,14 +53,16 @@ impl Place {
         self.segment.file.read(self.offset, self.size as usize)
     }
 
-    /// The whole frame, with its head and padding.
-    pub(crate) fn read_frame(&self) -> io::Result<Vec<u8>> {
-        self.segment.file.read(self.offset - HEAD as u64, journal::frame_size(self.size as usize))
+    /// Where the whole frame lies, with its head and padding.
+    fn frame(&self) -> Range<u64> {
+        let start = self.offset - HEAD as u64;
+        start..start + journal::frame_size(self.size as usize) as u64
     }
 }
 
-/// Takes the bodies at these places, which follow each other more or less closely, in order and with their leaf hashes.
-pub(crate) fn read_places(places: &[Place], mut each: impl FnMut(&[u8], Hash) -> io::Result<()>) -> io::Result<()> {
+/// Takes the frames at these places, which follow each other more or less closely, in order: many with
+/// one read.
+pub(crate) fn read_frames(places: &[Place], mut each: impl FnMut(&[u8], &Place) -> io::Result<()>) -> io::Result<()> {
     let pieces = places.chunk_by(|one, next| {
         let same = one.segment.number == next.segment.number;
         same && one.offset / READ_BYTES == next.offset / READ_BYTES
@@ -67,12 +70,12 @@ pub(crate) fn read_places(places: &[Place], mut each: impl FnMut(&[u8], Hash) ->
     let mut bytes = Vec::new();
     for piece in pieces {
         let (Some(first), Some(last)) = (piece.first(), piece.last()) else { continue };
-        let size = last.offset + u64::from(last.size) - first.offset;
-        first.segment.file.read_into(first.offset, size as usize, &mut bytes)?;
+        let (start, end) = (first.frame().start, last.frame().end);
+        first.segment.file.read_into(start, (end - start) as usize, &mut bytes)?;
         for place in piece {
-            let start = (place.offset - first.offset) as usize;
-            let body = bytes.get(start..start + place.size as usize).ok_or(io::ErrorKind::UnexpectedEof)?;
-            each(body, place.digest)?;
+            let lies = place.frame();
+            let frame = bytes.get((lies.start - start) as usize..(lies.end - start) as usize);
+            each(frame.ok_or(io::ErrorKind::UnexpectedEof)?, place)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::commit::Shared;
-use crate::end::{Keeper, Live, Place};
+use crate::end::{Keeper, Live, Place, read_frames};
 use crate::note::SigningKey;
 use crate::read::{JOURNAL, numbered};
 use crate::recover;
@@ -128,7 +128,11 @@ impl Shared {
         let mut places: Vec<Place> = self.state().payloads.values().filter(of_it).cloned().collect();
         places.sort_by_key(|place| place.offset);
         if !places.is_empty() {
-            let frames = places.iter().map(|place| Ok((place.digest, place.read_frame()?)));
+            let mut frames = Vec::with_capacity(places.len());
+            read_frames(&places, |frame, place| {
+                frames.push((place.digest, frame.to_vec()));
+                Ok(())
+            })?;
             recover::pack(self.storage.as_ref(), segment.number, frames)?;
         }
         self.state().payloads.retain(|_, place| place.segment.number != segment.number);

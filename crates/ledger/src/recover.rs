@@ -184,7 +184,7 @@ pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
     let frame = |found: journal::Found| {
         let start = found.offset as usize;
         let frame = segment.get(start..start + journal::frame_size(found.head.size as usize));
-        Ok((found.head.digest, frame.unwrap_or_default().to_vec()))
+        (found.head.digest, frame.unwrap_or_default().to_vec())
     };
     pack(storage, number, frames.map(frame))
 }
@@ -193,13 +193,12 @@ pub(crate) fn retire(storage: &dyn Storage, number: u64) -> io::Result<()> {
 pub(crate) fn pack(
     storage: &dyn Storage,
     number: u64,
-    frames: impl Iterator<Item = io::Result<(Hash, Vec<u8>)>>,
+    frames: impl IntoIterator<Item = (Hash, Vec<u8>)>,
 ) -> io::Result<()> {
     let mut pack = storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
     let there: HashSet<Hash> = journal::scan(&pack).frames.iter().map(|found| found.head.digest).collect();
     let before = pack.len();
-    for frame in frames {
-        let (digest, frame) = frame?;
+    for (digest, frame) in frames {
         if !there.contains(&digest) {
             pack.extend_from_slice(&frame);
         }

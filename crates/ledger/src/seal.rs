@@ -19,8 +19,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::end::{Place, read_places};
+use crate::end::{Place, read_frames};
 use crate::handover::HANDOVER;
+use crate::journal::HEAD;
 use crate::note::{Checkpoint, SignedCheckpoint, SigningKey};
 use crate::proof::Proof;
 use crate::read::{self, numbered};
@@ -203,9 +204,10 @@ impl Sealer {
 
     fn write_tiles(&mut self, entries: &[Place]) -> io::Result<()> {
         let (mut files, mut bytes, mut full) = (Vec::new(), 0, Vec::new());
-        read_places(entries, |entry, leaf| {
+        read_frames(entries, |frame, place| {
+            let entry = frame.get(HEAD..HEAD + place.size as usize).ok_or(io::ErrorKind::UnexpectedEof)?;
             tile::push_entry(&mut self.bundle, entry);
-            self.edge.push(leaf, &mut full);
+            self.edge.push(place.digest, &mut full);
             if full.is_empty() {
                 return Ok(());
             }

@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ENTRY", required_unless_present = "older_than")]
     before: Option<u64>,
     /// Entries that are more than so many days old.
-    #[arg(long, value_name = "DAYS", conflicts_with = "before")]
+    #[arg(long, value_name = "DAYS", conflicts_with = "before", value_parser = clap::value_parser!(u32).range(..=36_500))]
     older_than: Option<u32>,
 }
 
