@@ -33,7 +33,9 @@ fn a_draft_is_a_mandate_and_faults_are_told_with_their_lines() {
     world.write("files/.mcp.json", &files.to_string());
     assert!(world.ok(&["mandate", "init", "--stdout"]).contains("files/*"));
     world.ok(&["mandate", "init"]);
-    assert!(world.ok(&["mandate", "check"]).contains("The mandate is sound."));
+    let said = world.ok(&["mandate", "check"]);
+    let unsaid = ["`owner` still says what the draft said", "`purpose` still says what the draft said"];
+    assert!(unsaid.iter().all(|unsaid| said.contains(unsaid)), "{said}");
     assert_eq!(world.bailiwick(&["mandate", "init"]).status.code(), Some(2), "what is there stays");
     world.write("files/mandate.toml", &format!("{HEAD}[budget]\ncalls_per_week = 1\n"));
     for command in ["check", "adopt"] {
@@ -46,6 +48,22 @@ fn a_draft_is_a_mandate_and_faults_are_told_with_their_lines() {
         );
     }
     assert!(!world.path("bailiwick/mandates").exists());
+}
+
+#[test]
+fn a_draft_that_is_adopted_as_it_is_lets_agents_read() {
+    let world = World::bare();
+    let files = json!({"mcpServers": {"files": {"command": "true"}}});
+    world.write("files/.mcp.json", &files.to_string());
+    let _up = world.up();
+    world.ok(&["mandate", "init"]);
+    let said = world.ok(&["mandate", "adopt", "--yes"]);
+    assert!(!said.contains("`triggers` does not name"), "{said}");
+    let input = json!({"file_path": world.path("files/.mcp.json")});
+    let read = world.hook(json!({"hook_event_name": "PreToolUse", "tool_name": "Read", "tool_input": input}));
+    let written = world.bash("touch x");
+    assert!(!is_denied(&read), "{read}");
+    assert!(is_denied(&written), "{written}");
 }
 
 #[test]

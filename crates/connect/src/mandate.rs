@@ -343,6 +343,18 @@ pub struct Found {
     pub hosts: Vec<String>,
 }
 
+/// What a draft says where nobody knows yet.
+const DRAFT_OWNER: &str = "somebody@example.org";
+const DRAFT_PURPOSE: &str = "Say what this agent is for.";
+
+impl Mandate {
+    /// The fields that still say what [`draft`] wrote for want of an answer.
+    pub fn unanswered(&self) -> Vec<&'static str> {
+        let drafted = [("owner", self.owner == DRAFT_OWNER), ("purpose", self.purpose == DRAFT_PURPOSE)];
+        drafted.into_iter().filter(|(_, drafted)| *drafted).map(|(field, _)| field).collect()
+    }
+}
+
 /// A mandate to start from: what was found, narrow, with a word on each field.
 pub fn draft(found: &Found) -> String {
     let quote = |text: &str| serde_json::Value::from(text).to_string();
@@ -350,8 +362,8 @@ pub fn draft(found: &Found) -> String {
         let lines: String = items.iter().map(|item| format!("  {},\n", quote(item))).collect();
         if items.is_empty() { "[]".to_owned() } else { format!("[\n{lines}]") }
     };
-    let owner = found.owner.clone().unwrap_or_else(|| "somebody@example.org".to_owned());
-    let triggers: Vec<String> = [Some(owner.clone()), found.user.clone()].into_iter().flatten().collect();
+    let owner = found.owner.as_deref().unwrap_or(DRAFT_OWNER);
+    let triggers: Vec<String> = [found.owner.clone(), found.user.clone()].into_iter().flatten().collect();
     let tools: Vec<String> = found.servers.iter().map(|server| format!("{}/*", server.replace('/', "-"))).collect();
     let mut out = String::from(
         "# What this agent is meant to do. `bailiwick scan` compares it with what it can do and did; once adopted\n# (`bailiwick mandate adopt`), what is outside of it is denied.\n",
@@ -361,17 +373,18 @@ pub fn draft(found: &Found) -> String {
         "version = 1\n\n\
          # Which clients beside this file it is for; leave it out for all of them.\nagents = {}\n\n\
          # Who answers for it: a mail address, or @team.\nowner = {}\n\n\
-         # What it is for, in a sentence.\npurpose = \"Say what this agent is for.\"\n\n\
+         # What it is for, in a sentence.\npurpose = {}\n\n\
          # Who may set it to work, as the ledger names users.\ntriggers = {}\n\n\
          [allow]\n\
-         # Tools it needs, `server/tool`. These servers were found; strike what it does not need.\ntools = {}\n\n\
+         # Tools it needs, `server/tool`. These servers were found, and the agents' own tools; strike what it does not need.\ntools = {}\n\n\
          # Effects it needs, of: {}.\nactions = [\"read\"]\n\n\
          # Classes of data it may see.\ndata = [\"public\", \"internal\"]\n\n\
          # Hosts it may send to.\ndestinations = {}\n\n\
          [budget]\n\
          # How much it may do. Others: calls, writes, cents, bytes, asks, each per minute, hour or day.\ncalls_per_day = 1000\n",
         list(&found.agents),
-        quote(&owner),
+        quote(owner),
+        quote(DRAFT_PURPOSE),
         list(&triggers),
         list(&tools),
         ACTIONS.join(", "),

@@ -51,6 +51,7 @@ pub use door::http::{Fronts, Tls, TlsError, TlsFiles, Upstream};
 pub use gateway::{Gateway, LABELS_KEY, Options, Reloaded, StartError};
 pub use hook::agents as hook_agents;
 pub use hook::built_in as built_in_tools;
+pub use identity::local_user;
 pub use law::{LawError, Rules};
 pub use results::Keep;
 pub use signin::{Identity, Issuer, Kind, Right};

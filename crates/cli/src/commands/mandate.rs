@@ -146,10 +146,12 @@ fn found(scan: &Scan) -> Found {
             _ => {}
         }
     }
+    // An agent's own tools are those of a server by its name.
+    servers.extend(gateway::hook_agents().filter(|agent| agents.contains(*agent)).map(str::to_owned));
     found.agents = agents.into_iter().collect();
     found.servers = servers.into_iter().collect();
     found.hosts = hosts.into_iter().collect();
-    found.user = std::env::var("USER").ok().filter(|user| !user.is_empty());
+    found.user = Some(gateway::local_user());
     found
 }
 
@@ -169,6 +171,7 @@ fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitC
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         match mandate::parse(&text) {
             Ok(mandate) => {
+                remarks.extend(unanswered(&path, &mandate));
                 remarks.extend(unknown_servers(&path, &text, &mandate)?);
                 compared.extend(against::compared(&path, home)?);
             }
@@ -199,6 +202,17 @@ fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitC
         print!("{}", against::text(&compared));
     }
     Ok(ExitCode::from(u8::from(remarks.iter().any(|remark| remark.is_fault))))
+}
+
+/// What nobody has said yet since the mandate was drafted.
+fn unanswered(path: &Path, mandate: &mandate::Mandate) -> Vec<Remark> {
+    let remark = |field: &str| Remark {
+        path: path.to_owned(),
+        line: mandate.lines.get(field).copied().unwrap_or(1),
+        reason: format!("`{field}` still says what the draft said"),
+        is_fault: false,
+    };
+    mandate.unanswered().into_iter().map(remark).collect()
 }
 
 /// Tools of servers that no configuration beside the mandate has: a name that was mistyped, or one to strike.

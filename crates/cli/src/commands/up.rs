@@ -151,7 +151,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
         ledger_key: key,
         policy: home.policy(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        user: user(),
+        user: gateway::local_user(),
     };
     let control = Control::start(options, Store::open(&home.store())?, ledger.clone()).await?;
     if let Some(report) = &report {
@@ -356,11 +356,6 @@ fn plural(count: usize, name: &str) -> String {
 
 fn plural_of(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn user() -> String {
-    let named = |name| std::env::var(name).ok().filter(|user| !user.is_empty());
-    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()))
 }
 
 fn say(text: &str) -> io::Result<()> {

@@ -123,7 +123,7 @@ pub(crate) struct HttpDoor {
 impl HttpDoor {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         // Over HTTP the kernel does not say as which user somebody calls, so it is the one that the gateway runs as.
-        let user = identity::user_name(rustix::process::getuid().as_raw());
+        let user = identity::local_user();
         let outbound = shared.outbound().clone();
         Self {
             shared,

@@ -231,14 +231,15 @@ fn compiled(file: &str, written: Written) -> Mandate {
 
 /// What a decision cannot see of a mandate, and what would surprise whoever adopts it.
 fn remarks(written: &Written) -> Vec<String> {
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> =
+        written.unanswered().iter().map(|field| format!("`{field}` still says what the draft said")).collect();
     let known: BTreeSet<&str> = bounds::data_words().collect();
     let unknown = written.data.iter().flatten().filter(|word| !known.contains(word.as_str()));
     remarks.extend(unknown.map(|word| format!("`allow.data`: no label says `{word}`; only `scan` looks at it")));
     let uncounted = written.budget.iter().filter(|limit| bounds::limit(&limit.field).is_none());
     remarks.extend(uncounted.map(|limit| format!("`budget.{}`: nothing here counts it", limit.field)));
-    let user = std::env::var("USER").unwrap_or_default();
-    if !user.is_empty() && written.triggers.as_ref().is_some_and(|users| !users.contains(&user)) {
+    let user = gateway::local_user();
+    if written.triggers.as_ref().is_some_and(|users| !users.contains(&user)) {
         remarks.push(format!("`triggers` does not name `{user}`, so what agents do for that user is outside"));
     }
     remarks.extend(written.expires.map(|at| format!("it ends at {at}; then nothing is inside it")));
