@@ -87,14 +87,22 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
     gateway.saw(&decisive(home));
-    // Ends with the runtime; what is not cosigned by then is asked for at the next start.
-    tokio::spawn(Cosigners::new(ledger, witnesses).follow());
     diagnostics.iter().for_each(say);
     match fronts(home) {
         Ok(fronts) => gateway.reload_fronts(fronts),
         Err(error) => eprintln!("bailiwick: no server is known but those of shims: {error:#}"),
     }
     gateway.listen_unix(home.gateway_socket())?;
+    if !witnesses.is_empty() {
+        // Made aside: it reads the machine's certificates, and the first agent is waiting.
+        let cosigners = tokio::task::spawn_blocking(move || Cosigners::new(ledger, witnesses));
+        // Ends with the runtime; what is not cosigned by then is asked for at the next start.
+        tokio::spawn(async move {
+            if let Ok(cosigners) = cosigners.await {
+                cosigners.follow().await;
+            }
+        });
+    }
     Ok(gateway)
 }
 

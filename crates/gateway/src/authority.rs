@@ -27,12 +27,12 @@ use crate::changes::Changes;
 use crate::door::tasks::Tasks;
 use crate::facts;
 use crate::label::agent::Tails;
-use crate::label::{self, memory::Memory};
+use crate::label::{self, memory::Memory, overheard};
 use crate::law::{Force, Law};
 use crate::peers::{self, Carried, Distrust, Peers};
 use crate::pipeline::{self, Act, Denied, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Came, Keep, Results};
-use crate::session::{Caller, Grant, SEEN_ASTRAY, Sessions, Unshared};
+use crate::session::{Caller, Grant, OVERHEARD, SEEN_ASTRAY, Sessions, Unshared};
 
 /// How long things may take and how many there may be.
 #[derive(Clone, Debug)]
@@ -611,6 +611,21 @@ impl Authority {
         let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
         caller.session.calls((&tool, entry), &errand.arguments, &self.memory).await?;
         self.hears(caller, (&tool, entry), (result, None)).await.map(drop)
+    }
+
+    /// A server says something that is no result: a list, its instructions, a log message, progress.
+    pub(crate) fn overhears(&self, caller: &Caller, server: &str, said: &str) {
+        let values = overheard::values(said);
+        if values.is_empty() {
+            return;
+        }
+        caller.session.overhears(server, values, || {
+            let about = [("session", caller.session.id.as_str()), ("server", server)];
+            let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+            let noted = self.journal.note(Record::Log { event: OVERHEARD.to_owned(), details });
+            // Where the ledger takes nothing more, the labels hold without it.
+            noted.unwrap_or_else(|| self.journal.ledger().len())
+        });
     }
 
     async fn hears(

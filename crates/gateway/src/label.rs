@@ -20,6 +20,7 @@ mod explain;
 mod index;
 mod markup;
 pub mod memory;
+pub(crate) mod overheard;
 mod python;
 pub(crate) mod read;
 mod request;
@@ -158,6 +159,14 @@ impl Session {
             self.index.add(field, &leaf.text, FIELD_VALUES_MAX, &recalled);
         }
         out
+    }
+
+    /// A server said something beside results: in a list, its instructions, a log message. Addresses in it are known again as
+    /// anyone's; that the session has seen text of others is not concluded, for every session hears lists.
+    pub(crate) fn overhears(&mut self, tool: &ToolFacts, entry: u64, values: &[String]) {
+        let seen = self.index.session();
+        self.take_in((tool, entry), &Value::from(values), None, None);
+        self.index.has_seen(seen);
     }
 
     /// Derives the labels of a call's arguments.

@@ -18,6 +18,7 @@ use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::label::overheard::{self, Overheard};
 use crate::pipeline::Departures;
 use crate::{disk, label};
 use shared::Shared;
@@ -25,6 +26,9 @@ pub(crate) use shared::{Replicas, SEEN_ELSEWHERE, Unshared};
 
 /// The ledger's word for a result of a call that was not open any more.
 pub(crate) const SEEN_ASTRAY: &str = "seen without its call";
+
+/// The ledger's word for what a server said beside results.
+pub(crate) const OVERHEARD: &str = "a server's own words";
 
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
@@ -67,6 +71,8 @@ pub(crate) struct Session {
     unrecorded: Unrecorded,
     grants: Mutex<Vec<Grant>>,
     withheld: Mutex<HashMap<String, Vec<String>>>,
+    /// What servers said beside results. Held for one message, never across an await.
+    overheard: Mutex<Overheard>,
     /// Servers whose calls pass another door of this session.
     protected: Mutex<BTreeSet<String>>,
     used: AtomicU64,
@@ -129,6 +135,7 @@ impl Session {
             unrecorded: Unrecorded::default(),
             grants: Mutex::default(),
             withheld: Mutex::default(),
+            overheard: Mutex::default(),
             protected: Mutex::default(),
             used: AtomicU64::new(0),
             changed: AtomicBool::new(false),
@@ -215,6 +222,15 @@ impl Session {
     pub(crate) fn granted(&self, groups: &[String], scope: &str) -> Option<Grant> {
         let covers = |grant: &&Grant| grant.scope == scope && groups.iter().all(|group| grant.groups.contains(group));
         hold(&self.grants).iter().find(covers).cloned()
+    }
+
+    /// A server says something beside results: values of it that are new enter the session. `note` makes the entry that
+    /// they are known by. Where the session goes on at other gateways, each hears for itself.
+    pub(crate) fn overhears(&self, server: &str, values: Vec<String>, note: impl FnOnce() -> u64) {
+        let news = hold(&self.overheard).news(server, values, note);
+        if let Some((entry, values)) = news {
+            self.change().overhears(&overheard::facts(server), entry, &values);
+        }
     }
 
     /// Calls to this server pass an MCP door of the gateway.

@@ -248,7 +248,10 @@ impl Relay {
         let relay = self.clone();
         calls.spawn(async move {
             let line = match answer.await {
-                Ok(response) => response.raw().clone(),
+                Ok(response) => {
+                    relay.authority.overhears(&relay.caller, &relay.server, response.body());
+                    response.raw().clone()
+                }
                 Err(_) => answer::error(Some(&request.id), answer::UPSTREAM, "the server ended before it answered"),
             };
             relay.hold_open().remove(&request.id);
@@ -475,6 +478,8 @@ impl Relay {
                     return Ok(());
                 }
             }
+        } else {
+            self.authority.overhears(&self.caller, &self.server, notification.params());
         }
         self.tell(notification.raw().clone()).await
     }
@@ -592,6 +597,8 @@ pub(crate) async fn filter(authority: &Authority, caller: &Caller, server: &str,
     let Some((body, withheld)) = filtered(authority, caller, server, response.body()) else {
         return answer::error(Some(&response.id), answer::UPSTREAM, "the server's list of tools cannot be read");
     };
+    // Of what the agent gets to see only.
+    authority.overhears(caller, server, body.as_deref().unwrap_or(response.body()));
     for (because, names) in withheld {
         if caller.session.withholds(&format!("{server} {because}"), &names) {
             authority.journal.note(Record::Withheld {

@@ -298,6 +298,11 @@ impl Index {
         self.seen.clone().unwrap_or_else(super::nothing_seen)
     }
 
+    /// What the session has seen is this.
+    pub(super) fn has_seen(&mut self, seen: SessionLabels) {
+        self.seen = Some(seen);
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Sightings> {
         self.values.get(key)
     }

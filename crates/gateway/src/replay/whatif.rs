@@ -26,7 +26,7 @@ use serde_json::Value;
 use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, read, whole};
 use crate::budget::Accounts;
 use crate::peers::TOLD;
-use crate::session::{SEEN_ASTRAY, SEEN_ELSEWHERE};
+use crate::session::{OVERHEARD, SEEN_ASTRAY, SEEN_ELSEWHERE};
 use crate::{ask, label};
 
 /// Examples kept of one kind of flip.
@@ -316,8 +316,11 @@ impl Rerun<'_> {
                     None => course.incomplete = true,
                 }
             }
-            // What other gateways' ledgers hold is not in this one, nor is what came without its call.
-            Record::Log { event, details } if [SEEN_ELSEWHERE, SEEN_ASTRAY, TOLD].contains(&event.as_str()) => {
+            // What other gateways' ledgers hold is not in this one, nor is what came without its call, nor what servers say
+            // beside results.
+            Record::Log { event, details }
+                if [SEEN_ELSEWHERE, SEEN_ASTRAY, OVERHEARD, TOLD].contains(&event.as_str()) =>
+            {
                 let session = details.get("session").and_then(Value::as_str).unwrap_or_default();
                 if self.is_of_interest(session) {
                     self.courses.entry(session.to_owned()).or_default().incomplete = true;

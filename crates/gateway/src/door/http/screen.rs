@@ -135,7 +135,8 @@ impl Screen {
                 }
                 return relay::filter(authority, &self.caller, &self.server, response).await;
             }
-            End::List | End::Tasks | End::Pass => {}
+            End::List | End::Tasks => {}
+            End::Pass => authority.overhears(&self.caller, &self.server, response.body()),
         }
         response.raw().clone()
     }
@@ -165,6 +166,8 @@ impl Screen {
                     return None;
                 }
             }
+        } else {
+            self.door.shared.authority.overhears(&self.caller, &self.server, notification.params());
         }
         Some(notification.raw().clone())
     }
