@@ -138,6 +138,21 @@ fn an_agent_is_asked_and_denied_and_what_it_says_is_labelled_and_pinned() {
     assert!(denied.contains("Bailiwick denied `helper/send_message`") && denied.contains("forbids this message"));
     assert!(reached(&world).contains("hello") && !reached(&world).contains("forbidden"), "{}", reached(&world));
 
+    // What would come to the client past the gateway, and what can be read in two ways, reaches nobody.
+    let before = reached(&world);
+    let push =
+        json!({"message": message("push"), "configuration": {"pushNotificationConfig": {"url": "http://127.0.0.1:1"}}});
+    let set = json!({"jsonrpc": "2.0", "id": 1, "method": "tasks/pushNotificationConfig/set", "params": {}});
+    for refused in [ask(&push), set] {
+        let answer = post(port, ("/a2a/helper", KEY), None, &refused).2;
+        assert!(answer.contains("-32003"), "{answer}");
+    }
+    let unknown = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {}});
+    assert!(post(port, ("/a2a/helper", KEY), None, &unknown).2.contains("-32601"));
+    assert_eq!(post(port, ("/a2a/nobody", KEY), None, &ask(&json!({}))).0, 404);
+    assert_eq!(post(port, ("/a2a/helper", "no key"), None, &ask(&json!({}))).0, 401);
+    assert_eq!(reached(&world), before);
+
     // What the agent said, the client may not write down; who did not hear it may.
     let kept = writes(&world, port, KEY, &text);
     assert!(kept.contains("A link of somebody else is written"), "{kept}");
