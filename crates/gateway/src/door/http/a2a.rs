@@ -82,7 +82,7 @@ pub(super) fn visit(
 impl Visit {
     pub(super) async fn serve(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
         match (self.part, request.method()) {
-            (Part::Card, &HttpMethod::GET) => self.card(request.headers()).await,
+            (Part::Card, &HttpMethod::GET) => self.card().await,
             (Part::Endpoint, &HttpMethod::POST) => self.post(request).await,
             (Part::Card, _) => plain(StatusCode::METHOD_NOT_ALLOWED, "use GET"),
             (Part::Endpoint, _) => plain(StatusCode::METHOD_NOT_ALLOWED, "use POST"),
@@ -102,8 +102,8 @@ impl Visit {
     }
 
     /// The agent's card, with this door in place of its addresses.
-    async fn card(&self, headers: &HeaderMap) -> HttpResponse<Reply> {
-        let card = match self.read_card(headers).await {
+    async fn card(&self) -> HttpResponse<Reply> {
+        let card = match self.read_card().await {
             Ok(card) => card,
             Err(error) => {
                 return json(StatusCode::BAD_GATEWAY, answer::error(None, answer::UPSTREAM, &error.to_string()));
@@ -137,12 +137,13 @@ impl Visit {
         }
     }
 
-    /// The agent's card as it is now, or was a moment ago; what it says is pinned.
-    async fn read_card(&self, headers: &HeaderMap) -> Result<Arc<Card>, NoCard> {
+    /// The agent's card as it is now, or was a moment ago; what it says is pinned. Every caller gets the same, so that nothing
+    /// of this one goes along.
+    async fn read_card(&self) -> Result<Arc<Card>, NoCard> {
         if let Some(card) = self.door.cards.fresh(&self.server, &self.uri) {
             return Ok(card);
         }
-        let target = self.target(headers, &card::place(&self.uri)?);
+        let target = self.target(&HeaderMap::new(), &card::place(&self.uri)?);
         let card = match card::fetch(&self.door.outbound, target, &self.uri).await {
             Ok(card) => Arc::new(card),
             // Whose card was read before is still known by it.
@@ -181,7 +182,7 @@ impl Visit {
         }
         let subject = Subject::Tool { name: method.tool.to_owned(), arguments };
         let lost = |why: &str| json(StatusCode::BAD_GATEWAY, answer::error(Some(&request.id), answer::UPSTREAM, why));
-        let card = match self.read_card(&head.headers).await {
+        let card = match self.read_card().await {
             Ok(card) => card,
             Err(error) => return lost(&error.to_string()),
         };

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, HeaderValue};
 use hyper::{StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,6 @@ pub(super) fn place(uri: &Uri) -> Result<Uri, NoCard> {
 
 /// Reads the card of the agent at an address.
 pub(super) async fn fetch(outbound: &Outbound, mut target: Target, uri: &Uri) -> Result<Card, NoCard> {
-    target.headers.remove(CONTENT_TYPE);
     target.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     target.wait = WAIT;
     let answer = outbound.fetch(target).await?;
