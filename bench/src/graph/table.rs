@@ -83,7 +83,11 @@ impl Table {
                 let at = points.iter().find(|(size, _)| size == edges);
                 let ours = series.get(&("ours", *what)).and_then(|ours| ours.iter().find(|(size, _)| size == edges));
                 match (at, ours) {
-                    (Some((_, took)), Some((_, ours))) if *who != "ours" => format!("{took:.1} ({:.0}x)", took / ours),
+                    (Some((_, took)), Some((_, ours))) if *who != "ours" => {
+                        let times = took / ours;
+                        let digits = usize::from(times < 10.0);
+                        format!("{took:.1} ({times:.digits$}x)")
+                    }
                     (Some((_, took)), _) => format!("{took:.2}"),
                     (None, _) => "-".to_owned(),
                 }
@@ -95,8 +99,10 @@ impl Table {
 
     /// A plot with both axes logarithmic: all of ours, and of the peers the one question that every one answers.
     pub(super) fn svg(&self) -> String {
-        const COLOURS: [&str; 8] =
-            ["#3454d1", "#d1495b", "#2a9d8f", "#e09f3e", "#7b2cbf", "#555555", "#0081a7", "#9c6644"];
+        const COLOURS: [&str; 12] = [
+            "#3454d1", "#d1495b", "#2a9d8f", "#e09f3e", "#7b2cbf", "#555555", "#0081a7", "#9c6644", "#e56bb1",
+            "#84a98c", "#000000", "#ef6351",
+        ];
         let x = |edges: u32| 60.0 + (f64::from(edges).log10() - 3.0) * 130.0;
         let y = |took: f64| 330.0 - (took.max(0.01).log10() + 2.0) * 45.0;
         let mut svg = String::from(

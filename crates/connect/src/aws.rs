@@ -185,7 +185,12 @@ impl Reader<'_> {
     }
 
     pub(crate) fn line(&self, node: &Node) -> u32 {
-        self.document.as_ref().map_or(1, |document| document.line(node.span.start))
+        self.line_at(node.span.start)
+    }
+
+    /// The line of a byte of the text, from 1.
+    pub(crate) fn line_at(&self, offset: usize) -> u32 {
+        self.document.as_ref().map_or(1, |document| document.line(offset))
     }
 
     /// Adds a policy from a node that holds its document, as an object or as text in any of AWS's

@@ -93,6 +93,16 @@ fn what_may_keep_outsiders_out_makes_a_step_possible_and_is_named() {
     assert_eq!(entered("environment: prod, ", "").unwrap(), (Truth::Unknown, "environment `prod` asks nobody".into()));
 }
 
+#[test]
+fn an_event_is_taken_away_whole() {
+    let text = "on:\n  issues:\n    types: [opened]\n  push:\njobs:\n  t:\n    steps:\n      - run: echo ${{ github.event.issue.title }}\n";
+    let found = world(text);
+    let step = of_kind(&found, "workflow-injection")[0];
+    let line = found.steps.grant(step.grounds[0].grants[0]).and_then(|grant| grant.line).unwrap();
+    let hunk = crate::hunk::removal("w.yml", text, line).unwrap();
+    assert!(hunk.contains("-  issues:\n-    types: [opened]\n"), "what narrows an event must not go alone: {hunk}");
+}
+
 const DIRECTORY: &str = r#"[
 {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#servicePrincipals", "value": [
   {"appId": "a1", "id": "s1", "displayName": "Helper", "appOwnerOrganizationId": "t2"},

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use graph::delegation::Place;
 use graph::delegation::workflow::{Act, Event, Job, What};
 
 use crate::aws::{Reader, text};
@@ -64,15 +65,18 @@ fn repository(top: &Path) -> Option<String> {
     (path.split('/').filter(|part| !part.is_empty()).count() == 2).then(|| path.to_owned())
 }
 
+/// Where an event stands is where it is named: what stands below narrows it.
 fn events(reader: &Reader<'_>, on: &Node) -> Vec<Event> {
-    let event =
-        |name: &str, node: &Node, types: Vec<String>| Event { name: name.to_owned(), types, place: reader.place(node) };
-    let plain = |node: &Node| Some(event(node.text()?, node, Vec::new()));
+    let event = |name: &str, at: usize, types: Vec<String>| {
+        let place = Place { source: reader.source.clone(), line: reader.line_at(at) };
+        Event { name: name.to_owned(), types, place }
+    };
+    let plain = |node: &Node| Some(event(node.text()?, node.span.start, Vec::new()));
     let named = on.entries().iter().map(|entry| {
         let types = entry.node.get("types");
         let one = types.and_then(Node::text).map(str::to_owned);
         let many = types.map(Node::items).unwrap_or_default().iter().filter_map(|kind| kind.text().map(str::to_owned));
-        event(&entry.key, &entry.node, one.into_iter().chain(many).collect())
+        event(&entry.key, entry.key_span.start, one.into_iter().chain(many).collect())
     });
     plain(on).into_iter().chain(on.items().iter().filter_map(plain)).chain(named).collect()
 }
