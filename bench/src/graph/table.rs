@@ -138,6 +138,15 @@ impl Table {
                 "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>",
                 line.join(" ")
             );
+            // A peer that answers at one size only has a point and no line.
+            for (edges, took) in points {
+                let _ = writeln!(
+                    svg,
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2.5\" fill=\"{colour}\"/>",
+                    x(*edges),
+                    y(*took)
+                );
+            }
             let at = 30 + number * 18;
             let _ = writeln!(
                 svg,
