@@ -289,7 +289,7 @@ impl Job {
 
     /// What may keep outsiders from an act, in sentences.
     fn kept(&self, event: &Event, act: &Act) -> Vec<String> {
-        let guards = self.guards.iter().chain(&act.guard).filter(|guard| keeps(guard));
+        let guards = self.guards.iter().chain(&act.guard).filter(|guard| keeps(guard, &event.name));
         let mut kept: Vec<String> = guards.map(|guard| format!("`if: {guard}` lets it through")).collect();
         kept.extend(self.environment.as_ref().map(|name| format!("environment `{name}` asks nobody")));
         if !event.types.is_empty() && !event.types.iter().any(|one| KINDS_OUTSIDE.contains(&one.as_str())) {
@@ -299,11 +299,24 @@ impl Job {
     }
 }
 
-/// Whether a condition may keep someone out: one that only asks for the event does not.
-fn keeps(guard: &str) -> bool {
-    let asks =
-        ["author_association", "actor", "sender", "user", "repo", "label", "contains(", "inputs.", "vars.", "needs."];
-    asks.iter().any(|word| guard.contains(word)) || !guard.contains("github.event_name") && !is_status(guard)
+/// Whether a condition may keep those out who cause an event: one that only asks for this event does not.
+fn keeps(guard: &str, event: &str) -> bool {
+    const ASKS: &[&str] = &[
+        "author_association",
+        "actor",
+        "sender",
+        "user",
+        "repo",
+        "label",
+        "contains(",
+        "inputs.",
+        "vars.",
+        "needs.",
+        "!=",
+    ];
+    let asks = ASKS.iter().any(|word| guard.contains(word));
+    let for_event = guard.contains("github.event_name") && guard.contains(&format!("'{event}'"));
+    asks || !for_event && !is_status(guard)
 }
 
 fn is_status(guard: &str) -> bool {
@@ -547,10 +560,12 @@ mod tests {
 
     #[test]
     fn a_condition_on_the_event_alone_keeps_nobody_out() {
-        assert!(!keeps("github.event_name == 'issue_comment'"));
-        assert!(!keeps("${{ always() }}"));
-        assert!(keeps("github.event_name == 'issues' && github.event.sender.login == 'ann'"));
-        assert!(keeps("github.event.comment.author_association == 'MEMBER'"));
+        assert!(!keeps("github.event_name == 'issue_comment'", "issue_comment"));
+        assert!(!keeps("${{ always() }}", "issues"));
+        assert!(keeps("github.event_name == 'push'", "issues"), "another event's");
+        assert!(keeps("github.event_name != 'issues'", "issues"));
+        assert!(keeps("github.event_name == 'issues' && github.event.sender.login == 'ann'", "issues"));
+        assert!(keeps("github.event.comment.author_association == 'MEMBER'", "issue_comment"));
     }
 
     #[test]
