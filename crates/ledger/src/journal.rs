@@ -118,6 +118,8 @@ pub(crate) fn scan(segment: &[u8]) -> Scan {
                 offset += size;
                 scan.end = offset as u64;
             }
+            // What was never written is most of a new segment.
+            None if is_zero(rest) => break,
             None => {
                 let skipped = skip(rest);
                 if rest.get(..skipped).unwrap_or(rest).iter().any(|byte| *byte != 0) {
@@ -137,6 +139,11 @@ fn whole_frame(bytes: &[u8]) -> Option<(Head, usize)> {
     let body = bytes.get(HEAD..HEAD.checked_add(size)?)?;
     let padding = bytes.get(HEAD + size..frame_size(size))?;
     (leaf_hash(body) == head.digest && padding.iter().all(|byte| *byte == 0)).then_some((head, frame_size(size)))
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|chunk| ZEROS.starts_with(chunk))
 }
 
 /// How far to the next place where a frame could start: a magic, after at least one step.

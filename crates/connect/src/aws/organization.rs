@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use graph::aws::estate::{Estate, Policy, PolicyId};
-use graph::aws::policy::Document;
+use graph::aws::policy::{Document, Effect};
 
 use super::{Reader, text};
 use crate::document::Node;
@@ -163,6 +163,7 @@ impl Organization {
             return Vec::new();
         }
         let mut said = self.unread();
+        said.extend(self.assumed(estate));
         let full = full_access(estate);
         let accounts: BTreeSet<String> = estate.principals.iter().map(|one| one.account().to_owned()).collect();
         for account in accounts.into_iter().filter(|account| !account.is_empty()) {
@@ -198,6 +199,28 @@ impl Organization {
             .collect()
     }
 
+    /// Beside policies that allow, the one that allows everything may have been taken away; the files do not show it.
+    fn assumed(&self, estate: &Estate) -> Option<String> {
+        if self.shows_full_access() {
+            return None;
+        }
+        let allows = |(policy, _): &&(String, String)| {
+            let read = self.policies.get(policy).filter(|(_, service)| *service);
+            read.is_some_and(|(id, _)| estate.statements(*id).any(|(_, statement)| statement.effect == Effect::Allow))
+        };
+        let (policy, unit) = self.attached.iter().find(allows)?;
+        let name = self.named.get(policy).unwrap_or(policy);
+        Some(format!(
+            "whether {FULL_ACCESS} is still attached to {unit} beside {name} is not in the files (`aws organizations \
+             list-targets-for-policy --policy-id {FULL_ACCESS}`): it is taken to be, there and wherever a policy allows"
+        ))
+    }
+
+    /// Whether the files say to what the policy is attached that allows everything.
+    fn shows_full_access(&self) -> bool {
+        self.attached.iter().any(|(policy, _)| policy == FULL_ACCESS)
+    }
+
     /// From the root to an account, and whether every part of it is known.
     fn chain(&self, account: &str) -> (Vec<String>, bool) {
         const DEPTH_MAX: usize = 10;
@@ -222,9 +245,8 @@ impl Organization {
         let attached = self.attached.iter().filter(|(_, target)| target == unit);
         let known = attached.filter_map(|(policy, _)| self.policies.get(policy)).filter(|(_, of)| *of == service);
         let mut level: Vec<PolicyId> = known.map(|(id, _)| *id).collect();
-        let shown = self.attached.iter().any(|(policy, _)| policy == FULL_ACCESS);
         let has = self.attached.contains(&(FULL_ACCESS.to_owned(), unit.to_owned()));
-        if !service || !shown || has || level.is_empty() {
+        if !service || !self.shows_full_access() || has || level.is_empty() {
             level.push(full);
         }
         level
@@ -287,6 +309,18 @@ mod tests {
         assert!(said[0].contains("describe-policy"), "{said:?}");
         let (.., said) = check(&[("p.json", DENY), ("t.json", ON_UNIT)]);
         assert!(said[0].contains("which policy's"), "{said:?}");
+    }
+
+    #[test]
+    fn beside_a_list_of_what_is_allowed_it_is_said_that_everything_may_be() {
+        let list = DENY.replace(r#"\"Deny\", \"Action\": \"lambda:*\""#, r#"\"Allow\", \"Action\": \"s3:*\""#);
+        let on_account = r#"{"PolicyId": "p-aaaa1111", "Targets": [{"TargetId": "111122223333", "Type": "ACCOUNT"}]}"#;
+        let (lambda, _, said) = check(&[("p.json", &list), ("t.json", on_account)]);
+        assert_eq!(lambda, Truth::Yes);
+        assert!(said.iter().any(|said| said.contains("p-FullAWSAccess")), "{said:?}");
+        let elsewhere = r#"{"PolicyId": "p-FullAWSAccess", "Targets": [{"TargetId": "r-ab12", "Type": "ROOT"}]}"#;
+        let (lambda, s3, said) = check(&[("p.json", &list), ("t.json", on_account), ("full.json", elsewhere)]);
+        assert_eq!((lambda, s3, said), (Truth::No, Truth::Yes, Vec::new()));
     }
 
     #[test]
