@@ -48,6 +48,18 @@ fn paths_say_by_their_exit_code_whether_there_is_one() {
 }
 
 #[test]
+fn a_checkout_with_nothing_but_workflows_is_judged_by_what_outsiders_get() {
+    let world = World::bare();
+    let text = "on: issues\npermissions:\n  id-token: write\n  contents: write\njobs:\n  t:\n    steps:\n      - run: echo ${{ github.event.issue.title }}\n";
+    world.write("files/repository/.github/workflows/triage.yml", text);
+    let (code, text) = run(&world, &["paths", "repository"]);
+    assert!(code == 1 && text.contains("-  contents: write"), "{code} {text}");
+    assert!(!text.contains("-  id-token"), "{text}");
+    let (code, text) = run(&world, &["paths", "repository", "--to", "admin"]);
+    assert!(code == 0 && text.contains("0 starts get there certainly"), "{code} {text}");
+}
+
+#[test]
 fn a_difference_is_told_with_the_line_that_opened_it() {
     let world = world();
     let (code, text) = run(&world, &["diff", "old.json", "new.json"]);

@@ -67,7 +67,7 @@ const PLAN: &[&str] = &["\"planned_values\"", "\"terraform_version\""];
 const OBJECT: &[&str] = &["apiVersion", "kind"];
 
 /// Where workflows lie.
-const WORKFLOWS: &str = ".github/workflows";
+pub(crate) const WORKFLOWS: &str = ".github/workflows";
 
 /// The cloud exports and workflows among files and in folders, known by what they say or where they lie.
 pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
@@ -85,7 +85,7 @@ pub fn workflows(paths: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-fn is_workflow(path: &Path) -> bool {
+pub(crate) fn is_workflow(path: &Path) -> bool {
     let is_yaml = path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
     is_yaml && path.parent().is_some_and(|folder| folder.ends_with(WORKFLOWS))
 }

@@ -7,7 +7,9 @@ mod block;
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::path::Path;
 
+use crate::cloud::is_workflow;
 use crate::document::{Document, Format, Node};
 use crate::secret;
 
@@ -40,7 +42,10 @@ impl File {
     pub fn new(name: &str, text: &str) -> Self {
         let document = || {
             let format = Format::of(name)?;
-            Some(Kind::Document(format, parsed(text, format)?))
+            // Of a workflow, which is one document, an event at its beginning goes and not the whole.
+            let one = is_workflow(Path::new(name));
+            let document = if one { Document::parse(text, format).ok()? } else { parsed(text, format)? };
+            Some(Kind::Document(format, document))
         };
         let kind = if name.ends_with(".tf") { Some(Kind::Blocks(text.to_owned())) } else { document() };
         Self { name: name.to_owned(), kind: kind.unwrap_or(Kind::Other) }

@@ -1,7 +1,7 @@
 //! A skipped, repeated or forged step of the pipeline does not compile, and for the reason that is meant:
 //! each snippet must fail with one error code, and its twin, which does it right, must compile.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -87,9 +87,10 @@ const CASES: &[Case] = &[
 fn a_wrong_order_of_steps_does_not_compile() {
     let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
     let scratch = tempfile::tempdir().unwrap();
+    let libraries = libraries(&deps, scratch.path());
     let mut faults = Vec::new();
     for case in CASES {
-        match (compile(&deps, scratch.path(), case.wrong), compile(&deps, scratch.path(), case.right)) {
+        match (compile(&libraries, scratch.path(), case.wrong), compile(&libraries, scratch.path(), case.right)) {
             (Err(codes), Ok(())) if codes == [case.code] => {}
             (wrong, right) => {
                 faults.push(format!("{}: wanted [{}], got {wrong:?}; twin: {right:?}", case.name, case.code))
@@ -100,14 +101,15 @@ fn a_wrong_order_of_steps_does_not_compile() {
 }
 
 /// The error codes, if it does not compile.
-fn compile(deps: &Path, scratch: &Path, body: &str) -> Result<(), Vec<String>> {
+fn compile(libraries: &[Library], scratch: &Path, body: &str) -> Result<(), Vec<String>> {
     let source = scratch.join("snippet.rs");
     std::fs::write(&source, format!("{HEAD}{body}\n")).unwrap();
     let mut command = Command::new(option_env!("RUSTC").unwrap_or("rustc"));
     command.args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json"]);
-    command.arg("-L").arg(format!("dependency={}", deps.display())).arg("--out-dir").arg(scratch);
-    for name in ["gateway", "ledger", "policy"] {
-        command.arg("--extern").arg(format!("{name}={}", newest(deps, name).display()));
+    command.arg("--out-dir").arg(scratch);
+    for (name, path) in libraries {
+        command.arg("--extern").arg(format!("{name}={}", path.display()));
+        command.arg("-L").arg(format!("dependency={}", path.parent().unwrap().display()));
     }
     let output = command.arg(&source).output().unwrap();
     if output.status.success() {
@@ -124,13 +126,35 @@ fn compile(deps: &Path, scratch: &Path, body: &str) -> Result<(), Vec<String>> {
     Err(if codes.is_empty() { vec![text] } else { codes })
 }
 
-/// The library as it was built for this test.
-fn newest(deps: &Path, name: &str) -> PathBuf {
-    let prefix = format!("lib{name}-");
-    let files = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap());
-    let ours = files.filter(|file| {
-        let file = file.file_name().into_string().unwrap_or_default();
-        file.starts_with(&prefix) && file.ends_with(".rlib")
+/// A crate's name, and its library.
+type Library = (&'static str, PathBuf);
+
+/// Compiles where a library of policy and one of the ledger are those that gateway was built with.
+const PROBE: &str = "pub fn f(journal: &Journal) -> (&ledger::Ledger, Vec<policy::ToolFacts>) { (journal.ledger(), gateway::built_in_tools().collect()) }";
+
+/// The libraries as they were built for this test. A folder that was built into in several ways has more by these names.
+fn libraries(deps: &Path, scratch: &Path) -> [Library; 3] {
+    let gateway = built(deps, "gateway").remove(0);
+    let ledgers = built(deps, "ledger");
+    let all = built(deps, "policy").into_iter().flat_map(|policy| {
+        let gateway = gateway.clone();
+        ledgers
+            .iter()
+            .map(move |ledger| [("gateway", gateway.clone()), ("policy", policy.clone()), ("ledger", ledger.clone())])
     });
-    ours.max_by_key(|file| file.metadata().unwrap().modified().unwrap()).unwrap().path()
+    let mut fitting = all.filter(|libraries| compile(libraries, scratch, PROBE).is_ok());
+    fitting.next().expect("libraries that were built together")
+}
+
+/// Every library of the crate, the newest first.
+fn built(deps: &Path, name: &str) -> Vec<PathBuf> {
+    let prefix = format!("lib{name}-");
+    let files = std::fs::read_dir(deps).unwrap().map(|entry| entry.unwrap().path());
+    let is_ours = |path: &PathBuf| {
+        let file = path.file_name().unwrap().to_string_lossy();
+        file.starts_with(&prefix) && file.ends_with(".rlib")
+    };
+    let mut ours: Vec<PathBuf> = files.filter(is_ours).collect();
+    ours.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().modified().unwrap()));
+    ours
 }

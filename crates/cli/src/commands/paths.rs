@@ -43,7 +43,8 @@ pub(crate) struct Args {
     /// Only from here: `outside`, `outsiders`, `agents`, `insiders`, or the name or id of anything; with files a principal.
     #[arg(long, value_name = "START")]
     from: Option<String>,
-    /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin`, `data` (mail, files, secrets, code), a principal or an ARN.
+    /// `jewels`, `admin`, `data`, or the name or id of anything; with files `admin` (or `data` where
+    /// they hold no account and no cluster), `data` (mail, files, secrets, code), a principal or an ARN.
     #[arg(long, value_name = "GOAL")]
     to: Option<String>,
     /// The action on a resource; by default the one that reads it.
@@ -64,15 +65,18 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         let to = args.to.as_deref().unwrap_or("jewels");
         return joined::run(home, &joined::Wanted { from, to, all: args.all, format: args.format });
     }
-    if args.to.as_deref() == Some("data") {
+    let to_data = || {
         let from = args.from.as_deref().unwrap_or("everyone");
-        return joined::over_files(
-            home,
-            &args.files,
-            &joined::Wanted { from, to: "data", all: args.all, format: args.format },
-        );
+        let wanted = joined::Wanted { from, to: "data", all: args.all, format: args.format };
+        joined::over_files(home, &args.files, &wanted)
+    };
+    if args.to.as_deref() == Some("data") {
+        return to_data();
     }
     let world = progress::of("reading the accounts", || world(&args.files))?;
+    if args.to.is_none() && !has_administrators(&world) {
+        return to_data();
+    }
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
     let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
@@ -99,6 +103,11 @@ impl Hunks {
         });
         file.as_ref()?.removal(grant.line?)
     }
+}
+
+/// Whether there is a cloud account or a cluster, which alone have administrators.
+fn has_administrators(World { aws, cluster, .. }: &World) -> bool {
+    !aws.principals.is_empty() || !cluster.roles.is_empty() || !cluster.accounts.is_empty() || !cluster.pods.is_empty()
 }
 
 fn world(files: &[PathBuf]) -> anyhow::Result<World> {

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use graph::Unread;
 
-use crate::cloud::NOT_PLANNED;
+use crate::cloud::{NOT_PLANNED, WORKFLOWS};
 
 /// The largest file that is read: an export of a large organisation has some hundred megabytes.
 const SIZE_MAX_BYTES: u64 = 1 << 30;
 
-/// The text of a file, or of all JSON and YAML files directly in a folder, in the order of their names.
+/// The text of a file, or of all JSON and YAML files directly in a folder and among its workflows, in the order of their
+/// names.
 pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
     let files = if path.is_dir() { listed(path, unread) } else { vec![path.to_owned()] };
     let mut texts = Vec::new();
@@ -35,7 +36,9 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
     let is = |path: &PathBuf, kinds: &[&str]| {
         path.extension().is_some_and(|extension| kinds.iter().any(|known| extension == *known))
     };
-    let all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    // Workflows lie in the same place below every repository.
+    let workflows = std::fs::read_dir(folder.join(WORKFLOWS)).into_iter().flatten();
+    let all: Vec<PathBuf> = entries.chain(workflows).filter_map(|entry| Some(entry.ok()?.path())).collect();
     let mut files: Vec<PathBuf> =
         all.iter().filter(|path| is(path, &["json", "yaml", "yml", "tfstate"])).cloned().collect();
     if files.is_empty() && all.iter().any(|path| is(path, &["tf"])) {

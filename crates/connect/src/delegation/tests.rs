@@ -103,6 +103,18 @@ fn an_event_is_taken_away_whole() {
     assert!(hunk.contains("-  issues:\n-    types: [opened]\n"), "what narrows an event must not go alone: {hunk}");
 }
 
+#[test]
+fn the_permission_that_is_taken_away_is_the_one_that_writes() {
+    let text =
+        "on: issues\npermissions:\n  id-token: write\n  contents: write\njobs:\n  t:\n    steps:\n      - run: x\n";
+    let found = world(text);
+    let step = of_kind(&found, "workflow-writes-code")[0];
+    let lines: Vec<_> = step.grounds.iter().flat_map(|ground| &ground.grants).collect();
+    let lines: Vec<_> = lines.into_iter().filter_map(|grant| found.steps.grant(*grant)?.line).collect();
+    assert_eq!(lines, [4]);
+    assert!(crate::hunk::removal("w.yml", text, 4).unwrap().contains("-  contents: write\n"));
+}
+
 const DIRECTORY: &str = r#"[
 {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#servicePrincipals", "value": [
   {"appId": "a1", "id": "s1", "displayName": "Helper", "appOwnerOrganizationId": "t2"},

@@ -100,7 +100,9 @@ fn job(reader: &mut Reader<'_>, given: &Given<'_>, (name, node): (&str, &Node)) 
         guards: node.get("if").and_then(Node::scalar).into_iter().collect(),
         environment: environment.map(str::to_owned),
         has_identity: may("id-token"),
-        writes_code: permissions.filter(|_| may("contents")).map(|node| reader.place(node)),
+        writes_code: permissions
+            .filter(|_| may("contents"))
+            .map(|list| reader.place(list.get("contents").unwrap_or(list))),
         acts: Vec::new(),
         secrets: Vec::new(),
         publishes: Vec::new(),
