@@ -19,6 +19,17 @@ const NONCE_BYTES: usize = 12;
 /// The most keys of a file: the first seals, all open.
 const KEYS_MAX: usize = 8;
 
+/// What a sealed text is bound to: a kind of matter and the names in it. Lengths first, so that no two differ only in where
+/// a name ends.
+pub(crate) fn about<const COUNT: usize>(kind: &str, names: [&str; COUNT]) -> Vec<u8> {
+    let mut about = kind.as_bytes().to_vec();
+    for name in names {
+        about.extend((name.len() as u64).to_be_bytes());
+        about.extend(name.as_bytes());
+    }
+    about
+}
+
 /// The keys of one file. Whoever reads it can write what it seals, so the file is private.
 #[derive(Debug)]
 pub(crate) struct Sealer {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::call::Request;
-use crate::seal::Sealer;
+use crate::seal::{self, Sealer};
 use crate::session::Caller;
 use crate::upstream::remote::SESSION_HEADER;
 
@@ -113,14 +113,9 @@ pub(crate) fn opening(request: &Request, agreed: Option<&Value>) -> Option<Value
     (opening.to_string().len() <= OPENING_MAX_BYTES).then_some(opening)
 }
 
-/// What a handle is bound to. Lengths first, so that no two differ only in where a name ends.
+/// What a handle is bound to.
 fn about(caller: &Caller, server: &str) -> Vec<u8> {
-    let mut about = b"mcp session".to_vec();
-    for name in [&caller.principal.agent, &caller.principal.user, server] {
-        about.extend((name.len() as u64).to_be_bytes());
-        about.extend(name.as_bytes());
-    }
-    about
+    seal::about("mcp session", [&caller.principal.agent, &caller.principal.user, server])
 }
 
 #[cfg(test)]

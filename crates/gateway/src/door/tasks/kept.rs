@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{KNOWN_MAX, Key, Origin};
 use crate::disk;
-use crate::seal::Sealer;
+use crate::seal::{self, Sealer};
 
 /// The largest call that is kept, in bytes; a task of a larger one is known to the gateway that it began at only.
 const ROW_MAX_BYTES: usize = 64 * 1024;
@@ -100,14 +100,9 @@ impl Kept {
     }
 }
 
-/// What a row is bound to. Lengths first, so that no two differ only in where a name ends.
+/// What a row is bound to.
 fn about(Key { session, server, task }: &Key) -> Vec<u8> {
-    let mut about = b"mcp task".to_vec();
-    for name in [session, server, task] {
-        about.extend((name.len() as u64).to_be_bytes());
-        about.extend(name.as_bytes());
-    }
-    about
+    seal::about("mcp task", [session, server, task])
 }
 
 #[cfg(test)]
