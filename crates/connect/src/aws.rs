@@ -130,11 +130,12 @@ impl Reader<'_> {
         let document = match document {
             Ok(document) => Arc::new(document),
             Err(error) => {
-                self.unread.push(Unread {
-                    source: self.source.to_string(),
-                    line: Some(error.line),
-                    reason: error.reason,
-                });
+                let reason = if text.contains("{{") {
+                    format!("is a template: give what it renders (`helm template`); as it stands {}", error.reason)
+                } else {
+                    error.reason
+                };
+                self.unread.push(Unread { source: self.source.to_string(), line: Some(error.line), reason });
                 return false;
             }
         };

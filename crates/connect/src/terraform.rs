@@ -9,6 +9,7 @@
 
 mod document;
 mod files;
+mod home;
 mod joints;
 mod organization;
 mod plan;

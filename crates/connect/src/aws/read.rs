@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use graph::Unread;
 
-use crate::cloud::{NOT_PLANNED, WORKFLOWS};
+use crate::cloud::{self, NOT_PLANNED};
 
 /// The largest file that is read: an export of a large organisation has some hundred megabytes.
 const SIZE_MAX_BYTES: u64 = 1 << 30;
 
-/// The text of a file, or of all JSON and YAML files directly in a folder and among its workflows, in the order of their
-/// names.
+/// The text of a file, or of all JSON and YAML files directly in a folder and of those below it that are known by what
+/// they say or where they lie, in the order of their names.
 pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
     let files = if path.is_dir() { listed(path, unread) } else { vec![path.to_owned()] };
     let mut texts = Vec::new();
@@ -36,11 +36,12 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
     let is = |path: &PathBuf, kinds: &[&str]| {
         path.extension().is_some_and(|extension| kinds.iter().any(|known| extension == *known))
     };
-    // Workflows lie in the same place below every repository.
-    let workflows = std::fs::read_dir(folder.join(WORKFLOWS)).into_iter().flatten();
-    let all: Vec<PathBuf> = entries.chain(workflows).filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let (below, beside): (Vec<PathBuf>, Vec<PathBuf>) = all.iter().cloned().partition(|path| path.is_dir());
     let mut files: Vec<PathBuf> =
-        all.iter().filter(|path| is(path, &["json", "yaml", "yml", "tfstate"])).cloned().collect();
+        beside.into_iter().filter(|path| is(path, &["json", "yaml", "yml", "tfstate"])).collect();
+    // What is directly in the folder was meant; below it lies much that nobody meant.
+    files.extend(cloud::find(&below));
     if files.is_empty() && all.iter().any(|path| is(path, &["tf"])) {
         unread.push(Unread { source: folder.display().to_string(), line: None, reason: NOT_PLANNED.to_owned() });
     }
@@ -80,7 +81,22 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{decode, texts};
+
+    #[test]
+    fn below_a_folder_is_read_what_is_known_and_directly_in_it_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let object = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a}\n";
+        for (name, text) in [("beside.json", "{}"), ("web/agent.yaml", object), ("web/package.json", "{}")] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut unread = Vec::new();
+        let found: Vec<String> = texts(dir.path(), &mut unread).into_iter().map(|(source, _)| source).collect();
+        let wanted = ["beside.json", "web/agent.yaml"].map(|name| dir.path().join(name).display().to_string());
+        assert_eq!((found.as_slice(), unread.len()), (wanted.as_slice(), 0));
+    }
 
     #[test]
     fn encodings_that_shells_write() {

@@ -215,3 +215,12 @@ fn a_policy_of_the_role_that_no_file_holds_leaves_the_way_in_possible() {
     assert_eq!(step("arn:aws:iam::111122223333:policy/unknown"), Truth::Unknown);
     assert_eq!(step("arn:aws:iam::aws:policy/AWSSupportAccess"), Truth::No);
 }
+
+#[test]
+fn a_template_is_said_to_be_one() {
+    let template =
+        "apiVersion: v1\nkind: Role\nmetadata:\n  name: {{ include \"a.name\" . }}\n  {{- with .Values.b }}\n";
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "templates/role.yaml", template);
+    assert!(loaded.unread[0].reason.contains("`helm template`"), "{:?}", loaded.unread);
+}

@@ -5,16 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use graph::aws::Arn;
-
 use super::files::Files;
+use super::home::home;
 use super::state;
 use crate::aws::text;
 use crate::document::Node;
 use crate::hcl::{Expression, Part};
 
-/// The account and region of what a plan makes when nothing in it names one.
-const UNKNOWN_ACCOUNT: &str = "000000000000";
+/// The region of what a plan makes when nothing in it names one.
 const USUAL_REGION: &str = "us-east-1";
 
 /// How many references are followed one after another. Modules nest less deeply; more is a circle.
@@ -465,28 +463,6 @@ fn collect(module: &Node, path: &str, only_data: bool, found: &mut Vec<Resource>
     for child in module.get("child_modules").map(Node::items).unwrap_or_default() {
         collect(child, &format!("{}.", text(child, "address").unwrap_or_default()), only_data, found);
     }
-}
-
-/// The partition and the account of what a plan makes: of the first ARN in its values that names an account, unless the
-/// plan asked who it is.
-fn home(resources: &[Resource], planned: &Node) -> (String, String) {
-    fn search(node: &Node) -> Option<(String, String)> {
-        let arn = node.text().and_then(Arn::parse);
-        let own = arn.filter(|arn| arn.account.len() == 12 && arn.account.bytes().all(|byte| byte.is_ascii_digit()));
-        let below = || {
-            node.entries().iter().find_map(|entry| search(&entry.node)).or_else(|| node.items().iter().find_map(search))
-        };
-        own.map(|arn| (arn.partition.to_owned(), arn.account.to_owned())).or_else(below)
-    }
-    let asked = |kind: &str, key: &str| {
-        resources.iter().find(|one| one.kind == kind).and_then(|one| text(&one.values, key)).map(str::to_owned)
-    };
-    let (partition, account) = search(planned).unzip();
-    let usual = || "aws".to_owned();
-    (
-        asked("aws_partition", "partition").or(partition).unwrap_or_else(usual),
-        asked("aws_caller_identity", "account_id").or(account).unwrap_or_else(|| UNKNOWN_ACCOUNT.to_owned()),
-    )
 }
 
 /// The node at a path, through the first element of each list.

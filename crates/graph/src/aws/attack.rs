@@ -3,6 +3,7 @@
 //! Every step is a derived relation with its requirements ([`Ground`]s), all of which must hold; see
 //! [`crate::step`] for what steps are.
 
+mod newcomer;
 mod outside;
 mod rewrite;
 mod shared;
@@ -33,6 +34,18 @@ pub struct Derived {
     /// Every step.
     pub steps: Steps,
 }
+
+/// What an administrator may do: actions of the services that matter most, each on a resource that nobody named.
+const TRIED: [(&str, &str); 8] = [
+    ("iam:AttachRolePolicy", "arn:aws:iam::{account}:role/tried"),
+    ("iam:CreateUser", "arn:aws:iam::{account}:user/tried"),
+    ("s3:GetObject", "arn:aws:s3:::tried/tried"),
+    ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:{account}:secret:tried"),
+    ("kms:Decrypt", "arn:aws:kms:us-east-1:{account}:key/tried"),
+    ("ec2:TerminateInstances", "arn:aws:ec2:us-east-1:{account}:instance/tried"),
+    ("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:{account}:table/tried"),
+    ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:{account}:function:tried"),
+];
 
 /// The index that stands for the administrator of the acting principal's account until all are known.
 const CROWN: usize = usize::MAX;
@@ -189,7 +202,7 @@ impl<'a> Deriver<'a> {
     }
 
     fn insider(&mut self, index: usize, principal: &Principal) {
-        let (truth, grounds) = self.administers(index, &[]);
+        let (truth, grounds) = self.administers(index, &[], &[]);
         if truth != Truth::No {
             self.push(step(index, CROWN, ADMINISTRATOR, truth, grounds));
         }
@@ -217,6 +230,7 @@ impl<'a> Deriver<'a> {
                     self.shares(index, &Sharing { kind, services, resource, writes, reads });
                 }
                 Shape::Consents { needs } => self.take_consents(index, kind, needs),
+                Shape::Newcomer { form, needs } => self.makes(index, kind, (form, needs)),
                 Shape::Exposed { .. } | Shape::Workflow => {}
             }
         }
@@ -233,26 +247,16 @@ impl<'a> Deriver<'a> {
         }
     }
 
-    /// Whether a principal, with policies added, may do everything: tried on actions of the services
-    /// that matter most, each on a resource that nobody named.
-    fn administers(&self, index: usize, added: &[PolicyId]) -> (Truth, Vec<Arc<Ground>>) {
-        const TRIED: [(&str, &str); 8] = [
-            ("iam:AttachRolePolicy", "arn:aws:iam::{account}:role/tried"),
-            ("iam:CreateUser", "arn:aws:iam::{account}:user/tried"),
-            ("s3:GetObject", "arn:aws:s3:::tried/tried"),
-            ("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:us-east-1:{account}:secret:tried"),
-            ("kms:Decrypt", "arn:aws:kms:us-east-1:{account}:key/tried"),
-            ("ec2:TerminateInstances", "arn:aws:ec2:us-east-1:{account}:instance/tried"),
-            ("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:{account}:table/tried"),
-            ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:{account}:function:tried"),
-        ];
+    /// Whether a principal, with policies added and without others, may do everything.
+    fn administers(&self, index: usize, added: &[PolicyId], without: &[PolicyId]) -> (Truth, Vec<Arc<Ground>>) {
         let mut total = Truth::Yes;
         let mut statements = BTreeSet::new();
         let mut open = BTreeSet::new();
         for (action, resource) in TRIED {
             let resource = self.form(index, resource);
             let context = Context::default();
-            let answer = self.evaluator.decide(&Request { added, ..Request::new(index, action, &resource, &context) });
+            let answer =
+                self.evaluator.decide(&Request { added, without, ..Request::new(index, action, &resource, &context) });
             total = total.and(answer.verdict);
             if total == Truth::No {
                 return (Truth::No, Vec::new());

@@ -102,12 +102,14 @@ pub struct Request<'a> {
     pub session: &'a [PolicyId],
     /// Policies that the principal is given for the sake of the question.
     pub added: &'a [PolicyId],
+    /// Policies that it is taken to be without.
+    pub without: &'a [PolicyId],
 }
 
 impl<'a> Request<'a> {
     /// A request without session policies, in a given context.
     pub fn new(principal: usize, action: &'a str, resource: &'a str, context: &'a Context) -> Self {
-        Self { principal, action, resource, context, session: &[], added: &[] }
+        Self { principal, action, resource, context, session: &[], added: &[], without: &[] }
     }
 }
 
@@ -258,7 +260,13 @@ impl<'a> Evaluator<'a> {
     fn judge(&self, matching: &Matching<'_>, request: &Request<'_>) -> Answer {
         let mut answer = Answer::default();
         let principal = matching.principal;
-        let mut identity = self.tally(self.identity(request.principal), Layer::Identity, matching, &mut answer);
+        let own = self.identity(request.principal);
+        let mut identity = if request.without.is_empty() {
+            self.tally(own, Layer::Identity, matching, &mut answer)
+        } else {
+            let kept: Vec<PolicyId> = own.iter().copied().filter(|one| !request.without.contains(one)).collect();
+            self.tally(&kept, Layer::Identity, matching, &mut answer)
+        };
         if !request.added.is_empty() {
             let added = self.tally(request.added, Layer::Identity, matching, &mut answer);
             identity = Tally { allow: identity.allow.or(added.allow), deny: identity.deny.or(added.deny) };

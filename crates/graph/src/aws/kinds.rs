@@ -106,6 +106,13 @@ pub enum Shape {
         /// What the attacker must be allowed.
         needs: &'static [Need],
     },
+    /// A user or role that the attacker makes.
+    Newcomer {
+        /// The form of its ARN.
+        form: &'static str,
+        /// What the attacker must be allowed on it, all on the same one.
+        needs: &'static [Need],
+    },
     /// Whoever reaches a workload from the web.
     Exposed {
         /// One of [`WORKLOADS`].

@@ -190,9 +190,45 @@ fn denies_and_boundaries_survive_self_escalation() {
     let text = "user alice
   allow iam:PutUserPolicy on user/alice";
     assert_eq!(reaches(text, "user/alice"), Truth::Yes);
-    assert_eq!(reaches(&format!("{text}\n  deny s3:* on *"), "user/alice"), Truth::No);
-    let bounded = format!("policy limit\n  allow iam:* on *\n{text}\n  boundary limit");
+    let denied = format!("policy no\n  deny s3:* on *\n{text}\n  attached no");
+    assert_eq!(reaches(&denied, "user/alice"), Truth::No);
+    let bounded = format!("policy limit\n  allow iam:PutUserPolicy on *\n{text}\n  boundary limit");
     assert_eq!(reaches(&bounded, "user/alice"), Truth::No);
+}
+
+#[test]
+fn a_deny_goes_with_the_policy_that_is_written_over() {
+    let inline = "user alice\n  allow iam:PutUserPolicy on user/alice\n  deny s3:* on *";
+    assert_eq!(reaches(inline, "user/alice"), Truth::Yes);
+    let version = "policy no\n  deny s3:* on *\nuser alice\n  attached no\n  allow ACTION on policy/no";
+    assert_eq!(reaches(&version.replace("ACTION", "iam:CreatePolicyVersion"), "user/alice"), Truth::Yes);
+    let of_another = version.replace("ACTION on policy/no", "iam:CreatePolicyVersion on policy/other");
+    assert_eq!(reaches(&of_another, "user/alice"), Truth::No);
+}
+
+#[test]
+fn whoever_makes_a_principal_leaves_its_own_limits_behind_but_not_those_of_the_organisation() {
+    let text = "policy limit
+  allow iam:* sts:* on *
+user alice
+  boundary limit
+  allow * on *";
+    assert_eq!(reaches(text, "user/alice"), Truth::Yes);
+    let scp = "scp 111122223333\n  allow * on *\n  deny kms:* on *";
+    assert_eq!(reaches(&format!("{scp}\n{text}"), "user/alice"), Truth::No);
+    let only = |grants: &str| format!("{}\n  deny s3:* on *", text.replace("  boundary limit\n  allow * on *", grants));
+    let role = "  allow iam:CreateRole iam:AttachRolePolicy on role/ci-*";
+    assert_eq!(reaches(&only(role), "user/alice"), Truth::Yes);
+    assert_eq!(reaches(&only(&format!("{role}\n  deny sts:AssumeRole on *")), "user/alice"), Truth::No);
+    // The pattern that AWS teaches: whoever is made must have the boundary.
+    let bounded =
+        role.to_owned() + "\n  if StringEquals iam:PermissionsBoundary arn:aws:iam::111122223333:policy/limit";
+    assert_eq!(reaches(&only(&bounded), "user/alice"), Truth::No);
+    let split = "  allow iam:CreateRole on role/a-*\n  allow iam:AttachRolePolicy on role/b-*";
+    assert_eq!(reaches(&only(split), "user/alice"), Truth::No, "not on the same role");
+    let taken = "role ci\n  trusts ec2.amazonaws.com\n";
+    let on_taken = "  allow iam:CreateRole iam:AttachRolePolicy on role/ci";
+    assert_eq!(reaches(&format!("{taken}{}", only(on_taken)), "user/alice"), Truth::No, "there is one of that name");
 }
 
 #[test]
@@ -202,7 +238,8 @@ fn joining_a_group_keeps_the_users_own_denies() {
 user alice
   allow iam:AddUserToGroup on group/admins";
     assert_eq!(reaches(text, "user/alice"), Truth::Yes);
-    assert_eq!(reaches(&format!("{text}\n  deny dynamodb:* on *"), "user/alice"), Truth::No);
+    let denied = "deny iam:Attach* iam:Create* iam:Put* iam:Set* iam:Update* dynamodb:* on *";
+    assert_eq!(reaches(&format!("{text}\n  {denied}"), "user/alice"), Truth::No);
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub struct View<'v> {
     pub patch: &'v dyn Fn(&Grant) -> Option<String>,
 }
 
+/// How many names a closing line holds.
+const NAMES_MAX: usize = 10;
+
 /// Hunks with more lines are not shown as text.
 const HUNK_LINES_MAX: usize = 20;
 
@@ -62,6 +65,18 @@ pub fn missing(found: &Paths) -> BTreeMap<Missing, usize> {
     counts
 }
 
+/// The first names of a list, and how many more there are.
+fn first(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        all if all.len() <= NAMES_MAX => format!(": {}", all.join(", ")),
+        all => {
+            let shown = all.get(..NAMES_MAX).unwrap_or_default();
+            format!(": {} and {} more (all in --format json)", shown.join(", "), all.len() - NAMES_MAX)
+        }
+    }
+}
+
 impl View<'_> {
     /// Everything that reaches the goal, as text. With `verbose`, one witness for each start.
     pub fn text(&self, verbose: bool) -> String {
@@ -77,12 +92,14 @@ impl View<'_> {
         let certain = self.found.paths.iter().filter(|path| path.truth == Truth::Yes).count();
         let possible = self.found.paths.len() - certain;
         let starts = |index: &&usize| self.steps.nodes.get(**index).is_some_and(|node| node.kind.starts());
-        let there = self.target.there.iter().filter(starts).count();
+        let there: Vec<&str> = self.target.there.iter().filter(starts).map(|index| self.name(*index)).collect();
         let _ = writeln!(
             text,
-            "{certain} {} certainly, {possible} possibly; {there} {} there already",
+            "{certain} {} certainly, {possible} possibly; {} {} there already{}",
             if certain == 1 { "start gets there" } else { "starts get there" },
-            if there == 1 { "is" } else { "are" },
+            there.len(),
+            if there.len() == 1 { "is" } else { "are" },
+            first(&there),
         );
         text
     }
@@ -262,5 +279,19 @@ impl View<'_> {
             "missing": step.missing.iter().map(missing).collect::<Vec<_>>(),
             "assuming": step.assuming,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+
+    #[test]
+    fn a_closing_line_names_the_first_and_counts_the_rest() {
+        let names: Vec<String> = (0..12).map(|at| format!("user/{at}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(first(&[]), "");
+        assert_eq!(first(&names[..2]), ": user/0, user/1");
+        assert!(first(&names).ends_with("user/9 and 2 more (all in --format json)"), "{}", first(&names));
     }
 }

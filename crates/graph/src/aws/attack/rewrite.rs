@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::{CROWN, Deriver, step};
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Context, Value};
-use crate::aws::estate::{Estate, Principal, PrincipalKind};
+use crate::aws::estate::{Estate, PolicyId, Principal, PrincipalKind};
 use crate::aws::evaluate::{Answer, Layer, Request};
 use crate::aws::kinds::{Kind, Rewrite, Whose};
+use crate::aws::policy::Effect;
 use crate::aws::truth::Truth;
 
-const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+pub(super) const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 impl Deriver<'_> {
     pub(super) fn rewrite_trusts(&mut self, index: usize, principal: &Principal, kind: &'static Kind) {
@@ -98,20 +99,30 @@ impl Deriver<'_> {
     }
 
     fn unlimited(&self, of: usize) -> Truth {
-        let ask = || self.administers(of, &[self.estate.allow_all]).0;
+        let ask = || self.administers(of, &[self.estate.allow_all], &[]).0;
         self.unlimited.get(of).map_or(Truth::No, |known| *known.get_or_init(ask))
     }
 
-    /// What the rewritten principal would be allowed: everything, or what another version allows.
+    /// What the rewritten principal would be allowed: everything, or what another version allows. What the rewritten
+    /// policies denied, they deny no more.
     fn gain(&self, of: usize, target: &Target<'_>) -> (Truth, Option<String>) {
+        let replaced = self.replaced(of, target);
+        let everything = || {
+            let denies = |policy: &PolicyId| self.estate.statements(*policy).any(|(_, one)| one.effect == Effect::Deny);
+            match self.unlimited(of) {
+                Truth::Yes => Truth::Yes,
+                limited if !replaced.iter().any(denies) => limited,
+                _ => self.administers(of, &[self.estate.allow_all], &replaced).0,
+            }
+        };
         if target.rewrite != Rewrite::OtherVersion {
-            return (self.unlimited(of), None);
+            return (everything(), None);
         }
         let others = self.estate.managed.get(target.arn).map(|managed| managed.others.as_slice()).unwrap_or_default();
-        let best = Truth::any(others.iter().map(|other| self.administers(of, &[*other]).0));
+        let best = Truth::any(others.iter().map(|other| self.administers(of, &[*other], &replaced).0));
         if best == Truth::No {
             return (
-                Truth::Unknown.and(self.unlimited(of)),
+                Truth::Unknown.and(everything()),
                 Some(format!(
                     "a version of {} that allows more exists when it is used; the files show none now",
                     target.arn
@@ -119,6 +130,21 @@ impl Deriver<'_> {
             );
         }
         (best, None)
+    }
+
+    /// The policies in whose place the attacker's own comes.
+    fn replaced(&self, of: usize, target: &Target<'_>) -> Vec<PolicyId> {
+        match target.rewrite {
+            Rewrite::Attach(_) => Vec::new(),
+            Rewrite::Inline(_) => {
+                let own = self.estate.principals.get(of).filter(|one| one.arn == target.arn);
+                let owner = own.or_else(|| self.estate.principals.get(self.estate.index_of(target.arn)?));
+                owner.map(|owner| owner.inline.clone()).unwrap_or_default()
+            }
+            Rewrite::NewVersion | Rewrite::OtherVersion => {
+                self.estate.managed.get(target.arn).map(|managed| managed.default).into_iter().collect()
+            }
+        }
     }
 }
 

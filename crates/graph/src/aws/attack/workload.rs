@@ -218,12 +218,17 @@ impl Deriver<'_> {
     }
 
     pub(super) fn all_on(&self, index: usize, needs: &[&Need], resource: &str) -> Option<Able> {
+        self.all_in(index, needs, (resource, &Context::default()))
+    }
+
+    /// Whether the principal can do all needs on one resource, in this context.
+    pub(super) fn all_in(&self, index: usize, needs: &[&Need], (resource, context): (&str, &Context)) -> Option<Able> {
         let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: resource.to_owned(), missing: None };
         for need in needs {
-            let tried = need.any_of.iter().map(|action| {
-                let context = Context::default();
-                (*action, self.evaluator.decide(&Request::new(index, action, resource, &context)))
-            });
+            let tried = need
+                .any_of
+                .iter()
+                .map(|action| (*action, self.evaluator.decide(&Request::new(index, action, resource, context))));
             let (action, answer) = tried.max_by_key(|(_, answer)| answer.verdict)?;
             if answer.verdict == Truth::No {
                 return None;

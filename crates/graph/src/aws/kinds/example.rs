@@ -85,6 +85,13 @@ impl Kind {
                 lines
             }
             Shape::Shared { services, resource, writes, reads } => sharing(services, resource, (writes, reads)),
+            Shape::Newcomer { form, needs } => {
+                let each = needs.iter().map(|need| {
+                    let action = need.any_of.first().copied().unwrap_or_default();
+                    required(&format!("  allow {action} on {}", instance(form)))
+                });
+                std::iter::once(fixed("user attacker")).chain(each).collect()
+            }
             Shape::Consents { needs } => {
                 std::iter::once(fixed("user attacker")).chain(needs.iter().map(allow)).collect()
             }

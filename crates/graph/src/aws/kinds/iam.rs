@@ -1,6 +1,6 @@
 //! Ways through IAM itself.
 
-use super::{Kind, Rewrite, Shape, Whose};
+use super::{Kind, Rewrite, Shape, Whose, it};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind {
@@ -139,5 +139,34 @@ pub(super) const KINDS: &[Kind] = &[
             "https://pathfinding.cloud/paths/iam-020",
             "https://pathfinding.cloud/paths/iam-021",
         ],
+    },
+    Kind {
+        id: "iam-create-user",
+        title: "makes a user that may do everything, and takes a key of it",
+        catalogue: &[],
+        why: "A new user has neither the denies nor the permissions boundary of its maker.",
+        shape: Shape::Newcomer {
+            form: "arn:aws:iam::{account}:user/*",
+            needs: &[
+                it(&["iam:CreateUser"]),
+                it(&["iam:AttachUserPolicy", "iam:PutUserPolicy"]),
+                it(&["iam:CreateAccessKey", "iam:CreateLoginProfile"]),
+            ],
+        },
+        partial: None,
+        references: &["https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"],
+    },
+    Kind {
+        id: "iam-create-role",
+        title: "makes a role that may do everything and trusts it, and assumes the role",
+        catalogue: &[],
+        why: "A new role has neither the denies nor the permissions boundary of its maker; a role that names who may \
+              assume it needs no policy of theirs.",
+        shape: Shape::Newcomer {
+            form: "arn:aws:iam::{account}:role/*",
+            needs: &[it(&["iam:CreateRole"]), it(&["iam:AttachRolePolicy", "iam:PutRolePolicy"])],
+        },
+        partial: None,
+        references: &["https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"],
     },
 ];
