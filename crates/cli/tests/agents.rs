@@ -158,6 +158,22 @@ fn claude_code_runs_bash() {
     assert_hooked(&world, "claude-code", &[]);
 }
 
+/// A command that fails has an end like any other, and what it said was seen.
+#[test]
+fn claude_code_says_when_a_command_fails() {
+    let Some(tools) = tools("claude_code_says_when_a_command_fails") else { return };
+    let (world, _gateway) = hooked(&tools, "claude-code", &[(".claude.json", "{}")]);
+    let step = json!({"tool": "Bash", "args": {"command": "echo said on the way; exit 3", "description": "fail"}});
+    let (_model, port) = world.model(&json!([step, {"text": "done"}]));
+    assert!(claude_code(&world, port).output().unwrap().status.success());
+    let outcomes = world.records().into_iter().filter_map(|(_, record)| match record {
+        ledger::Record::Outcome(outcome) => Some((outcome.status, outcome.size_bytes > 0)),
+        _ => None,
+    });
+    assert_eq!(outcomes.collect::<Vec<_>>(), [(ledger::record::Status::Error, true)]);
+    world.verify();
+}
+
 /// A permit leaves Claude Code's own prompt as the user set it; only the operator can have it skipped.
 #[test]
 fn a_permit_does_not_answer_claude_code_s_own_prompt() {

@@ -42,14 +42,17 @@ enum Shape {
     Own,
 }
 
-const CLAUDE_EVENTS: &[Event] = &[("PreToolUse", true), ("PostToolUse", true), ("UserPromptSubmit", false)];
+// What a tool says that fails is read by the model like any other result.
+const CLAUDE_EVENTS: &[Event] =
+    &[("PreToolUse", true), ("PostToolUse", true), ("PostToolUseFailure", true), ("UserPromptSubmit", false)];
+const CODEX_EVENTS: &[Event] = &[("PreToolUse", true), ("PostToolUse", true), ("UserPromptSubmit", false)];
 const SECONDS: Shape = Shape::Groups { second: 1 };
 const MILLISECONDS: Shape = Shape::Groups { second: 1_000 };
 
 const HOOKS: &[Hooks] = &[
     hooks("claude-code", "~/.claude/settings.json", CLAUDE_EVENTS, SECONDS),
-    hooks("codex", "~/.codex/hooks.json", CLAUDE_EVENTS, SECONDS),
-    hooks("codex", "~/.codex/config.toml", CLAUDE_EVENTS, Shape::Trust),
+    hooks("codex", "~/.codex/hooks.json", CODEX_EVENTS, SECONDS),
+    hooks("codex", "~/.codex/config.toml", CODEX_EVENTS, Shape::Trust),
     hooks(
         "gemini-cli",
         "~/.gemini/settings.json",

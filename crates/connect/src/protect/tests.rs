@@ -342,7 +342,7 @@ fn claude_code_gets_its_hooks_even_without_settings() {
     world.protect();
     let path = world.machine.home.join(".claude/settings.json");
     let settings: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for event in ["PreToolUse", "PostToolUse", "UserPromptSubmit"] {
+    for event in ["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"] {
         assert_eq!(settings["hooks"][event][0]["hooks"][0]["command"], "/opt/b/bailiwick hook claude-code");
     }
     assert!(world.protect().files.iter().all(|file| !file.changes()));
