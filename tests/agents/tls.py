@@ -4,12 +4,15 @@ usage: tls.py make DIR              writes NAME.pem (certificate and key), ca.pe
                                     none.crl, plain.crl and old.crl; prints {"digest": ...} of `plain`
        tls.py call PORT DIR NAME HOST   makes one tool call with NAME's certificate (`-` for none) and prints the status,
                                     or `refused` if the connection is not taken
+       tls.py hold PORT DIR NAME    connects with NAME's certificate, prints `open` when the handshake is done, and `ended`
+                                    when the other side ends the connection
 """
 
 import datetime
 import hashlib
 import http.client
 import json
+import socket
 import ssl
 import sys
 from pathlib import Path
@@ -94,7 +97,25 @@ def call(port, folder, name, host):
         print("refused", error)
 
 
+def hold(port, folder, name):
+    context = ssl.create_default_context(cafile=f"{folder}/ca.pem")
+    context.load_cert_chain(f"{folder}/{name}.pem")
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", int(port)), 60), server_hostname="localhost") as held:
+        # A handshake of TLS 1.3 is over for the client before the server has seen its certificate: an answer tells.
+        held.sendall(b"GET /nothing HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        held.recv(1)
+        print("open", flush=True)
+        try:
+            while held.recv(4096):
+                pass
+        except (ssl.SSLError, ConnectionError):
+            pass
+    print("ended", flush=True)
+
+
 if sys.argv[1] == "make":
     make(sys.argv[2])
+elif sys.argv[1] == "hold":
+    hold(*sys.argv[2:])
 else:
     call(*sys.argv[2:])

@@ -63,6 +63,8 @@ fn serve(stream: TcpStream, seen: &Seen) {
         }
         let tool = json!({"name": "read", "description": "read", "inputSchema": {"type": "object"}});
         let result = match request["method"].as_str() {
+            Some("initialize") => json!({"protocolVersion": request["params"]["protocolVersion"],
+                "capabilities": {"tools": {}}, "serverInfo": {"name": "far", "version": "1"}}),
             Some("tools/list") => json!({"tools": [tool]}),
             _ => json!({"content": [{"type": "text", "text": "served"}]}),
         };
@@ -103,6 +105,10 @@ fn misbehaves(stream: &mut TcpStream, how: &str, id: &Value) -> std::io::Result<
         "half a stream" => "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {\"jsonrpc\"".to_owned(),
         "a giant id" => whole("application/json", &answer(&json!("i".repeat(1 << 20)), "poison")),
         "nothing" => String::new(),
+        "no login" => {
+            "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer error=\"invalid_token\"\r\ncontent-length: 0\r\n\r\n"
+                .to_owned()
+        }
         "an endless event" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: ")?;
             for _ in 0..32 {
@@ -132,20 +138,22 @@ struct Door {
     port: u16,
     key: String,
     seen: Seen,
+    /// Where the server is.
+    server: String,
 }
 
 impl Door {
     fn open() -> Self {
         let world = World::new(std::path::Path::new("/nowhere"));
         let (seen, port) = (Seen::default(), free_port());
-        let server = upstream(seen.clone());
-        let servers = json!({"far": {"url": format!("http://127.0.0.1:{server}/mcp")}});
+        let server = format!("http://127.0.0.1:{}/mcp", upstream(seen.clone()));
+        let servers = json!({"far": {"url": server}});
         world.write("home/.cursor/mcp.json", &json!({"mcpServers": servers}).to_string());
         world.write("bailiwick/policy/90-test.cedar", "@id(\"all\") permit (principal, action, resource);");
         world.ok(&["protect", "cursor", "--port", &port.to_string()]);
         let _gateway = world.up_on(port);
         let key = std::fs::read_to_string(world.path("bailiwick/keys/agent-cursor.key")).unwrap().trim().to_owned();
-        let door = Self { world, _gateway, port, key, seen };
+        let door = Self { world, _gateway, port, key, seen, server };
         assert!(door.post("", r#"{"jsonrpc":"2.0","id":0,"method":"tools/list"}"#.as_bytes()).contains("read"));
         door
     }
@@ -293,6 +301,53 @@ fn what_a_server_says_beside_its_answer_reaches_nobody() {
         let crossed: Vec<_> = (0..2).map(|_| scope.spawn(|| misled("another's"))).collect();
         assert!(crossed.into_iter().all(|answer| !answer.join().unwrap().contains("poison")));
     });
+    door.world.verify();
+}
+
+/// A token that the server takes no more is an error of its own, which names what a person has to run, whichever way the
+/// call went; and the act has an end that says that nothing was done.
+#[test]
+fn a_login_that_is_refused_says_so_on_every_path() {
+    const TOKEN: &str = "a token that is over";
+    let door = Door::open();
+    let login = json!({"server": door.server, "resource": door.server, "issuer": "http://127.0.0.1:9",
+        "token_endpoint": "http://127.0.0.1:9/token", "client": {"id": "c", "proof": "none"},
+        "grant": {"person": {"refresh": null}}, "scopes": [], "token": {"access": TOKEN, "expires": null}});
+    door.world.write("bailiwick/gateway/logins/far.json", &login.to_string());
+    wait_for("the login to be taken up", || {
+        door.serves_on("a login");
+        door.seen.lock().unwrap().last().unwrap().contains(TOKEN).then_some(())
+    });
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    let call = |path: &str, name: &str, more: &str, meta: Option<&Value>| {
+        let mut params = json!({"name": name, "arguments": {"how": "no login"}});
+        if let Some(meta) = meta {
+            params["_meta"] = meta.clone();
+        }
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        let head = door.head(&format!("content-length: {}\r\n{more}\r\n", body.len())).replacen("/mcp/far", path, 1);
+        door.send(format!("{head}{body}").as_bytes())
+    };
+    let stateless =
+        |name: &str| format!("mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: {name}\r\n");
+    let paths = [
+        ("straight", call("/mcp/far", "read", "", None)),
+        ("without sessions", call("/mcp/far", "read", &stateless("read"), Some(&meta))),
+        ("all as one", call("/mcp", "far__read", &stateless("far__read"), Some(&meta))),
+    ];
+    for (path, answer) in &paths {
+        assert!(answer.contains("-32013") && answer.contains("`bailiwick login far`"), "{path}: {answer}");
+        assert!(!answer.contains(TOKEN) && !answer.to_lowercase().contains("www-authenticate"), "{path}: {answer}");
+    }
+    let ended = || {
+        let errors = door.world.records().into_iter().filter(|(_, record)| {
+            matches!(record, ledger::Record::Outcome(outcome) if outcome.status == ledger::record::Status::Error)
+        });
+        errors.count()
+    };
+    wait_for("the acts to end", || (ended() == paths.len()).then_some(()));
     door.world.verify();
 }
 

@@ -166,6 +166,59 @@ fn agents_sign_in_with_tokens_of_a_real_provider() {
     world.verify();
 }
 
+/// Tokens that are bound to a key are of no use to whoever does not prove that he has it, with proofs of another library.
+#[test]
+fn a_bound_token_lets_in_with_a_proof_of_its_key() {
+    let Some(tools) = tools("a_bound_token_lets_in_with_a_proof_of_its_key") else { return };
+    let world = World::new(&tools);
+    let port = free_port();
+    let audience = format!("http://127.0.0.1:{port}/mcp/far");
+    let (_provider, idp) = provider(&world, &tools.display().to_string(), &audience);
+    let _server = world.protected_remote_server(port);
+    let issuer = idp["issuer"].as_str().unwrap();
+    let identity = |more: &str| {
+        let text = format!("{more}\n[[issuer]]\nname = \"corp\"\nissuer = \"{issuer}\"\nbound = true\n");
+        world.write("bailiwick/gateway/identity.toml", &text);
+    };
+    identity("");
+    let _gateway = world.up_on(port);
+    let ways = || -> Value {
+        let mut node = world.command(world.tool("node_modules/node/bin/node"));
+        let script = repository("tests/agents/dpop.mjs");
+        let output = node.args([&script, issuer, &audience]).arg(&tools).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    // A list would take a proof of its own; whoever calls first has the gateway list.
+    let said = ways();
+    let challenge = |said: &Value, way: &str| {
+        assert_eq!(said[way][0], 401, "{way}: {said}");
+        said[way][1].as_str().unwrap().to_owned()
+    };
+    assert_eq!(said["good"][0], 200, "{said}");
+    assert!(said["good"][2].as_str().unwrap().contains("simple text response"), "{said}");
+    let wrong = [
+        ("replayed", "it was there before"),
+        ("bearer", "it is bound to a key"),
+        ("unproven", "there must be one"),
+        ("foreign", "another key"),
+        ("elsewhere", "another address"),
+    ];
+    for (way, why) in wrong {
+        assert!(challenge(&said, way).contains(why), "{way}: {said}");
+    }
+    assert_eq!(call(port, "test_simple_text", &with(&idp["full"])).0, 401, "a token that is bound to nothing");
+    assert_eq!(principals(&world).len(), 1);
+    assert!(principals(&world)[0].0["evidence"]["proof_key"].is_string());
+    // The operator wants proofs to be fresh by the gateway's own word.
+    identity("proof_nonce = true");
+    let said = support::wait_for("the nonce to be wanted", || Some(ways()).filter(|said| said["good"][0] == 401));
+    assert!(challenge(&said, "good").contains("use_dpop_nonce"), "{said}");
+    assert_eq!(said["again"][0], 200, "{said}");
+    assert!(challenge(&said, "replayed").contains("use_dpop_nonce"), "{said}");
+    world.verify();
+}
+
 #[test]
 fn agents_are_known_by_their_certificates() {
     let Some(tools) = tools("agents_are_known_by_their_certificates") else { return };
@@ -213,7 +266,18 @@ fn agents_are_known_by_their_certificates() {
     // What an authority takes back, or stops to speak of.
     let lists =
         |name: &str| world.write("bailiwick/settings.toml", &settings(digest, &format!("\"{dir}/{name}.crl\"")));
+    let hold = |name: &str| {
+        let mut python = world.command(world.tool("venv/bin/python"));
+        python.arg(repository("tests/agents/tls.py")).args(["hold", &secure, &dir, name]).stdout(Stdio::piped());
+        let mut held = python.spawn().unwrap();
+        let mut lines = BufReader::new(held.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert_eq!(lines.next().as_deref(), Some("open"));
+        (Running(held), lines)
+    };
+    let ((mut stays, _), (_goes, mut told)) = (hold("svid"), hold("plain"));
     lists("plain");
+    assert_eq!(told.next().as_deref(), Some("ended"), "a connection outlived its certificate");
+    assert!(stays.0.try_wait().unwrap().is_none(), "and another's ended with it");
     support::wait_for("the list to hold", || call("plain", "localhost").starts_with("refused").then_some(()));
     assert!(call("svid", "localhost").starts_with("200"));
     lists("old");

@@ -15,6 +15,7 @@ pub mod catalogue;
 mod changes;
 mod disk;
 pub mod door;
+pub mod dpop;
 mod facts;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]

@@ -7,17 +7,19 @@
 pub(crate) mod fetch;
 mod keys;
 pub(crate) mod metadata;
-mod token;
+pub(crate) mod token;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use hyper::header::{AUTHORIZATION, HeaderMap};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap};
+use hyper::{Method, Request};
 use jiff::Timestamp;
 use policy::EffectKind;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::dpop;
 use token::Claims;
 pub(crate) use token::Door;
 
@@ -30,6 +32,8 @@ pub struct Identity {
     pub resource: Option<String>,
     /// Who is trusted to name agents and users.
     pub issuer: Vec<Issuer>,
+    /// Whether the proofs of tokens that are bound to a key must hold a nonce of the gateway's.
+    pub proof_nonce: bool,
     /// The scope that a token needs for a tool with an effect.
     pub scopes: BTreeMap<EffectKind, String>,
     /// What users may do, whatever their agents may. Where there is a row, a user without one may do nothing.
@@ -57,6 +61,9 @@ pub struct Issuer {
     /// The algorithms that are accepted.
     #[serde(default = "algorithms")]
     pub algorithms: Vec<String>,
+    /// Whether its tokens are of use only if they are bound to a key (DPoP) or a certificate.
+    #[serde(default)]
+    pub bound: bool,
     /// The claim that names the agent.
     pub agent: Option<String>,
     /// The claim that names the user.
@@ -106,6 +113,29 @@ pub(crate) struct SignedIn {
     /// What tells this session from others of the agent.
     pub(crate) session: String,
     pub(crate) scopes: BTreeSet<String>,
+    pub(crate) bound: Bound,
+}
+
+/// What a token is bound to (`cnf`): it is of no use to whoever does not show that, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// The name of a key (RFC 9449).
+    pub(crate) key: Option<String>,
+    /// A certificate (RFC 8705), by `sha256:` and its digest.
+    pub(crate) certificate: Option<String>,
+}
+
+/// A token, and what else the request shows that it came with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Presented<'r> {
+    pub(crate) token: &'r str,
+    /// The proof, where the token is shown under the scheme `DPoP`.
+    pub(crate) proof: Option<&'r str>,
+    /// The certificate that the connection began with, by its digest.
+    pub(crate) certificate: Option<&'r str>,
+    pub(crate) method: &'r Method,
+    pub(crate) host: &'r str,
+    pub(crate) path: &'r str,
 }
 
 /// Why nobody signed in.
@@ -117,21 +147,45 @@ pub(crate) enum Refused {
     /// A token that is not accepted. The words say which check failed and nothing of the token.
     #[error("the token is not accepted: {0}")]
     Invalid(&'static str),
+    /// A proof of possession that is not accepted.
+    #[error("the proof is not accepted: {0}")]
+    Proof(&'static str),
+    /// A proof must hold a nonce of ours that is still good.
+    #[error("the proof lacks a nonce of the gateway's")]
+    Nonce,
     /// The issuer's keys cannot be had.
     #[error("the keys of the token's issuer cannot be had now")]
     NoKeys,
 }
 
-/// The bearer token of a request: one header, one scheme, nothing else.
-pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refused> {
-    let mut all = headers.get_all(AUTHORIZATION).iter();
+/// The token of a request: one header, one of two schemes, nothing else.
+pub(crate) fn presented<'r, B>(
+    request: &'r Request<B>,
+    certificate: Option<&'r str>,
+) -> Result<Option<Presented<'r>>, Refused> {
+    let mut all = request.headers().get_all(AUTHORIZATION).iter();
     let Some(first) = all.next() else { return Ok(None) };
     if all.next().is_some() {
         return Err(Refused::Invalid("more than one Authorization header"));
     }
     let text = first.to_str().map_err(|_| Refused::Invalid("the Authorization header is no text"))?;
-    let token = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Ok(token.map(|(_, token)| token.trim()))
+    let Some((scheme, token)) = text.split_once(' ') else { return Ok(None) };
+    let proof = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" => None,
+        "dpop" => Some(proof(request.headers())?),
+        _ => return Ok(None),
+    };
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (method, path) = (request.method(), request.uri().path());
+    Ok(Some(Presented { token: token.trim(), proof, certificate, method, host, path }))
+}
+
+fn proof(headers: &HeaderMap) -> Result<&str, Refused> {
+    let mut all = headers.get_all(dpop::HEADER).iter();
+    match (all.next().map(|proof| proof.to_str()), all.next()) {
+        (Some(Ok(proof)), None) => Ok(proof),
+        _ => Err(Refused::Proof("there must be one, in the header DPoP")),
+    }
 }
 
 impl Identity {
@@ -164,6 +218,20 @@ impl Identity {
         let mut all = vec![metadata::endpoint(&base, server), format!("{base}/"), base];
         all.extend(issuer.audience.iter().cloned());
         all
+    }
+
+    /// The addresses of a request: as its headers have it, and as the operator says that clients know the gateway.
+    fn addresses(&self, base: &str, request: &Presented<'_>) -> Vec<String> {
+        let scheme = base.split_once("://").map_or("http", |(scheme, _)| scheme);
+        let (host, path) = (request.host, request.path);
+        let known = self.resource.as_ref().map(|resource| format!("{}{path}", resource.trim_end_matches('/')));
+        known.into_iter().chain([format!("{scheme}://{host}{path}")]).collect()
+    }
+
+    /// Whether every token of OAuth has to be bound to something.
+    fn is_bound(&self) -> bool {
+        let mut oauth = self.issuer.iter().filter(|issuer| issuer.kind == Kind::Oauth).peekable();
+        oauth.peek().is_some() && oauth.all(|issuer| issuer.bound)
     }
 
     /// What a user with these claims may do; `None` where the operator says nothing of users.

@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         }
         let found = discover::discover(&outbound, &server).await?;
         let client = args.client()?.context("`--client` says who the gateway is at the authorization server")?;
-        let client = found.fit(client);
+        let (client, binding) = (found.fit(client), found.binding()?);
         let mut scopes = found.scopes;
         scopes.extend(args.scope.iter().filter(|scope| !scopes.contains(scope)).cloned().collect::<Vec<_>>());
         let login = Login {
@@ -135,6 +135,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
             client,
             grant: args.grant()?,
             scopes,
+            binding,
             token: None,
         };
         Ok(obtained(&outbound, login).await?)
@@ -144,6 +145,9 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let ends = login.token.as_ref().and_then(|token| token.expires);
     let ends = ends.map_or_else(String::new, |end| format!(", good until {end:.0}"));
     writeln!(stdout, "signed in at `{}` by {}{ends}", args.server, login.issuer)?;
+    if login.token.as_ref().is_some_and(|token| token.bound) {
+        writeln!(stdout, "its tokens are bound to a key that stays here (DPoP)")?;
+    }
     if !login.scopes.is_empty() {
         writeln!(stdout, "scopes: {}", login.scopes.join(" "))?;
     }

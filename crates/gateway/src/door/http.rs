@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{
@@ -30,12 +30,14 @@ use hyper::header::{
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ledger::record::Status;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::call::Id;
 use crate::door::behind::Behind;
 use crate::door::claims::Claims;
+use crate::dpop;
 use crate::gateway::Shared;
 use crate::identity;
 use crate::lanes::Lanes;
@@ -53,6 +55,7 @@ pub(crate) use idle::Idle;
 use refusals::{Refusal as TurnedAway, Refusals};
 use screen::{Conversation, Expect};
 use ticket::Ticket;
+use tls::Shown;
 pub use tls::{Tls, TlsError, TlsFiles};
 use who::{Known, Peer};
 use wire::{Reply, json, plain, whole};
@@ -61,6 +64,10 @@ use wire::{Reply, json, plain, whole};
 const HEAD_WAIT: Duration = Duration::from_secs(75);
 /// The largest head, in bytes.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
+/// How often it is looked whether the operator's certificates and lists changed.
+const TRUST_EVERY: Duration = Duration::from_secs(2);
+/// How often the certificates of an open connection are checked again where nothing changed: time goes on.
+const TRUST_AGAIN: Duration = Duration::from_secs(60);
 /// How many events wait for a slow client before the server waits too.
 const QUEUE: usize = 16;
 /// JSON-RPC error code of the protocol: a header says something else than the body.
@@ -126,8 +133,8 @@ impl HttpDoor {
         let user = identity::local_user();
         let outbound = shared.outbound().clone();
         Self {
+            tokens: signin::Door::new(outbound.clone(), shared.sealer.clone()),
             shared,
-            tokens: signin::Door::new(outbound.clone()),
             outbound,
             user,
             promised: Claims::default(),
@@ -167,6 +174,7 @@ impl HttpDoor {
         if is_signed_in {
             // The token was for us: passed on, the server could act with it as the caller.
             headers.remove(AUTHORIZATION);
+            headers.remove(dpop::HEADER);
         }
         let authority = &self.shared.authority;
         authority.peers.introduce(server, &mut headers);
@@ -220,17 +228,35 @@ pub(crate) async fn serve(door: Arc<HttpDoor>, (listener, is_secure): (TcpListen
 /// A connection over TLS, with the certificates of now. Who fails the handshake hears nothing more.
 async fn secured(door: Arc<HttpDoor>, stream: TcpStream, peer: Peer) {
     let Some(tls) = door.shared.fronts().tls.clone() else { return };
-    match tls.accept(stream).await {
-        Some((stream, shown)) => connection(door, stream, peer.secured(shown)).await,
-        None => {
-            let fronts = door.shared.fronts();
-            door.turned_away(
-                &fronts,
-                "",
-                None,
-                "the TLS handshake failed, or no certificate that is trusted".to_owned(),
-            );
+    let turned_away = |why: &str| door.turned_away(&door.shared.fronts(), "", None, why.to_owned());
+    let Some((stream, chain)) = tls.accept(stream).await else {
+        return turned_away("the TLS handshake failed, or no certificate that is trusted");
+    };
+    let shown = chain.first().map(Shown::of);
+    tokio::select! {
+        () = connection(door.clone(), stream, peer.secured(shown)) => {}
+        // Every act on it records its own end.
+        () = not_taken(&door, tls, &chain) => turned_away("a certificate is trusted no more"),
+    }
+}
+
+/// Ends when the certificates that a connection began with are not taken any more: the authority took one back, the
+/// operator took the authority back, or their time is over.
+async fn not_taken(door: &HttpDoor, mut held: Arc<Tls>, chain: &[CertificateDer<'static>]) {
+    if chain.is_empty() {
+        return std::future::pending().await;
+    }
+    let mut checked = Instant::now();
+    loop {
+        tokio::time::sleep(TRUST_EVERY).await;
+        let Some(tls) = door.shared.fronts().tls.clone() else { return };
+        if Arc::ptr_eq(&tls, &held) && checked.elapsed() < TRUST_AGAIN {
+            continue;
         }
+        if !tls.takes(chain) {
+            return;
+        }
+        (held, checked) = (tls, Instant::now());
     }
 }
 
@@ -301,6 +327,7 @@ fn said_twice(headers: &HeaderMap) -> Option<&'static str> {
     let deciding = [
         (HOST, "Host"),
         (AUTHORIZATION, "Authorization"),
+        (dpop::HEADER, "DPoP"),
         (CONTENT_TYPE, "Content-Type"),
         (KEY_HEADER, "x-bailiwick-key"),
         (SESSION_HEADER, "Mcp-Session-Id"),
@@ -362,11 +389,16 @@ async fn route(
     }
     let agent = a2a::place(path);
     let name = agent.map(|(name, _)| name).or_else(|| server_at(path)).unwrap_or("/");
-    let known = match peer.caller(door, &fronts, (headers, name)).await {
+    let known = match peer.caller(door, &fronts, (request, name)).await {
         Ok(known) => known,
         Err(refused) => {
             door.turned_away(&fronts, name, None, refused.to_string());
-            return Err(Box::new(unauthorized(&fronts, (&peer.base(), name), refused)));
+            let mut answer = unauthorized(&fronts, (&peer.base(), name), refused);
+            if refused == Refused::Nonce {
+                let nonce = door.tokens.nonce(door.shared.authority.journal.now());
+                answer.headers_mut().extend(nonce.map(|nonce| (dpop::NONCE_HEADER, nonce)));
+            }
+            return Err(Box::new(answer));
         }
     };
     if let Some((name, part)) = agent {
@@ -423,7 +455,7 @@ fn metadata_of(fronts: &Fronts, base: &str, rest: &str) -> HttpResponse<Reply> {
 fn unauthorized(fronts: &Fronts, at: (&str, &str), refused: Refused) -> HttpResponse<Reply> {
     let (status, text) = match refused {
         Refused::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, refused.to_string()),
-        Refused::Invalid(_) => (StatusCode::UNAUTHORIZED, refused.to_string()),
+        Refused::Invalid(_) | Refused::Proof(_) | Refused::Nonce => (StatusCode::UNAUTHORIZED, refused.to_string()),
         Refused::Nobody => (
             StatusCode::UNAUTHORIZED,
             "no agent is known by this x-bailiwick-key header, nor by this program; see `bailiwick upstream --help`"

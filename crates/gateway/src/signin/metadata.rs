@@ -3,7 +3,8 @@
 use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 
-use super::{Identity, Kind, Refused};
+use super::{Identity, Kind, Refused, SignedIn};
+use crate::dpop::check::ALGORITHMS;
 
 /// Where the metadata lies; the path of the server follows.
 pub(crate) const PATH: &str = "/.well-known/oauth-protected-resource";
@@ -19,6 +20,8 @@ pub(crate) fn document(identity: &Identity, base: &str, server: Option<&str>) ->
             "authorization_servers": issuers,
             "scopes_supported": scopes,
             "bearer_methods_supported": ["header"],
+            "dpop_signing_alg_values_supported": ALGORITHMS,
+            "dpop_bound_access_tokens_required": identity.is_bound(),
             "resource_name": "Bailiwick",
         })
     })
@@ -45,19 +48,31 @@ pub(crate) fn challenge(identity: &Identity, (base, server): (&str, &str), refus
         return None;
     }
     let pointer = pointer(identity, base, server);
+    let scheme = if identity.is_bound() { "DPoP" } else { "Bearer" };
     let text = match refused {
-        Refused::Nobody => format!("Bearer {pointer}"),
+        Refused::Nobody => format!("{scheme} {pointer}"),
         Refused::Invalid(why) => {
-            format!("Bearer error=\"invalid_token\", error_description=\"{why}\", {pointer}")
+            format!("{scheme} error=\"invalid_token\", error_description=\"{why}\", {pointer}")
         }
-        Refused::NoKeys => format!("Bearer error=\"temporarily_unavailable\", {pointer}"),
+        Refused::Proof(why) => format!(
+            "DPoP error=\"invalid_dpop_proof\", error_description=\"{why}\", algs=\"{}\", {pointer}",
+            ALGORITHMS.join(" ")
+        ),
+        Refused::Nonce => format!("DPoP error=\"use_dpop_nonce\", {pointer}"),
+        Refused::NoKeys => format!("{scheme} error=\"temporarily_unavailable\", {pointer}"),
     };
     HeaderValue::from_str(&text).ok()
 }
 
 /// What a caller is told whose token is good and not enough: step up.
-pub(crate) fn insufficient(identity: &Identity, (base, server): (&str, &str), missing: &[&str]) -> Option<HeaderValue> {
+pub(crate) fn insufficient(
+    identity: &Identity,
+    who: &SignedIn,
+    (base, server): (&str, &str),
+    missing: &[&str],
+) -> Option<HeaderValue> {
     let pointer = pointer(identity, base, server);
-    let text = format!("Bearer error=\"insufficient_scope\", scope=\"{}\", {pointer}", missing.join(" "));
+    let scheme = if who.bound.key.is_some() { "DPoP" } else { "Bearer" };
+    let text = format!("{scheme} error=\"insufficient_scope\", scope=\"{}\", {pointer}", missing.join(" "));
     HeaderValue::from_str(&text).ok()
 }

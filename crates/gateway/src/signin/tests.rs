@@ -6,7 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
+use std::sync::Arc;
+
 use super::*;
+use crate::dpop::key::{ProofKey, Proven};
+use crate::seal::Sealer;
 use crate::upstream::http::Outbound;
 
 const NOW: i64 = 1_800_000_000;
@@ -47,6 +51,7 @@ impl Idp {
             keys: None,
             keys_file: Some(self.file.path().to_owned()),
             algorithms: algorithms(),
+            bound: false,
             agent: None,
             user: None,
             agents: BTreeMap::new(),
@@ -77,8 +82,19 @@ fn now() -> Timestamp {
     Timestamp::from_second(NOW).unwrap()
 }
 
+fn door() -> Door {
+    let dir = tempfile::tempdir().unwrap();
+    Door::new(Outbound::new(), Arc::new(Sealer::open(&dir.path().join("key")).unwrap()))
+}
+
+/// A token as a request to `/mcp/fs` shows it, and nothing with it.
+fn bare(token: &str) -> Presented<'_> {
+    let (method, host, path) = (&Method::POST, "127.0.0.1:7682", "/mcp/fs");
+    Presented { token, proof: None, certificate: None, method, host, path }
+}
+
 async fn verify(identity: &Identity, token: &str) -> Result<SignedIn, Refused> {
-    Door::new(Outbound::new()).verify(identity, token, (BASE, "fs"), now()).await
+    door().verify(identity, &bare(token), (BASE, "fs"), now()).await
 }
 
 #[tokio::test]
@@ -229,32 +245,32 @@ async fn a_service_account_of_kubernetes_signs_in() {
 async fn keys_rotate_and_a_flood_of_unknown_keys_costs_one_look() {
     let idp = Idp::new();
     let identity = idp.identity(Kind::Oauth);
-    let door = Door::new(Outbound::new());
+    let door = door();
     let at = (BASE, "fs");
-    assert!(door.verify(&identity, &idp.token(|_, _| {}), at, now()).await.is_ok());
+    assert!(door.verify(&identity, &bare(&idp.token(|_, _| {})), at, now()).await.is_ok());
     idp.publish("k2", None);
     let rotated = idp.token(|header, _| header["kid"] = json!("k2"));
     // Within the pause nothing is read again, however often somebody asks.
     for _ in 0..100 {
-        assert!(door.verify(&identity, &rotated, at, now()).await.is_err());
+        assert!(door.verify(&identity, &bare(&rotated), at, now()).await.is_err());
     }
     assert!(verify(&identity, &rotated).await.is_ok(), "a door that has not looked yet");
-    assert!(door.verify(&identity, &idp.token(|_, _| {}), at, now()).await.is_ok(), "the old keys serve on");
+    assert!(door.verify(&identity, &bare(&idp.token(|_, _| {})), at, now()).await.is_ok(), "the old keys serve on");
 }
 
 #[tokio::test]
 async fn a_remembered_token_ends_when_it_ends_and_is_for_its_server() {
     let idp = Idp::new();
     let identity = idp.identity(Kind::Oauth);
-    let door = Door::new(Outbound::new());
+    let door = door();
     let token = idp.token(|_, claims| {
         claims["aud"] = json!("http://127.0.0.1:7682/mcp/fs");
         claims["exp"] = json!(NOW + 5);
     });
-    assert!(door.verify(&identity, &token, (BASE, "fs"), now()).await.is_ok());
-    assert!(door.verify(&identity, &token, (BASE, "mail"), now()).await.is_err());
+    assert!(door.verify(&identity, &bare(&token), (BASE, "fs"), now()).await.is_ok());
+    assert!(door.verify(&identity, &bare(&token), (BASE, "mail"), now()).await.is_err());
     let later = Timestamp::from_second(NOW + 60).unwrap();
-    assert!(door.verify(&identity, &token, (BASE, "fs"), later).await.is_err());
+    assert!(door.verify(&identity, &bare(&token), (BASE, "fs"), later).await.is_err());
 }
 
 #[tokio::test]
@@ -296,17 +312,96 @@ fn an_operator_s_file_that_would_trust_anybody_is_refused() {
 }
 
 #[test]
-fn one_bearer_and_nothing_else() {
-    let headers = |values: &[&str]| {
-        let mut headers = HeaderMap::new();
+fn one_token_and_nothing_else() {
+    let request = |values: &[&str], proofs: &[&'static str]| {
+        let mut request = Request::new(());
         for value in values {
-            headers.append(AUTHORIZATION, value.parse().unwrap());
+            request.headers_mut().append(AUTHORIZATION, value.parse().unwrap());
         }
-        headers
+        for proof in proofs {
+            request.headers_mut().append(dpop::HEADER, proof.parse().unwrap());
+        }
+        request
     };
-    assert_eq!(bearer(&headers(&["Bearer abc"])), Ok(Some("abc")));
-    assert_eq!(bearer(&headers(&["bearer  abc "])), Ok(Some("abc")));
-    assert_eq!(bearer(&headers(&["Basic abc"])), Ok(None));
-    assert_eq!(bearer(&headers(&[])), Ok(None));
-    assert!(bearer(&headers(&["Bearer a", "Bearer b"])).is_err());
+    let shown = |values: &[&str], proofs: &[&'static str]| {
+        let request = request(values, proofs);
+        presented(&request, None)
+            .map(|shown| shown.map(|shown| (shown.token.to_owned(), shown.proof.map(str::to_owned))))
+    };
+    let token = |proof: Option<&str>| Ok(Some(("abc".to_owned(), proof.map(str::to_owned))));
+    assert_eq!(shown(&["Bearer abc"], &[]), token(None));
+    assert_eq!(shown(&["bearer  abc "], &["proof"]), token(None), "a proof says nothing of a token under this scheme");
+    assert_eq!(shown(&["dpop abc"], &["proof"]), token(Some("proof")));
+    assert_eq!(shown(&["Basic abc"], &[]), Ok(None));
+    assert_eq!(shown(&[], &[]), Ok(None));
+    assert!(shown(&["Bearer a", "Bearer b"], &[]).is_err());
+    assert!(shown(&["DPoP a"], &[]).is_err());
+    assert!(shown(&["DPoP a"], &["one", "two"]).is_err());
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_key_is_good_with_a_proof_of_it_only() {
+    let idp = Idp::new();
+    let mut identity = idp.identity(Kind::Oauth);
+    let (key, other) = (ProofKey::generate().unwrap(), ProofKey::generate().unwrap());
+    let token = idp.token(|_, claims| claims["cnf"] = json!({ "jkt": key.thumbprint() }));
+    let plain = idp.token(|_, _| {});
+    let proof = |key: &ProofKey, token: &str, nonce: Option<&str>| {
+        let uri = format!("{BASE}/mcp/fs").parse().unwrap();
+        let of = Proven { method: &Method::POST, uri: &uri, token: Some(token), nonce };
+        key.proof(&of, now()).unwrap().to_str().unwrap().to_owned()
+    };
+    let door = door();
+    let with = async |identity: &Identity, token: &str, proof: &str| {
+        let presented = Presented { proof: Some(proof), ..bare(token) };
+        door.verify(identity, &presented, (BASE, "fs"), now()).await
+    };
+    let good = proof(&key, &token, None);
+    let who = with(&identity, &token, &good).await.unwrap();
+    assert_eq!(who.evidence["proof_key"], key.thumbprint());
+    let again = with(&identity, &token, &good).await;
+    assert_eq!(again, Err(Refused::Proof("it was there before")), "also where the token is remembered");
+    let stolen = door.verify(&identity, &bare(&token), (BASE, "fs"), now()).await;
+    assert!(matches!(stolen, Err(Refused::Invalid(why)) if why.contains("bound to a key")), "{stolen:?}");
+    let others = with(&identity, &token, &proof(&other, &token, None)).await;
+    assert_eq!(others, Err(Refused::Proof("it is of another key than the token")));
+    let unbound = with(&identity, &plain, &proof(&key, &plain, None)).await;
+    assert_eq!(unbound, Err(Refused::Invalid("it is bound to no key")));
+    identity.proof_nonce = true;
+    assert_eq!(with(&identity, &token, &proof(&key, &token, None)).await, Err(Refused::Nonce));
+    let nonce = door.nonce(now()).unwrap();
+    assert!(with(&identity, &token, &proof(&key, &token, nonce.to_str().ok())).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_is_bound_to_what_can_be_checked_and_where_it_must_be_to_something() {
+    let idp = Idp::new();
+    let mut identity = idp.identity(Kind::Oauth);
+    let bound = |to: Value| idp.token(|_, claims| claims["cnf"] = to);
+    let digest = URL_SAFE_NO_PAD.encode([7; 32]);
+    let token = bound(json!({ "x5t#S256": digest }));
+    let ours = format!("sha256:{}", "07".repeat(32));
+    let with = async |certificate: Option<&str>| {
+        door().verify(&identity, &Presented { certificate, ..bare(&token) }, (BASE, "fs"), now()).await
+    };
+    assert!(with(Some(&ours)).await.is_ok());
+    for other in [None, Some("sha256:08")] {
+        assert_eq!(with(other).await, Err(Refused::Invalid("it is bound to another certificate")));
+    }
+    for unknown in [
+        json!({}),
+        json!(null),
+        json!("key"),
+        json!({ "kid": "k" }),
+        json!({ "jkt": 7 }),
+        json!({ "jkt": "a", "kid": "k" }),
+    ] {
+        assert!(verify(&identity, &bound(unknown.clone())).await.is_err(), "{unknown}");
+    }
+    identity.issuer[0].bound = true;
+    let refused = verify(&identity, &idp.token(|_, _| {})).await;
+    assert!(matches!(refused, Err(Refused::Invalid(why)) if why.contains("bound to nothing")), "{refused:?}");
+    assert!(identity.is_bound());
+    let document = metadata::document(&identity, BASE, Some("fs")).unwrap();
+    assert_eq!(document["dpop_bound_access_tokens_required"], true);
 }

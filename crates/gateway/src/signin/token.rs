@@ -5,17 +5,20 @@
 //! know (`crit`) is refused, and keys in headers are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hyper::header::HeaderValue;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use super::keys::Keys;
-use super::{Identity, Issuer, Kind, Refused, SignedIn};
+use super::{Bound, Identity, Issuer, Kind, Presented, Refused, SignedIn};
+use crate::dpop::check::{Asked, Fault, Proofs};
+use crate::seal::Sealer;
 use crate::upstream::http::Outbound;
 
 /// The largest token, in bytes.
@@ -31,33 +34,72 @@ const ACTORS_MAX: usize = 8;
 /// The longest name that a token may give.
 const NAME_MAX_BYTES: usize = 256;
 
-pub(super) type Claims = Map<String, Value>;
+pub(crate) type Claims = Map<String, Value>;
 
 /// Verifies tokens at one door.
 #[derive(Debug)]
 pub(crate) struct Door {
     keys: Keys,
+    proofs: Proofs,
     /// By digest of token and audience. Held only for map work.
     remembered: Mutex<HashMap<[u8; 32], (Timestamp, SignedIn)>>,
 }
 
 /// A token taken apart, and nothing verified.
-struct Parts<'t> {
-    header: Map<String, Value>,
-    claims: Claims,
-    message: &'t str,
-    signature: &'t str,
+pub(crate) struct Parts<'t> {
+    pub(crate) header: Map<String, Value>,
+    pub(crate) claims: Claims,
+    pub(crate) message: &'t str,
+    pub(crate) signature: &'t str,
 }
 
 impl Door {
-    pub(crate) fn new(outbound: Outbound) -> Self {
+    pub(crate) fn new(outbound: Outbound, sealer: Arc<Sealer>) -> Self {
         // The other back end is not compiled in; a second installation changes nothing.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        Self { keys: Keys::new(outbound), remembered: Mutex::default() }
+        Self { keys: Keys::new(outbound), proofs: Proofs::new(sealer), remembered: Mutex::default() }
     }
 
-    /// Who a token says calls, for one server behind the gateway's address.
+    /// Who a token says calls, for one server behind the gateway's address, if what it is bound to is shown, too.
     pub(crate) async fn verify(
+        &self,
+        identity: &Identity,
+        presented: &Presented<'_>,
+        at: (&str, &str),
+        now: Timestamp,
+    ) -> Result<SignedIn, Refused> {
+        let who = self.named(identity, presented.token, at, now).await?;
+        match (&who.bound.key, presented.proof) {
+            (None, None) => {}
+            (None, Some(_)) => return Err(Refused::Invalid("it is bound to no key")),
+            // A token that was stolen would be shown just so.
+            (Some(_), None) => return Err(Refused::Invalid("it is bound to a key: the scheme is DPoP")),
+            (Some(key), Some(proof)) => {
+                let addresses = identity.addresses(at.0, presented);
+                let asked = Asked {
+                    method: presented.method.as_str(),
+                    addresses: &addresses,
+                    token: presented.token,
+                    wants_nonce: identity.proof_nonce,
+                };
+                self.proofs.check((proof, key), &asked, now).map_err(|fault| match fault {
+                    Fault::Wrong(why) => Refused::Proof(why),
+                    Fault::Nonce => Refused::Nonce,
+                })?;
+            }
+        }
+        if who.bound.certificate.is_some() && who.bound.certificate.as_deref() != presented.certificate {
+            return Err(Refused::Invalid("it is bound to another certificate"));
+        }
+        Ok(who)
+    }
+
+    /// What the next proof has to hold.
+    pub(crate) fn nonce(&self, now: Timestamp) -> Option<HeaderValue> {
+        self.proofs.nonce(now)
+    }
+
+    async fn named(
         &self,
         identity: &Identity,
         token: &str,
@@ -126,10 +168,11 @@ fn remembered_name(token: &str, server: &str) -> [u8; 32] {
     sha256(format!("{server}\n{token}").as_bytes())
 }
 
-fn parts(token: &str) -> Result<Parts<'_>, Refused> {
-    let bad = Refused::Invalid("it is no JWT");
+/// Takes a signed JSON Web Token apart, of whatever type; what is wrong with it otherwise.
+pub(crate) fn taken_apart(token: &str) -> Result<Parts<'_>, &'static str> {
+    let bad = "it is no JWT";
     if token.len() > SIZE_MAX_BYTES {
-        return Err(Refused::Invalid("it is too large"));
+        return Err("it is too large");
     }
     let (message, signature) = token.rsplit_once('.').ok_or(bad)?;
     let (header, claims) = message.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or(bad)?;
@@ -139,13 +182,18 @@ fn parts(token: &str) -> Result<Parts<'_>, Refused> {
     };
     let header = read(header)?;
     if header.contains_key("crit") || header.contains_key("b64") {
-        return Err(Refused::Invalid("its header demands what is not known here"));
+        return Err("its header demands what is not known here");
     }
-    let kind = header.get("typ").and_then(Value::as_str).unwrap_or("JWT").to_ascii_lowercase();
+    Ok(Parts { header, claims: read(claims)?, message, signature })
+}
+
+fn parts(token: &str) -> Result<Parts<'_>, Refused> {
+    let parts = taken_apart(token).map_err(Refused::Invalid)?;
+    let kind = parts.header.get("typ").and_then(Value::as_str).unwrap_or("JWT").to_ascii_lowercase();
     if !matches!(kind.trim_start_matches("application/"), "jwt" | "at+jwt" | "jose") {
         return Err(Refused::Invalid("it is a token of another type"));
     }
-    Ok(Parts { header, claims: read(claims)?, message, signature })
+    Ok(parts)
 }
 
 /// The issuer that a token names. Nothing is believed of it yet.
@@ -170,7 +218,7 @@ fn algorithm(issuer: &Issuer, header: &Map<String, Value>) -> Result<Algorithm, 
 }
 
 /// The algorithms that are possible at all: none of them is symmetric.
-pub(super) fn algorithm_named(name: &str) -> Option<Algorithm> {
+pub(crate) fn algorithm_named(name: &str) -> Option<Algorithm> {
     match name {
         "RS256" => Some(Algorithm::RS256),
         "RS384" => Some(Algorithm::RS384),
@@ -222,7 +270,10 @@ fn seconds(number: f64) -> Timestamp {
 /// Who a verified token names.
 pub(super) fn who(identity: &Identity, issuer: &Issuer, claims: &Claims, now: Timestamp) -> Result<SignedIn, Refused> {
     let subject = name(claims, "sub")?.ok_or(Refused::Invalid("it has no subject"))?;
-    let chain = actors(claims)?;
+    let (chain, bound) = (actors(claims)?, bound(claims)?);
+    if issuer.bound && bound == Bound::default() {
+        return Err(Refused::Invalid("it is bound to nothing, and tokens of its issuer must be"));
+    }
     let user = match &issuer.user {
         Some(claim) => name(claims, claim)?.ok_or(Refused::Invalid("it does not name its user"))?,
         None => subject.clone(),
@@ -244,6 +295,7 @@ pub(super) fn who(identity: &Identity, issuer: &Issuer, claims: &Claims, now: Ti
     if !chain.is_empty() {
         evidence.insert("actors".to_owned(), Value::from(chain.clone()));
     }
+    evidence.extend(bound.key.as_deref().map(|key| ("proof_key".to_owned(), text(key))));
     // Policy sees these as `context.facts.user_rights`.
     let rights = identity.rights(claims).and_then(|rights| serde_json::to_value(rights).ok());
     evidence.extend(rights.map(|rights| ("user_rights".to_owned(), rights)));
@@ -256,7 +308,27 @@ pub(super) fn who(identity: &Identity, issuer: &Issuer, claims: &Claims, now: Ti
         delegation: chain.iter().skip(1).map(known).collect(),
         evidence,
         scopes,
+        bound,
     })
+}
+
+/// What a token is bound to. What is not known cannot be checked, so such a token is of no use.
+fn bound(claims: &Claims) -> Result<Bound, Refused> {
+    let Some(confirmation) = claims.get("cnf") else { return Ok(Bound::default()) };
+    let unknown = Refused::Invalid("it is bound to what is not known here");
+    let mut bound = Bound::default();
+    for (name, value) in confirmation.as_object().filter(|all| !all.is_empty()).ok_or(unknown)? {
+        let value = value.as_str().ok_or(unknown)?;
+        match name.as_str() {
+            "jkt" => bound.key = Some(value.to_owned()),
+            "x5t#S256" => {
+                let digest = URL_SAFE_NO_PAD.decode(value).map_err(|_| unknown)?;
+                bound.certificate = Some(format!("sha256:{}", hex::encode(digest)));
+            }
+            _ => return Err(unknown),
+        }
+    }
+    Ok(bound)
 }
 
 /// A claim that names somebody. Control characters and endless names are refused.

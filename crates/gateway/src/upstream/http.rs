@@ -16,14 +16,17 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
 use ledger::record::Status;
 
 use crate::answer;
 use crate::call::{Plumbing, Request};
+use crate::dpop;
+use crate::dpop::key::Proven;
 use crate::lanes::{self, LANES_MAX};
 use crate::pipeline::{Act, Permit};
 use crate::upstream::login::discover::Challenge;
-use crate::upstream::login::{LoginError, Logins, Token};
+use crate::upstream::login::{Held, Kept, LoginError, Logins};
 
 /// The header by which an agent is known. It never goes upstream.
 pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
@@ -158,12 +161,13 @@ impl Outbound {
             tracing::warn!(server = login.name(), %error, "no token for a server");
             Unreachable::Login(login.is_over())
         };
-        let token = login.token(self, None).await.map_err(over)?;
-        let mut answer = self.once(method.clone(), target.bearing(&token)?, body.clone()).await?;
+        let held = login.token(self, None).await.map_err(over)?;
+        let message = (&method, &target, &body);
+        let mut answer = self.signed_in((&login, &held), message).await?;
         if answer.status() == StatusCode::UNAUTHORIZED {
             // It was not let in, so nothing was done.
-            let token = login.token(self, Some(&token)).await.map_err(over)?;
-            answer = self.once(method, target.bearing(&token)?, body).await?;
+            let held = login.token(self, Some(&held.token)).await.map_err(over)?;
+            answer = self.signed_in((&login, &held), message).await?;
         }
         let challenge = Challenge::read(answer.headers()).unwrap_or_default();
         match answer.status() {
@@ -174,9 +178,26 @@ impl Outbound {
             _ => {
                 // How the gateway signs in is not for the caller to answer.
                 answer.headers_mut().remove(WWW_AUTHENTICATE);
+                answer.headers_mut().remove(dpop::NONCE_HEADER);
                 Ok(answer)
             }
         }
+    }
+
+    /// One message with a token; once more if the server wants another nonce in its proof than it had.
+    async fn signed_in(
+        &self,
+        (login, held): (&Kept, &Held),
+        (method, target, body): (&Method, &Target, &Bytes),
+    ) -> Result<Response<Incoming>, Unreachable> {
+        let shown = || target.bearing(held, method, login.nonce());
+        let answer = self.once(method.clone(), shown()?, body.clone()).await?;
+        let is_new = held.key.is_some() && login.heard(&answer);
+        // It was not let in, so nothing was done.
+        if answer.status() != StatusCode::UNAUTHORIZED || !is_new {
+            return Ok(answer);
+        }
+        self.once(method.clone(), shown()?, body.clone()).await
     }
 
     pub(crate) async fn once(
@@ -201,10 +222,21 @@ impl Outbound {
 }
 
 impl Target {
-    fn bearing(&self, token: &Token) -> Result<Self, Unreachable> {
+    fn bearing(&self, held: &Held, method: &Method, nonce: Option<HeaderValue>) -> Result<Self, Unreachable> {
+        let unusable = |error: &dyn std::fmt::Display| Unreachable::Login(error.to_string());
         let mut target = self.clone();
-        let value = HeaderValue::from_str(&format!("Bearer {}", token.access.reveal()));
-        let mut value = value.map_err(|_| Unreachable::Login("the login's token is no token".to_owned()))?;
+        // What the caller proves is his own.
+        target.headers.remove(dpop::HEADER);
+        let token = held.token.access.reveal();
+        if let Some(key) = &held.key {
+            let nonce = nonce.as_ref().and_then(|nonce| nonce.to_str().ok());
+            let of = Proven { method, uri: &self.uri, token: Some(token), nonce };
+            let proof = key.proof(&of, Timestamp::now()).map_err(|error| unusable(&error))?;
+            target.headers.insert(dpop::HEADER, proof);
+        }
+        let scheme = if held.key.is_some() { "DPoP" } else { "Bearer" };
+        let value = HeaderValue::from_str(&format!("{scheme} {token}"));
+        let mut value = value.map_err(|_| unusable(&"the login's token is no token"))?;
         value.set_sensitive(true);
         target.headers.insert(AUTHORIZATION, value);
         Ok(target)

@@ -3,6 +3,7 @@
 //! One file a server, `gateway/logins/NAME.json`, mode 0600, written by `bailiwick login` and, when a token is renewed, by
 //! the gateway. A login is good for the one address that it was made at. Its tokens leave for that address, and what
 //! renews them for its authorization server; an agent sees neither, nor does a log, a ledger, a command line or an error.
+//! Where the authorization server binds tokens to a key ([`crate::dpop`]), the login has one of its own.
 //! This module never decides who may use a login: policy decides about each call.
 
 pub mod discover;
@@ -15,11 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper::Uri;
+use hyper::header::HeaderValue;
+use hyper::{Response, Uri};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
+use crate::dpop;
+use crate::dpop::key::{ProofKey, Unusable};
 use crate::upstream::http::Outbound;
 
 pub use grant::obtained;
@@ -60,6 +64,9 @@ pub enum LoginError {
     /// The person did not come back, or said no.
     #[error("nobody signed in: {0}")]
     Nobody(String),
+    /// The key that tokens are bound to.
+    #[error(transparent)]
+    Key(#[from] Unusable),
     /// A file cannot be read or written.
     #[error("{0}")]
     File(String),
@@ -104,6 +111,9 @@ pub struct Login {
     pub grant: Grant,
     /// What was asked for.
     pub scopes: Vec<String>,
+    /// What its tokens are bound to; absent where the authorization server binds none.
+    #[serde(default)]
+    pub binding: Option<Binding>,
     /// The newest token.
     pub token: Option<Token>,
 }
@@ -166,12 +176,31 @@ pub enum Grant {
     },
 }
 
+/// The key that tokens of a login are bound to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Binding {
+    /// The key.
+    pub key: ProofKey,
+    /// Whether the server takes no others; else the authorization server may give one that is bound to nothing.
+    pub required: bool,
+}
+
 /// An access token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     pub(crate) access: Secret,
     /// When it ends, if its issuer said so.
     pub expires: Option<Timestamp>,
+    /// Whether it is bound to the login's key.
+    #[serde(default)]
+    pub bound: bool,
+}
+
+/// A token, and the key that it is bound to.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) token: Token,
+    pub(crate) key: Option<ProofKey>,
 }
 
 impl Login {
@@ -187,6 +216,15 @@ impl Login {
             disk::make_private(dir).map_err(|error| failed(format!("`{}`: {error}", dir.display())))?;
         }
         disk::write_json(path, self).map_err(|error| failed(error.to_string()))
+    }
+
+    fn key(&self) -> Option<&ProofKey> {
+        self.binding.as_ref().map(|binding| &binding.key)
+    }
+
+    fn held(&self, token: Token) -> Held {
+        let key = self.binding.as_ref().filter(|_| token.bound).map(|binding| binding.key.clone());
+        Held { token, key }
     }
 
     fn fresh(&self, now: Timestamp) -> Option<&Token> {
@@ -216,6 +254,8 @@ struct Known {
 pub(crate) struct Kept {
     path: PathBuf,
     login: tokio::sync::Mutex<Login>,
+    /// What the server wants to find in the next proof.
+    nonce: Mutex<Option<HeaderValue>>,
 }
 
 impl Kept {
@@ -243,12 +283,26 @@ impl Kept {
         )
     }
 
+    /// What the next proof for the server has to hold.
+    pub(crate) fn nonce(&self) -> Option<HeaderValue> {
+        self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes up what an answer of the server wants to find in the next proof; whether that is something new.
+    pub(crate) fn heard<B>(&self, answer: &Response<B>) -> bool {
+        let Some(nonce) = dpop::wanted(answer.headers()) else { return false };
+        let mut held = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = held.as_ref() != Some(&nonce);
+        *held = Some(nonce);
+        is_new
+    }
+
     /// A token to send; `stale` is one that the server no longer takes.
-    pub(crate) async fn token(&self, outbound: &Outbound, stale: Option<&Token>) -> Result<Token, LoginError> {
+    pub(crate) async fn token(&self, outbound: &Outbound, stale: Option<&Token>) -> Result<Held, LoginError> {
         let mut login = self.login.lock().await;
         let now = Timestamp::now();
         if let Some(token) = login.fresh(now).filter(|token| Some(*token) != stale) {
-            return Ok(token.clone());
+            return Ok(login.held(token.clone()));
         }
         let renewed = grant::renewed(outbound, &login, now).await?;
         let token = renewed.token.clone().ok_or(LoginError::Over)?;
@@ -263,7 +317,7 @@ impl Kept {
             tracing::error!(server = self.name(), %error, "a renewed login could not be written");
         }
         *login = renewed;
-        Ok(token)
+        Ok(login.held(token))
     }
 }
 
@@ -300,7 +354,8 @@ impl Logins {
                     let same = known.logins.remove(&login.server).filter(|kept| {
                         kept.login.try_lock().is_ok_and(|kept| kept.token == login.token && kept.scopes == login.scopes)
                     });
-                    let kept = |login| Arc::new(Kept { path, login: tokio::sync::Mutex::new(login) });
+                    let kept =
+                        |login| Arc::new(Kept { path, login: tokio::sync::Mutex::new(login), nonce: Mutex::default() });
                     logins.insert(login.server.clone(), same.unwrap_or_else(|| kept(login)));
                 }
                 Ok(None) => {}

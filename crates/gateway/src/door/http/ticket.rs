@@ -40,7 +40,7 @@ impl Ticket {
         let why = format!("the token lacks a scope: {}", missing.join(" "));
         door.turned_away(&self.fronts, server, Some(&self.who.agent), why);
         let mut answer = plain(StatusCode::FORBIDDEN, "the token lacks a scope that this tool needs");
-        let challenge = metadata::insufficient(identity, (&self.base, server), &missing);
+        let challenge = metadata::insufficient(identity, &self.who, (&self.base, server), &missing);
         answer.headers_mut().extend(challenge.map(|challenge| (WWW_AUTHENTICATE, challenge)));
         Some(answer)
     }

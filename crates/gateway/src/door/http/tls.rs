@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use aws_lc_rs::digest;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -54,6 +55,8 @@ pub enum TlsError {
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<ServerConfig>,
+    /// Who judges clients' certificates; absent where none is asked for.
+    verifier: Option<Arc<dyn ClientCertVerifier>>,
     /// Names of this machine beside the loopback's, as clients write them.
     pub(super) names: BTreeSet<String>,
     /// Agents, by SPIFFE ID or `sha256:` and the certificate's digest.
@@ -75,8 +78,8 @@ impl Tls {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| unfit(&error))?;
-        let builder = match &files.clients {
-            None => builder.with_no_client_auth(),
+        let verifier = match &files.clients {
+            None => None,
             Some(path) => {
                 let mut roots = RootCertStore::empty();
                 for authority in certificates(path)? {
@@ -87,8 +90,12 @@ impl Tls {
                     .with_crls(revoked(&files.revoked)?)
                     .enforce_revocation_expiration()
                     .build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| unfit(&error))?)
+                Some(verifier.map_err(|error| unfit(&error))?)
             }
+        };
+        let builder = match verifier.clone() {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| unfit(&error))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -96,15 +103,24 @@ impl Tls {
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         let names = names.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        Ok(Self { config: Arc::new(config), names, agents })
+        Ok(Self { config: Arc::new(config), verifier, names, agents })
     }
 
-    /// The handshake; `None` if it fails or takes too long.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Option<Shown>)> {
+    /// The handshake, and the client's certificates, its own first; `None` if it fails or takes too long.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Option<(TlsStream<TcpStream>, Vec<CertificateDer<'static>>)> {
         let accepted = TlsAcceptor::from(self.config.clone()).accept(stream);
         let stream = tokio::time::timeout(HANDSHAKE_WAIT, accepted).await.ok()?.ok()?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(Shown::of);
-        Some((stream, shown))
+        let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec).unwrap_or_default();
+        Some((stream, chain))
+    }
+
+    /// Whether a new connection with these certificates would be taken now.
+    pub(super) fn takes(&self, chain: &[CertificateDer<'static>]) -> bool {
+        let (Some(verifier), Some((own, others))) = (&self.verifier, chain.split_first()) else { return false };
+        verifier.verify_client_cert(own, others, UnixTime::now()).is_ok()
     }
 
     /// The agent that a certificate stands for.
@@ -146,7 +162,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    fn of(certificate: &CertificateDer<'_>) -> Self {
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Self {
         let digest = format!("sha256:{}", hex::encode(digest::digest(&digest::SHA256, certificate)));
         let parsed = webpki::EndEntityCert::try_from(certificate);
         let uris: Vec<String> = parsed.iter().flat_map(|parsed| parsed.valid_uri_names()).map(str::to_owned).collect();
@@ -155,6 +171,11 @@ impl Shown {
             _ => None,
         };
         Self { id, digest }
+    }
+
+    /// `sha256:` and the digest of its DER.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
     }
 
     /// What the record says of it.

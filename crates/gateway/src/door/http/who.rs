@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hyper::Request;
 use hyper::header::{HeaderMap, HeaderValue};
 use policy::{Door, Principal};
 use serde_json::{Value, json};
@@ -72,20 +73,22 @@ impl Peer {
     }
 
     /// Who calls a server.
-    pub(crate) async fn caller(
+    pub(crate) async fn caller<B>(
         &self,
         door: &Arc<HttpDoor>,
         fronts: &Fronts,
-        (headers, server): (&HeaderMap, &str),
+        (request, server): (&Request<B>, &str),
     ) -> Result<Known, Refused> {
+        let headers = request.headers();
         if headers.contains_key(KEY_HEADER) || fronts.identity.issuer.is_empty() {
             return self.local(door, fronts, headers).await.map(Known::local).ok_or(Refused::Nobody);
         }
-        let Some(token) = signin::bearer(headers)? else {
+        let certificate = self.secure.iter().flatten().next().map(Shown::digest);
+        let Some(presented) = signin::presented(request, certificate)? else {
             return self.local(door, fronts, headers).await.map(Known::local).ok_or(Refused::Nobody);
         };
         let now = door.shared.authority.journal.now();
-        let who = door.tokens.verify(&fronts.identity, token, (&self.base(), server), now).await?;
+        let who = door.tokens.verify(&fronts.identity, &presented, (&self.base(), server), now).await?;
         let session = Key::Named { agent: who.agent.clone(), name: who.session.clone() };
         let mut caller = made(door, &who.agent, session, who.evidence.clone());
         caller.principal.user.clone_from(&who.user);

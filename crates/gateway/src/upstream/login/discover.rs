@@ -11,7 +11,9 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICA
 use hyper::{Method, Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::{Client, LoginError, Proof};
+use super::{Binding, Client, LoginError, Proof};
+use crate::dpop;
+use crate::dpop::key::{ALGORITHM, ProofKey};
 use crate::signin::fetch;
 use crate::upstream::http::{Outbound, Target};
 use crate::upstream::remote::{METHOD_HEADER, SESSION_HEADER, VERSION_HEADER};
@@ -29,12 +31,12 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// Of the scheme `Bearer`, if an answer has one.
+    /// Of the schemes `Bearer` and `DPoP`, if an answer has one.
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let parameters = |value: &str| {
-            let (scheme, rest) = value.trim().split_at_checked(6)?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| rest.to_owned())
+            let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+            ["bearer", "dpop"].contains(&&*scheme.to_ascii_lowercase()).then(|| rest.to_owned())
         };
         let text = values.filter_map(parameters).next()?;
         let value = |name: &str| parameter(&text, name);
@@ -51,7 +53,8 @@ fn parameter(text: &str, name: &str) -> Option<String> {
             Some(quoted) => quoted.split_once('"')?,
             None => value.split_once(',').unwrap_or((value, "")),
         };
-        if key.trim().trim_start_matches(',').trim().eq_ignore_ascii_case(name) {
+        // Another scheme may begin after a comma: its name stands before the first of its parameters.
+        if key.trim_end().rsplit([',', ' ']).next().is_some_and(|key| key.eq_ignore_ascii_case(name)) {
             return Some(value.trim().to_owned());
         }
         rest = after.trim_start().trim_start_matches(',').trim_start();
@@ -79,9 +82,21 @@ pub struct Discovered {
     pub(crate) has_offline: bool,
     /// Whether it takes a challenge with S256; unknown where there is no metadata.
     pub(crate) takes_challenge: bool,
+    /// Whether it binds tokens to keys like ours.
+    pub(crate) binds: bool,
+    /// Whether the server takes no tokens but those.
+    pub(crate) wants_binding: bool,
 }
 
 impl Discovered {
+    /// A new key for tokens to be bound to, where there are such tokens.
+    pub fn binding(&self) -> Result<Option<Binding>, LoginError> {
+        if !self.binds {
+            return Ok(None);
+        }
+        Ok(Some(Binding { key: ProofKey::generate()?, required: self.wants_binding }))
+    }
+
     /// A client that was named by hand, with its secret as this authorization server takes it.
     pub fn fit(&self, mut client: Client) -> Client {
         let takes = |method: &str| self.proofs.iter().any(|proof| proof == method);
@@ -99,6 +114,8 @@ impl Discovered {
 pub async fn discover(outbound: &Outbound, server: &Uri) -> Result<Discovered, LoginError> {
     let challenge = probe(outbound, server).await?;
     let about = resource(outbound, server, &challenge).await?;
+    let wants_binding =
+        about.as_ref().is_some_and(|about| about.get("dpop_bound_access_tokens_required") == Some(&json!(true)));
     let (resource, issuer, supported) = match about {
         Some(document) => about_of(server, &document)?,
         // A server of 2025-03-26: it is its own authorization server.
@@ -119,6 +136,12 @@ pub async fn discover(outbound: &Outbound, server: &Uri) -> Result<Discovered, L
     let text = |name: &str| metadata.get(name).and_then(Value::as_str).map(str::to_owned);
     let says = |name: &str| metadata.get(name) == Some(&Value::Bool(true));
     let proofs = list("token_endpoint_auth_methods_supported");
+    let binds = list("dpop_signing_alg_values_supported").iter().any(|name| name == ALGORITHM);
+    if wants_binding && !binds {
+        return Err(unfit(format!(
+            "the server wants tokens that are bound to a key, and `{issuer}` binds none with {ALGORITHM}"
+        )));
+    }
     Ok(Discovered {
         resource,
         scopes,
@@ -131,6 +154,8 @@ pub async fn discover(outbound: &Outbound, server: &Uri) -> Result<Discovered, L
         says_issuer: says("authorization_response_iss_parameter_supported"),
         has_offline: list("scopes_supported").iter().any(|scope| scope == "offline_access"),
         takes_challenge: list("code_challenge_methods_supported").iter().any(|method| method == "S256"),
+        binds,
+        wants_binding,
         issuer,
     })
 }
@@ -147,6 +172,8 @@ fn legacy(resource: String, issuer: String, scopes: Vec<String>) -> Discovered {
         says_issuer: false,
         has_offline: false,
         takes_challenge: true,
+        binds: false,
+        wants_binding: false,
         issuer,
     }
 }
@@ -254,27 +281,34 @@ async fn metadata(outbound: &Outbound, issuer: &str) -> Result<Option<Value>, Lo
     Ok(None)
 }
 
+/// What an authorization server answered.
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    /// What it wants to find in the next proof.
+    pub(super) nonce: Option<HeaderValue>,
+    pub(super) body: Value,
+}
+
 /// Sends a form or a document; the answer is JSON, whatever its status.
 pub(super) async fn form(
     outbound: &Outbound,
     place: &str,
     mut headers: HeaderMap,
     body: String,
-) -> Result<(StatusCode, Value), LoginError> {
+) -> Result<Said, LoginError> {
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/x-www-form-urlencoded"));
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let target = Target { uri: safe(place)?, headers, wait: WAIT };
     let failed = |why: String| LoginError::Answer { what: "the authorization server did not answer", why };
     let answer = outbound.once(Method::POST, target, Bytes::from(body)).await;
     let answer = answer.map_err(|error| failed(error.to_string()))?;
-    let status = answer.status();
+    let (status, nonce) = (answer.status(), dpop::wanted(answer.headers()));
     let read = tokio::time::timeout(WAIT, Limited::new(answer.into_body(), SIZE_MAX_BYTES).collect()).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes.to_bytes(),
         Ok(Err(_)) | Err(_) => return Err(failed("its answer broke off, took too long or is too large".to_owned())),
     };
-    let value = serde_json::from_slice(&bytes).unwrap_or_default();
-    Ok((status, value))
+    Ok(Said { status, nonce, body: serde_json::from_slice(&bytes).unwrap_or_default() })
 }
 
 /// An address that a secret may be sent to.
@@ -307,6 +341,15 @@ mod tests {
             (challenge.scopes, challenge.error.as_deref()),
             (vec!["mcp:write".to_owned()], Some("insufficient_scope"))
         );
+        let two = HeaderMap::from_iter([(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static(
+                r#"DPoP error="use_dpop_nonce", algs="ES256", Bearer resource_metadata="https://a.example/""#,
+            ),
+        )]);
+        let challenge = Challenge::read(&two).unwrap();
+        assert_eq!(challenge.metadata.as_deref(), Some("https://a.example/"));
+        assert_eq!(challenge.error.as_deref(), Some("use_dpop_nonce"));
         let basic = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=x"))]);
         assert!(Challenge::read(&basic).is_none());
     }

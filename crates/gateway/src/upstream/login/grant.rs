@@ -3,6 +3,7 @@
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -10,7 +11,10 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
+use super::discover::{self, Said};
 use super::{Client, Grant, Login, LoginError, Proof, Secret, Token};
+use crate::dpop;
+use crate::dpop::key::{ProofKey, Proven};
 use crate::upstream::http::Outbound;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -54,7 +58,7 @@ pub(super) async fn renewed(outbound: &Outbound, login: &Login, now: Timestamp) 
             form.extend([("grant_type", BEARER), ("assertion", assertion.reveal())]);
         }
     }
-    let answer = ask(outbound, &login.token_endpoint, (&login.client, &login.issuer), form).await?;
+    let answer = ask(outbound, &login.token_endpoint, (&login.client, &login.issuer), form, login.key()).await?;
     taken(login, &answer, now)
 }
 
@@ -71,7 +75,7 @@ pub(super) async fn of_person(
         ("redirect_uri", redirect),
         ("resource", login.resource.as_str()),
     ];
-    let answer = ask(outbound, &login.token_endpoint, (&login.client, &login.issuer), form).await?;
+    let answer = ask(outbound, &login.token_endpoint, (&login.client, &login.issuer), form, login.key()).await?;
     taken(login, &answer, Timestamp::now())
 }
 
@@ -93,7 +97,8 @@ async fn vouched(
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }
-    let answer = ask(outbound, provider, (client, provider), form).await?;
+    // What it gives is for the authorization server, which binds its own.
+    let answer = ask(outbound, provider, (client, provider), form, None).await?;
     if text(&answer, "issued_token_type") != Some(ID_JAG) {
         return Err(LoginError::Mismatch("the identity provider issued something else than an ID-JAG".to_owned()));
     }
@@ -102,9 +107,14 @@ async fn vouched(
 }
 
 fn taken(login: &Login, answer: &Value, now: Timestamp) -> Result<Login, LoginError> {
-    if !text(answer, "token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")) {
-        return Err(LoginError::Mismatch("the token is of a type that is not known".to_owned()));
-    }
+    let bound = match text(answer, "token_type").map(str::to_ascii_lowercase).as_deref() {
+        Some("dpop") if login.binding.is_some() => true,
+        Some("bearer") if !login.binding.as_ref().is_some_and(|binding| binding.required) => false,
+        Some("bearer") => {
+            return Err(LoginError::Mismatch("the token is bound to no key, and the server takes no such".to_owned()));
+        }
+        _ => return Err(LoginError::Mismatch("the token is of a type that is not known".to_owned())),
+    };
     let access = text(answer, "access_token").ok_or_else(|| no_token("it has no `access_token`"))?;
     // It will stand in a header.
     if HeaderValue::from_str(access).is_err() {
@@ -113,7 +123,7 @@ fn taken(login: &Login, answer: &Value, now: Timestamp) -> Result<Login, LoginEr
     let lasts = answer.get("expires_in").and_then(Value::as_i64);
     let expires = lasts.and_then(|seconds| now.checked_add(SignedDuration::from_secs(seconds)).ok());
     let mut login = login.clone();
-    login.token = Some(Token { access: Secret::new(access.to_owned()), expires });
+    login.token = Some(Token { access: Secret::new(access.to_owned()), expires, bound });
     if let (Grant::Person { refresh }, Some(new)) = (&mut login.grant, text(answer, "refresh_token")) {
         *refresh = Some(Secret::new(new.to_owned()));
     }
@@ -128,9 +138,22 @@ async fn ask(
     endpoint: &str,
     (client, audience): (&Client, &str),
     form: Form<'_>,
+    key: Option<&ProofKey>,
 ) -> Result<Value, LoginError> {
-    let (headers, body) = shown(client, audience, form)?;
-    let (status, answer) = super::discover::form(outbound, endpoint, headers, body).await?;
+    let ask = async |nonce: Option<&HeaderValue>| {
+        let (mut headers, body) = shown(client, audience, form.clone())?;
+        if let Some(key) = key {
+            headers.insert(dpop::HEADER, proof(key, endpoint, nonce)?);
+        }
+        discover::form(outbound, endpoint, headers, body).await
+    };
+    let mut said = ask(None).await?;
+    if text(&said.body, "error") == Some("use_dpop_nonce")
+        && let Some(nonce) = said.nonce.take()
+    {
+        said = ask(Some(&nonce)).await?;
+    }
+    let Said { status, body: answer, .. } = said;
     if status.is_success() {
         return Ok(answer);
     }
@@ -139,6 +162,12 @@ async fn ask(
     let why: String = said("error").unwrap_or_else(|| format!("status {}", status.as_u16()));
     let more: String = said("error_description").map(|more: String| format!(" ({more})")).unwrap_or_default();
     Err(no_token(&format!("{why}{more}")))
+}
+
+fn proof(key: &ProofKey, endpoint: &str, nonce: Option<&HeaderValue>) -> Result<HeaderValue, LoginError> {
+    let nonce = nonce.and_then(|nonce| nonce.to_str().ok());
+    let of = Proven { method: &Method::POST, uri: &discover::safe(endpoint)?, token: None, nonce };
+    Ok(key.proof(&of, Timestamp::now())?)
 }
 
 /// The form, with what shows who the client is.

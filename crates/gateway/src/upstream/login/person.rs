@@ -78,6 +78,7 @@ pub async fn sign_in(
         client,
         grant: Grant::Person { refresh: None },
         scopes,
+        binding: found.binding()?,
         token: None,
     };
     let (state, verifier) = (grant::random()?, grant::random()?);
@@ -111,7 +112,8 @@ async fn register(outbound: &Outbound, found: &Discovered, redirect: &str) -> Re
         "token_endpoint_auth_method": method,
     });
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    let (status, answer) = discover::form(outbound, endpoint, headers, document.to_string()).await?;
+    let said = discover::form(outbound, endpoint, headers, document.to_string()).await?;
+    let (status, answer) = (said.status, said.body);
     let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
     let failed =
         |why: String| LoginError::Answer { what: "the authorization server did not register the gateway", why };
@@ -146,6 +148,10 @@ fn address(
     ]);
     if !login.scopes.is_empty() {
         query.append_pair("scope", &login.scopes.join(" "));
+    }
+    if let Some(key) = login.key() {
+        // RFC 9449 section 10: the code is of no use without the key, either.
+        query.append_pair("dpop_jkt", &key.thumbprint());
     }
     let between = if found.authorization_endpoint.contains('?') { '&' } else { '?' };
     Ok(format!("{}{between}{}", found.authorization_endpoint, query.finish()))
