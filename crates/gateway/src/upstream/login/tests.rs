@@ -1,0 +1,118 @@
+//! A login whose tokens are bound to a key, at a server and an authorization server that want nonces in proofs.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::call::Plumbing;
+use crate::upstream::http::Target;
+
+/// What one request was: its path, its `Authorization`, and the claims of its proof.
+type Asked = (String, String, Value);
+
+/// Both servers at one address. Each wants a nonce of its own, and says so only when it is missing.
+async fn servers(listener: TcpListener, asked: Arc<Mutex<Vec<Asked>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(answers(stream, asked.clone()));
+    }
+}
+
+async fn answers(mut stream: TcpStream, asked: Arc<Mutex<Vec<Asked>>>) -> Option<()> {
+    loop {
+        let (head, _body) = request(&mut stream).await?;
+        let header = |name: &str| {
+            let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}: ")));
+            line.map(|line| line[name.len() + 2..].to_owned()).unwrap_or_default()
+        };
+        let path = head.split(' ').nth(1)?.to_owned();
+        let claims = header("dpop").split('.').nth(1).map(|part| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap());
+        let claims: Value = claims.map(|claims| serde_json::from_slice(&claims).unwrap()).unwrap_or_default();
+        let wanted = if path == "/token" { "of the issuer" } else { "of the server" };
+        let (status, nonce, body) = match (claims["nonce"] == wanted, &*path) {
+            (true, "/token") => (200, "", json!({"access_token": "fresh", "token_type": "DPoP", "expires_in": 600})),
+            (true, _) => (200, "", json!({"jsonrpc": "2.0", "id": 1, "result": {}})),
+            (false, "/token") => (400, wanted, json!({"error": "use_dpop_nonce"})),
+            (false, _) => (401, wanted, json!({})),
+        };
+        asked.lock().unwrap().push((path, header("authorization"), claims));
+        let nonce = if nonce.is_empty() { String::new() } else { format!("dpop-nonce: {nonce}\r\n") };
+        let body = body.to_string();
+        let head =
+            format!("HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{nonce}content-length: {}", body.len());
+        stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.ok()?;
+    }
+}
+
+async fn request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut held = Vec::new();
+    loop {
+        if let Some(end) = held.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8(held[..end].to_vec()).unwrap();
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length: usize = length.unwrap_or(0);
+            if held.len() >= end + 4 + length {
+                return Some((head, held[end + 4..].to_vec()));
+            }
+        }
+        if stream.read_buf(&mut held).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nonces_of_both_servers_are_taken_up_and_every_proof_is_new() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    tokio::spawn(servers(listener, asked.clone()));
+    let home = tempfile::tempdir().unwrap();
+    let key = ProofKey::generate().unwrap();
+    let login = Login {
+        server: format!("{base}/mcp"),
+        resource: base.clone(),
+        issuer: base.clone(),
+        token_endpoint: format!("{base}/token"),
+        client: Client { id: "c".to_owned(), proof: Proof::None, registered: None },
+        grant: Grant::Client,
+        scopes: Vec::new(),
+        binding: Some(Binding { key: key.clone(), required: true }),
+        token: None,
+    };
+    login.write(&home.path().join("far.json")).unwrap();
+    let outbound = Outbound::new().with_logins(home.path().to_owned());
+    for _ in 0..2 {
+        let headers = [("dpop", "the caller's own"), ("authorization", "Bearer the caller's own")];
+        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let target = Target {
+            uri: login.server.parse().unwrap(),
+            headers: headers.into_iter().collect(),
+            wait: Duration::from_secs(30),
+        };
+        let answer = outbound.pass(&Plumbing::aside(Bytes::from_static(b"{}")), target).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert!(!answer.headers().contains_key("dpop-nonce"), "how the gateway signs in is no matter of the caller's");
+    }
+    let asked = asked.lock().unwrap();
+    let paths: Vec<&str> = asked.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(paths, ["/token", "/token", "/mcp", "/mcp", "/mcp"], "each nonce is asked for once");
+    let names: std::collections::BTreeSet<String> =
+        asked.iter().map(|(_, _, claims)| claims["jti"].to_string()).collect();
+    assert_eq!(names.len(), asked.len());
+    for (path, authorization, claims) in asked.iter() {
+        let (token, ath) = if path == "/mcp" { ("DPoP fresh", true) } else { ("", false) };
+        assert_eq!((authorization.as_str(), claims["ath"].is_string()), (token, ath));
+        assert_eq!((&claims["htm"], &claims["htu"]), (&json!("POST"), &json!(format!("{base}{path}"))));
+    }
+    // The file holds the key, and nothing else shows it.
+    let text = std::fs::read_to_string(home.path().join("far.json")).unwrap();
+    let kept: Login = serde_json::from_str(&text).unwrap();
+    assert_eq!(kept.binding.as_ref().unwrap().key.thumbprint(), key.thumbprint());
+    assert!(!format!("{kept:?}").contains(&String::from(key)), "a key in a debug text");
+}
