@@ -185,6 +185,9 @@ mod tests {
     use crate::dpop::key::{ProofKey, Proven};
 
     const NOW: i64 = 1_800_000_000;
+    /// A change of a proof's header and claims.
+    type Touch = fn(&mut Value, &mut Value);
+
     const ADDRESS: &str = "http://127.0.0.1:7682/mcp/fs";
 
     fn at(second: i64) -> Timestamp {
@@ -251,19 +254,19 @@ mod tests {
         let [header, claims, signature] = proof.split('.').collect::<Vec<_>>().try_into().unwrap();
         let part =
             |text: &str| -> Value { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap() };
-        let whole = |change: &dyn Fn(&mut Value, &mut Value)| {
+        let whole = |change: Touch| {
             let (mut header, mut claims) = (part(header), part(claims));
             change(&mut header, &mut claims);
             let coded = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
             format!("{}.{}.{signature}", coded(header), coded(claims))
         };
-        let touched: [(&dyn Fn(&mut Value, &mut Value), &str); 6] = [
-            (&|_, claims| claims["jti"] = json!("other"), "its signature does not verify"),
-            (&|header, _| header["typ"] = json!("jwt"), "it is a token of another type"),
-            (&|header, _| header["alg"] = json!("HS256"), "its algorithm is not accepted"),
-            (&|header, _| header["alg"] = json!("none"), "its algorithm is not accepted"),
-            (&|header, _| header["jwk"]["d"] = json!("AA"), "it brings a private key"),
-            (&|header, _| header["crit"] = json!(["exp"]), "its header demands what is not known here"),
+        let touched: [(Touch, &str); 6] = [
+            (|_, claims| claims["jti"] = json!("other"), "its signature does not verify"),
+            (|header, _| header["typ"] = json!("jwt"), "it is a token of another type"),
+            (|header, _| header["alg"] = json!("HS256"), "its algorithm is not accepted"),
+            (|header, _| header["alg"] = json!("none"), "its algorithm is not accepted"),
+            (|header, _| header["jwk"]["d"] = json!("AA"), "it brings a private key"),
+            (|header, _| header["crit"] = json!(["exp"]), "its header demands what is not known here"),
         ];
         for (change, why) in touched {
             let refused = proofs.check((&whole(change), &name), &asked(&ours, false), at(0));
