@@ -1,4 +1,4 @@
-//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench|simulate|soak|fuzz`.
+//! The gate and the errands: `cargo xtask up|test|ci|tidy|bench|simulate|soak|rust-sdk|fuzz`.
 
 mod bench;
 mod check_truth;
@@ -6,6 +6,7 @@ mod console;
 mod differential;
 mod fuzz;
 mod run;
+mod rust_sdk;
 mod test;
 mod tidy;
 mod tools;
@@ -34,6 +35,7 @@ enum Task {
     Soak(bench::Soak),
     CheckTruth(check_truth::Args),
     Differential(differential::Args),
+    RustSdk(rust_sdk::Args),
     Fuzz(fuzz::Args),
 }
 
@@ -48,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::Soak(args) => bench::soak(&args),
         Task::CheckTruth(args) => check_truth::run(&args),
         Task::Differential(args) => differential::run(&args),
+        Task::RustSdk(args) => rust_sdk::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     }
 }
