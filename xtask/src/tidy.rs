@@ -19,6 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bench", &["graph", "policy", "ledger", "connect", "gateway", "control"]),
     ("xtask", &[]),
     ("fuzz", &["ledger", "connect", "gateway"]),
+    // A client of others', which knows nothing of ours.
+    ("rust-sdk", &[]),
 ];
 
 /// A file longer than this is two files.
