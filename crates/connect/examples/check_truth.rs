@@ -402,7 +402,8 @@ impl Case {
         if !hits.is_empty() {
             return hits;
         }
-        if labelled.is_empty() { named } else { labelled.iter().map(|one| open(one).replace('*', "x")).collect() }
+        // Names of labels drift from those of files: where the labelled one is not there, any that is counts.
+        if named.is_empty() { labelled.iter().map(|one| open(one).replace('*', "x")).collect() } else { named }
     }
 
     /// A misconfiguration without a start: a role that instances hold and that is administrator.

@@ -16,6 +16,7 @@ mod plan;
 mod state;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use self::files::Files;
 use self::plan::{Plan, Resource, Target};
 use crate::aws::{Reader, text};
 use crate::document::Node;
+use crate::hcl::{Expression, Part};
 
 /// Resource type, the way to the attribute with the role, workload kind.
 const WORKLOADS: &[(&str, &[&str], &str)] = &[
@@ -44,6 +46,11 @@ const WORKLOADS: &[(&str, &[&str], &str)] = &[
     ("aws_ecs_task_definition", &["task_role_arn"], "ecs-task-definition"),
     ("aws_ecs_cluster", &[], "ecs-cluster"),
     ("aws_apprunner_service", &["instance_configuration", "instance_role_arn"], "apprunner-service"),
+    ("aws_cloudformation_stack_set", &["administration_role_arn"], "cloudformation-stackset"),
+    ("aws_bedrockagentcore_browser", &["execution_role_arn"], "agentcore-browser"),
+    ("aws_dynamodb_table", &[], "event-source"),
+    ("aws_kinesis_stream", &[], "event-source"),
+    ("aws_sqs_queue", &[], "event-source"),
 ];
 
 /// Resource type and the attribute that says whose policy it holds; without one, its own.
@@ -120,10 +127,10 @@ fn document(
     Some(id)
 }
 
-/// Says which principals of a document name nobody.
+/// Says which principals and actions of a document name nothing.
 fn said_unnamed(reader: &mut Reader<'_>, resource: &Resource, (name, json): (&str, &Json)) {
-    for reference in unnamed(json) {
-        let what = format!("{name}: whom {reference} names is not known before the plan is applied");
+    for (key, reference) in unnamed(json) {
+        let what = format!("{name}: what {reference} is as {key} is not known before the plan is applied");
         reader.miss(&resource.node, what);
     }
 }
@@ -165,8 +172,8 @@ fn said(target: &Target<'_>) -> String {
     }
 }
 
-/// References among the principals of a policy: they name nobody.
-fn unnamed(document: &Json) -> Vec<String> {
+/// References where a policy names somebody or an action, with the key that holds them: they name nothing.
+fn unnamed(document: &Json) -> Vec<(&'static str, String)> {
     fn search(json: &Json, found: &mut Vec<String>) {
         match json {
             Json::String(text) if text.starts_with("${") => found.push(text.clone()),
@@ -175,13 +182,15 @@ fn unnamed(document: &Json) -> Vec<String> {
             _ => {}
         }
     }
-    let mut found = Vec::new();
+    let mut named = Vec::new();
     for statement in document.get("Statement").and_then(Json::as_array).into_iter().flatten() {
-        for key in ["Principal", "NotPrincipal"] {
+        for key in ["Principal", "NotPrincipal", "Action", "NotAction", "Effect"] {
+            let mut found = Vec::new();
             search(statement.get(key).unwrap_or(&Json::Null), &mut found);
+            named.extend(found.into_iter().map(|reference| (key, reference)));
         }
     }
-    found
+    named
 }
 
 fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: PrincipalKind) {
@@ -199,12 +208,17 @@ fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: Pr
             Some(document) => principal.inline.extend(reader.policy(document, name, None)),
             // A block without a name is how a plan says that there is none.
             None if text(inline, "name").is_none() => {}
-            None => {
-                principal.attached.push(format!("{name} of {}", resource.address()));
-                let what =
-                    format!("{name} (inline policy of {}) is not known before the plan is applied", resource.address());
-                reader.miss(inline, what);
-            }
+            None => match written_inline(reader, plan, (resource, inline), name) {
+                Some(id) => principal.inline.push(id),
+                None => {
+                    principal.attached.push(format!("{name} of {}", resource.address()));
+                    let what = format!(
+                        "{name} (inline policy of {}) is not known before the plan is applied",
+                        resource.address()
+                    );
+                    reader.miss(inline, what);
+                }
+            },
         }
     }
     if kind == PrincipalKind::Role {
@@ -212,6 +226,43 @@ fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: Pr
         principal.trust = document(reader, plan, (resource, "assume_role_policy"), (&name, None));
     }
     reader.estate.principals.push(principal);
+}
+
+/// The policy of an `inline_policy` block that a plan does not know: as the `.tf` file builds it, or as the data source
+/// that the configuration refers to will make it. Blocks are a set: their names tell which is which.
+fn written_inline(
+    reader: &mut Reader<'_>,
+    plan: &Plan,
+    (resource, inline): (&Resource, &Node),
+    name: &str,
+) -> Option<PolicyId> {
+    let block = plan.files.get(&resource.plain());
+    let blocks = block.map(|block| block.inline.as_slice()).unwrap_or_default();
+    let of = |wanted: &str, block: &[(String, Expression)]| {
+        block.iter().find(|(own, _)| own == wanted).map(|(_, expression)| expression.clone())
+    };
+    let named = |block: &&Vec<(String, Expression)>| {
+        blocks.len() == 1
+            || matches!(of("name", block), Some(Expression::Text(parts)) if parts == [Part::Plain(name.to_owned())])
+    };
+    let built = blocks.iter().find(named).and_then(|block| of("policy", block));
+    if let Some((json, lines)) = built.and_then(|built| document::encoded(plan, resource, &built)) {
+        said_unnamed(reader, resource, (name, &json));
+        let id = reader.parsed((&json, &lines), inline, name, None)?;
+        let policy = usize::try_from(id.0).ok().and_then(|at| reader.estate.policies.get_mut(at));
+        if let (Some(policy), Some(block)) = (policy, block) {
+            policy.source = block.source.clone();
+        }
+        return Some(id);
+    }
+    let expressions = plan.expression(resource, &["inline_policy"]).map(Node::items).unwrap_or_default();
+    let is = |one: &&Node| {
+        expressions.len() == 1 || one.get("name").and_then(|name| text(name, "constant_value")) == Some(name)
+    };
+    let refers = expressions.iter().find(is).and_then(|one| one.get("policy"))?;
+    let made = document::made(plan, document::among(&plan.follow(resource, refers))?)?;
+    let lines: Vec<u32> = made.nodes.iter().map(|node| reader.line(node)).collect();
+    reader.parsed((&made.json, &lines), inline, name, None)
 }
 
 fn policy(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
@@ -344,6 +395,13 @@ fn resource_policy(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
 }
 
 fn workload(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
+    if resource.kind == "aws_ecs_service" {
+        return service(reader, plan, resource);
+    }
+    let streams = resource.values.get("stream_enabled").and_then(Node::bool) == Some(true);
+    if resource.kind == "aws_dynamodb_table" && !streams {
+        return;
+    }
     let Some((_, path, kind)) = WORKLOADS.iter().find(|(kind, ..)| *kind == resource.kind) else { return };
     let mut role = plan.texts(resource, path).into_iter().next();
     if matches!(*kind, "ec2-instance" | "launch-template") {
@@ -355,4 +413,30 @@ fn workload(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
     let (source, line) = written(reader, plan, resource);
     let (kind, arn) = ((*kind).to_owned(), plan.arn(resource));
     reader.estate.workloads.push(Workload { kind, arn, role, source, line: Some(line) });
+}
+
+/// The task that a service keeps running, where commands may be run in it.
+fn service(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
+    if resource.values.get("enable_execute_command").and_then(Node::bool) != Some(true) {
+        return;
+    }
+    let definitions = plan.targets(resource, &["task_definition"]);
+    let role = definitions.iter().find_map(|target| {
+        let definition = match target {
+            Target::Of(definition, _) => Some(*definition),
+            Target::Text(arn) => plan.made().find(|one| text(&one.values, "arn") == Some(arn)),
+            Target::Open(_) => None,
+        };
+        plan.texts(definition?, &["task_role_arn"]).into_iter().next()
+    });
+    let cluster = plan.targets(resource, &["cluster"]).iter().find_map(|target| match target {
+        Target::Of(cluster, _) => Some(cluster.label().to_owned()),
+        Target::Text(text) => text.rsplit('/').next().map(str::to_owned),
+        Target::Open(_) => None,
+    });
+    let Plan { partition, region, account, .. } = plan;
+    let cluster = cluster.unwrap_or_else(|| "default".to_owned());
+    let arn = format!("arn:{partition}:ecs:{region}:{account}:task/{cluster}/{}", resource.label());
+    let (source, line) = written(reader, plan, resource);
+    reader.estate.workloads.push(Workload { kind: "ecs-task".to_owned(), arn, role, source, line: Some(line) });
 }

@@ -7,15 +7,16 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::plan::{Plan, Resource, Target, within, without_indexes};
+use super::value::Evaluation;
 use crate::aws::text;
 use crate::document::Node;
-use crate::hcl::{Expression, Part};
+use crate::hcl::Expression;
 
 /// Documents that are made of documents.
 const DEPTH_MAX: u32 = 8;
 
 /// What a policy variable is called whose value only the applied plan has: no key of AWS is without a colon.
-const LATER: &str = "${known after apply}";
+pub(super) const LATER: &str = "${known after apply}";
 
 /// A document and the node that each of its statements was written in.
 pub(super) struct Made<'p> {
@@ -33,7 +34,12 @@ pub(super) fn made<'p>(plan: &'p Plan, data: &'p Resource) -> Option<Made<'p>> {
 
 /// The data source that an attribute takes its whole document from.
 pub(super) fn source<'p>(plan: &'p Plan, resource: &'p Resource, path: &[&str]) -> Option<&'p Resource> {
-    match plan.targets(resource, path).as_slice() {
+    among(&plan.targets(resource, path))
+}
+
+/// The data source that these lead to, if they lead to one.
+pub(super) fn among<'p>(targets: &[Target<'p>]) -> Option<&'p Resource> {
+    match targets {
         [Target::Of(data, attribute)] if is_document(data, attribute) => Some(data),
         _ => None,
     }
@@ -212,7 +218,7 @@ impl<'p> Reading<'p> {
 }
 
 /// A reference that stands for anything.
-fn unexplained(target: &Target<'_>) -> String {
+pub(super) fn unexplained(target: &Target<'_>) -> String {
     match target {
         Target::Open(reference) => format!("${{{}}}", reference.replace(['{', '}', ':'], "")),
         Target::Text(_) | Target::Of(..) => LATER.to_owned(),
@@ -227,19 +233,25 @@ fn variables(text: &str) -> String {
 /// The document that an attribute builds in place (`jsonencode`), with the lines of its statements in the `.tf` file.
 /// What it is given of others is followed; what is not known before it is made is said as such a variable.
 pub(super) fn built(plan: &Plan, resource: &Resource, attribute: &str) -> Option<(Json, Vec<u32>)> {
-    let written = written(plan, resource, attribute)?;
-    Some((value(plan, resource, written, 0), lines(written)))
+    encoded(plan, resource, plan.files.get(&resource.plain())?.attribute(attribute)?)
 }
 
-/// The expression that an attribute encodes.
-fn written<'p>(plan: &'p Plan, resource: &Resource, attribute: &str) -> Option<&'p Expression> {
-    match plan.files.get(&resource.plain())?.attribute(attribute)? {
-        Expression::Call(name, argument) if name == "jsonencode" => match argument.as_ref() {
-            Expression::Reference(reference) => {
+/// What an expression encodes as JSON, likewise.
+pub(super) fn encoded(plan: &Plan, resource: &Resource, expression: &Expression) -> Option<(Json, Vec<u32>)> {
+    let written = argument(plan, resource, expression)?;
+    Some((Evaluation::new(plan, resource).value(written), lines(written)))
+}
+
+/// The expression that `jsonencode` is given.
+fn argument<'p>(plan: &'p Plan, resource: &Resource, expression: &'p Expression) -> Option<&'p Expression> {
+    match expression {
+        Expression::Call(name, arguments) if name == "jsonencode" => match arguments.as_slice() {
+            [Expression::Reference(reference)] => {
                 let name = reference.strip_prefix("local.")?;
                 plan.files.local(&without_indexes(&resource.module), name)
             }
-            other => Some(other),
+            [other] => Some(other),
+            _ => None,
         },
         _ => None,
     }
@@ -247,7 +259,8 @@ fn written<'p>(plan: &'p Plan, resource: &Resource, attribute: &str) -> Option<&
 
 /// The lines of the statements that an attribute builds in place; empty where it does not.
 pub(super) fn statement_lines(plan: &Plan, resource: &Resource, attribute: &str) -> Vec<u32> {
-    written(plan, resource, attribute).map(lines).unwrap_or_default()
+    let written = plan.files.get(&resource.plain()).and_then(|block| block.attribute(attribute));
+    written.and_then(|one| argument(plan, resource, one)).map(lines).unwrap_or_default()
 }
 
 fn lines(written: &Expression) -> Vec<u32> {
@@ -256,58 +269,5 @@ fn lines(written: &Expression) -> Vec<u32> {
     match statement {
         Some(Expression::List(items)) => items.iter().map(|(_, line)| *line).collect(),
         _ => Vec::new(),
-    }
-}
-
-fn value(plan: &Plan, resource: &Resource, expression: &Expression, depth: u32) -> Json {
-    match expression {
-        _ if depth > 4 * DEPTH_MAX => json!(LATER),
-        Expression::Text(parts) => {
-            let text = |part: &Part| match part {
-                Part::Plain(text) => text.clone(),
-                Part::Of(reference) => one_of(plan, resource, reference).unwrap_or_else(|| LATER.to_owned()),
-            };
-            Json::String(parts.iter().map(text).collect())
-        }
-        Expression::Reference(reference) => referred(plan, resource, reference, depth),
-        Expression::List(items) => {
-            let each = items.iter().flat_map(|(item, _)| match value(plan, resource, item, depth + 1) {
-                // A reference to several stands for each of them.
-                Json::Array(many) if matches!(item, Expression::Reference(_)) => many,
-                one => vec![one],
-            });
-            Json::Array(each.collect())
-        }
-        Expression::Object(entries) => Json::Object(
-            entries.iter().map(|(key, item)| (key.clone(), value(plan, resource, item, depth + 1))).collect(),
-        ),
-        Expression::Word(word) => serde_json::from_str(word).unwrap_or_else(|_| json!(LATER)),
-        Expression::Call(..) => json!(LATER),
-    }
-}
-
-fn referred(plan: &Plan, resource: &Resource, reference: &str, depth: u32) -> Json {
-    let local = reference.strip_prefix("local.").and_then(|name| {
-        plan.files
-            .local(&without_indexes(&resource.module), name)
-            .filter(|one| !matches!(one, Expression::Reference(_)))
-    });
-    if let Some(local) = local {
-        return value(plan, resource, local, depth + 1);
-    }
-    let targets = plan.refer(resource, reference);
-    let texts: Vec<String> =
-        targets.iter().map(|target| plan.text(target).unwrap_or_else(|| unexplained(target))).collect();
-    match texts.as_slice() {
-        [] => json!(LATER),
-        [one] => json!(one),
-        many => json!(many),
-    }
-}
-
-fn one_of(plan: &Plan, resource: &Resource, reference: &str) -> Option<String> {
-    match plan.refer(resource, reference).as_slice() {
-        [one] => plan.text(one),
-        _ => None,
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Block {
     pub(super) statements: Vec<u32>,
     /// What its attributes are given.
     pub(super) attributes: Vec<(String, Expression)>,
+    /// What the attributes of its `inline_policy` blocks are given.
+    pub(super) inline: Vec<Vec<(String, Expression)>>,
 }
 
 impl Block {
@@ -102,8 +104,9 @@ fn blocks(source: &str, path: &str, written: &str) -> Vec<(String, Block)> {
         behind += row.len() + 1;
         let (whole, written) = (written, row.trim_end_matches('\r'));
         if let Some(address) = header(written) {
-            let attributes = hcl::attributes(whole.get(behind..).unwrap_or_default(), line + 1);
-            let block = Block { source: source.clone(), line, statements: Vec::new(), attributes };
+            let body = whole.get(behind..).unwrap_or_default();
+            let (attributes, inline) = (hcl::attributes(body, line + 1), hcl::nested(body, line + 1, "inline_policy"));
+            let block = Block { source: source.clone(), line, statements: Vec::new(), attributes, inline };
             found.push((format!("{path}{address}"), block));
             inside = true;
         } else if written.starts_with('}') {

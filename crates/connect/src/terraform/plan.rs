@@ -46,7 +46,15 @@ impl Resource {
 
     /// The name that it will have or, if that is made up later, the one it has in the configuration.
     pub(super) fn label(&self) -> &str {
-        let keys = ["name", "function_name", "agent_name", "bucket", "code_interpreter_name", "agent_runtime_name"];
+        let keys = [
+            "name",
+            "function_name",
+            "service_name",
+            "agent_name",
+            "bucket",
+            "code_interpreter_name",
+            "agent_runtime_name",
+        ];
         keys.iter().find_map(|key| text(&self.values, key)).unwrap_or(&self.name)
     }
 }
@@ -197,7 +205,8 @@ impl Plan {
         match FORMS.iter().find(|(kind, _)| *kind == resource.kind) {
             Some((_, form)) => {
                 let form = form.replace("{account}", &self.account).replace("{region}", &self.region);
-                format!("arn:{}:{form}{name}", self.partition)
+                let tail = TAILS.iter().find(|(kind, _)| *kind == resource.kind).map_or("", |(_, tail)| tail);
+                format!("arn:{}:{form}{name}{tail}", self.partition)
             }
             None => format!("${{{}.arn}}", resource.address()),
         }
@@ -269,6 +278,7 @@ impl Plan {
                 [one] => self.text(one),
                 _ => None,
             },
+            Part::Made(_) => None,
         };
         parts.iter().map(text).collect()
     }
@@ -371,6 +381,10 @@ fn with_attribute<'p>(targets: Vec<Target<'p>>, rest: &[&str]) -> Vec<Target<'p>
     targets.into_iter().map(name).collect()
 }
 
+/// What AWS puts behind the name of what it makes, as long as it is not made.
+const TAILS: &[(&str, &str)] =
+    &[("aws_cloudformation_stack", "/id"), ("aws_cloudformation_stack_set", ":id"), ("aws_apprunner_service", "/id")];
+
 /// The forms of ARNs that are made of a resource's name.
 const FORMS: &[(&str, &str)] = &[
     ("aws_lambda_function", "lambda:{region}:{account}:function:"),
@@ -388,6 +402,9 @@ const FORMS: &[(&str, &str)] = &[
     ("aws_ecs_task_definition", "ecs:{region}:{account}:task-definition/"),
     ("aws_ecs_cluster", "ecs:{region}:{account}:cluster/"),
     ("aws_apprunner_service", "apprunner:{region}:{account}:service/"),
+    ("aws_cloudformation_stack_set", "cloudformation:{region}:{account}:stackset/"),
+    ("aws_bedrockagentcore_browser", "bedrock-agentcore:{region}:{account}:browser-custom/"),
+    ("aws_kinesis_stream", "kinesis:{region}:{account}:stream/"),
     ("aws_s3_bucket", "s3:::"),
     ("aws_sqs_queue", "sqs:{region}:{account}:"),
     ("aws_sns_topic", "sns:{region}:{account}:"),
@@ -494,7 +511,7 @@ fn split_module(module: &str) -> Option<(&str, &str)> {
 }
 
 /// The parts of a reference between the dots that stand outside of indexes.
-fn segments(reference: &str) -> Vec<String> {
+pub(super) fn segments(reference: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_u32;
     for letter in reference.chars() {

@@ -136,3 +136,132 @@ fn a_state_is_read_as_it_is_kept_and_as_it_is_shown() {
     assert_eq!(empty.unread, [], "a state without resources is a state");
     assert_eq!(loaded(r#"{"resources": []}"#).unread.len(), 1);
 }
+
+const COMPUTED: &str = r#"
+locals {
+  extra  = merge({ a = "sqs:SendMessage" }, { b = "sqs:ReceiveMessage" })
+  team   = { reader = { actions = ["s3:GetObject"] }, boss = { actions = ["iam:*", "s3:*"] } }
+  strict = "no"
+}
+resource "aws_iam_user_policy" "one" {
+  for_each = local.team
+  name     = each.key
+  user     = each.key
+  policy = jsonencode({
+    Statement = concat(
+      [for action in each.value.actions : { Effect = "Allow", Action = action, Resource = format("%s/*", aws_s3_bucket.data.arn) }],
+      local.strict == "yes" ? [] : [{ Effect = "Allow", Action = values(local.extra), Resource = "*" }],
+    )
+  })
+}
+resource "aws_iam_role" "runner" {
+  name = "runner"
+  inline_policy {
+    name   = "in"
+    policy = jsonencode({ Statement = [{ Effect = "Allow", Action = "s3:PutObject", Resource = "${aws_s3_bucket.data.arn}/*" }] })
+  }
+  inline_policy {
+    name   = "later"
+    policy = jsonencode({ Statement = [{ Effect = "Allow", Action = file("x"), Resource = "*" }] })
+  }
+}
+"#;
+
+/// A plan of resources: type, name, index, values.
+fn plan_of(resources: &[(&str, &str, Option<&str>, serde_json::Value)]) -> String {
+    let planned = resources.iter().map(|(kind, name, index, values)| {
+        serde_json::json!({"mode": "managed", "type": kind, "name": name, "index": index, "values": values})
+    });
+    let planned: Vec<serde_json::Value> = planned.collect();
+    serde_json::json!({"planned_values": {"root_module": {"resources": planned}}, "configuration": {"root_module": {}}})
+        .to_string()
+}
+
+#[test]
+fn calls_choices_rules_and_inline_blocks_of_the_files_beside_are_computed() {
+    use serde_json::json;
+    let trust = r#"{"Statement": {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}}"#;
+    let plan = plan_of(&[
+        ("aws_s3_bucket", "data", None, json!({"bucket": "data"})),
+        ("aws_iam_user", "reader", None, json!({"name": "reader"})),
+        ("aws_iam_user", "boss", None, json!({"name": "boss"})),
+        ("aws_iam_user_policy", "one", Some("reader"), json!({"name": "reader", "user": "reader"})),
+        ("aws_iam_user_policy", "one", Some("boss"), json!({"name": "boss", "user": "boss"})),
+        (
+            "aws_iam_role",
+            "runner",
+            None,
+            json!({"name": "runner", "assume_role_policy": trust, "inline_policy": [{"name": "later"}, {"name": "in"}]}),
+        ),
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("plan.json"), plan).unwrap();
+    std::fs::write(dir.path().join("main.tf"), COMPUTED).unwrap();
+    let loaded = crate::aws::load(&[dir.path().join("plan.json")], 0);
+    let verdict = |who: &str, action: &str, resource: &str| {
+        decide(&loaded.estate, loaded.estate.find(who).unwrap(), action, resource).verdict
+    };
+    assert_eq!(verdict("user/reader", "s3:GetObject", "arn:aws:s3:::data/x"), Truth::Yes, "{:?}", loaded.unread);
+    assert_eq!(verdict("user/reader", "s3:PutObject", "arn:aws:s3:::data/x"), Truth::No);
+    assert_eq!(verdict("user/boss", "s3:PutObject", "arn:aws:s3:::data/x"), Truth::Yes);
+    assert_eq!(verdict("user/reader", "sqs:SendMessage", "*"), Truth::Yes, "strict is not `yes`");
+    assert_eq!(verdict("role/runner", "s3:PutObject", "arn:aws:s3:::data/x"), Truth::Yes);
+    let reasons: Vec<&str> = loaded.unread.iter().map(|unread| unread.reason.as_str()).collect();
+    assert!(
+        matches!(reasons.as_slice(), [one] if one.starts_with("later: what") && one.contains("as Action")),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn what_a_plan_makes_runs_as_its_role_under_the_name_that_policies_use() {
+    use serde_json::json;
+    let trust = |service: &str| {
+        json!({"Statement": {"Effect": "Allow", "Principal": {"Service": format!("{service}.amazonaws.com")}, "Action": "sts:AssumeRole"}})
+            .to_string()
+    };
+    let may = |action: &str, resource: &str| {
+        json!({"Statement": {"Effect": "Allow", "Action": action, "Resource": resource}}).to_string()
+    };
+    let home = "000000000000";
+    let (stack, task) =
+        (format!("arn:aws:cloudformation:*:{home}:stack/web/*"), format!("arn:aws:ecs:*:{home}:task/c/*"));
+    let role = |name: &str, service: &str| json!({"name": name, "assume_role_policy": trust(service), "managed_policy_arns": ["arn:aws:iam::aws:policy/AdministratorAccess"]});
+    let arn = |name: &str| format!("arn:aws:iam::{home}:role/{name}");
+    let plan = |exec: bool| {
+        plan_of(&[
+            ("aws_iam_user", "ann", None, json!({"name": "ann"})),
+            (
+                "aws_iam_user_policy",
+                "ann",
+                None,
+                json!({"name": "p", "user": "ann", "policy": may("cloudformation:UpdateStack", &stack)}),
+            ),
+            ("aws_iam_user", "bob", None, json!({"name": "bob"})),
+            (
+                "aws_iam_user_policy",
+                "bob",
+                None,
+                json!({"name": "p", "user": "bob", "policy": may("ecs:ExecuteCommand", &task)}),
+            ),
+            ("aws_iam_role", "stack", None, role("stack", "cloudformation")),
+            ("aws_iam_role", "task", None, role("task", "ecs-tasks")),
+            ("aws_cloudformation_stack", "web", None, json!({"name": "web", "iam_role_arn": arn("stack")})),
+            (
+                "aws_ecs_task_definition",
+                "t",
+                None,
+                json!({"family": "t", "arn": "arn:aws:ecs:us-east-1:000000000000:task-definition/t:1", "task_role_arn": arn("task")}),
+            ),
+            (
+                "aws_ecs_service",
+                "s",
+                None,
+                json!({"name": "s", "cluster": "c", "enable_execute_command": exec, "task_definition": "arn:aws:ecs:us-east-1:000000000000:task-definition/t:1"}),
+            ),
+        ])
+    };
+    assert_eq!(administers(&plan(true), "user/ann"), Truth::Yes);
+    assert_eq!(administers(&plan(true), "user/bob"), Truth::Yes);
+    assert_eq!(administers(&plan(false), "user/bob"), Truth::Unknown, "no command may be run in what the service runs");
+}
