@@ -1,8 +1,10 @@
 //! `bench gateway`: one `tools/call` direct, through Bailiwick with policy, labels and the durable ledger on (the agent
-//! signed in with its key, and with a JSON Web Token), and through `mcp-proxy` 0.6 if it is there (which keeps no durable log); interleaved in one run, every answer
-//! checked. Then the same under more and more policies.
+//! signed in with its key, and with a JSON Web Token), through replicas that share their sessions, and through other gateways
+//! if they are there (which keep no durable log); interleaved in one run, every answer checked. Then the same under more and
+//! more policies.
 
 mod issuer;
+mod peers;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 const HALF_OF: usize = 16;
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// A tool call direct, through Bailiwick, and through mcp-proxy.
+/// A tool call direct, through Bailiwick, and through other gateways.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Seconds for each measurement.
@@ -48,9 +50,12 @@ pub(crate) struct Args {
     /// The folder of the ledger; its disk is part of what is measured.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// The program `mcp-proxy` 0.6 (`cargo install mcp-proxy --version 0.6`).
-    #[arg(long)]
-    peer: Option<PathBuf>,
+    /// Another gateway: `mcp-proxy` (0.6, a crate), `agent-bom` (0.108.3) or `litellm` (PyPI); `NAME=PROGRAM` if it is elsewhere.
+    #[arg(long, value_name = "NAME")]
+    peer: Vec<peers::Wanted>,
+    /// So many gateways over shared sessions, one after the other taking a connection.
+    #[arg(long, default_value_t = 0)]
+    replicas: usize,
     #[arg(long, hide = true)]
     role: Option<Role>,
     #[arg(long, hide = true)]
@@ -59,6 +64,8 @@ pub(crate) struct Args {
     more_policies: usize,
     #[arg(long, hide = true, default_value_t = 0)]
     agents: usize,
+    #[arg(long, hide = true)]
+    shared: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -113,36 +120,6 @@ fn cpu_us(process: u32) -> u64 {
     tasks.into_iter().flatten().filter_map(|task| task_ns(task.ok()?)).sum::<u64>() / 1_000
 }
 
-/// `mcp-proxy` in front of the echo server.
-struct Peer {
-    child: Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Peer {
-    fn start(program: &std::path::Path, upstream: SocketAddr) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-        let file = folder.path().join("proxy.toml");
-        let text = format!(
-            "[proxy]\nname = \"bench\"\n[proxy.listen]\nhost = \"127.0.0.1\"\nport = {}\n\n[[backends]]\nname = \"echo\"\ntransport = \"http\"\nurl = \"http://{upstream}/mcp\"\n[observability]\nlog_level = \"error\"\n",
-            address.port()
-        );
-        std::fs::write(&file, text)?;
-        let mut child = Command::new(program);
-        child.arg("--config").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
-        Ok(Self { child: child.spawn()?, address, _folder: folder })
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Drop for Part {
     fn drop(&mut self) {
         // Closing its input ends it.
@@ -177,7 +154,7 @@ async fn serve_gateway(args: &Args) -> anyhow::Result<()> {
         home: scratch.clone(),
         rules: gateway::Rules { policies, ..gateway::Rules::default() },
         limits: gateway::Limits::default(),
-        replicas: None,
+        replicas: args.shared.clone(),
         peers: Vec::new(),
         minder: None,
     };
@@ -298,24 +275,60 @@ async fn echo_connection(mut stream: TcpStream) -> anyhow::Result<()> {
     }
 }
 
-/// One HTTP message's body, of a known length.
+/// One HTTP message's body.
 async fn read_message(stream: &mut TcpStream, held: &mut Vec<u8>) -> anyhow::Result<Option<Vec<u8>>> {
-    loop {
+    Ok(read_answer(stream, held).await?.map(|(_, body)| body))
+}
+
+/// One HTTP message: its head in lower case, and its body. Of events, the data of the last.
+async fn read_answer(stream: &mut TcpStream, held: &mut Vec<u8>) -> anyhow::Result<Option<(String, Vec<u8>)>> {
+    let end = loop {
         if let Some(end) = held.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(held.get(..end).unwrap_or_default()).to_ascii_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok())
-                .unwrap_or(0);
-            let all = end + 4 + length;
-            while held.len() < all {
-                if stream.read_buf(held).await? == 0 {
-                    return Ok(None);
-                }
+            break end;
+        }
+        if stream.read_buf(held).await? == 0 {
+            return Ok(None);
+        }
+    };
+    let head = String::from_utf8_lossy(held.get(..end).unwrap_or_default()).to_ascii_lowercase();
+    held.drain(..end + 4);
+    let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let body = if value("transfer-encoding:") == Some("chunked") {
+        let mut body = Vec::new();
+        loop {
+            let Some(line) = upto(stream, held, None).await? else { return Ok(None) };
+            let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16)?;
+            let Some(chunk) = upto(stream, held, Some(size + 2)).await? else { return Ok(None) };
+            if size == 0 {
+                break body;
             }
-            let body = held.get(end + 4..all).unwrap_or_default().to_vec();
-            held.drain(..all);
-            return Ok(Some(body));
+            body.extend_from_slice(chunk.get(..size).unwrap_or_default());
+        }
+    } else {
+        let length = value("content-length:").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let Some(body) = upto(stream, held, Some(length)).await? else { return Ok(None) };
+        body
+    };
+    if !value("content-type:").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return Ok(Some((head, body)));
+    }
+    let text = String::from_utf8_lossy(&body);
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:")).next_back().unwrap_or_default();
+    Ok(Some((head, data.trim().as_bytes().to_vec())))
+}
+
+/// So many bytes, or those before the end of a line; `None` if the connection ends before.
+async fn upto(stream: &mut TcpStream, held: &mut Vec<u8>, length: Option<usize>) -> anyhow::Result<Option<Vec<u8>>> {
+    loop {
+        let ends = || held.windows(2).position(|window| window == b"\r\n");
+        let (take, skip) = match length {
+            Some(length) => ((held.len() >= length).then_some(length), 0),
+            None => (ends(), 2),
+        };
+        if let Some(take) = take {
+            let taken = held.drain(..take).collect();
+            held.drain(..skip);
+            return Ok(Some(taken));
         }
         if stream.read_buf(held).await? == 0 {
             return Ok(None);
@@ -326,15 +339,31 @@ async fn read_message(stream: &mut TcpStream, held: &mut Vec<u8>) -> anyhow::Res
 #[derive(Clone)]
 struct Way {
     name: &'static str,
-    address: SocketAddr,
+    /// Of several, each takes a connection in turn.
+    addresses: Vec<SocketAddr>,
     path: &'static str,
     tool: &'static str,
-    /// The process in the middle.
-    process: Option<u32>,
+    /// A header of its clients, whole.
+    header: &'static str,
+    /// The processes in the middle.
+    processes: Vec<u32>,
     /// The peer's session, which its clients must name.
     session: Option<String>,
     /// How an agent signs in, if not with its key.
     token: Option<String>,
+}
+
+impl Way {
+    /// To a server, and nothing in the middle.
+    fn to(name: &'static str, address: SocketAddr) -> Self {
+        let (path, tool, header) = ("/mcp", "read_echo", "");
+        Self { name, addresses: vec![address], path, tool, header, processes: Vec::new(), session: None, token: None }
+    }
+
+    /// Processor time of what is in the middle, in microseconds.
+    fn cpu_us(&self) -> u64 {
+        self.processes.iter().map(|process| cpu_us(*process)).sum()
+    }
 }
 
 #[derive(Default)]
@@ -355,9 +384,8 @@ fn start_gateway(args: &Args, echo: SocketAddr, more: &[String]) -> anyhow::Resu
 }
 
 fn through(gateway: &Part) -> Way {
-    let (process, session) = (Some(gateway.child.id()), None);
-    let (path, tool, token) = ("/mcp/echo", "read_echo", None);
-    Way { name: "bailiwick", address: gateway.address, path, tool, process, session, token }
+    let processes = vec![gateway.child.id()];
+    Way { path: "/mcp/echo", processes, ..Way::to("bailiwick", gateway.address) }
 }
 
 type Table = BTreeMap<(String, &'static str), Figures>;
@@ -365,17 +393,21 @@ type Table = BTreeMap<(String, &'static str), Figures>;
 async fn measure(args: &Args) -> anyhow::Result<()> {
     let echo = Part::start(&["--role".into(), "echo".into()])?;
     let gateway = start_gateway(args, echo.address, &[])?;
-    let (path, tool) = ("/mcp", "read_echo");
-    let direct = Way { name: "direct", address: echo.address, path, tool, process: None, session: None, token: None };
-    let mut ways = vec![direct, through(&gateway)];
+    let mut ways = vec![Way::to("direct", echo.address), through(&gateway)];
     if !args.no_jwt {
         ways.push(Way { name: "… with JWT", token: gateway.said.clone(), ..through(&gateway) });
     }
-    let peer = args.peer.as_ref().map(|program| Peer::start(program, echo.address)).transpose()?;
-    match &peer {
-        Some(peer) => ways.push(greet(peer).await?),
-        None => println!("mcp-proxy: skipped, no `--peer PATH` was given"),
+    let shared = tempfile::tempdir()?;
+    let folder = ["--shared".to_owned(), shared.path().display().to_string()];
+    let replicas = (0..args.replicas).map(|_| start_gateway(args, echo.address, &folder));
+    let replicas: Vec<Part> = replicas.collect::<anyhow::Result<_>>()?;
+    if let Some(first) = replicas.first() {
+        let addresses = replicas.iter().map(|part| part.address).collect();
+        let processes = replicas.iter().map(|part| part.child.id()).collect();
+        ways.push(Way { name: "… replicas", addresses, processes, ..through(first) });
     }
+    let peers = peers::started(&args.peer, echo.address).await;
+    ways.extend(peers.iter().map(|peer| peer.way.clone()));
     let counter = Arc::new(AtomicU64::new(1));
     for way in &ways {
         closed(way, 4, Duration::from_millis(300), &counter).await?;
@@ -388,7 +420,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
                 let figures = closed(way, *connections, lasts, &counter).await?;
                 let rate = figures.latencies_us.len() as f64 / figures.seconds;
                 table.entry((format!("{connections:>3} connections"), way.name)).or_default().add(figures);
-                if *connections == HALF_OF && way.process.is_some() {
+                if *connections == HALF_OF && !way.processes.is_empty() {
                     let figures = open(way, (rate / 2.0) as u64, lasts, &counter).await?;
                     table.entry((format!("half of {HALF_OF}'s"), way.name)).or_default().add(figures);
                 }
@@ -402,7 +434,7 @@ async fn measure(args: &Args) -> anyhow::Result<()> {
         }
     }
     print(&mut table);
-    drop((gateway, peer));
+    drop((gateway, replicas, peers));
     under_policies(args, echo.address, &counter).await?;
     idle_sessions(args, echo.address).await
 }
@@ -414,9 +446,9 @@ async fn idle_sessions(args: &Args, echo: SocketAddr) -> anyhow::Result<()> {
     }
     let part = start_gateway(args, echo, &["--agents".to_owned(), args.idle.to_string()])?;
     let way = through(&part);
-    Caller::new(&way).await?.call(1).await?;
+    Caller::new(&way, 0).await?.call(1).await?;
     let before = resident_mb(part.child.id())?;
-    let mut caller = Caller::new(&way).await?;
+    let mut caller = Caller::new(&way, 0).await?;
     for number in 1..=args.idle {
         caller.key = key(number);
         caller.call(u64::try_from(number)?).await?;
@@ -435,52 +467,6 @@ pub(crate) fn resident_mb(process: u32) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(line.trim().trim_end_matches("kB").trim().parse::<f64>()? * 1.024 / 1e3)
-}
-
-/// The peer's session, once it is up.
-async fn greet(peer: &Peer) -> anyhow::Result<Way> {
-    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\ncontent-length: {}\r\n\r\n",
-        peer.address,
-        body.len()
-    );
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let mut stream = loop {
-        match TcpStream::connect(peer.address).await {
-            Ok(stream) => break stream,
-            Err(error) if Instant::now() > deadline => return Err(error).context("mcp-proxy does not listen"),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    };
-    stream.write_all(format!("{head}{body}").as_bytes()).await?;
-    let mut bytes = vec![0; 64 * 1024];
-    let read = stream.read(&mut bytes).await?;
-    let answer = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default()).into_owned();
-    let session = answer.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("mcp-session-id").then(|| value.trim().to_owned())
-    });
-    let id = session.as_deref().context("mcp-proxy gave no session")?;
-    let body = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\nmcp-session-id: {id}\r\ncontent-length: {}\r\n\r\n",
-        peer.address,
-        body.len()
-    );
-    stream.write_all(format!("{head}{body}").as_bytes()).await?;
-    let read = stream.read(&mut bytes).await?;
-    anyhow::ensure!(bytes.get(..read).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 202")), "mcp-proxy refuses");
-    let process = Some(peer.child.id());
-    Ok(Way {
-        name: "mcp-proxy",
-        address: peer.address,
-        path: "/",
-        tool: "echo/read_echo",
-        process,
-        session,
-        token: None,
-    })
 }
 
 /// What more policies cost, at 16 connections.
@@ -532,7 +518,7 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
     loads.dedup();
     for load in loads {
         let mut direct = None;
-        for name in ["direct", "bailiwick", "… with JWT", "mcp-proxy"] {
+        for name in ["direct", "bailiwick", "… with JWT", "… replicas", "mcp-proxy", "agent-bom", "litellm"] {
             let Some(figures) = table.get(&(load.clone(), name)) else { continue };
             let (p50, p99, calls) = (figures.quantile(0.5), figures.quantile(0.99), figures.latencies_us.len() as f64);
             if name == "direct" {
@@ -552,12 +538,12 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
 
 /// As many calls as go through, one after the other on each connection.
 async fn closed(way: &Way, connections: usize, lasts: Duration, counter: &Arc<AtomicU64>) -> anyhow::Result<Figures> {
-    let (start, cpu) = (Instant::now(), way.process.map_or(0, cpu_us));
+    let (start, cpu) = (Instant::now(), way.cpu_us());
     let mut tasks = Vec::new();
-    for _ in 0..connections {
+    for number in 0..connections {
         let (counter, way) = (counter.clone(), way.clone());
         tasks.push(tokio::spawn(async move {
-            let mut caller = Caller::new(&way).await?;
+            let mut caller = Caller::new(&way, number).await?;
             let mut figures = Figures::default();
             while start.elapsed() < lasts {
                 let began = Instant::now();
@@ -565,34 +551,34 @@ async fn closed(way: &Way, connections: usize, lasts: Duration, counter: &Arc<At
                     Ok(()) => figures.latencies_us.push(u64::try_from(began.elapsed().as_micros())?),
                     Err(_) => {
                         figures.errors += 1;
-                        caller = Caller::new(&way).await?;
+                        caller = Caller::new(&way, number).await?;
                     }
                 }
             }
             anyhow::Ok(figures)
         }));
     }
-    gather(tasks, start, (cpu, way.process)).await
+    gather(tasks, start, (cpu, way)).await
 }
 
 /// Calls at a fixed rate; what is late is late from when it was due.
 async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -> anyhow::Result<Figures> {
     const LANES: usize = 32;
-    let (start, cpu) = (Instant::now(), way.process.map_or(0, cpu_us));
+    let (start, cpu) = (Instant::now(), way.cpu_us());
     let (mut tasks, mut lanes) = (Vec::new(), Vec::new());
-    for _ in 0..LANES {
+    for number in 0..LANES {
         let (counter, way) = (counter.clone(), way.clone());
         let (lane, mut dues) = tokio::sync::mpsc::unbounded_channel::<Instant>();
         lanes.push(lane);
         tasks.push(tokio::spawn(async move {
-            let mut caller = Caller::new(&way).await?;
+            let mut caller = Caller::new(&way, number).await?;
             let mut figures = Figures::default();
             while let Some(due) = dues.recv().await {
                 match caller.call(counter.fetch_add(1, Ordering::Relaxed)).await {
                     Ok(()) => figures.latencies_us.push(u64::try_from(due.elapsed().as_micros())?),
                     Err(_) => {
                         figures.errors += 1;
-                        caller = Caller::new(&way).await?;
+                        caller = Caller::new(&way, number).await?;
                     }
                 }
             }
@@ -612,7 +598,7 @@ async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -
             let _ = lane.send(due);
         }
     });
-    let figures = gather(tasks, start, (cpu, way.process)).await;
+    let figures = gather(tasks, start, (cpu, way)).await;
     pace.join().map_err(|_panic| anyhow::anyhow!("the pace was lost"))?;
     figures
 }
@@ -620,14 +606,14 @@ async fn open(way: &Way, rate: u64, lasts: Duration, counter: &Arc<AtomicU64>) -
 async fn gather(
     tasks: Vec<tokio::task::JoinHandle<anyhow::Result<Figures>>>,
     start: Instant,
-    (cpu, process): (u64, Option<u32>),
+    (cpu, way): (u64, &Way),
 ) -> anyhow::Result<Figures> {
     let mut all = Figures::default();
     for task in tasks {
         all.add(task.await??);
     }
     all.seconds = start.elapsed().as_secs_f64();
-    all.cpu_us = process.map_or(0, cpu_us).saturating_sub(cpu);
+    all.cpu_us = way.cpu_us().saturating_sub(cpu);
     Ok(all)
 }
 
@@ -641,13 +627,14 @@ struct Caller {
 }
 
 impl Caller {
-    async fn new(way: &Way) -> anyhow::Result<Self> {
-        let Way { address, path, tool, session, token, .. } = way;
+    async fn new(way: &Way, number: usize) -> anyhow::Result<Self> {
+        let Way { addresses, path, tool, header, session, token, .. } = way;
+        let address = addresses.get(number % addresses.len().max(1)).context("no address")?;
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let session = session.as_ref().map(|id| format!("mcp-session-id: {id}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\n{}: ",
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\n{header}{session}content-type: application/json\r\naccept: application/json, text/event-stream\r\n{}: ",
             if token.is_some() { "authorization" } else { "x-bailiwick-key" }
         );
         let key = token.as_ref().map_or_else(|| key(0), |token| format!("Bearer {token}"));
