@@ -190,14 +190,15 @@ impl Outbound {
         (login, held): (&Kept, &Held),
         (method, target, body): (&Method, &Target, &Bytes),
     ) -> Result<Response<Incoming>, Unreachable> {
-        let shown = || target.bearing(held, method, login.nonce());
-        let answer = self.once(method.clone(), shown()?, body.clone()).await?;
-        let is_new = held.key.is_some() && login.heard(&answer);
+        let sent = login.nonce();
+        let answer = self.once(method.clone(), target.bearing(held, method, sent.as_ref())?, body.clone()).await?;
+        // Compared with what this message had: another's answer may have brought the same nonce meanwhile.
+        let wanted = login.heard(&answer).filter(|wanted| held.key.is_some() && Some(wanted) != sent.as_ref());
         // It was not let in, so nothing was done.
-        if answer.status() != StatusCode::UNAUTHORIZED || !is_new {
+        if answer.status() != StatusCode::UNAUTHORIZED || wanted.is_none() {
             return Ok(answer);
         }
-        self.once(method.clone(), shown()?, body.clone()).await
+        self.once(method.clone(), target.bearing(held, method, wanted.as_ref())?, body.clone()).await
     }
 
     pub(crate) async fn once(
@@ -222,14 +223,14 @@ impl Outbound {
 }
 
 impl Target {
-    fn bearing(&self, held: &Held, method: &Method, nonce: Option<HeaderValue>) -> Result<Self, Unreachable> {
+    fn bearing(&self, held: &Held, method: &Method, nonce: Option<&HeaderValue>) -> Result<Self, Unreachable> {
         let unusable = |error: &dyn std::fmt::Display| Unreachable::Login(error.to_string());
         let mut target = self.clone();
         // What the caller proves is his own.
         target.headers.remove(dpop::HEADER);
         let token = held.token.access.reveal();
         if let Some(key) = &held.key {
-            let nonce = nonce.as_ref().and_then(|nonce| nonce.to_str().ok());
+            let nonce = nonce.and_then(|nonce| nonce.to_str().ok());
             let of = Proven { method, uri: &self.uri, token: Some(token), nonce };
             let proof = key.proof(&of, Timestamp::now()).map_err(|error| unusable(&error))?;
             target.headers.insert(dpop::HEADER, proof);

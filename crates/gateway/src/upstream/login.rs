@@ -288,13 +288,11 @@ impl Kept {
         self.nonce.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes up what an answer of the server wants to find in the next proof; whether that is something new.
-    pub(crate) fn heard<B>(&self, answer: &Response<B>) -> bool {
-        let Some(nonce) = dpop::wanted(answer.headers()) else { return false };
-        let mut held = self.nonce.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_new = held.as_ref() != Some(&nonce);
-        *held = Some(nonce);
-        is_new
+    /// What an answer of the server wants to find in the next proof, which is taken up.
+    pub(crate) fn heard<B>(&self, answer: &Response<B>) -> Option<HeaderValue> {
+        let nonce = dpop::wanted(answer.headers())?;
+        *self.nonce.lock().unwrap_or_else(PoisonError::into_inner) = Some(nonce.clone());
+        Some(nonce)
     }
 
     /// A token to send; `stale` is one that the server no longer takes.

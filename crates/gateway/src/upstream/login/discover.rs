@@ -123,7 +123,13 @@ pub async fn discover(outbound: &Outbound, server: &Uri) -> Result<Discovered, L
     };
     let scopes = if challenge.scopes.is_empty() { supported } else { challenge.scopes };
     let metadata = metadata(outbound, &issuer).await?;
+    let unbound = || {
+        unfit(format!("the server wants tokens that are bound to a key, and `{issuer}` binds none with {ALGORITHM}"))
+    };
     let Some(metadata) = metadata else {
+        if wants_binding {
+            return Err(unbound());
+        }
         if issuer != origin(server) {
             return Err(unfit(format!("`{issuer}` says nothing of itself as an authorization server")));
         }
@@ -138,9 +144,7 @@ pub async fn discover(outbound: &Outbound, server: &Uri) -> Result<Discovered, L
     let proofs = list("token_endpoint_auth_methods_supported");
     let binds = list("dpop_signing_alg_values_supported").iter().any(|name| name == ALGORITHM);
     if wants_binding && !binds {
-        return Err(unfit(format!(
-            "the server wants tokens that are bound to a key, and `{issuer}` binds none with {ALGORITHM}"
-        )));
+        return Err(unbound());
     }
     Ok(Discovered {
         resource,

@@ -87,21 +87,23 @@ async fn nonces_of_both_servers_are_taken_up_and_every_proof_is_new() {
     };
     login.write(&home.path().join("far.json")).unwrap();
     let outbound = Outbound::new().with_logins(home.path().to_owned());
-    for _ in 0..2 {
+    let call = async || {
         let headers = [("dpop", "the caller's own"), ("authorization", "Bearer the caller's own")];
         let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let target = Target {
-            uri: login.server.parse().unwrap(),
-            headers: headers.into_iter().collect(),
-            wait: Duration::from_secs(30),
-        };
+        let uri = login.server.parse().unwrap();
+        let target = Target { uri, headers: headers.into_iter().collect(), wait: Duration::from_secs(30) };
         let answer = outbound.pass(&Plumbing::aside(Bytes::from_static(b"{}")), target).await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         assert!(!answer.headers().contains_key("dpop-nonce"), "how the gateway signs in is no matter of the caller's");
-    }
+    };
+    // Three at once, each without the nonce that the first answer brings.
+    tokio::join!(call(), call(), call());
+    call().await;
     let asked = asked.lock().unwrap();
     let paths: Vec<&str> = asked.iter().map(|(path, ..)| path.as_str()).collect();
-    assert_eq!(paths, ["/token", "/token", "/mcp", "/mcp", "/mcp"], "each nonce is asked for once");
+    let count = |path: &str| paths.iter().filter(|other| **other == path).count();
+    assert_eq!(count("/token"), 2, "a nonce that is missing is no reason for another token: {paths:?}");
+    assert!((5..=7).contains(&count("/mcp")) && paths.ends_with(&["/mcp"]), "{paths:?}");
     let names: std::collections::BTreeSet<String> =
         asked.iter().map(|(_, _, claims)| claims["jti"].to_string()).collect();
     assert_eq!(names.len(), asked.len());
