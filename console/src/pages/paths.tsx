@@ -124,10 +124,14 @@ function Endings({ paths }: { paths: Paths }) {
 }
 
 function Story({ story }: { story: PathStory }) {
-  const title = `${lead(story.from)} ${story.certain ? "can get" : "may get"} ${lead(story.to)}`;
+  // The witness begins at one of the starts: that one is named, and the others go the same way.
+  const start = story.steps[0]?.from;
+  const others = story.from.filter((name) => name !== start);
+  const from = others.length < story.from.length && start !== undefined ? [start, ...others] : story.from;
+  const title = `${lead(from)} ${story.certain ? "can get" : "may get"} ${lead(story.to)}`;
   return (
     <Card title={<Marked text={title} />} aside={story.certain ? <Tag tone="bad">certain</Tag> : <Tag tone="warn">possible</Tag>}>
-      <ol className="path">
+      <ol className="path numbered">
         {story.steps.map((step, index) => (
           <li key={index}>
             <span className="via">{index + 1}</span>
@@ -152,7 +156,7 @@ function Story({ story }: { story: PathStory }) {
           </li>
         ))}
       </ol>
-      {story.from.length > 1 && <p className="muted">The same way from: <Marked text={story.from.join(", ")} /></p>}
+      {from.length > 1 && <p className="muted">The same way from: <Marked text={from.slice(1).join(", ")} /></p>}
       {story.to.length > 1 && <p className="muted">The same way to: <Marked text={story.to.join(", ")} /></p>}
     </Card>
   );

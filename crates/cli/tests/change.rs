@@ -60,11 +60,25 @@ fn a_checkout_with_nothing_but_workflows_is_judged_by_what_outsiders_get() {
 }
 
 #[test]
+fn two_checkouts_side_by_side_are_one_project() {
+    let world = World::bare();
+    for folder in ["main", "branch"] {
+        world.write(&format!("files/{folder}/.mcp.json"), SERVER);
+    }
+    assert_eq!(run(&world, &["diff", "main", "branch"]), (0, "nothing changed\n".to_owned()));
+    let (code, text) = run(&world, &["check", "branch", "--baseline", "main"]);
+    assert!(code == 0 && text.starts_with("nothing changed"), "{code} {text}");
+    world.write("files/branch/.mcp.json", &SERVER.replace("\"files\": {", "\"all\": {"));
+    let (code, text) = run(&world, &["diff", "main/", "./branch"]);
+    assert!(code == 1 && text.contains("#all") && !text.contains("branch/"), "{code} {text}");
+}
+
+#[test]
 fn a_difference_is_told_with_the_line_that_opened_it() {
     let world = world();
     let (code, text) = run(&world, &["diff", "old.json", "new.json"]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("a new path: from identity:arn:aws:iam::111122223333:user/ann"), "{text}");
+    assert!(text.contains("this change opens a path: user/ann can get "), "{text}");
     assert!(text.contains("new.json:3") && text.contains("<- new"), "{text}");
     assert_eq!(run(&world, &["diff", "new.json", "old.json"]).0, 0, "what closes a path is no fault");
     assert_eq!(run(&world, &["diff", "old.json", "old.json"]), (0, "nothing changed\n".to_owned()));

@@ -1,13 +1,13 @@
 //! `bailiwick check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use graph::difference::Difference;
 use graph::{Fact, Graph, Observation, Report, Severity, export};
 
 use super::diff;
-use super::estate::{graph, joined, scanned};
+use super::estate::{below, graph, joined, scanned};
 use super::paths::joined::safe;
 use super::scan::write;
 use crate::home::Home;
@@ -104,7 +104,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 fn difference(args: &Args, home: &Home) -> anyhow::Result<Difference> {
     let baseline = args.baseline.as_deref().map(|word| graph(home, word)).transpose()?.unwrap_or_default();
     let there = scanned(home, &[], &args.cloud)?;
-    let change = scanned(home, &args.paths, &args.cloud)?;
+    let mut change = scanned(home, &args.paths, &args.cloud)?;
+    if let ([folder], Some(word)) = (args.paths.as_slice(), &args.baseline)
+        && Path::new(word).is_dir()
+    {
+        change = below(folder, change);
+    }
     let old = joined(baseline.observations().into_iter().chain(there).collect());
     Ok(Difference::between(&old, &changed(&baseline, change)))
 }

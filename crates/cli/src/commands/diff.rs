@@ -100,8 +100,7 @@ fn is_builtin(at: &str) -> bool {
 }
 
 fn path(text: &mut String, opened: &Opened) {
-    let certain = if opened.certain { "" } else { ", possibly" };
-    let _ = writeln!(text, "error: a new path{certain}: from {} to {}", opened.from, opened.to);
+    let _ = writeln!(text, "error: {}", opened.finding.message);
     if let Some(at) =
         opened.steps.iter().filter(|step| step.is_new).filter_map(|step| step.at.as_ref()).find(|at| !is_builtin(at))
     {

@@ -22,8 +22,24 @@ pub(crate) fn graph(home: &Home, word: &str) -> anyhow::Result<Graph> {
     anyhow::ensure!(path.exists(), "`{word}` does not exist");
     match report(path) {
         Some(graph) => Ok(graph),
-        None => Ok(joined(scanned(home, &[path.to_owned()], &[])?)),
+        None => Ok(joined(below(path, scanned(home, &[path.to_owned()], &[])?))),
     }
+}
+
+/// Facts with what lies below a folder named relative to it: two checkouts side by side are one project.
+pub(crate) fn below(folder: &Path, observations: Vec<Observation>) -> Vec<Observation> {
+    let shown = folder.display().to_string();
+    let bare = shown.trim_end_matches('/').trim_start_matches("./");
+    if !folder.is_dir() || bare.is_empty() || bare == "." {
+        return observations;
+    }
+    let Ok(mut text) = serde_json::to_string(&observations) else { return observations };
+    let whole = std::fs::canonicalize(folder).map(|whole| format!("{}/", whole.display()));
+    text = text.replace(&format!("./{bare}/"), "./").replace(&format!("\"{bare}/"), "\"./");
+    if let Ok(whole) = whole.as_deref() {
+        text = text.replace(whole, "./");
+    }
+    serde_json::from_str(&text).unwrap_or(observations)
 }
 
 /// A scan's JSON, with what lies below its folder named relative to it: two checkouts of a project are one.

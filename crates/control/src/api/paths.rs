@@ -51,7 +51,9 @@ pub(crate) async fn paths(
 }
 
 fn answer(control: &Control, query: &PathQuery) -> Result<PathsView, Problem> {
-    let scan = control.scan().ok_or_else(|| Problem::not_found("nothing has been scanned"))?;
+    let scan = control.scan().ok_or_else(|| {
+        Problem::not_found("nothing was scanned when the console started: start `bailiwick up` without `--no-scan`")
+    })?;
     let graph = &*scan.graph;
     let unknown = |error: graph::paths::UnknownName| Problem::not_found(&error.to_string());
     let starts: Vec<Place> = match query.from.as_deref().unwrap_or("outside") {

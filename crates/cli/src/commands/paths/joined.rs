@@ -30,7 +30,8 @@ pub(crate) struct Wanted<'a> {
 
 /// Exit code 1 when a path exists.
 pub(crate) fn run(home: &Home, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
-    let graph = stored(home, 0)?.context("no scan is stored yet; run `bailiwick scan` or `bailiwick up` first")?;
+    let graph = stored(home, 0)?
+        .context("no scan is stored yet; run `bailiwick scan`, `bailiwick scan --keep PATH` or `bailiwick up` first")?;
     over(home, &graph, wanted)
 }
 
