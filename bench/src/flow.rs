@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Annotations of tools (a TOML file or a folder of them): with them it is track B.
     #[arg(long)]
     annotations: Option<PathBuf>,
+    /// A folder of `*.cedar` files in place of the shipped policies.
+    #[arg(long)]
+    policy: Option<PathBuf>,
     /// Only these suites.
     #[arg(long, value_delimiter = ',')]
     suites: Vec<String>,
@@ -79,7 +82,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 fn recorded(args: &Args, dir: &Path, catalog: &Value) -> anyhow::Result<()> {
     let tools = suites(catalog, args.annotations.as_deref())?;
-    let policy = Policy::of(tools.values().flat_map(BTreeMap::values).cloned())?;
+    let tools_of_all = tools.values().flat_map(BTreeMap::values).cloned();
+    let policy = match &args.policy {
+        Some(dir) => Policy::under(read_policies(dir)?, tools_of_all)?,
+        None => Policy::of(tools_of_all)?,
+    };
     let packed = dir.join("traces.jsonl.zst");
     let mut runs = traces::read(&if packed.exists() { packed } else { dir.join("traces.jsonl") })?;
     runs.retain(|run| args.suites.is_empty() || args.suites.contains(&run.suite));
@@ -168,6 +175,16 @@ pub(crate) fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Res
         .collect())
 }
 
+/// The policies of a folder, by name.
+fn read_policies(dir: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|suffix| suffix == "cedar"));
+    files.sort();
+    let read = |file: &PathBuf| Ok((file.display().to_string(), std::fs::read_to_string(file)?));
+    files.iter().map(read).collect()
+}
+
 /// A file of annotations, or all of a folder as one.
 pub(crate) fn annotations_text(path: &Path) -> anyhow::Result<String> {
     let mut files = vec![path.to_owned()];
@@ -189,8 +206,12 @@ pub(crate) struct Policy {
 impl Policy {
     pub(crate) fn of(tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
         let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Self::under(policies, tools)
+    }
+
+    fn under(policies: Vec<(String, String)>, tools: impl Iterator<Item = ToolFacts>) -> anyhow::Result<Self> {
         let (snapshot, _) = Snapshot::compile(Source { policies, tools: tools.collect(), ..Source::default() })
-            .map_err(|errors| anyhow::anyhow!("the shipped packs do not compile: {errors:?}"))?;
+            .map_err(|errors| anyhow::anyhow!("the policies do not compile: {errors:?}"))?;
         Ok(Policy { snapshot, now: jiff::Timestamp::UNIX_EPOCH })
     }
 

@@ -76,3 +76,31 @@ fn a_transcript_becomes_a_ledger() {
     let page = bailiwick(&home, &[&arguments[..], &["--format", "html"]].concat());
     assert!(said(&page).starts_with("<!doctype html>"));
 }
+
+/// The sentences that `docs/labels.md` quotes are those that a replay of its examples says.
+#[test]
+fn the_documented_examples_are_told_as_documented() {
+    let dir = tempfile::tempdir().unwrap();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let examples = docs.join("examples/labels.jsonl");
+    let mut told = String::new();
+    for session in ["reply", "invite", "spent"] {
+        told += &said(&bailiwick(dir.path(), &["replay", examples.to_str().unwrap(), "--session", session]));
+    }
+    let page = std::fs::read_to_string(docs.join("labels.md")).unwrap();
+    let mut quotes = vec![String::new()];
+    for line in page.lines().map(str::trim) {
+        match line.strip_prefix("> ") {
+            Some(quoted) => quotes.last_mut().unwrap().push_str(&format!("{quoted} ")),
+            None => quotes.push(String::new()),
+        }
+    }
+    let quotes: Vec<&str> = quotes.iter().map(|quote| quote.trim()).filter(|quote| !quote.is_empty()).collect();
+    assert_eq!(quotes.len(), 2);
+    for quote in quotes {
+        assert!(told.contains(quote), "{quote}\n{told}");
+    }
+    // With one address on the page the user points at it; with two it is asked about.
+    assert_eq!(told.matches("would ask:").count(), 3, "{told}");
+    assert!(told.contains("where the user pointed"), "{told}");
+}

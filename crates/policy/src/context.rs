@@ -46,7 +46,7 @@ pub(crate) fn cedar_type(arguments: &Shape) -> Value {
         "arguments": arguments.cedar_type(),
         "unlisted": set,
         "flow": { "type": "Record", "attributes": {
-            "untrusted": set, "invented": set, "delegated": set, "request": text,
+            "untrusted": set, "invented": set, "delegated": set, "roles": set, "request": text,
             "confidentiality": long, "classes": set,
             "exceeds": { "type": "Boolean" }, "cleared": { "type": "Boolean" },
         } },
@@ -121,7 +121,7 @@ fn user_gap(facts: &Facts, tool: Option<&ToolFacts>) -> Vec<&'static str> {
     effects.into_iter().map(EffectKind::as_str).filter(|name| !rights.contains(*name)).collect()
 }
 
-/// `context.flow`: the roles of arguments by who chose their values, the highest confidentiality and all
+/// `context.flow`: the roles of arguments by who chose their values, and all of them, the highest confidentiality and all
 /// protected classes among them, whether the user asked for this kind of action, and whether those who get the data may
 /// read it.
 fn flow(labels: &Labels, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> ast::Value {
@@ -142,6 +142,7 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> ast::
         ("untrusted", chosen(Choice::Untrusted)),
         ("invented", chosen(Choice::Model)),
         ("delegated", chosen(Choice::Delegated)),
+        ("roles", texts(leaves.iter().map(|leaf| leaf.role.as_str()).collect::<BTreeSet<_>>())),
         ("request", literal(request(labels.request))),
         ("confidentiality", literal(confidentiality)),
         ("classes", texts(classes.into_iter().map(class_name))),

@@ -12,7 +12,7 @@
 //!
 //! Never decides anything: it only orders what is said.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use policy::{Integrity, Origin, ToolFacts};
 use serde_json::Value;
@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::atoms;
 use super::index::{Index, Sightings, keys};
 use super::request::User;
-use super::trace;
+use super::{trace, words};
 
 /// How many values of one argument have a share.
 const ATOMS_MAX: usize = 200;
@@ -33,6 +33,8 @@ const WORD_MIN_CHARS: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
     results: HashMap<u64, Share>,
+    /// Those that speak of what the tool does, with their sources.
+    asking: BTreeMap<u64, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +52,13 @@ impl Account {
             if !text.trim().is_empty() && !user.names(&text) {
                 account.vote(index, user, &text);
             }
+        }
+        for word in words::forms_of_verbs(&tool.id.name) {
+            let fields = index.get(&word).into_iter().flat_map(|found| &found.prose);
+            let of_others =
+                fields.filter_map(|number| index.field(*number)).filter(|it| it.integrity >= Integrity::ThirdParty);
+            let places = of_others.filter_map(|field| index.at_place(field.place));
+            account.asking.extend(places.map(|place| (place.entry, place.source.to_string())));
         }
         account
     }
@@ -121,5 +130,12 @@ impl Account {
     pub(crate) fn telling(&self) -> Option<(u64, &str)> {
         let is_telling = |entry: &u64| self.results.get(entry).is_some_and(|share| share.votes >= TELLING);
         self.best().filter(|(entry, _)| is_telling(entry))
+    }
+
+    /// Of the results that speak of what the tool does the one that accounts for most of the call: what nobody else asked for,
+    /// it may have.
+    pub(crate) fn asking(&self) -> Option<(u64, &str)> {
+        let best = self.asking.iter().min_by_key(|(entry, _)| self.rank(Some(**entry)))?;
+        Some((*best.0, best.1))
     }
 }

@@ -215,6 +215,17 @@ fn untrusted((tool, arguments): (&ToolFacts, &Value), argument: &ArgumentLabel, 
         value => value.map(shown).unwrap_or_default(),
     };
     let place = place(argument);
+    if argument.named_by_user {
+        let name = clean(argument.pointer.trim_start_matches('/'));
+        let lifted = lifted.replacen("the user named it", "the user named the amount", 1);
+        return Why {
+            pointer: argument.pointer.clone(),
+            entry: argument.label.origins.first().and_then(|origin| origin.entry),
+            text: format!(
+                "the user named `{name}` (`{value}`), but not the amount, and text somebody else wrote names it, too ({place}); {lifted}"
+            ),
+        };
+    }
     let what = if argument.role == Role::Link { "carries a link that" } else { "is a value that" };
     // For what cannot be undone it is enough that others' text names the value, whatever else does.
     let lasting = tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay));
@@ -230,9 +241,14 @@ fn untrusted((tool, arguments): (&ToolFacts, &Value), argument: &ArgumentLabel, 
 }
 
 fn unasked(account: &Account, tool: &ToolFacts, ways: Ways) -> Why {
-    let best = account.best();
-    let place =
-        best.map(|(entry, source)| format!(", but most of it stands in entry {entry}, {source}")).unwrap_or_default();
+    let (best, asking) = (account.best(), account.asking());
+    let speaks = asking.filter(|_| asking != best);
+    let place = match (speaks, best) {
+        (Some((entry, source)), _) => format!(", but entry {entry}, {source} speaks of it"),
+        (None, Some((entry, source))) => format!(", but most of it stands in entry {entry}, {source}"),
+        (None, None) => String::new(),
+    };
+    let best = speaks.or(best);
     Why {
         pointer: String::new(),
         entry: best.map(|(entry, _)| entry),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::atoms;
 use super::index::Pointed;
 use super::read::{Leaf, Part};
-use super::words;
+use super::{nouns, words};
 use crate::tools::infer;
 
 /// How much of the user's words is kept.
@@ -24,6 +24,9 @@ pub(crate) struct User {
     /// Normalised, one space between words and at both ends.
     text: String,
     words: HashSet<String>,
+    /// The stems of its words.
+    #[serde(default)]
+    stems: HashSet<String>,
     asked: Vec<EffectKind>,
     verbs: HashSet<String>,
     delegates: bool,
@@ -42,6 +45,7 @@ impl User {
         let normal = atoms::normal(text);
         self.words
             .extend(normal.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned));
+        self.stems.extend(normal.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() >= 3).map(words::stem));
         self.words.extend(atoms::atoms(text, 10_000).into_iter().map(|atom| atom.text));
         self.text.push(' ');
         self.text.push_str(&normal);
@@ -68,7 +72,16 @@ impl User {
         // Beside what its name says, a tool may do more. Who asks only for the rest does not ask for this tool.
         let said = if all.len() > 1 { effects_of_name(&tool.id.name) } else { BTreeSet::new() };
         let told = all.iter().any(|effect| said.contains(effect));
-        all.iter().any(|effect| (!told || said.contains(effect)) && self.asked.contains(effect)) || own_verb(self, tool)
+        let asks = |effect: &EffectKind| {
+            let name = &tool.id.name;
+            let is_asked = match effect {
+                EffectKind::Write if self.asked.contains(&EffectKind::Pay) && nouns::are_of_a_purchase(name) => true,
+                EffectKind::Write => self.asked.contains(effect) && nouns::speaks_of(&self.stems, name),
+                _ => self.asked.contains(effect),
+            };
+            (!told || said.contains(effect)) && is_asked
+        };
+        all.iter().any(asks) || own_verb(self, tool)
     }
 
     pub(crate) fn is_heard(&self) -> bool {
@@ -94,6 +107,15 @@ impl User {
         squeezed.len() >= 8 && squeezed.chars().any(|c| c.is_ascii_digit()) && self.words.contains(&squeezed)
     }
 
+    /// Whether the user's words name a whole site, not just a page of it.
+    pub(crate) fn names_site(&self, host: &str) -> bool {
+        let is_page = |after: &str| {
+            let mut rest = after.chars();
+            rest.next() == Some('/') && rest.next().is_some_and(char::is_alphanumeric)
+        };
+        occurrences(&self.text, host).any(|end| self.text.get(end..).is_some_and(|after| !is_page(after)))
+    }
+
     /// Whether every word of a composed name (`reports_2024`, `Ann Lee`) is the user's; parts of only digits or
     /// of one or two letters may be missing, because people leave them out.
     pub(crate) fn names_parts_of(&self, value: &str) -> bool {
@@ -105,21 +127,31 @@ impl User {
 }
 
 fn contains_word(text: &str, word: &str) -> bool {
+    occurrences(text, word).next().is_some()
+}
+
+/// Where a word ends in a text, each time that it stands there as a word of its own.
+fn occurrences<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find(word)) {
-        let start = from + at;
-        let end = start + word.len();
-        let before = text.get(..start).and_then(|head| head.chars().next_back()).is_none_or(|c| !c.is_alphanumeric());
-        let after = text.get(end..).and_then(|tail| tail.chars().next()).is_none_or(|c| !c.is_alphanumeric());
-        // Part of a longer address or host is another address or host.
-        let inside = text.get(..start).is_some_and(|head| head.ends_with(['@', '-']))
-            || text.get(end..).is_some_and(|tail| tail.starts_with('@'));
-        if before && after && !inside {
-            return true;
+    std::iter::from_fn(move || {
+        while let Some(at) = text.get(from..).and_then(|rest| rest.find(word)) {
+            let start = from + at;
+            let end = start + word.len();
+            from = end.max(from + 1);
+            if stands_alone(text, start, end) {
+                return Some(end);
+            }
         }
-        from = end.max(from + 1);
-    }
-    false
+        None
+    })
+}
+
+fn stands_alone(text: &str, start: usize, end: usize) -> bool {
+    let (head, tail) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    let before = head.chars().next_back().is_none_or(|c| !c.is_alphanumeric());
+    let after = tail.chars().next().is_none_or(|c| !c.is_alphanumeric());
+    // Part of a longer address or host is another address or host.
+    before && after && !head.ends_with(['@', '-']) && !tail.starts_with('@')
 }
 
 /// The records of a result that the user's words, or the places they hand over to, point at.
@@ -167,7 +199,10 @@ pub(crate) fn judge(user: &User, tool: &ToolFacts, arguments: &[ArgumentLabel]) 
     let untrusted = arguments
         .iter()
         .any(|argument| argument.choice == Choice::Untrusted && !matches!(argument.role, Role::Content | Role::Other));
-    if user.delegates && !untrusted { Request::Delegated } else { Request::Unnamed }
+    let keeps = tool.effects.contains(&EffectKind::Write)
+        && tool.effects.iter().all(|effect| matches!(effect, EffectKind::Read | EffectKind::Write))
+        && nouns::are_the_agents(&tool.id.name);
+    if keeps || (user.delegates && !untrusted) { Request::Delegated } else { Request::Unnamed }
 }
 
 /// What a tool's name says that it does: by its verb, and by the verb beside its noun.

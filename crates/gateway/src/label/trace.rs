@@ -96,9 +96,10 @@ impl Tracer<'_> {
         let mut labels: Vec<ArgumentLabel> = Vec::new();
         // For each label: whether the user means it, and whether it is of a link that content carries.
         let mut meant: Vec<(bool, bool)> = Vec::new();
+        let step = self.step();
         for (pointer, text) in &leaves(arguments) {
             let role = self.role(pointer);
-            let (label, named) = self.argument(pointer, role, text);
+            let (label, named) = self.argument((pointer, role), text, step);
             labels.push(label);
             meant.push((named, false));
             if matches!(role, Role::Content | Role::Other) {
@@ -107,6 +108,8 @@ impl Tracer<'_> {
             }
         }
         self.withdraw_delegation(&mut labels, &meant);
+        self.contest_payees(arguments, &mut labels);
+        self.accept_parts_of_the_page(arguments, &mut labels);
         // A link that somebody was asked to mention needs no line of its own.
         let mut carried = meant.iter().map(|(_, carried)| *carried);
         labels.retain(|label| !carried.next().unwrap_or(false) || label.choice == Choice::Untrusted);
@@ -159,6 +162,65 @@ impl Tracer<'_> {
         }
     }
 
+    /// Whom the user named is paid what the user says. If others' text names the payee, too, an amount that the user did not
+    /// name may be that text's, and so may the payment.
+    fn contest_payees(&self, arguments: &Value, labels: &mut [ArgumentLabel]) {
+        let is_theirs = |label: &ArgumentLabel| label.role == Role::Amount && label.choice != Choice::User;
+        if !self.tool.effects.contains(&EffectKind::Pay) || !labels.iter().any(is_theirs) {
+            return;
+        }
+        let named = |label: &&mut ArgumentLabel| {
+            matches!(label.role, Role::Recipient | Role::Account) && label.choice == Choice::User
+        };
+        for label in labels.iter_mut().filter(named) {
+            let Some(Value::String(text)) = arguments.pointer(&label.pointer) else { continue };
+            // What a call with this payee gave back repeats it.
+            let (fields, worst) = self.named_by_others(text, |field| !self.index.repeats(field, text));
+            if let Some(integrity) = worst.filter(|_| kind_of(text) != Kind::Word) {
+                label.choice = Choice::Untrusted;
+                label.label = self.label(Found { choice: Choice::Untrusted, fields, integrity, meant: false });
+            }
+        }
+    }
+
+    /// What the parts of a page are called (its buttons, the fields of its forms) its owner says, and nobody asks whoever
+    /// goes to that page to know it.
+    fn accept_parts_of_the_page(&self, arguments: &Value, labels: &mut [ArgumentLabel]) {
+        let text_of = |label: &ArgumentLabel| arguments.pointer(&label.pointer)?.as_str();
+        let is_page = |label: &&ArgumentLabel| label.role == Role::Destination && label.choice != Choice::Untrusted;
+        let pages: Vec<&str> = labels.iter().filter(is_page).filter_map(text_of).collect();
+        let is_on_page = |number: &u64| {
+            let field = self.index.field(*number);
+            field.is_some_and(|field| pages.iter().any(|page| self.index.repeats(field, page)))
+        };
+        let is_part = |label: &ArgumentLabel| {
+            let sightings = text_of(label).map(keys).unwrap_or_default();
+            let mut fields =
+                sightings.iter().filter_map(|key| self.index.get(key)).flat_map(|seen| &seen.prose).peekable();
+            fields.peek().is_some() && fields.all(is_on_page)
+        };
+        let is_part: Vec<bool> = labels
+            .iter()
+            .map(|label| label.role == Role::Target && label.choice == Choice::Untrusted && is_part(label))
+            .collect();
+        for (label, _) in labels.iter_mut().zip(is_part).filter(|(_, is_part)| *is_part) {
+            label.choice = Choice::System;
+        }
+    }
+
+    /// The fields of prose by others in which a value stands, and the least trusted of their authors.
+    fn named_by_others(&self, text: &str, counts: impl Fn(&Field) -> bool) -> (Vec<u64>, Option<Integrity>) {
+        let of_others = |number: &u64| {
+            self.index.field(*number).map(|field| field.integrity).filter(|writer| *writer >= Integrity::ThirdParty)
+        };
+        let keys = keys(text);
+        let prose = keys.iter().filter_map(|key| self.index.get(key)).flat_map(|sightings| &sightings.prose).copied();
+        let prose = prose.filter(|number| of_others(number).is_some());
+        let fields: Vec<u64> = prose.filter(|number| self.index.field(*number).is_none_or(&counts)).collect();
+        let worst = fields.iter().filter_map(of_others).max();
+        (fields, worst)
+    }
+
     /// The role of an argument, with `*` for the index of an item.
     fn role(&self, pointer: &str) -> Role {
         let roles = &self.tool.roles;
@@ -183,8 +245,8 @@ impl Tracer<'_> {
             .unwrap_or(Role::Other)
     }
 
-    fn argument(&self, pointer: &str, role: Role, text: &str) -> (ArgumentLabel, bool) {
-        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text, self.step()) };
+    fn argument(&self, (pointer, role): (&str, Role), text: &str, step: Step) -> (ArgumentLabel, bool) {
+        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text, step) };
         if found.choice == Choice::System && matches!(role, Role::Recipient | Role::Account | Role::Target) {
             self.contest(text, &mut found);
         }
@@ -214,19 +276,11 @@ impl Tracer<'_> {
         if !self.tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay)) {
             return;
         }
-        let of_others = |number: &u64| {
-            self.index.field(*number).map(|field| field.integrity).filter(|writer| *writer >= Integrity::ThirdParty)
-        };
-        let keys = keys(text);
-        let prose = keys.iter().filter_map(|key| self.index.get(key)).flat_map(|sightings| &sightings.prose).copied();
         // What stands in the thing's own record does not choose it among others, nor does what a call with this value
         // gave back.
         let own = found.fields.first().and_then(|number| self.index.field(*number));
-        let elsewhere = |number: &u64| match (own, self.index.field(*number)) {
-            (Some(own), Some(field)) => !field.is_beside(own) && !self.index.repeats(field, text),
-            _ => true,
-        };
-        let mut fields: Vec<u64> = prose.filter(|number| of_others(number).is_some() && elsewhere(number)).collect();
+        let elsewhere = |field: &Field| own.is_none_or(|own| !field.is_beside(own) && !self.index.repeats(field, text));
+        let (mut fields, _) = self.named_by_others(text, elsewhere);
         // A bare number or word names nothing, unless the text also speaks of what the tool does.
         if kind_of(text) == Kind::Word {
             let speaks = |verb: &&str| self.index.get(verb).map(|sightings| sightings.prose.as_slice());
@@ -234,7 +288,8 @@ impl Tracer<'_> {
             let speaking: BTreeSet<u64> = verbs.flatten().copied().collect();
             fields.retain(|number| speaking.contains(number));
         }
-        if let Some(worst) = fields.iter().filter_map(of_others).max() {
+        let writer = |number: &u64| self.index.field(*number).map(|field| field.integrity);
+        if let Some(worst) = fields.iter().filter_map(writer).max() {
             *found = Found { choice: Choice::Untrusted, fields, integrity: worst, meant: false };
         }
     }
@@ -293,6 +348,11 @@ impl Tracer<'_> {
             return Found::by(Choice::User, Integrity::Trusted);
         }
         if let Some(found) = self.whole(text, step) {
+            // What is read at a site that the user named is read where the user said, whoever wrote the link.
+            let reads = found.choice == Choice::Untrusted && step == Step::Onward && self.reads();
+            if reads && atoms::link(text).is_some_and(|link| self.user.names_site(&link.host)) {
+                return Found::by(Choice::User, Integrity::Trusted);
+            }
             return found;
         }
         if self.user.names_parts_of(text) {
@@ -325,9 +385,13 @@ impl Tracer<'_> {
         !fields.is_empty() && fields.iter().all(|number| self.index.field(*number).is_some_and(meant))
     }
 
+    fn reads(&self) -> bool {
+        self.tool.effects.iter().all(|effect| *effect == EffectKind::Read)
+    }
+
     /// What may follow from where a value stands.
     fn step(&self) -> Step {
-        if self.tool.effects.iter().all(|effect| *effect == EffectKind::Read) {
+        if self.reads() {
             Step::Onward
         } else if self.user.asks_for(self.tool) && !self.tool.effects.contains(&EffectKind::Pay) {
             Step::Asked

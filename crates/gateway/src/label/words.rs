@@ -56,6 +56,7 @@ const VERBS: &[(EffectKind, &[&str])] = &[
             "remit",
             "settle",
             "repay",
+            "rebuy",
         ],
     ),
     (
@@ -399,10 +400,25 @@ pub(crate) fn effects_of(word: &str) -> Vec<EffectKind> {
     STEMS.get(&stem(word)).cloned().unwrap_or_default()
 }
 
+/// How the verbs of a tool's name look in running text, as verbs and as nouns: who asks to reserve asks for a reservation.
+pub(crate) fn forms_of_verbs(name: &str) -> Vec<String> {
+    let verbs = split_name(name).into_iter().filter(|word| !effects_of(word).is_empty());
+    verbs
+        .flat_map(|verb| {
+            let base = verb.strip_suffix('e').unwrap_or(&verb).to_owned();
+            let ends = ["ing", "ed", "ation", "ion", "ment"].map(|end| format!("{base}{end}"));
+            [verb.clone(), format!("{verb}s"), format!("{verb}ment")].into_iter().chain(ends).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
 /// The base forms of the verbs that have an effect.
 pub(crate) fn verbs_of(effect: EffectKind) -> &'static [&'static str] {
     VERBS.iter().find(|(of, _)| *of == effect).map_or(&[], |(_, verbs)| *verbs)
 }
+
+/// Words after which a verb in -ing tells what somebody is doing: "we are planning a trip" asks for no plan.
+const BE: &[&str] = &["am", "are", "im", "is", "theyre", "was", "were", "youre"];
 
 /// Whether a verb tells what was: "who was invited" invites nobody.
 fn is_past(word: &str) -> bool {
@@ -435,7 +451,7 @@ pub(crate) fn verbs_in(text: &str) -> Vec<String> {
         };
         let answers = ANSWERS.contains(&word.as_str()) && to_self();
         // "It should be sent" asks for it.
-        let told = is_past(&word) && before != "be";
+        let told = (is_past(&word) && before != "be") || (word.ends_with("ing") && BE.contains(&before.as_str()));
         let stands_as_verb = !plural && !answers && !told && (!noun_like || BEFORE_VERB.contains(&before.as_str()));
         if !word.is_empty() && stands_as_verb && !effects_of(&word).is_empty() {
             verbs.push(stem(&word));
@@ -490,6 +506,7 @@ mod tests {
     fn what_was_done_is_not_asked_for() {
         assert!(asked("Who was invited, and what has Ann sent?").is_empty());
         assert!(asked("The note should be sent to Ann").contains(&EffectKind::Send));
+        assert!(asked("We are planning a trip, and I'm booking nothing yet: which hotel is best?").is_empty());
     }
 
     #[test]
