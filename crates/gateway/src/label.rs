@@ -409,6 +409,7 @@ mod tests {
         assert_eq!(request(said, &hotel), Request::Unnamed);
         assert_eq!(request("Reserve the usual place", &hotel), Request::Named, "its own verb");
         assert_eq!(request("Why is it slow?", &tool("update_todos", &["todos"])), Request::Delegated, "its own notes");
+        assert_eq!(request("Why is it slow?", &tool("transfer_to_human_agents", &["summary"])), Request::Delegated);
     }
 
     #[test]

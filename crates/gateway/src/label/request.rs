@@ -199,9 +199,10 @@ pub(crate) fn judge(user: &User, tool: &ToolFacts, arguments: &[ArgumentLabel]) 
     let untrusted = arguments
         .iter()
         .any(|argument| argument.choice == Choice::Untrusted && !matches!(argument.role, Role::Content | Role::Other));
-    let keeps = tool.effects.contains(&EffectKind::Write)
-        && tool.effects.iter().all(|effect| matches!(effect, EffectKind::Read | EffectKind::Write))
-        && nouns::are_the_agents(&tool.id.name);
+    // What an agent notes for itself and whom it asks for help nobody else gains by.
+    let name = &tool.id.name;
+    let writes = tool.effects.iter().all(|effect| matches!(effect, EffectKind::Read | EffectKind::Write));
+    let keeps = writes && (nouns::are_the_agents(name) || infer::asks_a_person(name));
     if keeps || (user.delegates && !untrusted) { Request::Delegated } else { Request::Unnamed }
 }
 

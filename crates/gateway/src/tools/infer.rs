@@ -150,6 +150,13 @@ pub(crate) fn effects(name: &str, description: &str) -> BTreeSet<EffectKind> {
     words.iter().find(|word| !effects_of(word).is_empty()).map(|verb| refine(verb, &words)).unwrap_or_default()
 }
 
+/// Whether a tool hands the conversation to a person of one's own side, as its name says.
+pub(crate) fn asks_a_person(name: &str) -> bool {
+    let words = split_name(name);
+    let has = |nouns: &[&str]| words.iter().any(|word| nouns.contains(&word.trim_end_matches('s')));
+    words.first().is_some_and(|verb| verb == "transfer") && has(STAFF_NOUNS)
+}
+
 /// One verb means different things beside different nouns: sending money pays, adding a user shares.
 fn refine(verb: &str, words: &[String]) -> BTreeSet<EffectKind> {
     let has = |nouns: &[&str]| words.iter().any(|word| nouns.contains(&word.trim_end_matches('s')));
