@@ -175,3 +175,21 @@ fn whoever_publishes_meets_the_package_that_a_server_runs() {
     );
     assert!(loaded.unread[0].reason.contains("who may publish"), "{:?}", loaded.unread);
 }
+
+#[test]
+fn what_decides_a_jobs_rights_and_its_guards_is_read() {
+    let truths = |text: &str, id: &str| of_kind(&world(text), id).iter().map(|step| step.truth).collect::<Vec<_>>();
+    let injected = "on: {issues: {types: [TYPE]}}\njobs: {t: {steps: [{run: 'echo ${{ github.event.issue.title }}'}]}}";
+    let of_type = |kind: &str| truths(&injected.replace("TYPE", kind), "workflow-injection");
+    assert_eq!((of_type("opened"), of_type("labeled")), (vec![Truth::Yes], vec![Truth::Unknown]));
+    let guarded = injected.replace("TYPE", "opened").replace("{t: {", "{t: {if: \"github.actor == 'ann'\", ");
+    assert_eq!(truths(&guarded, "workflow-injection"), [Truth::Unknown], "the job's own condition");
+    let before = "on: pull_request_target\njobs: {t: {steps: [{run: npm ci}, {uses: actions/checkout@v4, with: {ref: '${{ github.event.pull_request.head.sha }}'}}]}}";
+    assert!(truths(before, "workflow-runs-checkout").is_empty(), "what ran before was not of the pull request");
+    let writes = "on: push\npermissions: TOP\njobs: {t: {permissions: OWN, steps: [{run: make}]}}";
+    let may = |top: &str, own: &str| {
+        !truths(&writes.replace("TOP", top).replace("OWN", own), "workflow-writes-code").is_empty()
+    };
+    assert!(may("{contents: read}", "{contents: write}") && !may("{contents: write}", "{contents: read}"));
+    assert!(may("{contents: read}", "write-all"));
+}
