@@ -229,7 +229,14 @@ impl Drop for Pending {
     }
 }
 
-/// What an approval binds: caller, delegation chain, server, tool pin, canonical arguments and policies.
+/// What the door read of a call where it stands: the same words do something else in another folder. What the gateway
+/// counts (budgets, breakers) is not among it.
+fn place(action: &Action) -> Value {
+    json!({ "project": action.facts.get("project"), "shell": action.facts.get("shell") })
+}
+
+/// What an approval binds: caller, delegation chain, server, tool pin, canonical arguments, the place where they mean
+/// something, and policies.
 pub(crate) fn binding(action: &Action, pin: &str, policies: &str) -> String {
     digest_of(&json!({
         "agent": action.principal.agent,
@@ -240,11 +247,12 @@ pub(crate) fn binding(action: &Action, pin: &str, policies: &str) -> String {
         "tool": action.tool,
         "pin": pin,
         "arguments": action.arguments,
+        "place": place(action),
         "policies": policies,
     }))
 }
 
-/// What an approval for the rest of the session covers: the tool, its pin, and the arguments that matter to
+/// What an approval for the rest of the session covers: the tool, its pin, the place, and the arguments that matter to
 /// security. Content may differ; a recipient, path or command may not.
 pub(crate) fn scope(action: &Action, facts: &ToolFacts, policies: &str) -> String {
     let matters = |label: &&ArgumentLabel| !matches!(label.role, Role::Content | Role::Other);
@@ -252,7 +260,8 @@ pub(crate) fn scope(action: &Action, facts: &ToolFacts, policies: &str) -> Strin
     let arguments: Vec<_> = arguments.map(|label| (&label.pointer, action.arguments.pointer(&label.pointer))).collect();
     // Without labels nothing is known to be mere content, so everything must be equal.
     let arguments = if action.labels.arguments.is_empty() { json!(action.arguments) } else { json!(arguments) };
-    digest_of(&json!({ "tool": action.tool, "pin": facts.pin, "arguments": arguments, "policies": policies }))
+    let (tool, pin, place) = (&action.tool, &facts.pin, place(action));
+    digest_of(&json!({ "tool": tool, "pin": pin, "arguments": arguments, "place": place, "policies": policies }))
 }
 
 /// What the approver is shown.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use policy::{Role, ToolFacts};
+use policy::{Role, ToolFacts, glob};
 use serde_json::{Value, json};
 
 /// The most paths or hosts that are read out of one call; beyond it the call touches everything.
@@ -24,11 +24,14 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
         found.hosts.extend(shell.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(text));
     }
     let absolute = |path: &String| resolve(path, project.as_deref());
-    let touches = found
-        .paths
-        .iter()
-        .map(absolute)
-        .any(|path| path.starts_with(home) || home.starts_with(&path) && path.components().count() > 1)
+    let touches = |path: PathBuf| path.starts_with(home) || home.starts_with(&path) && path.components().count() > 1;
+    let patterns = facts.get("shell").and_then(|shell| shell.get("patterns")).and_then(Value::as_array);
+    let touches = found.paths.iter().map(absolute).any(touches)
+        || patterns
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .any(|pattern| may_touch(&absolute(&pattern.to_owned()), home))
         || arguments.to_string().contains(&*home.to_string_lossy());
     if !found.paths.is_empty() {
         facts.entry("paths".to_owned()).or_insert_with(|| json!(found.paths));
@@ -41,6 +44,15 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
     }
 }
 
+/// Whether what a shell finds for a pattern may lie in the home, or be a folder above it.
+fn may_touch(pattern: &Path, home: &Path) -> bool {
+    let steps = |path: &Path| path.iter().map(|step| step.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let (pattern, home) = (steps(pattern), steps(home));
+    let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
+    let home: Vec<&str> = home.iter().map(String::as_str).collect();
+    glob::is_within(&pattern, &home) || glob::is_above(&pattern, &home)
+}
+
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
@@ -48,7 +60,8 @@ fn text(value: &Value) -> Option<String> {
 /// A path made absolute and free of `.` and `..`, without asking the file system.
 pub(crate) fn resolve(path: &str, folder: Option<&Path>) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let path = match (path.strip_prefix("~/"), home) {
+    let below = if path == "~" { Some("") } else { path.strip_prefix("~/") };
+    let path = match (below, home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(path),
     };

@@ -109,9 +109,12 @@ impl Work<'_> {
         &self.shared.authority
     }
 
-    /// Whether calls of this tool are decided at an MCP door of the gateway, with its own tools known.
+    /// Whether calls of this tool are decided at an MCP door of the gateway, which knows the tool. Another server may
+    /// have a name that begins like a protected one's.
     fn is_decided_elsewhere(&self) -> bool {
-        let is_its = |server: &str| (self.dialect.belongs)(&self.event.tool, server);
+        let (tool, catalogue) = (&self.event.tool, &self.authority().catalogue);
+        let is_its =
+            |server: &str| catalogue.names(server).iter().any(|name| self.dialect.is_written(tool, (server, name)));
         !self.dialect.has(&self.event.tool) && self.caller.session.is_protected(is_its)
     }
 
@@ -232,7 +235,11 @@ impl Work<'_> {
             facts.insert("project".to_owned(), Value::from(event.folder.as_str()));
         }
         if let Some(command) = self.dialect.command(event) {
-            facts.insert("shell".to_owned(), Shell::read(command, shell_folder(event).as_deref()).fact());
+            let shell = Shell::read(command, shell_folder(event).as_deref());
+            if shell.ends_us {
+                facts.insert("self_touch".to_owned(), Value::Bool(true));
+            }
+            facts.insert("shell".to_owned(), shell.fact());
         }
         facts
     }

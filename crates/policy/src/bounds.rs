@@ -428,6 +428,10 @@ fn hosts(action: &Action, tool: Option<&ToolFacts>) -> Option<Vec<String>> {
     if shell.is_some_and(|shell| shell.get("parsed") != Some(&Value::Bool(true))) {
         return None;
     }
+    // A program of it may reach any.
+    if shell.is_some_and(|shell| shell.get("reaches").is_some_and(|reaches| reaches == "unknown")) {
+        return None;
+    }
     let read = action.facts.get("hosts").and_then(Value::as_array);
     let mut hosts: Vec<String> =
         read.into_iter().flatten().filter_map(Value::as_str).map(str::to_ascii_lowercase).collect();

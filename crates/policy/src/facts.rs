@@ -30,6 +30,8 @@ pub(crate) struct Shell {
     pub(crate) writes: BTreeSet<String>,
     /// Hosts reached.
     pub(crate) hosts: BTreeSet<String>,
+    /// Those of the arguments and files that the shell expands first. Marks look at it; policies cannot.
+    pub(crate) patterns: BTreeSet<String>,
 }
 
 /// All facts that policy knows by name.

@@ -14,6 +14,7 @@ mod decide;
 pub mod decision;
 mod explain;
 mod facts;
+pub mod glob;
 mod index;
 pub mod label;
 mod leaves;

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::Value;
 
 use crate::facts::{Facts, Shell};
+use crate::glob::{self, Open};
 use crate::label::Role;
 use crate::leaves::Leaf;
 use crate::tool::{EffectKind, ToolFacts};
@@ -181,7 +182,8 @@ enum Touch {
 
 /// The marks of a call.
 pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> BTreeSet<&'static str> {
-    let mut marks = Marks { project: facts.project.as_deref(), found: BTreeSet::new() };
+    let patterns = facts.shell.as_ref().map(|shell| &shell.patterns);
+    let mut marks = Marks { project: facts.project.as_deref(), patterns, found: BTreeSet::new() };
     let touch = if reads_only(tool) { Touch::Read } else { Touch::Write };
     if facts.self_touch == Some(true) {
         marks.found.insert(BAILIWICK);
@@ -206,6 +208,8 @@ fn reads_only(tool: Option<&ToolFacts>) -> bool {
 
 struct Marks<'a> {
     project: Option<&'a str>,
+    /// What a shell expands, among the paths and arguments.
+    patterns: Option<&'a BTreeSet<String>>,
     found: BTreeSet<&'static str>,
 }
 
@@ -249,11 +253,18 @@ impl Marks<'_> {
             // Programs name files in arguments that no table of ours knows to be files.
             let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
             self.path(value.trim_start_matches('@'), Touch::Read);
+            if self.patterns.is_some_and(|patterns| patterns.contains(argument)) {
+                self.path(argument, Touch::Read);
+            }
             if let Some(host) = host_of(value) {
                 self.host(host);
             }
         }
         let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
+        let ends = ["kill", "pkill", "killall"].iter().any(|name| shell.programs.contains(*name));
+        if ends && shell.arguments.iter().any(|argument| argument.to_lowercase().contains("bailiwick")) {
+            self.found.insert(BAILIWICK);
+        }
         if shell.programs.contains("bailiwick") && answers.iter().any(|answer| shell.arguments.contains(*answer)) {
             self.found.insert(BAILIWICK);
         }
@@ -263,18 +274,21 @@ impl Marks<'_> {
     }
 
     fn path(&mut self, path: &str, touch: Touch) {
+        let is_pattern = self.patterns.is_some_and(|patterns| patterns.contains(path));
         let Some(path) = Place::of(path) else { return };
+        let is_outside = self.project.is_none_or(|project| path.outside(project)) && path.is_anchored();
+        let is = |place: &str| path.is(place) || (is_pattern && path.may_be(place, is_outside));
         if !path.only_looks_secret() {
-            self.found.extend(SECRET_PLACES.iter().filter(|(_, place)| path.is(place)).map(|(mark, _)| *mark));
+            self.found.extend(SECRET_PLACES.iter().filter(|(_, place)| is(place)).map(|(mark, _)| *mark));
         }
-        if path.is_environment() {
+        if path.is_environment() || (is_pattern && path.may_be("proc/*/environ", is_outside)) {
             self.found.insert(CREDENTIALS);
         }
-        if self.project.is_none_or(|project| path.outside(project)) && path.is_anchored() {
+        if is_outside {
             self.found.insert(OUTSIDE);
         }
         if touch == Touch::Write {
-            self.found.extend(WRITTEN_PLACES.iter().filter(|(_, place)| path.is(place)).map(|(mark, _)| *mark));
+            self.found.extend(WRITTEN_PLACES.iter().filter(|(_, place)| is(place)).map(|(mark, _)| *mark));
             if path.is_system() {
                 self.found.insert(SYSTEM);
             }
@@ -365,6 +379,33 @@ impl Place {
         self.steps.windows(wanted.len()).any(|steps| steps.iter().zip(&wanted).all(|(step, wanted)| step == wanted))
     }
 
+    /// Whether a shell may find this place for a pattern that spells out at least half of its name. A step that
+    /// begins with a dot says enough by it, for few names do; without a letter only outside the project. What says
+    /// less (`*`) names everything and nothing, and is no more recognised than the folder itself.
+    fn may_be(&self, place: &str, is_outside: bool) -> bool {
+        let (names, ends) = match place.strip_suffix('/') {
+            Some(folder) => (folder, false),
+            None => (place, !(place.ends_with('*') && place.contains('/'))),
+        };
+        let names: Vec<&str> = names.split('/').collect();
+        let mut steps: Vec<&str> = self.steps.iter().map(String::as_str).collect();
+        steps.dedup_by(|a, b| *a == "**" && a == b);
+        let length = |name: &&str| name.chars().filter(|char| !".*".contains(*char)).count();
+        let fits = |step: &str, name: &str| {
+            let open = Open { start: name.starts_with('*'), end: name.ends_with('*') };
+            let bare = if name == "*" { "" } else { name.trim_matches('*') };
+            let spelled = glob::spelled(step, bare, open)?;
+            let dotted = glob::is_pattern(step) && step.starts_with('.') && bare.starts_with('.') && !open.start;
+            let says = is_outside || step.contains(char::is_alphanumeric);
+            Some(if dotted && says { place.len() } else { spelled })
+        };
+        let needed: usize = names.iter().map(length).sum();
+        (0..steps.len())
+            .filter_map(|start| glob::begins(steps.get(start..)?, &names, ends, &fits))
+            .max()
+            .is_some_and(|spelled| spelled * 2 >= needed)
+    }
+
     /// Public halves and examples that share a secret file's name.
     fn only_looks_secret(&self) -> bool {
         let Some(name) = self.steps.last() else { return false };
@@ -387,7 +428,10 @@ impl Place {
     }
 
     fn is_system(&self) -> bool {
-        self.anchor == Anchor::Root && self.steps.first().is_some_and(|first| SYSTEM_ROOTS.contains(&first.as_str()))
+        self.anchor == Anchor::Root
+            && self.steps.first().is_some_and(|first| {
+                SYSTEM_ROOTS.iter().any(|root| first == root || (glob::is_pattern(first) && glob::matches(first, root)))
+            })
     }
 
     fn outside(&self, project: &str) -> bool {

@@ -24,6 +24,8 @@ use crate::start;
 const START_WAIT: Duration = Duration::from_secs(15);
 /// How often a starting gateway is looked for.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
+/// How long an answer may take: less than agents wait for a hook, for some of them then let the tool run.
+const ANSWER_WAIT: Duration = Duration::from_secs(570);
 /// How long a gateway without `up` stays when nobody uses it.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
@@ -88,8 +90,11 @@ fn greet(home: &Home, hello: &Hello, with_stderr: bool) -> anyhow::Result<UnixSt
     loop {
         if let Ok(stream) = UnixStream::connect(home.gateway_socket())
             && say(&stream, &line, with_stderr).is_ok()
-            && accepted(&stream)
+            && accepted(&stream, START_WAIT)
         {
+            // What a server says may take its time.
+            stream.set_read_timeout(None)?;
+            stream.set_write_timeout(None)?;
             return Ok(stream);
         }
         anyhow::ensure!(
@@ -116,27 +121,35 @@ pub(crate) fn ask(home: &Home, hello: &Hello) -> anyhow::Result<Option<Reply>> {
     let mut line = serde_json::to_vec(hello)?;
     line.push(b'\n');
     say(&stream, &line, false)?;
-    anyhow::ensure!(accepted(&stream), "the gateway at `{}` takes nothing more", home.gateway_socket().display());
-    reply(stream).map(Some)
+    anyhow::ensure!(
+        accepted(&stream, START_WAIT),
+        "the gateway at `{}` takes nothing more",
+        home.gateway_socket().display()
+    );
+    reply(&stream, ANSWER_WAIT).map(Some)
 }
 
 /// Says one thing to the gateway, which is started if none runs, and answers what it has to be told.
 pub(crate) fn order(home: &Home, hello: &Hello) -> anyhow::Result<serde_json::Value> {
-    match reply(greet(home, hello, false)?)? {
+    let begun = Instant::now();
+    let stream = greet(home, hello, false)?;
+    match reply(&stream, ANSWER_WAIT.saturating_sub(begun.elapsed()))? {
         Reply::Done { output } => Ok(output),
         Reply::Failed { error } => anyhow::bail!(error),
     }
 }
 
-fn reply(stream: UnixStream) -> anyhow::Result<Reply> {
+fn reply(stream: &UnixStream, within: Duration) -> anyhow::Result<Reply> {
+    // A gateway that was stopped says nothing and closes nothing.
+    stream.set_read_timeout(Some(within.max(Duration::from_millis(1))))?;
     let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
+    BufReader::new(stream).read_line(&mut line).context("the gateway gave no answer in time")?;
     serde_json::from_str(&line).context("the gateway gave no answer")
 }
 
-fn accepted(mut stream: &UnixStream) -> bool {
+fn accepted(mut stream: &UnixStream, within: Duration) -> bool {
     let mut byte = [0];
-    stream.read_exact(&mut byte).is_ok() && byte == [ACCEPTED]
+    stream.set_read_timeout(Some(within)).is_ok() && stream.read_exact(&mut byte).is_ok() && byte == [ACCEPTED]
 }
 
 /// Sends the hello, and with its first bytes our standard error, which the server will write to.
@@ -148,6 +161,7 @@ fn say(mut stream: &UnixStream, line: &[u8], with_stderr: bool) -> io::Result<()
     if with_stderr {
         ancillary.push(SendAncillaryMessage::ScmRights(&files));
     }
+    stream.set_write_timeout(Some(START_WAIT))?;
     let sent = sendmsg(stream, &[IoSlice::new(line)], &mut ancillary, SendFlags::NOSIGNAL)?;
     stream.write_all(line.get(sent..).unwrap_or_default())
 }
@@ -236,5 +250,20 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
 async fn unused(gateway: &gateway::Gateway) {
     while gateway.idle().is_none_or(|idle| idle <= IDLE_MAX) {
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// As one that got SIGSTOP: the kernel takes what is sent to it, and nothing comes back.
+    #[test]
+    fn a_gateway_that_says_nothing_gives_no_answer() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert!(!accepted(&ours, Duration::from_millis(1)));
+        let error = reply(&ours, Duration::ZERO).unwrap_err();
+        assert!(format!("{error:#}").contains("no answer in time"), "{error:#}");
     }
 }

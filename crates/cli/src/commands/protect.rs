@@ -277,6 +277,17 @@ fn append(home: &Home, changes: Vec<Configured>) -> anyhow::Result<()> {
 
 fn gateway(args: &Args, home: &Home) -> anyhow::Result<Gateway> {
     let program = std::env::current_exe().context("cannot tell where `bailiwick` is")?;
+    let steps: Vec<_> = program.iter().collect();
+    if steps
+        .windows(2)
+        .any(|pair| matches!(pair, [target, kind] if *target == "target" && (*kind == "debug" || *kind == "release")))
+    {
+        eprintln!(
+            "bailiwick: `{}` lies in a build folder; once it is gone, no tool of a protected agent runs. Install it, and \
+             run this again.",
+            program.display()
+        );
+    }
     // A client starts the shim with an environment of its own: the home is said unless it is where the
     // shim would look anyway.
     let usual = std::env::var_os("HOME").map(|user| PathBuf::from(user).join(".local/share/bailiwick"));

@@ -24,8 +24,17 @@ pub(super) struct Hooks {
     shape: Shape,
 }
 
-/// An event's name, and whether it is one of a tool.
-type Event = (&'static str, bool);
+/// An event's name, and when it happens.
+type Event = (&'static str, When);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Prompt,
+    BeforeTool,
+    AfterTool,
+}
+
+use When::{AfterTool, BeforeTool, Prompt};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -43,9 +52,13 @@ enum Shape {
 }
 
 // What a tool says that fails is read by the model like any other result.
-const CLAUDE_EVENTS: &[Event] =
-    &[("PreToolUse", true), ("PostToolUse", true), ("PostToolUseFailure", true), ("UserPromptSubmit", false)];
-const CODEX_EVENTS: &[Event] = &[("PreToolUse", true), ("PostToolUse", true), ("UserPromptSubmit", false)];
+const CLAUDE_EVENTS: &[Event] = &[
+    ("PreToolUse", BeforeTool),
+    ("PostToolUse", AfterTool),
+    ("PostToolUseFailure", AfterTool),
+    ("UserPromptSubmit", Prompt),
+];
+const CODEX_EVENTS: &[Event] = &[("PreToolUse", BeforeTool), ("PostToolUse", AfterTool), ("UserPromptSubmit", Prompt)];
 const SECONDS: Shape = Shape::Groups { second: 1 };
 const MILLISECONDS: Shape = Shape::Groups { second: 1_000 };
 
@@ -56,19 +69,29 @@ const HOOKS: &[Hooks] = &[
     hooks(
         "gemini-cli",
         "~/.gemini/settings.json",
-        &[("BeforeTool", true), ("AfterTool", true), ("BeforeAgent", false)],
+        &[("BeforeTool", BeforeTool), ("AfterTool", AfterTool), ("BeforeAgent", Prompt)],
         MILLISECONDS,
     ),
     hooks(
         "cursor",
         "~/.cursor/hooks.json",
-        &[("preToolUse", true), ("postToolUse", true), ("postToolUseFailure", true), ("beforeSubmitPrompt", false)],
+        &[
+            ("preToolUse", BeforeTool),
+            ("postToolUse", AfterTool),
+            ("postToolUseFailure", AfterTool),
+            ("beforeSubmitPrompt", Prompt),
+        ],
         Shape::Programs,
     ),
     hooks(
         "copilot-cli",
         "~/.copilot/hooks/bailiwick.json",
-        &[("preToolUse", true), ("postToolUse", true), ("postToolUseFailure", true), ("userPromptSubmitted", false)],
+        &[
+            ("preToolUse", BeforeTool),
+            ("postToolUse", AfterTool),
+            ("postToolUseFailure", AfterTool),
+            ("userPromptSubmitted", Prompt),
+        ],
         Shape::Own,
     ),
     hooks("opencode", "~/.config/opencode/plugins/bailiwick.js", &[], Shape::Own),
@@ -120,16 +143,19 @@ impl Hooks {
         Some(words)
     }
 
-    /// The same as a shell reads it.
-    fn command(&self, gateway: &Gateway) -> Option<String> {
+    /// The same as a shell reads it. A program that is gone or dies says what it likes to the shell; of these clients
+    /// only 2 keeps the tool from running, and to other events that number means something else.
+    fn command(&self, gateway: &Gateway, when: When) -> Option<String> {
         let quote = |word: &String| {
             let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
             if plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
         };
-        Some(self.words(gateway)?.iter().map(quote).collect::<Vec<_>>().join(" "))
+        let command = self.words(gateway)?.iter().map(quote).collect::<Vec<_>>().join(" ");
+        let holds_by_two = matches!(self.shape, Shape::Groups { .. } | Shape::Trust) && when == BeforeTool;
+        Some(if holds_by_two { command + " || exit 2" } else { command })
     }
 
-    fn entry(&self, command: &str, is_tool: bool) -> Json {
+    fn entry(&self, command: &str, when: When) -> Json {
         let timeout = match self.shape {
             Shape::Groups { second } => TIMEOUT_S * second,
             _ => TIMEOUT_S,
@@ -138,7 +164,7 @@ impl Hooks {
         match self.shape {
             Shape::Programs => json!({ "command": command, "timeout": timeout, "failClosed": true }),
             Shape::Own => json!({ "type": "command", "bash": command, "timeoutSec": timeout }),
-            _ if is_tool => json!({ "matcher": "*", "hooks": [program] }),
+            _ if when != Prompt => json!({ "matcher": "*", "hooks": [program] }),
             _ => json!({ "hooks": [program] }),
         }
     }
@@ -160,10 +186,10 @@ impl Hooks {
     }
 
     fn insert(&self, work: &mut Work, gateway: &Gateway) {
-        let Some(command) = self.command(gateway) else { return };
         let servers = edit::plain(work.document.root()).get("mcpServers").cloned();
-        for (event, is_tool) in self.events {
-            let hook = self.entry(&command, *is_tool);
+        for (event, when) in self.events {
+            let Some(command) = self.command(gateway, *when) else { return };
+            let hook = self.entry(&command, *when);
             let is_there = |document: &Document| {
                 crate::hook::read(document).iter().any(|found| found.event == *event && found.command.value == command)
             };
@@ -185,16 +211,16 @@ impl Hooks {
 
     /// Codex knows a hook by its file, event and place in the list, and what was trusted by a digest.
     fn trust(&self, work: &mut Work, gateway: &Gateway, (path, store): (&Path, &Store)) {
-        let Some(command) = self.command(gateway) else { return };
         let hooks = path.with_file_name("hooks.json");
         let Some(existing) = groups_of_others(&hooks, store) else { return };
-        for (event, is_tool) in self.events {
+        for (event, when) in self.events {
+            let Some(command) = self.command(gateway, *when) else { return };
             let list = [Step::Key("hooks".to_owned()), Step::Key((*event).to_owned())];
             let place =
                 existing.as_ref().and_then(|document| document.root().at(&list)).map_or(0, |list| list.items().len());
             let label = snake(event);
             let key = format!("{}:{label}:{place}:0", hooks.display());
-            let digest = trusted_digest(&label, &command, *is_tool);
+            let digest = trusted_digest(&label, &command, *when != Prompt);
             let at = ["hooks", "state", &key].map(|key| Step::Key(key.to_owned()));
             let edits: Vec<Edit<'_>> =
                 vec![Box::new(|document| edit::append_table(document, &at, ("trusted_hash", &digest)))];
@@ -247,9 +273,12 @@ impl Hooks {
             let words = serde_json::to_string(words).map_err(|error| error.to_string())?;
             return Ok(include_str!("opencode.js").replace("[\"bailiwick\", \"hook\", \"opencode\"]", &words));
         }
-        let command = self.command(gateway).ok_or("the path of `bailiwick` is not UTF-8")?;
-        let entry = |(event, is_tool): &Event| ((*event).to_owned(), json!([self.entry(&command, *is_tool)]));
-        let events: serde_json::Map<String, Json> = self.events.iter().map(entry).collect();
+        let entry = |(event, when): &Event| {
+            let command = self.command(gateway, *when)?;
+            Some(((*event).to_owned(), json!([self.entry(&command, *when)])))
+        };
+        let events: Option<serde_json::Map<String, Json>> = self.events.iter().map(entry).collect();
+        let events = events.ok_or("the path of `bailiwick` is not UTF-8")?;
         let text = serde_json::to_string_pretty(&json!({ "version": 1, "hooks": events }));
         text.map(|text| text + "\n").map_err(|error| error.to_string())
     }

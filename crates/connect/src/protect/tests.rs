@@ -343,7 +343,12 @@ fn claude_code_gets_its_hooks_even_without_settings() {
     let path = world.machine.home.join(".claude/settings.json");
     let settings: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     for event in ["PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit"] {
-        assert_eq!(settings["hooks"][event][0]["hooks"][0]["command"], "/opt/b/bailiwick hook claude-code");
+        let command = settings["hooks"][event][0]["hooks"][0]["command"].as_str().unwrap();
+        let (program, _) = command.split_once(" ||").unwrap_or((command, ""));
+        assert_eq!(program, "/opt/b/bailiwick hook claude-code");
+        assert!(!Path::new("/opt/b/bailiwick").exists(), "as after it was removed");
+        let ended = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
+        assert_eq!(ended.code() == Some(2), event == "PreToolUse", "only before a tool 2 keeps it from running");
     }
     assert!(world.protect().files.iter().all(|file| !file.changes()));
     // Claude Code adds a setting; ours go, the file and the setting stay.
@@ -367,7 +372,7 @@ const HOOKED: &[(Files, Files)] = &[
         ],
         &[
             (".codex/hooks.json", "./mine\"}]}, {\""),
-            (".codex/hooks.json", "\"command\":\"/opt/b/bailiwick hook codex\""),
+            (".codex/hooks.json", "\"command\":\"/opt/b/bailiwick hook codex || exit 2\""),
             (".codex/config.toml", "hooks.json:pre_tool_use:1:0\"]"),
             (".codex/config.toml", "hooks.json:user_prompt_submit:0:0\"]"),
         ],
@@ -375,7 +380,7 @@ const HOOKED: &[(Files, Files)] = &[
     (&[(".codex/config.toml", "")], &[(".codex/hooks.json", "PreToolUse"), (".codex/config.toml", "trusted_hash")]),
     (
         &[(".gemini/settings.json", "{ // mine\n  \"ui\": {},\n}\n")],
-        &[(".gemini/settings.json", "\"BeforeTool\""), (".gemini/settings.json", "600000")],
+        &[(".gemini/settings.json", "hook gemini-cli || exit 2\""), (".gemini/settings.json", "600000")],
     ),
     (
         &[(".cursor/hooks.json", "{\"version\": 1, \"hooks\": {\"preToolUse\": [{\"command\": \"./a\"}]}}")],

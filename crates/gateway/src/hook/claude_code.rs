@@ -5,10 +5,10 @@
 use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
-use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, belongs_underscored, must, text, underscored, value};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, text, underscored, underscored_as, value};
 
 pub(super) const DIALECT: Dialect =
-    Dialect { agent: "claude-code", can_ask: true, read, answer, belongs: belongs_underscored, tools: TOOLS };
+    Dialect { agent: "claude-code", can_ask: true, read, answer, written: underscored_as, tools: TOOLS };
 
 /// Codex, too, speaks like this.
 pub(super) fn read(event: &Value) -> Result<Event, String> {

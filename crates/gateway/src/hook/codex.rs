@@ -5,10 +5,10 @@ use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
 use super::claude_code;
-use super::dialect::{BuiltIn, Dialect, Event, Verdict, belongs_underscored};
+use super::dialect::{BuiltIn, Dialect, Event, Verdict, underscored_as};
 
 pub(super) const DIALECT: Dialect =
-    Dialect { agent: "codex", can_ask: false, read, answer, belongs: belongs_underscored, tools: TOOLS };
+    Dialect { agent: "codex", can_ask: false, read, answer, written: underscored_as, tools: TOOLS };
 
 fn read(event: &Value) -> Result<Event, String> {
     let mut event = claude_code::read(event)?;

@@ -4,13 +4,13 @@
 use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
-use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, belongs_joined, must, text, value};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, text, value};
 
 pub(super) const DIALECT: Dialect =
-    Dialect { agent: "copilot-cli", can_ask: true, read, answer, belongs, tools: TOOLS };
+    Dialect { agent: "copilot-cli", can_ask: true, read, answer, written, tools: TOOLS };
 
-fn belongs(tool: &str, server: &str) -> bool {
-    belongs_joined(tool, server, '-')
+fn written(server: &str, name: &str) -> String {
+    format!("{server}-{name}")
 }
 
 fn read(event: &Value) -> Result<Event, String> {

@@ -4,9 +4,9 @@
 use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
-use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, plain, text, value};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, text, value};
 
-pub(super) const DIALECT: Dialect = Dialect { agent: "cursor", can_ask: false, read, answer, belongs, tools: TOOLS };
+pub(super) const DIALECT: Dialect = Dialect { agent: "cursor", can_ask: false, read, answer, written, tools: TOOLS };
 
 /// MCP tools are written `MCP:server:tool`; some versions leave the server out.
 fn server(tool: &str) -> Option<(String, String)> {
@@ -14,8 +14,8 @@ fn server(tool: &str) -> Option<(String, String)> {
     Some((server.to_owned(), name.to_owned()))
 }
 
-fn belongs(tool: &str, name: &str) -> bool {
-    server(tool).is_some_and(|(written, _)| written == name || written == plain(name))
+fn written(server: &str, name: &str) -> String {
+    format!("MCP:{server}:{name}")
 }
 
 fn read(event: &Value) -> Result<Event, String> {

@@ -16,8 +16,8 @@ pub(super) struct Dialect {
     pub(super) read: fn(&Value) -> Result<Event, String>,
     /// Writes an answer. The empty object says nothing: the agent goes on as if there were no hook.
     pub(super) answer: fn(&Event, &Verdict) -> Value,
-    /// Whether a tool, as the agent names it, is one of an MCP server, as its configuration names it.
-    pub(super) belongs: fn(&str, &str) -> bool,
+    /// How the agent writes a tool of an MCP server: the server as its configuration names it, and the tool's name.
+    pub(super) written: fn(&str, &str) -> String,
     /// The built-in tools. One that is not here is unknown, and so denied.
     pub(super) tools: &'static [BuiltIn],
 }
@@ -79,6 +79,12 @@ impl Dialect {
         self.tools.iter().any(|(name, ..)| *name == tool)
     }
 
+    /// Whether a tool, as the agent names it, is this one of an MCP server. The whole name counts, for where in it
+    /// the server's ends is anybody's guess; the agent writes letters, digits, `_` and `-` only.
+    pub(super) fn is_written(&self, tool: &str, (server, name): (&str, &str)) -> bool {
+        plain(tool) == plain(&(self.written)(server, name))
+    }
+
     /// The shell command of an event, if its tool runs one.
     pub(super) fn command<'e>(&self, event: &'e Event) -> Option<&'e str> {
         let (_, effects, _, _, roles) = self.tools.iter().find(|(name, ..)| *name == event.tool)?;
@@ -132,19 +138,13 @@ pub(super) fn underscored(tool: &str) -> Option<(String, String)> {
     Some((server.to_owned(), name.to_owned()))
 }
 
-/// Whether `mcp__SERVER__TOOL` is a tool of a server, whose name is written there with letters, digits, `_`
-/// and `-` only.
-pub(super) fn belongs_underscored(tool: &str, server: &str) -> bool {
-    underscored(tool).is_some_and(|(written, _)| written == plain(server))
+/// The same the other way round.
+pub(super) fn underscored_as(server: &str, name: &str) -> String {
+    format!("mcp__{server}__{name}")
 }
 
 /// A name with letters, digits, `_` and `-` only.
-pub(super) fn plain(name: &str) -> String {
+fn plain(name: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
     name.chars().map(|char| if plain(char) { char } else { '_' }).collect()
-}
-
-/// Whether a tool's name is a server's name, a separator and more.
-pub(super) fn belongs_joined(tool: &str, server: &str, separator: char) -> bool {
-    tool.strip_prefix(&plain(server)).is_some_and(|rest| rest.len() > 1 && rest.starts_with(separator))
 }

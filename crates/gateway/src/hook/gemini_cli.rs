@@ -4,14 +4,13 @@
 use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
-use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, plain, text, value};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, text, value};
 
-pub(super) const DIALECT: Dialect = Dialect { agent: "gemini-cli", can_ask: true, read, answer, belongs, tools: TOOLS };
+pub(super) const DIALECT: Dialect = Dialect { agent: "gemini-cli", can_ask: true, read, answer, written, tools: TOOLS };
 
 /// MCP tools are written `mcp_server_tool`.
-fn belongs(tool: &str, server: &str) -> bool {
-    let rest = tool.strip_prefix("mcp_").and_then(|tool| tool.strip_prefix(&plain(server)));
-    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('_'))
+fn written(server: &str, name: &str) -> String {
+    format!("mcp_{server}_{name}")
 }
 
 fn read(event: &Value) -> Result<Event, String> {

@@ -5,12 +5,12 @@
 use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
-use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, belongs_joined, must, text, value};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, must, text, value};
 
-pub(super) const DIALECT: Dialect = Dialect { agent: "opencode", can_ask: false, read, answer, belongs, tools: TOOLS };
+pub(super) const DIALECT: Dialect = Dialect { agent: "opencode", can_ask: false, read, answer, written, tools: TOOLS };
 
-fn belongs(tool: &str, server: &str) -> bool {
-    belongs_joined(tool, server, '_')
+fn written(server: &str, name: &str) -> String {
+    format!("{server}_{name}")
 }
 
 fn read(event: &Value) -> Result<Event, String> {

@@ -112,19 +112,29 @@ fn results_come_back_with_the_use_that_they_belong_to() {
     }
 }
 
+/// Only a name that a protected server's tool has passes here: where a server's name ends in it nobody can tell.
 #[test]
-fn a_tool_belongs_to_the_server_that_its_name_says() {
-    let belongs = |agent: &str, tool: &str, server: &str| (dialect(agent).belongs)(tool, server);
-    assert!(belongs("claude-code", "mcp__my_server__write_file", "my.server"));
-    assert!(!belongs("claude-code", "mcp__my_server__write_file", "my"));
-    assert!(!belongs("claude-code", "Bash", ""));
-    assert!(belongs("codex", "mcp__fs__write_file", "fs"));
-    assert!(belongs("gemini-cli", "mcp_fs_write_file", "fs"));
-    assert!(!belongs("gemini-cli", "write_file", "write"));
-    assert!(belongs("copilot-cli", "fs-write_file", "fs"));
-    assert!(belongs("cursor", "MCP:fs:write_file", "fs"));
-    assert!(belongs("opencode", "fs_write_file", "fs"));
-    assert!(!belongs("opencode", "fs_", "fs"));
+fn a_tool_is_a_server_s_by_its_whole_name() {
+    for (agent, tool, server, name, expected) in [
+        ("claude-code", "mcp__my_server__write_file", "my.server", "write_file", true),
+        ("claude-code", "mcp__github__x__do", "github", "do", false),
+        ("claude-code", "mcp__github__x__do", "github__x", "do", true),
+        ("claude-code", "mcp__my_server__write_file", "my", "write_file", false),
+        ("claude-code", "Bash", "", "", false),
+        ("codex", "mcp__fs__write_file", "fs", "write_file", true),
+        ("codex", "mcp__fs__write_file", "fs", "read_file", false),
+        ("gemini-cli", "mcp_fs_write_file", "fs", "write_file", true),
+        ("gemini-cli", "mcp_fs_evil_write_file", "fs", "write_file", false),
+        ("gemini-cli", "write_file", "write", "file", false),
+        ("copilot-cli", "fs-write_file", "fs", "write_file", true),
+        ("copilot-cli", "fs-evil-write_file", "fs", "write_file", false),
+        ("cursor", "MCP:fs:write_file", "fs", "write_file", true),
+        ("opencode", "git_status", "git", "status", true),
+        ("opencode", "git_evil_status", "git", "status", false),
+        ("opencode", "fs_", "fs", "write_file", false),
+    ] {
+        assert_eq!(dialect(agent).is_written(tool, (server, name)), expected, "{agent} {tool} {server}/{name}");
+    }
 }
 
 /// A server may not take the name of a built-in tool's beginning to have it pass undecided.

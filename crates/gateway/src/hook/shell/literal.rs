@@ -1,0 +1,90 @@
+//! The text of words, as far as the text alone says it.
+
+use tree_sitter::Node;
+
+use super::Word;
+
+/// The text of a word, if it does not depend on anything but itself.
+pub(super) fn literal(node: Node<'_>, text: &str) -> Word {
+    let source = node.utf8_text(text.as_bytes()).ok()?;
+    match node.kind() {
+        "word" | "number" | "test_operator" | "regex" | "special_character" | "extglob_pattern" => {
+            // `~name` is another's home, `~+` and `~-` are folders of this shell.
+            let strange = source.strip_prefix('~').is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+            let computed = source.contains(['$', '`', '{']) && source != "{}";
+            if strange || computed { None } else { Some(unescape(source)) }
+        }
+        "raw_string" => Some(source.strip_prefix('\'')?.strip_suffix('\'')?.to_owned()),
+        "string" => {
+            let mut cursor = node.walk();
+            if node.named_children(&mut cursor).any(|part| part.kind() != "string_content") {
+                return home(node, text);
+            }
+            Some(unescape_quoted(source.strip_prefix('"')?.strip_suffix('"')?))
+        }
+        "concatenation" => {
+            let mut cursor = node.walk();
+            node.children(&mut cursor)
+                .map(|part| literal(part, text))
+                .collect::<Option<Vec<_>>>()
+                .map(|parts| parts.concat())
+        }
+        "simple_expansion" => (source == "$HOME").then(|| "~".to_owned()),
+        "ansi_c_string" => {
+            (!source.contains('\\')).then(|| source.trim_start_matches('$').trim_matches('\'').to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Whether the shell looks for files that a word describes.
+pub(super) fn is_pattern(node: Node<'_>, text: &str) -> bool {
+    match node.kind() {
+        "word" | "extglob_pattern" | "regex" => node.utf8_text(text.as_bytes()).is_ok_and(policy::glob::is_pattern),
+        // `[a-z]` may stand in several parts, one of them quoted.
+        "concatenation" => {
+            let mut cursor = node.walk();
+            let has_bracket =
+                |part: Node<'_>| node_is_plain(part) && text.get(part.byte_range()).is_some_and(|t| t.contains('['));
+            node.children(&mut cursor).any(|part| is_pattern(part, text) || has_bracket(part))
+        }
+        _ => false,
+    }
+}
+
+fn node_is_plain(node: Node<'_>) -> bool {
+    !matches!(node.kind(), "string" | "raw_string" | "ansi_c_string")
+}
+
+/// `"$HOME/x"`.
+fn home(node: Node<'_>, text: &str) -> Word {
+    let source = node.utf8_text(text.as_bytes()).ok()?;
+    let rest = source.strip_prefix("\"$HOME")?.strip_suffix('"')?;
+    let plain = (rest.is_empty() || rest.starts_with('/')) && !rest.contains(['$', '`', '\\', '"']);
+    plain.then(|| format!("~{rest}"))
+}
+
+fn unescape(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut chars = source.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '\\' => out.extend(chars.next().filter(|next| *next != '\n')),
+            char => out.push(char),
+        }
+    }
+    out
+}
+
+fn unescape_quoted(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut chars = source.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (char, chars.peek()) {
+            ('\\', Some('$' | '`' | '"' | '\\')) => out.extend(chars.next()),
+            ('\\', Some('\n')) => drop(chars.next()),
+            (char, _) => out.push(char),
+        }
+    }
+    out
+}

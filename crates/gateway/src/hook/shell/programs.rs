@@ -1,0 +1,647 @@
+//! What programs do with their words: which they start, read, write and reach.
+
+use super::{Walk, Word};
+use crate::facts::host_of;
+
+/// Programs that start the program among their arguments.
+const WRAPPERS: &[&str] = &[
+    "sudo", "doas", "env", "nice", "ionice", "nohup", "time", "timeout", "command", "exec", "builtin", "stdbuf",
+    "setsid", "xargs", "watch", "strace", "busybox", "chroot", "unshare",
+];
+/// Programs that read a script of the same language.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
+/// Programs whose first plain word is itself code.
+const CODE: &[&str] = &["awk", "gawk", "mawk", "nawk"];
+
+/// A program that reads code of another language from an option or from standard input.
+struct Interpreter {
+    /// Without the digits of a version.
+    names: &'static [&'static str],
+    /// Options of one letter that mean code.
+    code: &'static str,
+    /// Those that take a value, which may be the next word.
+    valued: &'static str,
+    /// Those whose value follows at once.
+    attached: &'static str,
+    /// Those after which everything belongs to a module.
+    module: &'static str,
+    /// Longer ones, and words, that mean code.
+    long: &'static [&'static str],
+}
+
+const fn interpreter(
+    names: &'static [&'static str],
+    code: &'static str,
+    valued: &'static str,
+    long: &'static [&'static str],
+) -> Interpreter {
+    Interpreter { names, code, valued, attached: "", module: "", long }
+}
+
+const INTERPRETERS: &[Interpreter] = &[
+    Interpreter { module: "m", ..interpreter(&["python", "pypy"], "c", "WXQ", &[]) },
+    interpreter(&["node", "nodejs"], "ep", "rC", &["eval", "print"]),
+    interpreter(&["bun"], "ep", "r", &["eval", "print"]),
+    interpreter(&["deno"], "", "", &["eval"]),
+    Interpreter { attached: "MmDFVx", ..interpreter(&["perl"], "eEi", "I", &[]) },
+    Interpreter { attached: "KTWx", ..interpreter(&["ruby"], "e", "ICrE", &[]) },
+    interpreter(&["php"], "rBRE", "dcz", &["run", "process-begin", "process-code", "process-end"]),
+    interpreter(&["lua", "luajit"], "e", "l", &[]),
+    interpreter(&["osascript"], "e", "l", &[]),
+    interpreter(&["Rscript", "julia", "elixir"], "eE", "", &["eval", "print"]),
+];
+/// Programs that only read the files among their arguments.
+const READERS: &[&str] = &[
+    "cat",
+    "less",
+    "more",
+    "head",
+    "tail",
+    "grep",
+    "egrep",
+    "fgrep",
+    "rg",
+    "ls",
+    "stat",
+    "file",
+    "wc",
+    "sort",
+    "uniq",
+    "cut",
+    "diff",
+    "cmp",
+    "md5sum",
+    "sha1sum",
+    "sha256sum",
+    "xxd",
+    "od",
+    "hexdump",
+    "strings",
+    "tree",
+    "du",
+    "df",
+    "readlink",
+    "realpath",
+    "basename",
+    "dirname",
+    "jq",
+    "yq",
+    "test",
+    "[",
+    "column",
+    "nl",
+    "tac",
+    "fd",
+    "locate",
+    "which",
+    "type",
+    "base64",
+    "base32",
+    "zcat",
+    "bat",
+];
+/// Programs that change or delete every file among their arguments.
+const WRITERS: &[&str] = &[
+    "rm", "rmdir", "mv", "touch", "mkdir", "chmod", "chown", "chgrp", "truncate", "shred", "ln", "tee", "unlink",
+    "mkfifo", "install", "patch", "setfacl", "split",
+];
+/// Programs that touch no file and no host by themselves.
+const QUIET: &[&str] = &[
+    "echo", "printf", "true", "false", ":", "pwd", "date", "whoami", "id", "uname", "sleep", "exit", "return", "break",
+    "continue", "seq", "hostname", "uptime", "ps", "wait", "umask", "set", "shopt", "tr", "rev", "expr", "nproc",
+    "arch", "tty", "clear", "alias",
+];
+/// Programs whose plain words are hosts or URLs, with the options of one letter whose value is neither.
+const CALLERS: &[(&str, &str)] = &[
+    ("curl", "AbcCDdEeFHhKmoQrTtuwXYyz"),
+    ("wget", "aADeiIloOPQRtTUwX"),
+    ("ssh", "BbcDEeFIilmOopQSWw"),
+    ("scp", "cFiloPSX"),
+    ("sftp", "BbcDFiloPRSsX"),
+    ("rsync", "eBfMT"),
+    ("nc", "iIMmOPpqsTtVwXx"),
+    ("ncat", "deghimopqswx"),
+    ("netcat", "iIMmOPpqsTtVwXx"),
+    ("telnet", "belnSX"),
+    ("ftp", "NoPPqrsTu"),
+    ("ping", "cIiLlMmpQSsTtWw"),
+    ("dig", "bcfkpqty"),
+    ("nslookup", ""),
+    ("host", "cNRtWm"),
+    ("http", "absopA"),
+    ("https", "absopA"),
+    ("xh", "absopA"),
+    ("socat", "lbtTL"),
+    ("openssl", ""),
+];
+/// What of git stays in the repository.
+const GIT_HERE: &[&str] = &[
+    "add",
+    "am",
+    "apply",
+    "bisect",
+    "blame",
+    "branch",
+    "cat-file",
+    "check-ignore",
+    "checkout",
+    "cherry-pick",
+    "clean",
+    "commit",
+    "config",
+    "describe",
+    "diff",
+    "diff-tree",
+    "for-each-ref",
+    "format-patch",
+    "gc",
+    "grep",
+    "hash-object",
+    "help",
+    "init",
+    "log",
+    "ls-files",
+    "ls-tree",
+    "merge",
+    "merge-base",
+    "mv",
+    "name-rev",
+    "notes",
+    "rebase",
+    "reflog",
+    "reset",
+    "restore",
+    "rev-list",
+    "rev-parse",
+    "revert",
+    "rm",
+    "shortlog",
+    "show",
+    "show-ref",
+    "stash",
+    "status",
+    "switch",
+    "symbolic-ref",
+    "tag",
+    "version",
+    "worktree",
+    "write-tree",
+];
+/// Folders of programs that are what their names say.
+const BIN: &[&str] = &["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
+
+pub(super) fn is_quiet(program: &str) -> bool {
+    QUIET.contains(&program)
+}
+
+/// Whether a program, as it was called, is the one of that name.
+pub(super) fn is_usual(name: &str) -> bool {
+    name.rsplit_once('/').is_none_or(|(folder, _)| BIN.contains(&folder))
+}
+
+/// The letters of an option such as `-la`.
+fn cluster(word: &str) -> Option<&str> {
+    word.strip_prefix('-').filter(|letters| !letters.is_empty() && !letters.starts_with('-'))
+}
+
+impl Walk {
+    /// One program with its words.
+    pub(super) fn program(&mut self, program: &str, arguments: &[Word], known: &[&String]) {
+        match program {
+            "cd" | "pushd" => self.change_folder(known),
+            "eval" => {
+                self.stand();
+                self.nested(&known.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" "));
+            }
+            "source" | "." | "trap" | "popd" | "setopt" => self.give_up(),
+            // It can change what patterns mean.
+            "shopt" if known.iter().any(|word| word.starts_with("-s")) => self.give_up(),
+            "find" => self.find(arguments, known),
+            "dd" => self.dd(known),
+            "cp" => self.copy(known),
+            "sed" => self.sed(known),
+            "git" => self.git(known),
+            "ls" => self.list_names(known),
+            "kill" | "pkill" | "killall" => self.kill(program, known),
+            program if WRAPPERS.contains(&program) => self.wrapper(program, arguments),
+            program if SHELLS.contains(&program) => self.subshell(known),
+            program if is_code(program, known) => self.give_up(),
+            program if QUIET.contains(&program) => {}
+            program if READERS.contains(&program) => self.files(known, Self::reads),
+            program if WRITERS.contains(&program) => self.files(known, Self::writes),
+            program => match CALLERS.iter().find(|(name, _)| *name == program) {
+                Some((_, valued)) => self.caller(program, valued, known),
+                None => self.other(known),
+            },
+        }
+    }
+
+    /// A program that no table knows may read and write what looks like a path, or every value of an option would
+    /// count, and reach any host.
+    fn other(&mut self, words: &[&String]) {
+        self.shell.reaches_unknown = true;
+        for word in words.iter().filter(|word| word.contains('/') || word.starts_with('~') || word.contains('.')) {
+            let value = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
+            if !value.starts_with('-') && host_of(value).is_none() {
+                self.reads(value);
+                self.writes(value);
+            }
+        }
+    }
+
+    pub(super) fn urls(&mut self, words: &[&String]) {
+        let tail = |word: &str| {
+            word.split_once("://").map(|(scheme, _)| {
+                scheme.rsplit(|char: char| !char.is_ascii_alphanumeric()).next().map_or(0, str::len) + 3
+            })
+        };
+        for word in words {
+            let start = word.find("://").zip(tail(word)).map(|(at, length)| at + 3 - length);
+            if let Some(host) = start.and_then(|start| word.get(start..)).and_then(host_of) {
+                self.shell.hosts.insert(host);
+            }
+        }
+    }
+
+    fn wrapper(&mut self, program: &str, arguments: &[Word]) {
+        // Options of wrappers take values in too many ways to know which word is the program.
+        let plain = |word: &&Word| word.as_ref().is_some_and(|word| !word.starts_with('-') && !word.contains('='));
+        let skip = usize::from(program == "timeout" || program == "chroot");
+        let at = arguments.iter().position(|word| plain(&word));
+        let options = arguments.get(..at.unwrap_or(arguments.len())).unwrap_or_default().iter().flatten();
+        let mut options = options.filter(|word| word.starts_with('-')).peekable();
+        if program == "command" && options.peek().is_some_and(|word| matches!(word.as_str(), "-v" | "-V")) {
+            // It says only where the program is.
+            return;
+        }
+        let Some(at) = at else { return };
+        if options.any(|word| program != "time" || word != "-p") {
+            self.give_up();
+        }
+        if program == "env" && arguments.iter().flatten().any(|word| word.contains('=')) {
+            self.give_up();
+        }
+        if program == "xargs" {
+            // What the program gets is not in the text.
+            self.give_up();
+        }
+        let start = self.folders.clone();
+        self.words(arguments.get(at + skip..).unwrap_or_default());
+        // Some of them change the folder of this shell, others that of a process of theirs.
+        self.folders.extend(start);
+    }
+
+    fn subshell(&mut self, words: &[&String]) {
+        let flag = words.iter().position(|word| cluster(word).is_some_and(|letters| letters.ends_with('c')));
+        let script = flag.and_then(|at| words.get(at + 1)).filter(|script| !script.starts_with(['-', '+']));
+        match script {
+            Some(script) => {
+                let before = words.iter().take(flag.unwrap_or_default());
+                let known = ["--norc", "--noprofile", "--login", "--posix"];
+                // Others take values, or files that run first.
+                if before.clone().any(|word| cluster(word).is_none() && !known.contains(&word.as_str())) {
+                    self.give_up();
+                }
+                self.apart(|walk| walk.nested(script));
+            }
+            // A script file, or standard input: what runs is not in the text.
+            None => {
+                self.give_up();
+                self.files(words, Self::reads);
+            }
+        }
+    }
+
+    /// `ls` shows names, and those of the home folder itself are no secret.
+    fn list_names(&mut self, words: &[&String]) {
+        let is_deep = words.iter().any(|word| *word == "--recursive" || cluster(word).is_some_and(|l| l.contains('R')));
+        let is_home = |word: &&&String| !is_deep && matches!(word.as_str(), "~" | "~/");
+        let words: Vec<&String> = words.iter().filter(|word| !is_home(word)).copied().collect();
+        self.files(&words, Self::reads);
+    }
+
+    /// A signal may end or stop the gateway itself, which nobody could then ask.
+    fn kill(&mut self, program: &str, words: &[&String]) {
+        let signals = words.iter().take(1).filter(|word| word.starts_with('-')).count();
+        let targets = words.iter().skip(signals).filter(|word| word.as_str() != "--");
+        let pid = i64::from(std::process::id());
+        let ours: Vec<String> = std::env::args().collect();
+        let ours = format!("bailiwick {}", ours.join(" "));
+        for target in targets {
+            match target.parse::<i64>() {
+                Ok(target) if program == "kill" => self.shell.ends_us |= target == -1 || target.abs() == pid,
+                // A pattern, a user, a session.
+                _ if program != "kill" && !target.chars().all(|c| c.is_ascii_alphanumeric() || "_/ ".contains(c)) => {
+                    self.give_up();
+                }
+                _ => self.shell.ends_us |= program != "kill" && ours.contains(target.as_str()),
+            }
+        }
+    }
+
+    fn find(&mut self, arguments: &[Word], words: &[&String]) {
+        let roots: Vec<&String> = words.iter().take_while(|word| !word.starts_with(['-', '(', '!'])).copied().collect();
+        let runs = |word: &str| matches!(word, "-exec" | "-execdir" | "-ok" | "-okdir");
+        let deletes = words.iter().any(|word| *word == "-delete");
+        let changes = deletes || words.iter().any(|word| runs(word));
+        for root in &roots {
+            if changes || !matches!(root.as_str(), "~" | "~/") {
+                self.reads(root);
+            }
+            if changes {
+                // `{}` stands for what was found.
+                self.writes(root);
+            }
+        }
+        let mut rest = arguments;
+        while let Some(at) = rest.iter().position(|word| word.as_deref().is_some_and(runs)) {
+            rest = rest.get(at + 1..).unwrap_or_default();
+            let ends = |word: &Word| word.as_deref().is_some_and(|word| matches!(word, ";" | "\\;" | "+"));
+            let (command, after) = rest.split_at(rest.iter().position(ends).unwrap_or(rest.len()));
+            self.words(command);
+            rest = after;
+        }
+        if words.iter().any(|word| word.starts_with("-fprint") || *word == "-fls") {
+            self.give_up();
+        }
+    }
+
+    fn dd(&mut self, words: &[&String]) {
+        for word in words {
+            match word.split_once('=') {
+                Some(("if", path)) => self.reads(path),
+                Some(("of", path)) => self.writes(path),
+                _ => {}
+            }
+        }
+    }
+
+    fn copy(&mut self, words: &[&String]) {
+        if words.iter().any(|word| word.starts_with("-t") || word.starts_with("--target")) {
+            return self.files(words, Self::writes);
+        }
+        let files: Vec<&&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+        if let Some((to, from)) = files.split_last() {
+            self.writes(to);
+            from.iter().for_each(|path| self.reads(path));
+        }
+    }
+
+    fn sed(&mut self, words: &[&String]) {
+        let Some(sed) = Sed::of(words) else { return self.give_up() };
+        if !sed.scripts.iter().all(|script| is_plain_sed(script)) {
+            self.give_up();
+        }
+        for path in sed.files {
+            self.reads(path);
+            if sed.in_place {
+                self.writes(path);
+            }
+        }
+    }
+
+    fn git(&mut self, words: &[&String]) {
+        // `-c` can set programs to run; so can an alias, but that is the user's own configuration.
+        if words.iter().any(|word| *word == "-c" || word.starts_with("--upload-pack") || word.starts_with("--exec")) {
+            self.give_up();
+        }
+        // Which host a remote is stands in the repository.
+        if !words.iter().any(|word| GIT_HERE.contains(&word.as_str())) {
+            self.shell.reaches_unknown = true;
+        }
+        for word in words {
+            self.remote(word);
+        }
+    }
+
+    fn caller(&mut self, program: &str, valued: &str, words: &[&String]) {
+        let mut names_host = words.iter().any(|word| host_of(word).is_some());
+        let mut option = "";
+        for word in words {
+            let of = std::mem::replace(&mut option, if word.starts_with('-') { word } else { "" });
+            if self.remote(word) {
+                names_host = true;
+            } else if host_of(word).is_some() {
+                // It is among the URLs.
+            } else if let Some(file) = word.strip_prefix('@').or_else(|| word.split_once("=@").map(|(_, file)| file)) {
+                self.reads(file);
+            } else if word.starts_with('/') || word.starts_with("./") || word.starts_with("~/") {
+                self.reads(word);
+                self.writes(word);
+            } else if matches!(of, "-o" | "--output") || (of == "-O" && program == "wget") {
+                self.writes(word);
+            } else if is_host(word, of, valued) {
+                names_host |= self.address(program, word);
+            }
+        }
+        let only_says = |word: &&String| matches!(word.as_str(), "--version" | "--help" | "-V" | "-h" | "--manual");
+        if !names_host && !words.iter().all(only_says) {
+            self.give_up();
+        }
+    }
+
+    /// The host of a word without a scheme; `TCP:host:port` and the like of socat.
+    fn address(&mut self, program: &str, word: &str) -> bool {
+        let host = match word.split_once(':') {
+            Some((kind, rest)) if program == "socat" => {
+                if ["EXEC", "SYSTEM", "SHELL"].contains(&kind.to_ascii_uppercase().as_str()) {
+                    self.give_up();
+                }
+                rest
+            }
+            _ => word,
+        };
+        let host = host.split(['/', ':', '?', ',']).next().unwrap_or_default();
+        self.shell.hosts.insert(host.rsplit('@').next().unwrap_or(host).to_ascii_lowercase());
+        true
+    }
+
+    /// `user@host:path` and `host:path`.
+    fn remote(&mut self, word: &str) -> bool {
+        let Some((place, _)) = word.split_once(':') else { return false };
+        let host = place.rsplit('@').next().unwrap_or(place);
+        let plausible = host.contains('.') || place.contains('@');
+        if word.contains("://") || !plausible || host.contains('/') || word.starts_with('-') {
+            return false;
+        }
+        self.shell.hosts.insert(host.to_ascii_lowercase());
+        true
+    }
+
+    fn files(&mut self, words: &[&String], take: impl Fn(&mut Self, &str)) {
+        for word in words.iter().filter(|word| !word.starts_with('-')) {
+            take(self, word);
+        }
+    }
+}
+
+/// Whether a caller's word is a host, after an option whose value it may be.
+fn is_host(word: &str, option: &str, valued: &str) -> bool {
+    if word.starts_with('-') || word.is_empty() {
+        return false;
+    }
+    match cluster(option).map(|letters| letters.ends_with(|letter| valued.contains(letter))) {
+        Some(is_value) => !is_value,
+        None if option.is_empty() || option == "--" => true,
+        // A longer option: the word is its value, or the option has none.
+        None => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._:@/-%?&=~+".contains(c);
+            !option.contains('=')
+                && word.contains(['.', ':'])
+                && word.chars().all(plain)
+                && word.parse::<f64>().is_err()
+        }
+    }
+}
+
+/// Whether a program runs code that its words, or its standard input, hold.
+fn is_code(program: &str, words: &[&String]) -> bool {
+    if CODE.contains(&program) {
+        return true;
+    }
+    let stem = program.trim_end_matches(|char: char| char.is_ascii_digit() || char == '.');
+    INTERPRETERS.iter().find(|known| known.names.contains(&stem)).is_some_and(|known| known.runs_code(words))
+}
+
+impl Interpreter {
+    /// What follows a script's name is the script's own. Without a script it reads code from standard input.
+    fn runs_code(&self, words: &[&String]) -> bool {
+        let is_input = |word: &str| matches!(word, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
+        if let [only] = words
+            && matches!(only.as_str(), "--version" | "--help" | "-V" | "-v" | "-h")
+        {
+            return false;
+        }
+        let (mut has_script, mut is_value, mut maybe_value) = (false, false, false);
+        for word in words {
+            if is_input(word) || word.starts_with("data:") || word.contains("=data:") {
+                return true;
+            }
+            if std::mem::take(&mut is_value) {
+                continue;
+            }
+            if let Some(long) = word.strip_prefix("--") {
+                if self.long.contains(&long.split('=').next().unwrap_or(long)) {
+                    return true;
+                }
+                maybe_value = !long.is_empty() && !long.contains('=');
+            } else if let Some(letters) = cluster(word) {
+                match self.option(letters) {
+                    Letters::Code => return true,
+                    Letters::Module => return false,
+                    Letters::Value => is_value = true,
+                    Letters::Plain => {}
+                }
+                maybe_value = false;
+            } else {
+                if self.long.contains(&word.as_str()) && !has_script {
+                    return true;
+                }
+                has_script = true;
+                if !std::mem::take(&mut maybe_value) {
+                    return false;
+                }
+            }
+        }
+        !has_script
+    }
+
+    fn option(&self, letters: &str) -> Letters {
+        for (at, letter) in letters.char_indices() {
+            if self.code.contains(letter) {
+                return Letters::Code;
+            }
+            if self.module.contains(letter) {
+                return Letters::Module;
+            }
+            if self.valued.contains(letter) {
+                let is_last = at + letter.len_utf8() == letters.len();
+                return if is_last { Letters::Value } else { Letters::Plain };
+            }
+            if self.attached.contains(letter) {
+                return Letters::Plain;
+            }
+        }
+        Letters::Plain
+    }
+}
+
+/// What options of one letter, written together, say.
+enum Letters {
+    Code,
+    Module,
+    /// The next word is a value.
+    Value,
+    Plain,
+}
+
+/// The words of `sed`.
+#[derive(Default)]
+struct Sed<'w> {
+    in_place: bool,
+    scripts: Vec<&'w str>,
+    files: Vec<&'w str>,
+}
+
+impl<'w> Sed<'w> {
+    /// `None` if a script stands elsewhere, or an option is not known.
+    fn of(words: &[&'w String]) -> Option<Self> {
+        let mut sed = Self::default();
+        let mut plain = Vec::new();
+        let mut words = words.iter().map(|word| word.as_str());
+        while let Some(word) = words.next() {
+            if word == "--" {
+                plain.extend(words.by_ref());
+            } else if let Some(long) = word.strip_prefix("--") {
+                match long.split_once('=').unwrap_or((long, "")) {
+                    ("expression", "") => sed.scripts.push(words.next()?),
+                    ("expression", script) => sed.scripts.push(script),
+                    ("in-place", _) => sed.in_place = true,
+                    ("quiet" | "silent" | "regexp-extended" | "null-data" | "zero-terminated" | "separate", "") => {}
+                    ("posix" | "debug" | "sandbox" | "unbuffered" | "help" | "version", "") => {}
+                    _ => return None,
+                }
+            } else if let Some(letters) = cluster(word) {
+                sed.letters(letters, &mut words)?;
+            } else {
+                plain.push(word);
+            }
+        }
+        let mut plain = plain.into_iter().peekable();
+        // Elsewhere `-i` takes a word of its own, often an empty one.
+        plain.next_if(|word| word.is_empty() && sed.in_place);
+        if sed.scripts.is_empty() {
+            sed.scripts.extend(plain.next());
+        }
+        sed.files.extend(plain);
+        Some(sed)
+    }
+
+    fn letters(&mut self, letters: &'w str, words: &mut impl Iterator<Item = &'w str>) -> Option<()> {
+        for (at, letter) in letters.char_indices() {
+            let rest = letters.get(at + letter.len_utf8()..).unwrap_or_default();
+            match letter {
+                'n' | 'E' | 'r' | 's' | 'u' | 'z' => {}
+                'i' => {
+                    self.in_place = true;
+                    return Some(());
+                }
+                'e' => {
+                    self.scripts.push(if rest.is_empty() { words.next()? } else { rest });
+                    return Some(());
+                }
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+/// Scripts of `sed` can write files and run commands (`w`, `e`); only plain substitutions and printing are understood.
+fn is_plain_sed(script: &str) -> bool {
+    let separator = script.chars().nth(1);
+    let parts: Vec<&str> = script.get(1..).unwrap_or_default().split(|char| separator == Some(char)).collect();
+    let substitutes = script.starts_with('s')
+        && matches!(parts.as_slice(), [_, _, _, flags] if flags.chars().all(|char| "gIip0123456789".contains(char)));
+    substitutes || script.chars().all(|char| char.is_ascii_digit() || "$,;pdq !".contains(char))
+}
