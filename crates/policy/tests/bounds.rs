@@ -111,7 +111,10 @@ fn data_and_commands_that_nobody_can_tell_are_outside() {
         with_fact(call("claude-code/Bash", json!({ "command": "make" })), "shell", shell)
     };
     assert_eq!(show(&judged(hosts.clone(), &shell(true))), "permit [\"allow-effects\"]");
-    assert!(show(&judged(hosts, &shell(false))).starts_with("deny"), "it may send anywhere");
+    assert!(show(&judged(hosts.clone(), &shell(false))).starts_with("deny"), "it may send anywhere");
+    let mut unknown = shell(true);
+    unknown.facts.insert("shell".to_owned(), json!({ "parsed": true, "programs": ["make"], "reaches": "unknown" }));
+    assert!(show(&judged(hosts, &unknown)).starts_with("deny"), "a program that may reach any host");
 }
 
 #[test]

@@ -24,7 +24,10 @@ use crate::start;
 /// their built-in tools need. The original bytes are kept: `bailiwick unprotect` puts them back. Safe to run again.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 everything found is protected, 1 something was left as it is, 2 it could not run.
+    after_help = "If this program is moved or deleted, the tools of protected agents no longer run: Claude Code, Codex and
+Gemini CLI by `|| exit 2` in the hook, Cursor, Copilot CLI and opencode because the hook fails.
+
+Exit codes: 0 everything found is protected, 1 something was left as it is, 2 it could not run.
 
 Examples:
   bailiwick protect --dry-run        show what would change

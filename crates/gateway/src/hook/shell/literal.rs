@@ -7,11 +7,14 @@ use super::Word;
 /// The text of a word, if it does not depend on anything but itself.
 pub(super) fn literal(node: Node<'_>, text: &str) -> Word {
     let source = node.utf8_text(text.as_bytes()).ok()?;
+    if source == "{}" {
+        return Some(source.to_owned());
+    }
     match node.kind() {
         "word" | "number" | "test_operator" | "regex" | "special_character" | "extglob_pattern" => {
             // `~name` is another's home, `~+` and `~-` are folders of this shell.
             let strange = source.strip_prefix('~').is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-            let computed = source.contains(['$', '`', '{']) && source != "{}";
+            let computed = source.contains(['$', '`', '{']);
             if strange || computed { None } else { Some(unescape(source)) }
         }
         "raw_string" => Some(source.strip_prefix('\'')?.strip_suffix('\'')?.to_owned()),

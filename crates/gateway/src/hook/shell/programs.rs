@@ -322,6 +322,14 @@ impl Walk {
 
     /// A signal may end or stop the gateway itself, which nobody could then ask.
     fn kill(&mut self, program: &str, words: &[&String]) {
+        let is_signal = |letters: &str| letters.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+        let selects = |word: &str| match cluster(word) {
+            Some(letters) => !is_signal(letters) && letters.contains(['u', 'U', 'g', 'G', 'P', 's', 't', 'F']),
+            None => word.starts_with("--") && word.len() > 2,
+        };
+        if program != "kill" && words.iter().any(|word| selects(word)) {
+            self.give_up();
+        }
         let signals = words.iter().take(1).filter(|word| word.starts_with('-')).count();
         let targets = words.iter().skip(signals).filter(|word| word.as_str() != "--");
         let pid = i64::from(std::process::id());

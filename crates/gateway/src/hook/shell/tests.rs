@@ -185,21 +185,18 @@ fn hosts_are_found_behind_options_and_unknown_ones_are_said() {
     }
 }
 
-/// What the shipped policies say to a command of Claude Code's in `/w`.
-fn verdict(command: &str) -> String {
+/// Claude Code's `Bash` with a command, in a folder.
+fn action(command: &str, folder: &str) -> (policy::Action, policy::ToolFacts) {
     use policy::{
-        Action, ArgumentLabel, Choice, Confidentiality, Integrity, Label, Labels, Request, Role, SessionLabels,
-        Snapshot, Source, ToolId,
+        Action, ArgumentLabel, Choice, Confidentiality, Door, Integrity, Label, Labels, Principal, Request, Role,
+        SessionLabels, ToolId, Verb,
     };
 
-    let tools: Vec<_> = crate::hook::built_in().collect();
     let id = ToolId { server: "claude-code".to_owned(), name: "Bash".to_owned() };
-    let bash = tools.iter().find(|tool| tool.id == id).unwrap().clone();
-    let policies = policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let snapshot = Snapshot::compile(Source { policies, tools, ..Source::default() }).unwrap().0;
+    let bash = crate::hook::built_in().find(|tool| tool.id == id).unwrap();
     let arguments = json!({ "command": command });
-    let shell = Shell::read(command, Some(Path::new("/w")));
-    let mut facts = [("project".to_owned(), json!("/w")), ("shell".to_owned(), shell.fact())].into();
+    let shell = Shell::read(command, Some(Path::new(folder)));
+    let mut facts = [("project".to_owned(), json!(folder)), ("shell".to_owned(), shell.fact())].into();
     let home = resolve("~/.local/share/bailiwick", None);
     crate::facts::of_arguments(&bash, &arguments, &home, &mut facts);
     if shell.ends_us {
@@ -218,17 +215,42 @@ fn verdict(command: &str) -> String {
         request: Request::Named,
         session: SessionLabels { integrity, confidentiality, classes, steps: [].into() },
     };
-    let principal = policy::Principal {
+    let principal = Principal {
         agent: "claude-code".to_owned(),
         user: "ada".to_owned(),
         session: "s".to_owned(),
         delegation: vec![],
         evidence: Default::default(),
     };
-    let (door, verb) = (policy::Door::Hook, policy::Verb::CallTool);
-    let action = Action { principal, door, verb, tool: id, arguments, labels, facts, approval: None };
-    let decision = policy::decide(&snapshot, &action, "2026-03-01T12:30:00Z".parse().unwrap());
-    format!("{:?}", decision.effect).to_lowercase().split([' ', '(', '{']).next().unwrap().to_owned()
+    let (door, verb) = (Door::Hook, Verb::CallTool);
+    (Action { principal, door, verb, tool: id, arguments, labels, facts, approval: None }, bash)
+}
+
+/// What the shipped policies say to a command in `/w`.
+fn verdict(command: &str) -> &'static str {
+    static SHIPPED: std::sync::OnceLock<policy::Snapshot> = std::sync::OnceLock::new();
+    let (action, bash) = action(command, "/w");
+    let policies = || policy::packs().iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let source = || policy::Source { policies: policies(), tools: vec![bash], ..Default::default() };
+    let snapshot = SHIPPED.get_or_init(|| policy::Snapshot::compile(source()).unwrap().0);
+    match policy::decide(snapshot, &action, "2026-03-01T12:30:00Z".parse().unwrap()).effect {
+        policy::Effect::Permit => "permit",
+        policy::Effect::Ask { .. } => "ask",
+        policy::Effect::Deny => "deny",
+    }
+}
+
+/// The same words delete something else in another folder.
+#[test]
+fn an_approval_holds_where_it_was_given() {
+    let digests = |folder: &str| {
+        let (action, bash) = action("rm -rf ../out/*", folder);
+        [crate::ask::binding(&action, "pin", "policies"), crate::ask::scope(&action, &bash, "policies")]
+    };
+    let [binding, scope] = digests("/w/a/build");
+    assert_eq!(digests("/w/a/build"), [binding.clone(), scope.clone()]);
+    let [elsewhere, there] = digests("/home/ada/x");
+    assert!(binding != elsewhere && scope != there);
 }
 
 #[test]
@@ -289,6 +311,7 @@ fn ordinary_work_is_permitted() {
         "curl -fsSL -H 'Accept: application/json' https://host.example/x -o out.json",
         "find . -name '*.rs' -exec grep -n x {} \\;",
         "find . -name *.rs",
+        "find . -name '*.rs' -exec wc -l {} +",
         "find ~ -name '*.log'",
         "python3 script.py",
         "python3 script.py -c x",
