@@ -34,9 +34,8 @@ def recover_x(y, sign):
 
 
 def point(encoded):
-    number = int.from_bytes(encoded, "little")
-    y = number & ((1 << 255) - 1)
-    x = recover_x(y, number >> 255)
+    sign, y = divmod(int.from_bytes(encoded, "little"), 1 << 255)
+    x = recover_x(y, sign)
     return (x, y, 1, x * y % P)
 
 
@@ -64,25 +63,23 @@ BASE = point(BASE_Y.to_bytes(32, "little"))
 
 
 def ed25519_holds(public, message, signature):
-    if len(signature) != 64:
+    if len(signature) != 64 or int.from_bytes(signature[32:], "little") >= L:
         return False
     r, s = point(signature[:32]), int.from_bytes(signature[32:], "little")
-    if s >= L:
-        return False
     h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
     left, right = multiply(s, BASE), add(r, multiply(h, point(public)))
     return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
 
 
 def decode(text):
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise Bad("bad base64") from None
+    raw = base64.b64decode(text)
+    if base64.b64encode(raw).decode() != text:
+        raise Bad("bad base64")
+    return raw
 
 
 def number(text):
-    if not text.isascii() or not text.isdigit() or str(int(text)) != text:
+    if not text.isascii() or not text.isdigit() or str(int(text)) != text or int(text) >= 2**64:
         raise Bad(f"bad number {text!r}")
     return int(text)
 
@@ -91,30 +88,31 @@ def parse_key(text):
     """NAME+KEYID+BASE64(algorithm, 32 bytes of key); algorithm 1 is a log, 4 a witness."""
     name, key_id, encoded = text.split("+", 2)
     key = decode(encoded)
-    if len(key) != 33 or key[0] not in (1, 4):
-        raise Bad("not an Ed25519 key")
-    if hashlib.sha256(name.encode() + b"\n" + key).digest()[:4].hex() != key_id:
-        raise Bad("the key does not have its id")
+    digest = hashlib.sha256(name.encode() + b"\n" + key).digest()
+    if len(key) != 33 or key[0] not in (1, 4) or digest[:4].hex() != key_id:
+        raise Bad("not an Ed25519 key, or not with its id")
     return name, bytes.fromhex(key_id), key[0], key[1:]
 
 
 def check_signature(text, lines, key):
     """Looks for the key's signature line under the note's text; a cosignature says when."""
     name, key_id, algorithm, public = key
-    for line in lines:
-        dash, signer, encoded = line.split(" ")
-        signature = decode(encoded)
-        if dash != "\u2014" or signer != name or signature[:4] != key_id:
-            continue
-        message, signature = text.encode(), signature[4:]
-        if algorithm == 4:
-            time = int.from_bytes(signature[:8], "big")
-            message = f"cosignature/v1\ntime {time}\n".encode() + message
-            signature = signature[8:]
-        if not ed25519_holds(public, message, signature):
-            raise Bad(f"the signature by {name} does not hold")
-        return
-    raise Bad(f"no signature by {name}")
+    found = [signature[4:] for signer, signature in lines if (signer, signature[:4]) == (name, key_id)]
+    if not found:
+        raise Bad(f"no signature by {name}")
+    message, signature = text.encode(), found[0]
+    if algorithm == 4:
+        message = f"cosignature/v1\ntime {int.from_bytes(signature[:8], 'big')}\n".encode() + message
+        signature = signature[8:]
+    if not ed25519_holds(public, message, signature):
+        raise Bad(f"the signature by {name} does not hold")
+
+
+def signature_line(line):
+    dash, signer, encoded = line.split(" ")
+    if dash != "\u2014" or not signer or "+" in signer or len(signer.split()) != 1 or len(decode(encoded)) < 5:
+        raise Bad("a malformed signature line")
+    return signer, decode(encoded)
 
 
 def root_from(leaf, index, size, proof):
@@ -146,33 +144,32 @@ def verify(proof, keys, witnesses):
     hashes = [decode(line) for line in lines[3:]]
     if any(len(one) != 32 for one in hashes) or not signatures.endswith("\n"):
         raise Bad("a hash of a wrong length, or no line end")
-    text += "\n"
     origin, size, root = text.split("\n")[:3]
-    if keys[0][2] != 1 or keys[0][0] != origin:
+    if keys[0][0] != origin:
         raise Bad(f"the log is {origin}, the key is of {keys[0][0]}")
-    lines = signatures[:-1].split("\n")
-    ids = [decode(line.split(" ")[2])[:4] for line in lines]
-    check_signature(text, lines, next((key for key in keys if key[1] in ids), keys[0]))
+    lines = [signature_line(line) for line in signatures[:-1].split("\n")]
+    by = [key for key in keys if any(key[1] == signature[:4] for _, signature in lines)]
+    check_signature(text + "\n", lines, (by or keys)[0])
     for key in witnesses:
-        check_signature(text, lines, key)
-    leaf = hashlib.sha256(b"\x00" + entry).digest()
-    if root_from(leaf, index, number(size), hashes) != decode(root):
+        check_signature(text + "\n", lines, key)
+    if root_from(hashlib.sha256(b"\x00" + entry).digest(), index, number(size), hashes) != decode(root):
         raise Bad("the entry is not in this log at this index")
-    return index, number(size), origin, entry.decode()
+    return index, number(size), origin, entry
 
 
 def follow(proof, key, handovers):
     """The keys that may have signed the proof's checkpoint, by its size: at a handover, the old and the new one."""
-    size, keys = number(proof.split("\n\n", 2)[1].split("\n")[1]), [key]
+    size, keys, last, before = number(proof.split("\n\n", 2)[1].split("\n")[1]), [key], key, 0
     for handover in handovers:
-        _, until, _, entry = verify(handover, keys[-1:], [])
+        _, until, _, entry = verify(handover, [last], [])
         record = json.loads(entry)
-        old, new = (parse_key(record.get("details", {})[name]) for name in ("from", "to"))
-        if (record["kind"], record["event"], old) != ("log", "rotated", keys[-1]) or new[0] != old[0] or new[2] != 1:
+        old, new = (parse_key(record["details"][name]) for name in ("from", "to"))
+        is_next = (new[0], new[2]) == (old[0], 1) and until >= before
+        if (record["kind"], record["event"], old) != ("log", "rotated", last) or not is_next:
             raise Bad("a handover that announces no key after this one")
-        if size < until:
-            break
-        keys = [old, new] if size == until else [new]
+        if size >= until:
+            keys = [*keys, new] if size == until else [new]
+        last, before = new, until
     return keys
 
 
@@ -185,13 +182,16 @@ def main(arguments):
     try:
         proof, *handovers = [open(path, encoding="utf-8", newline="").read() for path in [arguments[0], *paths]]
         key, *witnesses = [parse_key(argument) for argument in arguments[1:]]
+        if [one[2] for one in (key, *witnesses)] != [1] + [4] * len(witnesses) or len(set(witnesses)) < len(witnesses):
+            raise Bad("KEY must be a log's, and each WITNESS_KEY a witness's, and given once")
     except (OSError, ValueError, Bad) as error:
         print(f"cannot run: {error}", file=sys.stderr)
         return 2
     try:
-        print("valid: entry {} of {} in {}\n{}".format(*verify(proof, follow(proof, key, handovers), witnesses)))
+        *found, entry = verify(proof, follow(proof, key, handovers), witnesses)
+        print("valid: entry {} of {} in {}\n{}".format(*found, entry.decode(errors="replace")))
         return 0
-    except (Bad, ValueError, IndexError, KeyError) as error:
+    except (Bad, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         print(f"not valid: {error}")
         return 1
 

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use connect::protect::UpstreamLaunch;
-use control::cosign::Cosigners;
+use control::cosign::Cosigning;
 use control::replica::follow::{CopyState, Follower};
 use gateway::{Fronts, Gateway, Limits, Program, Rules, Upstream};
 use ledger::{KeyFile, Ledger, OpenError, Recovery, SigningKey, VerifyingKey};
@@ -69,8 +69,8 @@ pub(crate) fn default_policies(home: &Home) -> anyhow::Result<()> {
     }
 }
 
-/// Starts the gateway and its door for shims and hooks, over policies that exist.
-pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gateway> {
+/// Starts the gateway and its door for shims and hooks, over policies that exist; and what asks the witnesses.
+pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<(Gateway, Option<Cosigning>)> {
     default_policies(home)?;
     let settings = crate::settings::read(home.root())?;
     let (replicas, peers) = (settings.replicas.folder(home.root())?, peer::known(home, &settings)?);
@@ -93,17 +93,8 @@ pub(crate) async fn gateway(home: &Home, ledger: Ledger) -> anyhow::Result<Gatew
         Err(error) => eprintln!("bailiwick: no server is known but those of shims: {error:#}"),
     }
     gateway.listen_unix(home.gateway_socket())?;
-    if !witnesses.is_empty() {
-        // Made aside: it reads the machine's certificates, and the first agent is waiting.
-        let cosigners = tokio::task::spawn_blocking(move || Cosigners::new(ledger, witnesses));
-        // Ends with the runtime; what is not cosigned by then is asked for at the next start.
-        tokio::spawn(async move {
-            if let Ok(cosigners) = cosigners.await {
-                cosigners.follow().await;
-            }
-        });
-    }
-    Ok(gateway)
+    let cosigning = (!witnesses.is_empty()).then(|| Cosigning::start(ledger, witnesses));
+    Ok((gateway, cosigning))
 }
 
 /// This program, as it runs: also after its file was replaced.

@@ -18,7 +18,8 @@ use ledger::note::{Signature, SignedCheckpoint, VerifyingKey};
 use ledger::record::Record;
 use ledger::witness::{HandoverRequest, Request};
 use ledger::{Ledger, ReadError};
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// How often the witnesses are asked while the log grows.
@@ -27,6 +28,8 @@ const EVERY: Duration = Duration::from_secs(5);
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// The longest pause after a witness did not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long the last round may take.
+const END_WAIT: Duration = Duration::from_secs(8);
 /// The largest answer.
 const ANSWER_MAX_BYTES: usize = 16 << 10;
 
@@ -99,6 +102,35 @@ struct Peer {
     contradicted: bool,
 }
 
+/// Cosigners at work in the background.
+#[derive(Debug)]
+pub struct Cosigning {
+    task: JoinHandle<(usize, usize)>,
+    end: oneshot::Sender<()>,
+}
+
+impl Cosigning {
+    /// Begins to ask. Nothing waits: making the client reads the machine's certificates.
+    pub fn start(ledger: Ledger, witnesses: Vec<WitnessAt>) -> Self {
+        let (end, ended) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let count = witnesses.len();
+            match tokio::task::spawn_blocking(move || Cosigners::new(ledger, witnesses)).await {
+                Ok(cosigners) => cosigners.follow(async { drop(ended.await) }).await,
+                Err(_) => (0, count),
+            }
+        });
+        Self { task, end }
+    }
+
+    /// Asks for the last time, a bounded time long. How many cosigned the last checkpoint, and of how many; `None` if
+    /// that took too long. What is not cosigned is asked for at the next start.
+    pub async fn end(self) -> Option<(usize, usize)> {
+        let _ = self.end.send(());
+        tokio::time::timeout(END_WAIT, self.task).await.ok()?.ok()
+    }
+}
+
 pub(crate) type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A log's witnesses.
@@ -121,15 +153,21 @@ impl Cosigners {
         Self { http: http(), peers, ledger }
     }
 
-    /// Asks as the log grows, until dropped.
-    pub async fn follow(mut self) {
-        if self.peers.is_empty() {
-            return;
-        }
+    /// Asks as the log grows, until the end comes; then once more, also those who did not answer before, so that what
+    /// was signed last does not stay without a witness. Says how many cosigned that, and of how many.
+    pub async fn follow(mut self, end: impl Future<Output = ()>) -> (usize, usize) {
+        let mut end = std::pin::pin!(end);
         loop {
             self.round().await;
-            tokio::time::sleep(EVERY).await;
+            tokio::select! {
+                () = &mut end => break,
+                () = tokio::time::sleep(EVERY) => {}
+            }
         }
+        self.peers.iter_mut().for_each(|peer| peer.due = Instant::now());
+        self.round().await;
+        let size = self.ledger.checkpoint().map_or(0, |signed| signed.checkpoint.size);
+        (self.peers.iter().filter(|peer| peer.seen >= size).count(), self.peers.len())
     }
 
     /// Asks every witness that is due for its cosignature of the last checkpoint; says how many gave it.

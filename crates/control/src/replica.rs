@@ -2,13 +2,14 @@
 //! [`pull`] makes a directory of it that `ledger verify` checks like any other.
 //!
 //! Every object but two kinds is written once, on the condition that it is not there; what is there already must be the
-//! same, or, of the payloads of a segment that is not over, its beginning. The checkpoint is replaced on the condition that it is the one that was read. So of two writers with two
-//! histories exactly one wins, at the first object in which they differ (until that is decided they go one by one), and no lock is needed that could be lost. A
-//! server that ignores conditions would let both win: [`probe`] refuses it before anything is written.
+//! same, or, of the payloads of a segment that is not over, its beginning. The checkpoint and `next`, which says what
+//! will be the checkpoint, are replaced on the condition that they are what was read. So of two writers with two
+//! histories exactly one wins, at `next`, before either has written anything else, and no lock is needed that could be
+//! lost. A server that ignores conditions would let both win: [`probe`] refuses it before anything is written.
 //!
-//! Order of writes, and why: (1) tiles, bundles, payloads, objects, handovers, which nobody reads before a checkpoint
-//! covers them; (2) the checkpoint; (3) partial tiles that it no longer needs go. A push that broke off is made good by
-//! the next one.
+//! Order of writes, and why: (1) `next`; (2) tiles, bundles, payloads, objects, handovers, which nobody reads before a
+//! checkpoint covers them; (3) the checkpoint; (4) partial tiles that it no longer needs go. A push that broke off is
+//! made good by the next one.
 //!
 //! What this promises: an acknowledged entry is durable on the local disk, and in the storage when the push after its
 //! checkpoint has ended. The journal and the subjects' keys never leave the machine: payloads there are encrypted, and
@@ -29,6 +30,8 @@ use ledger::tree::verify_consistency;
 use ledger::{ReadError, Reader};
 use tokio::task::JoinSet;
 
+/// What the checkpoint will be, by whoever writes there.
+const NEXT: &str = "next";
 /// So many objects are on their way at a time.
 const AT_ONCE: usize = 16;
 
@@ -178,20 +181,13 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
     });
     let growing = reader.growing_packs(size)?;
     let there = there(store.as_ref()).await?;
-    let (objects, mut one_by_one): (Vec<String>, Vec<String>) =
-        unsent(reader, &there)?.into_iter().partition(|name| name.starts_with("objects/"));
-    // Where two histories meet, each must lose at the same object or win: the first tile, else a pack, each by itself.
-    one_by_one.splice(0..0, files.drain(..files.len().min(1)));
-    for name in one_by_one {
-        let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
-        pushed.add(&bytes);
-        put_once(store.as_ref(), &name, bytes).await?;
-    }
+    let unsent = unsent(reader, &there)?;
+    claim(reader, store.as_ref(), &checkpoint).await?;
     for (name, bytes) in growing.into_iter().filter(|(name, bytes)| there.get(name) != Some(&(bytes.len() as u64))) {
         pushed.add(&bytes);
         put_once(store.as_ref(), &name, bytes).await?;
     }
-    files.extend(objects);
+    files.extend(unsent);
     put_all(reader, store, files, &mut pushed).await?;
     for name in reader.changing_files(size)? {
         let bytes = reader.file(&name)?.unwrap_or_default();
@@ -214,6 +210,29 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
         store.delete(&name).await?;
     }
     Ok(pushed)
+}
+
+/// Says what the checkpoint will be, where every writer must say it before anything else. Whoever finds another history
+/// there has lost.
+async fn claim<S: Store>(reader: &Reader, store: &S, ours: &SignedCheckpoint) -> Result<(), StoreError> {
+    let note = ours.to_string().into_bytes();
+    let found = store.get(NEXT).await?;
+    let condition = match &found {
+        Some(found) if found.bytes == note => return Ok(()),
+        Some(found) => {
+            // An upload that broke off, on a server that keeps such, claims nothing: its writer was told that it failed.
+            if let Ok(claimed) = SignedCheckpoint::parse(&found.bytes) {
+                agreed(reader, &claimed, ours)?;
+            }
+            Condition::Is(found.version.clone())
+        }
+        None => Condition::Absent,
+    };
+    // If it is ours, only the answer was lost.
+    if store.put(NEXT, note.clone(), condition).await? || store.get(NEXT).await?.is_some_and(|now| now.bytes == note) {
+        return Ok(());
+    }
+    Err(StoreError::Conflict("it writes there now".to_owned()))
 }
 
 /// How many entries the copy has, which must be the first of this log.
@@ -316,10 +335,12 @@ async fn put_once<S: Store>(store: &S, name: &str, bytes: Vec<u8>) -> Result<(),
         Some(there) if there.bytes == bytes => Ok(()),
         // The beginning of it: a pack that has grown, or an upload that broke off, on a server that keeps such.
         Some(there) if bytes.starts_with(&there.bytes) => {
-            match store.put(name, bytes, Condition::Is(there.version)).await? {
-                true => Ok(()),
-                false => Err(StoreError::Conflict(format!("`{name}` changes"))),
+            let replaced = store.put(name, bytes.clone(), Condition::Is(there.version)).await?;
+            // Ours, of which only the answer was lost?
+            if replaced || store.get(name).await?.is_some_and(|now| now.bytes == bytes) {
+                return Ok(());
             }
+            Err(StoreError::Conflict(format!("`{name}` changes")))
         }
         Some(_) => Err(StoreError::Conflict(format!("`{name}` there is of another history"))),
         None => Err(StoreError::Conflict(format!("`{name}` comes and goes"))),

@@ -261,6 +261,72 @@ async fn of_two_writers_one_wins_and_the_other_says_why() {
     check(&store, won.entries, "the winner's, still").await;
 }
 
+#[tokio::test]
+async fn whoever_loses_leaves_nothing_in_the_winners_way() {
+    // The names of the first tiles differ: the shorter log has none that is full.
+    for (ours, theirs) in [(250, 300), (300, 250), (10, 700)] {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (first, second) = (open(one.path()), open(two.path()));
+        grow(&first, ours, "a");
+        grow(&second, theirs, "b");
+        let (reader_one, reader_two) = (Reader::open(one.path()).unwrap(), Reader::open(two.path()).unwrap());
+        let store = Arc::new(Memory::default());
+        let both = tokio::join!(push(&reader_one, &store), push(&reader_two, &store));
+        let (ledger, reader) = match both {
+            (Ok(_), Err(StoreError::Conflict(_))) => (&first, &reader_one),
+            (Err(StoreError::Conflict(_)), Ok(_)) => (&second, &reader_two),
+            other => panic!("not one of them: {other:?}"),
+        };
+        for _ in 0..2 {
+            grow(ledger, 300, "c");
+            let entries = push(reader, &store).await.unwrap().entries;
+            check(&store, entries, "the winner goes on").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pack_whose_answer_was_lost_is_no_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    let reader = Reader::open(dir.path()).unwrap();
+    grow(&ledger, 50, "a");
+    let store = Arc::new(Asked::default());
+    push(&reader, &store).await.unwrap();
+    // The pack of the running segment grows, and the client asks twice.
+    grow(&ledger, 50, "b");
+    push(&reader, &store).await.unwrap();
+    assert!(*store.twice.lock().unwrap() > 1, "some were asked twice");
+}
+
+/// Every conditional replacement is done, and its answer lost: the client asks again and is refused.
+#[derive(Debug, Default)]
+struct Asked {
+    memory: Memory,
+    twice: Mutex<usize>,
+}
+
+impl Store for Asked {
+    async fn get(&self, name: &str) -> Result<Option<Found>, StoreError> {
+        self.memory.get(name).await
+    }
+
+    async fn put(&self, name: &str, bytes: Vec<u8>, condition: Condition) -> Result<bool, StoreError> {
+        let replaces = matches!(condition, Condition::Is(_));
+        let done = self.memory.put(name, bytes, condition).await?;
+        *self.twice.lock().unwrap() += usize::from(replaces && done);
+        Ok(done && !replaces)
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        self.memory.list(folder).await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        self.memory.delete(name).await
+    }
+}
+
 fn plan(ledger: &Path) -> Plan {
     Plan { ledger: ledger.to_owned(), to: "s3://audit/ledger".to_owned(), every: Duration::from_secs(3600) }
 }

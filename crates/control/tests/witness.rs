@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use control::cosign::{Cosigners, WitnessAt};
+use control::cosign::{Cosigners, Cosigning, WitnessAt};
 use jiff::Timestamp;
 use ledger::record::Record;
 use ledger::verify::{self, Report};
@@ -77,6 +77,20 @@ async fn what_grows_is_cosigned_by_all_and_proofs_say_so() {
     let proof = Reader::open(dir.path()).unwrap().prove(3).unwrap();
     proof.verify(&log_key().verifying_key()).unwrap();
     assert!(proof.checkpoint.verify(&two.key).is_ok(), "the proof has the checkpoint with the most cosignatures");
+}
+
+#[tokio::test]
+async fn what_is_signed_last_is_cosigned_before_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let there = witness("witness.example/1", 21).await;
+    let away = WitnessAt::new("http://127.0.0.1:1", SigningKey::from_seed(&[9; 32]).unwrap().witness_key()).unwrap();
+    let ledger = open(dir.path());
+    let cosigning = Cosigning::start(ledger.clone(), vec![away, there.at.clone()]);
+    grow(&ledger, &["a"; 7]);
+    assert_eq!(cosigning.end().await, Some((1, 2)));
+    let size = ledger.checkpoint().unwrap().checkpoint.size;
+    drop(ledger);
+    assert_eq!(verified(dir.path(), &[&there]).witnessed["witness.example/1"], size);
 }
 
 #[tokio::test]

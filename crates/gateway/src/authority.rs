@@ -279,7 +279,13 @@ impl Authority {
         let uses = granted.map(|grant| Uses { ask: grant.ask, answer: grant.answer, groups: groups.clone() });
         let uses = uses.or_else(|| {
             let answer = self.asks.take_approved(&self.binding(&asking), self.journal.now())?;
-            Some(Uses { ask: answer.answered.ask, answer: answer.entry, groups })
+            let ask = answer.answered.ask;
+            // More may be asked by now than the person was: what he was not asked is not lifted.
+            let Ok(Record::Asked(asked)) = self.journal.ledger().read(ask).map(|stored| stored.entry.record) else {
+                return None;
+            };
+            let groups = groups.into_iter().filter(|group| asked.groups.contains(group)).collect();
+            Some(Uses { ask, answer: answer.entry, groups })
         });
         let Some(uses) = uses else { return First::Asks(Box::new(asking)) };
         match self.again(caller, asking, uses).await {

@@ -3,9 +3,11 @@
 //! records so that they can be read like ours.
 //!
 //! To recompute, each record is judged by itself: an Intent carries its whole action with the labels, facts and
-//! approval of its time. INVARIANT: but for [`import`], which fills a ledger of its own, nothing
+//! approval of its time. What it says of an approval and of its snapshot must be what the log says of them
+//! (`grounds`). INVARIANT: but for [`import`], which fills a ledger of its own, nothing
 //! here writes; and nothing here has a way to open a connection or a clock.
 
+mod grounds;
 pub mod import;
 pub mod otel;
 pub mod page;
@@ -20,11 +22,13 @@ use std::sync::Arc;
 use std::thread;
 
 use ledger::record::{Intent, Payload, Record};
-use ledger::{ReadError, Reader};
+use ledger::{ReadError, Reader, Stored};
 use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
+
+use self::grounds::{Approvals, Sighting};
 
 /// Snapshots kept compiled at a time; a log seldom alternates between more.
 const SNAPSHOTS_MAX: usize = 8;
@@ -86,7 +90,10 @@ pub struct Fault {
 pub struct Recomputation {
     /// Decisions made again.
     pub decisions: u64,
-    /// Those that came out otherwise or could not be made.
+    /// Decisions that cannot be made again, because what was asked for was erased.
+    #[serde(default)]
+    pub erased: u64,
+    /// Those that came out otherwise, could not be made, or rest on what the log does not have.
     pub faults: Vec<Fault>,
 }
 
@@ -193,6 +200,16 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
         self.result.faults.push(Fault { entry, message });
     }
 
+    /// Checks what a decision says of an approval.
+    fn approved(&mut self, entry: u64, intent: &Intent, approvals: &Approvals<'_>) {
+        // An action that cannot be read was said to be one.
+        let Ok((action, _)) = read(intent) else { return };
+        let tool = |snapshot: &str, id: &ToolId| self.snapshots.get(snapshot).ok().map(|compiled| compiled.tool(id));
+        if let Err(message) = approvals.check(entry, (intent, &action), tool) {
+            self.result.faults.push(Fault { entry, message });
+        }
+    }
+
     /// What was found.
     pub fn finish(self) -> Recomputation {
         self.result
@@ -206,29 +223,40 @@ pub fn recompute(log: &Reader) -> Result<Recomputation, ReadError> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(WORKERS_MAX) as u64;
     let part = (end.saturating_sub(start)).div_ceil(workers).max(PART_MIN);
     let parts = thread::scope(|scope| {
-        let run = |from: u64| scope.spawn(move || recompute_part(log, from..end.min(from + part)));
+        let run = |from: u64| scope.spawn(move || recompute_part(log, start, from..end.min(from + part)));
         let running: Vec<_> = (start..end).step_by(part as usize).map(run).collect();
         let done = |part: thread::ScopedJoinHandle<'_, _>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
-        running.into_iter().map(done).collect::<Result<Vec<Recomputation>, ReadError>>()
+        running.into_iter().map(done).collect::<Result<Vec<_>, ReadError>>()
     })?;
-    let mut whole = Recomputation::default();
-    for part in parts {
+    let (mut whole, mut sightings) = (Recomputation::default(), Vec::new());
+    for (part, sighting) in parts {
         whole.decisions += part.decisions;
+        whole.erased += part.erased;
         whole.faults.extend(part.faults);
+        sightings.push(sighting);
     }
+    grounds::announced(sightings, start > 0, &mut whole.faults);
+    whole.faults.sort_by_key(|fault| fault.entry);
     Ok(whole)
 }
 
-fn recompute_part(log: &Reader, range: Range<u64>) -> Result<Recomputation, ReadError> {
+fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomputation, Sighting), ReadError> {
     let mut recompute = Recompute::new(|id: &str| log.object(id).map_err(|error| error.to_string()));
-    for stored in log.range(range) {
-        let stored = stored?;
-        if let Record::Intent(intent) = stored.entry.record {
-            let intent = whole(intent, |payload| log.payload(payload).map_err(|error| error.to_string()));
-            recompute.add(stored.index, &intent);
+    let (approvals, mut sighting) = (Approvals::new(log, start), Sighting::default());
+    for stored in log.known(range) {
+        let Stored { index, entry, .. } = stored?;
+        sighting.record(&entry.record, entry.time);
+        let Record::Intent(intent) = entry.record else { continue };
+        sighting.intent(index, &intent);
+        match whole(intent, |payload| log.payload(payload).map_err(|error| error.to_string())) {
+            Whole::There(intent) => {
+                recompute.add(index, &intent);
+                recompute.approved(index, &intent, &approvals);
+            }
+            Whole::Erased(_) => recompute.result.erased += 1,
         }
     }
-    Ok(recompute.finish())
+    Ok((recompute.finish(), sighting))
 }
 
 /// INVARIANT: a source is used only under the id that it hashes to, so an exchanged object is found even
@@ -258,15 +286,27 @@ fn compile(id: &str, loaded: Result<Vec<u8>, String>, proposal: Option<&Proposal
     Ok(Compiled { snapshot, tools })
 }
 
-/// The intent with its whole action, where that lies in a payload. One that was erased or cannot be read leaves an
-/// action that is none, so that the decision counts as unreadable and never as recomputed.
-pub fn whole(mut intent: Intent, load: impl FnOnce(&Payload) -> Result<Option<Vec<u8>>, String>) -> Intent {
+/// An intent whose action may lie in a payload.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Whole {
+    /// With its whole action. One that cannot be read leaves an action that is none, so that the decision counts as
+    /// unreadable and never as recomputed.
+    There(Intent),
+    /// Somebody had the action erased, which is no fault of the record.
+    Erased(Intent),
+}
+
+/// The intent with its whole action.
+pub fn whole(mut intent: Intent, load: impl FnOnce(&Payload) -> Result<Option<Vec<u8>>, String>) -> Whole {
     if let Some(payload) = &intent.payload {
-        let bytes = load(payload).and_then(|bytes| bytes.ok_or_else(|| "erased".to_owned()));
-        let action = bytes.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        let action = match load(payload) {
+            Ok(None) => return Whole::Erased(intent),
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Err(error) => Err(error),
+        };
         intent.action = action.unwrap_or_else(Value::String);
     }
-    intent
+    Whole::There(intent)
 }
 
 pub(crate) fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {

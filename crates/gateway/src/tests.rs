@@ -2,6 +2,7 @@
 
 mod bounds;
 mod eras;
+mod grounds;
 mod hostile;
 mod http;
 mod random;

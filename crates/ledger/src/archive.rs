@@ -334,6 +334,10 @@ impl Archive {
         let unsound = |text: String| ArchiveError::Unsound(text);
         let bytes = at(path, fs::read(path))?;
         let said: Statement = serde_json::from_slice(&bytes).map_err(|error| unsound(error.to_string()))?;
+        let is_whole = |entry: u64| entry.is_multiple_of(TILE_WIDTH);
+        if said.from >= said.to || !is_whole(said.from) || !is_whole(said.to) {
+            return Err(unsound(format!("entries {} to {} are no whole bundles", said.from, said.to)));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         for part in said.payloads.iter().chain([&said.entries]) {
             let plain = Path::new(&part.file).file_name().is_some_and(|name| name == part.file.as_str());

@@ -13,14 +13,21 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::canonical;
 use crate::record::{Payload, Scope};
 
 /// As many levels as `scan` follows; serde_json goes to 128.
 const DEPTH_MAX: u32 = 100;
+/// Whole numbers of so many digits fit into 64 bits.
+const DIGITS_MAX: usize = 18;
+/// What every entry has: `kind`, `time` and `v`.
+const HEADS: u8 = 3;
 
 /// The members that matter.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Brief<'a> {
+    pub(crate) v: u64,
+    pub(crate) time: Time<'a>,
     #[serde(borrow)]
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -43,6 +50,8 @@ pub(crate) struct Brief<'a> {
     pub(crate) binding: Cow<'a, str>,
     pub(crate) expires: Option<Time<'a>>,
     pub(crate) payload: Option<Payload>,
+    #[serde(borrow, default)]
+    pub(crate) snapshot: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(crate) event: Cow<'a, str>,
     pub(crate) details: Option<Details>,
@@ -81,7 +90,7 @@ pub(crate) struct Details {
 }
 
 /// A time that is known to be one, and worked out only when it is compared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Time<'a>(Cow<'a, str>);
 
 impl<'a> Time<'a> {
@@ -160,17 +169,74 @@ impl<'de> Visitor<'de> for EffectForms {
 impl<'a> Brief<'a> {
     /// Of an entry's bytes.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        scan(bytes).map_or_else(|| serde_json::from_slice(bytes), Ok)
+        if let Some(brief) = scan(bytes) {
+            return Ok(brief);
+        }
+        let brief = serde_json::from_slice(bytes)?;
+        if is_canonical(bytes)? {
+            Ok(brief)
+        } else {
+            Err(serde_json::Error::custom("its bytes are not in canonical form"))
+        }
     }
+}
+
+/// Whether these are the bytes that their value has; for what `scan` has no answer for. What serde_json reads of a
+/// fraction may be off by the last bit, so of fractions the text itself is looked at.
+fn is_canonical(bytes: &[u8]) -> Result<bool, serde_json::Error> {
+    let value: serde_json::Value = serde_json::from_slice(bytes)?;
+    let made = canonical::to_vec(&value)?;
+    let (mut ours, mut theirs) = (made.as_slice(), bytes);
+    loop {
+        let same = ours.iter().zip(theirs).take_while(|(one, other)| one == other).count();
+        if same == ours.len() && same == theirs.len() {
+            return Ok(true);
+        }
+        // From the beginning of the number in which they differ, if it is one.
+        let digits = bytes.get(..bytes.len() - theirs.len() + same).unwrap_or_default();
+        let back = digits.iter().rev().take_while(|byte| is_of_number(**byte)).count().min(same);
+        let (Some(one), Some(other)) = (ours.get(same - back..), theirs.get(same - back..)) else { return Ok(false) };
+        let (one, other) = (split_number(one), split_number(other));
+        if !is_canonical_fraction(other.0) || !are_next_to_each_other(one.0, other.0) {
+            return Ok(false);
+        }
+        (ours, theirs) = (one.1, other.1);
+    }
+}
+
+fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')
+}
+
+/// The number that this begins with, and the rest.
+fn split_number(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let end = bytes.iter().take_while(|byte| is_of_number(**byte)).count();
+    bytes.split_at_checked(end).unwrap_or_default()
+}
+
+fn fraction(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn is_canonical_fraction(text: &[u8]) -> bool {
+    fraction(text).and_then(|value| canonical::to_vec(&value).ok()).is_some_and(|made| made == text)
+}
+
+fn are_next_to_each_other(one: &[u8], other: &[u8]) -> bool {
+    let (Some(one), Some(other)) = (fraction(one), fraction(other)) else { return false };
+    one.to_bits().abs_diff(other.to_bits()) <= 1
 }
 
 /// The same where the entry is as we write it; `None` says nothing about it.
 fn scan(bytes: &[u8]) -> Option<Brief<'_>> {
+    std::str::from_utf8(bytes).ok()?;
     let mut scan = Scan { rest: bytes };
-    let (mut brief, mut has_kind) = (Brief::default(), false);
+    let (mut brief, mut heads) = (Brief::default(), 0);
     scan.members(|scan, name| {
         match name {
-            b"kind" => (brief.kind, has_kind) = (scan.text()?, true),
+            b"kind" => (brief.kind, heads) = (scan.text()?, heads + 1),
+            b"time" => (brief.time, heads) = (Time::new(scan.text()?)?, heads + 1),
+            b"v" => (brief.v, heads) = (scan.count()?, heads + 1),
             b"action" => brief.action = scan.action()?,
             b"decision" => brief.decision = scan.decision()?,
             b"now" => brief.now = Some(Time::new(scan.text()?)?),
@@ -185,13 +251,14 @@ fn scan(bytes: &[u8]) -> Option<Brief<'_>> {
             b"binding" => brief.binding = scan.text()?,
             b"expires" => brief.expires = Some(Time::new(scan.text()?)?),
             b"payload" => brief.payload = Some(scan.payload()?),
+            b"snapshot" => brief.snapshot = scan.text()?,
             b"event" => brief.event = scan.text()?,
             b"details" => brief.details = Some(scan.details()?),
             _ => scan.pass(0)?,
         }
         Some(())
     })?;
-    (has_kind && scan.rest.is_empty()).then_some(brief)
+    (heads == HEADS && scan.rest.is_empty()).then_some(brief)
 }
 
 /// What is left of an entry.
@@ -235,7 +302,7 @@ impl<'a> Scan<'a> {
         let mut last: Option<&[u8]> = None;
         loop {
             let name = self.plain()?;
-            if !name.is_ascii() || last.is_some_and(|last| last >= name) {
+            if !name.is_ascii() || last.is_some_and(|last| !is_before(last, name)) {
                 return None;
             }
             self.eat(b':')?;
@@ -367,10 +434,11 @@ impl<'a> Scan<'a> {
             b't' => self.eat_all(b"rue"),
             b'f' => self.eat_all(b"alse"),
             b'n' => self.eat_all(b"ull"),
-            b'-' => {
-                let first = self.next()?;
-                self.pass_number(first)
-            }
+            b'-' => match self.next()? {
+                // What has no sign for us, or is a fraction.
+                b'0' => None,
+                first => self.pass_number(first),
+            },
             first => self.pass_number(first),
         }
     }
@@ -379,13 +447,16 @@ impl<'a> Scan<'a> {
         if self.is(b'}') {
             return Some(());
         }
+        let mut last: Option<&[u8]> = None;
         loop {
-            self.eat(b'"')?;
-            self.pass_string()?;
+            let name = self.plain()?;
+            if !name.is_ascii() || last.is_some_and(|last| !is_before(last, name)) {
+                return None;
+            }
             self.eat(b':')?;
             self.pass(depth + 1)?;
             match self.next()? {
-                b',' => {}
+                b',' => last = Some(name),
                 b'}' => return Some(()),
                 _ => return None,
             }
@@ -422,31 +493,25 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The rest of a number after its first digit.
+    /// The rest of a whole number after its first digit. Fractions have more forms than the canonical one, and what is
+    /// too large is a fraction for serde_json.
     fn pass_number(&mut self, first: u8) -> Option<()> {
-        match first {
-            b'0' if self.rest.first().is_some_and(u8::is_ascii_digit) => return None,
-            b'0'..=b'9' => self.pass_digits(),
-            _ => return None,
+        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (_, rest) = self.rest.split_at_checked(digits)?;
+        let fits = first.is_ascii_digit() && digits < DIGITS_MAX && !(first == b'0' && digits > 0);
+        if !fits || matches!(rest, [b'.' | b'e' | b'E', ..]) {
+            return None;
         }
-        if self.is(b'.') {
-            self.some_digits()?;
-        }
-        if self.is(b'e') || self.is(b'E') {
-            _ = self.is(b'+') || self.is(b'-');
-            self.some_digits()?;
-        }
+        self.rest = rest;
         Some(())
     }
+}
 
-    fn some_digits(&mut self) -> Option<()> {
-        self.next()?.is_ascii_digit().then(|| self.pass_digits())
-    }
-
-    fn pass_digits(&mut self) {
-        while let Some((b'0'..=b'9', rest)) = self.rest.split_first() {
-            self.rest = rest;
-        }
+/// Whether one name comes before another. Most differ in their first letter.
+fn is_before(last: &[u8], name: &[u8]) -> bool {
+    match (last.first(), name.first()) {
+        (Some(one), Some(other)) if one != other => one < other,
+        _ => last < name,
     }
 }
 
@@ -492,7 +557,7 @@ mod tests {
         let time = "2026-01-02T03:04:05.123456789Z";
         let payload = json!({"digest": "ab", "subject": "alice", "size_bytes": 3, "segment": 2});
         let action = json!({"tool": {"server": "files", "name": "read"}, "door": "mcp",
-            "arguments": {"a\"\\\n": [1, -2.5, 1e30, true, false, null, {}, [], "ö😀\t"]}});
+            "arguments": {"a": [1, -2, true, false, null, {}, [], "a\"\\\nö😀\t"]}});
         vec![
             json!({"v": 1, "time": time, "kind": "intent", "action": action, "now": time, "session": "s",
                 "decision": {"effect": {"effect": "permit"}, "reasons": []}, "sequence": 7, "uses": 3, "payload": payload}),
@@ -513,6 +578,59 @@ mod tests {
         for entry in entries() {
             assert!(agrees(&canonical::to_vec(&entry).unwrap()), "{entry}");
         }
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_no_entry() {
+        let entry = |x: &str| format!(r#"{{"kind":"log","time":"2026-01-02T03:04:05Z","v":1,"x":{x}}}"#);
+        for x in [
+            r#"{"a":1,"b":2}"#,
+            r#"{"":0,"a":{},"ab":[],"b":null}"#,
+            r#"{"ö":1,"€":2}"#,
+            "1.5",
+            "-0.25",
+            "1e+30",
+            "0.30000000000000004",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "9007199254740993",
+            "18446744073709551615",
+            "-9223372036854775808",
+            r#""\u001f""#,
+            r#"{"a\"b":1}"#,
+            r#"["1.50",1.5]"#,
+        ] {
+            let made = Brief::read(entry(x).as_bytes()).map(|brief| brief.kind.into_owned());
+            assert_eq!(made.ok().as_deref(), Some("log"), "{x}");
+        }
+        for x in [
+            r#"{"b":2,"a":1}"#,
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":{"b":2,"b":2}}"#,
+            r#"[{"b":1,"a":2}]"#,
+            r#"{"ö":1,"a":2}"#,
+            r#"{"ab":1,"a":2}"#,
+            "1.0",
+            "1.50",
+            "-0",
+            "-0.0",
+            "1e30",
+            "1E+30",
+            "10e1",
+            r#""\u0061""#,
+            r#""\/""#,
+            " 1",
+            "1 ",
+            r#"["1.50", 1.5]"#,
+            "123456789012345678901234567890",
+        ] {
+            assert!(Brief::read(entry(x).as_bytes()).is_err(), "{x}");
+        }
+        let raw = |text: &str| Brief::read(text.as_bytes()).is_err();
+        assert!(raw(r#"{"kind":"log","time":"2026-01-02T03:04:05Z","v":1,"v":1}"#));
+        assert!(raw(r#"{"v":1,"time":"2026-01-02T03:04:05Z","kind":"log"}"#));
+        assert!(raw(r#"{"kind":"log","time":"yesterday","v":1}"#) && raw(r#"{"kind":"log","v":1}"#));
+        assert!(raw(r#"{"kind":"log","time":"2026-01-02T03:04:05Z"}"#));
     }
 
     #[test]
@@ -555,7 +673,8 @@ mod tests {
             "",
             "Z",
         ] {
-            let bytes = canonical::to_vec(&json!({"kind": "intent", "now": text})).unwrap();
+            let head = "2026-01-02T03:04:05Z";
+            let bytes = canonical::to_vec(&json!({"kind": "intent", "now": text, "time": head, "v": 1})).unwrap();
             let parsed = text.parse::<Timestamp>();
             assert_eq!(agrees(&bytes), parsed.is_ok(), "{text}");
             assert_eq!(Brief::read(&bytes).ok().and_then(|brief| brief.now?.get()), parsed.ok(), "{text}");
@@ -565,9 +684,10 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_serde_json(text in r#"[\{\}\[\]",:\\ a0-9eE+.utrfn\-]{0,40}"#) {
-            agrees(format!(r#"{{"action":{{"tool":{text}}},"kind":"intent"}}"#).as_bytes());
-            agrees(format!(r#"{{"kind":"intent","x":{text}}}"#).as_bytes());
-            agrees(format!(r#"{{"kind":"{text}"}}"#).as_bytes());
+            let head = r#""time":"2026-01-02T03:04:05Z","v":1"#;
+            agrees(format!(r#"{{"action":{{"tool":{text}}},"kind":"intent",{head}}}"#).as_bytes());
+            agrees(format!(r#"{{"kind":"intent",{head},"x":{text}}}"#).as_bytes());
+            agrees(format!(r#"{{"kind":"{text}",{head}}}"#).as_bytes());
         }
 
         #[test]

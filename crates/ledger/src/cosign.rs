@@ -3,6 +3,9 @@
 
 use std::io;
 
+use jiff::{SignedDuration, Timestamp};
+
+use crate::brief::Time;
 use crate::handover::Chain;
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::read::{self, ReadError};
@@ -25,6 +28,46 @@ fn last(storage: &dyn Storage, witness: &VerifyingKey) -> io::Result<Option<Sign
 /// Proves that the log of size `old` is a prefix of that of size `size`, in a log sealed to `sealed` or beyond.
 fn consistency(storage: &dyn Storage, (old, size): (u64, u64), sealed: u64) -> Result<Vec<Hash>, ReadError> {
     tree::consistency_proof(old, size, &mut |at| read::node(storage, at, sealed))
+}
+
+/// Entries that a witness does not vouch for span at most so long: it is asked every few seconds, and may be away for
+/// some minutes. Whoever has the log's key could write what he likes behind what it cosigned last.
+const UNVOUCHED_MAX: SignedDuration = SignedDuration::from_mins(10);
+
+/// The entries behind what a witness vouches for, as they are read.
+pub(crate) struct Behind {
+    witness: String,
+    /// It vouches for so many.
+    pub(crate) size: u64,
+    /// The times of the others: the first and the last of them.
+    times: Option<(Timestamp, Timestamp)>,
+}
+
+impl Behind {
+    pub(crate) fn new(witness: &VerifyingKey, vouched: &Vouched) -> Self {
+        Self { witness: witness.name().to_owned(), size: vouched.size, times: None }
+    }
+
+    pub(crate) fn entry(&mut self, index: u64, time: &Time<'_>) {
+        if let Some(time) = time.get().filter(|_| index >= self.size) {
+            let (first, last) = self.times.unwrap_or((time, time));
+            self.times = Some((first.min(time), last.max(time)));
+        }
+    }
+
+    /// What is wrong with so much behind it. Of pruned entries, those before `start`, nobody knows the times.
+    pub(crate) fn fault(&self, start: u64) -> Option<String> {
+        let Self { witness, size, times } = self;
+        if *size < start {
+            return Some(format!(
+                "`{witness}` does not vouch for the entries from {size} on, of which some were pruned"
+            ));
+        }
+        let (first, last) = times.filter(|(first, last)| last.duration_since(*first) > UNVOUCHED_MAX)?;
+        Some(format!(
+            "`{witness}` does not vouch for the entries from {size} on, of {first} to {last}: too long a time"
+        ))
+    }
 }
 
 /// What a witness vouches for.

@@ -558,6 +558,56 @@ fn a_rotation_broken_at_every_write_is_finished() {
     }
 }
 
+/// Calls, an erasure that is tried twice, then the same subject again; until something fails. What was to be erased.
+fn erase(sim: &Sim, promised: &mut Promised, erased: &mut bool) -> Result<Payload, Box<dyn std::error::Error>> {
+    let keep = |ledger: &Ledger, bytes: &[u8]| -> Result<Payload, Box<dyn std::error::Error>> {
+        let payload = ledger.put_payload("bob", bytes)?;
+        let record = Record::Prompt { session: "session".to_owned(), payload: payload.clone() };
+        ledger.append(record, now())?.wait()?;
+        Ok(payload)
+    };
+    let ledger = open(sim)?;
+    let payload = keep(&ledger, b"to be erased")?;
+    let done = ledger.erase("bob", now()).or_else(|_| ledger.erase("bob", now()));
+    *erased = done.is_ok();
+    if let Ok(again) = done.map_err(Into::into).and_then(|_| keep(&ledger, b"to be kept")) {
+        promised.payloads.push((again, b"to be kept".to_vec()));
+        _ = work(&ledger, 1, promised);
+    }
+    Ok(payload)
+}
+
+#[test]
+fn an_erasure_broken_at_every_write_is_finished_or_never_began() {
+    let whole = Sim::with_fault(Files::new(), None);
+    erase(&whole, &mut Promised::default(), &mut false).unwrap();
+    let begins = whole.inner().trace.iter().position(|line| line.contains(".erasing")).unwrap();
+    let mut finished = 0;
+    for fault in [Fault::Failed, Fault::FailedButPersisted, Fault::Torn, Fault::Crash] {
+        for write in begins.saturating_sub(3)..begins + 12 {
+            let (sim, mut promised) = (Sim::with_fault(Files::new(), Some((write, fault))), Promised::default());
+            let mut erased = false;
+            let Ok(payload) = erase(&sim, &mut promised, &mut erased) else { continue };
+            for unsynced in [Unsynced::None, Unsynced::All, Unsynced::Some(write as u64)] {
+                let case = format!("{fault:?} at write {write}, {unsynced:?}\n{}", sim.inner().trace.join("\n"));
+                let left = Sim::with_fault(check(sim.after_crash(unsynced), &promised, &case), None);
+                assert!(!left.inner().seen.keys().any(|path| path.ends_with(".erasing")), "{case}");
+                let ledger = open(&left).unwrap();
+                let subjects = ledger.range(0..ledger.len()).filter_map(|stored| match stored.unwrap().entry.record {
+                    Record::Log { event, details } if event == "erased" => Some(details["subject"].clone()),
+                    _ => None,
+                });
+                let subjects: Vec<_> = subjects.collect();
+                assert!(subjects.iter().all(|subject| subject == "bob"), "{case}: {subjects:?}");
+                let is_gone = ledger.payload(&payload).unwrap().is_none();
+                assert_eq!(is_gone, erased || !subjects.is_empty(), "{case}");
+                finished += usize::from(is_gone && !erased);
+            }
+        }
+    }
+    assert!(finished > 5, "{finished} were finished by the next start");
+}
+
 /// Calls, then the oldest are pruned, then calls; until something fails.
 fn prune(sim: &Sim, folder: &std::path::Path, promised: &mut Promised) -> Result<(), Box<dyn std::error::Error>> {
     let ledger = open(sim)?;

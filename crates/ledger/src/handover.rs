@@ -47,6 +47,14 @@ pub enum HandoverError {
         /// The key that was expected.
         trusted: String,
     },
+    /// Its checkpoint is smaller than that of the handover before it.
+    #[error("it hands over at {size} entries, and the one before it at {before}")]
+    Backwards {
+        /// Of its checkpoint.
+        size: u64,
+        /// Of the one before.
+        before: u64,
+    },
     /// The new key bears another name, so it would be another log's.
     #[error("the new key has another name: `{new}`, not `{old}`")]
     OtherName {
@@ -62,7 +70,9 @@ fn announced(entry: &Entry) -> Option<(String, VerifyingKey)> {
     let Record::Log { event, details } = &entry.record else { return None };
     let text = |name: &str| details.get(name).and_then(serde_json::Value::as_str);
     (event == ROTATED).then_some(())?;
-    Some((text("from")?.to_owned(), text("to")?.parse().ok()?))
+    let to: VerifyingKey = text("to")?.parse().ok()?;
+    (to.to_string() == text("to")?).then_some(())?;
+    Some((text("from")?.to_owned(), to))
 }
 
 /// What the old key says in the log.
@@ -121,7 +131,10 @@ impl Chain {
             return Err(HandoverError::OtherName { new: to.name().to_owned(), old: trusted.name().to_owned() });
         }
         handover.verify(trusted)?;
-        let size = handover.checkpoint.checkpoint.size;
+        let (size, before) = (handover.checkpoint.checkpoint.size, self.last().from);
+        if size < before {
+            return Err(HandoverError::Backwards { size, before });
+        }
         self.rest.last_mut().unwrap_or(&mut self.first).until = Some(size);
         self.rest.push(Span { key: to, announced: Some(handover.index), from: size, until: None });
         Ok(())

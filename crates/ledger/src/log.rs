@@ -64,6 +64,9 @@ pub enum OpenError {
     /// A rotation of its key was interrupted, and cannot be finished.
     #[error("the rotation of its key cannot be finished: {0}")]
     Rotation(Box<HandOverError>),
+    /// An erasure was interrupted, and cannot be finished.
+    #[error("an interrupted erasure cannot be finished: {0}")]
+    Erasure(#[from] PayloadError),
     /// The storage failed.
     #[error("ledger storage: {0}")]
     Io(#[from] io::Error),
@@ -213,10 +216,7 @@ impl Ledger {
         for intent in &recovery.unknown {
             self.append(Record::Outcome(Outcome::bare(*intent, Status::Unknown)), now)?.wait()?;
         }
-        for (path, id) in self.shared.keys.interrupted()? {
-            self.append(erased("", id.as_ref()), now)?.wait()?;
-            self.shared.storage.remove(&[path])?;
-        }
+        self.shared.keys.finish_erasures(|subject, id| self.record_erased(subject, id, now))?;
         let event = match (recovery.created, recovery.was_needed()) {
             (true, _) => "created",
             (false, true) => "recovered",
@@ -229,9 +229,15 @@ impl Ledger {
             details.insert("unknown".to_owned(), recovery.unknown.len().into());
         }
         self.append(Record::Log { event: event.to_owned(), details }, now)?.wait()?;
-        if recovery.created {
+        // Nobody need take a log on trust that its key never signed, whatever came of the start before.
+        if self.checkpoint().is_none() {
             self.seal()?;
         }
+        Ok(())
+    }
+
+    fn record_erased(&self, subject: &str, id: Option<&[u8; 16]>, now: Timestamp) -> Result<(), PayloadError> {
+        self.append(erased(subject, id), now)?.wait()?;
         Ok(())
     }
 
@@ -341,10 +347,7 @@ impl Ledger {
     /// Destroys a subject's key, and with it everything kept under it, and records that. Says whether
     /// there was anything to erase.
     pub fn erase(&self, subject: &str, now: Timestamp) -> Result<bool, PayloadError> {
-        self.shared.keys.erase(subject, |id| {
-            self.append(erased(subject, Some(id)), now)?.wait()?;
-            Ok(())
-        })
+        self.shared.keys.erase(subject, |subject, id| self.record_erased(subject, id, now))
     }
 
     /// Keeps bytes under their SHA-256, once; they are public to every reader of the log and never erased.

@@ -285,6 +285,11 @@ impl FromStr for Checkpoint {
             return Err(NoteError::Checkpoint("bad size"));
         }
         let root = lines.next().and_then(|line| BASE64.decode(line).ok()).and_then(|root| root.try_into().ok());
+        // Extension lines, which we do not read, are not empty; behind the last line end is nothing.
+        let rest: Vec<&str> = lines.collect();
+        if !rest.split_last().is_some_and(|(end, lines)| end.is_empty() && lines.iter().all(|line| !line.is_empty())) {
+            return Err(NoteError::Checkpoint("an empty line"));
+        }
         Ok(Self { origin: origin.to_owned(), size, root: root.ok_or(NoteError::Checkpoint("bad root"))? })
     }
 }

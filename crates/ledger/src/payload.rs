@@ -94,6 +94,13 @@ impl SubjectKey {
         sound.then_some(Self { id: *id, key: RandomizedNonceKey::new(&AES_256_GCM, key).ok()?, mac })
     }
 
+    /// Of a key that is being erased: the bytes of its file, then the subject's name. Files of earlier versions have
+    /// no name.
+    pub(crate) fn parse_erasing(bytes: &[u8]) -> Option<(Self, String)> {
+        let (key, subject) = bytes.split_at_checked(KEY_FILE)?;
+        Some((Self::parse(key)?, String::from_utf8_lossy(subject).into_owned()))
+    }
+
     /// Bytes of a new key's file.
     fn make() -> Result<Zeroizing<Vec<u8>>, PayloadError> {
         let mut bytes = Zeroizing::new(vec![0; KEY_FILE]);
@@ -213,38 +220,54 @@ impl Keys {
         }
     }
 
-    /// Erases a subject: out of use first, then recorded, then destroyed, so that a crash at any point
-    /// either leaves the key in use or finds the rest of the work to do. Says whether there was a key.
-    pub(crate) fn erase<E: From<PayloadError>>(
+    /// Erases a subject. Says whether there was a key.
+    pub(crate) fn erase(
         &self,
         subject: &str,
-        record: impl FnOnce(&[u8; 16]) -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let io = |error| E::from(PayloadError::Io(error));
+        mut record: impl FnMut(&str, Option<&[u8; 16]>) -> Result<(), PayloadError>,
+    ) -> Result<bool, PayloadError> {
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let path = key_path(subject);
-        let Some(bytes) = self.storage.read(&path).map_err(io)?.map(Zeroizing::new) else { return Ok(false) };
-        let key = SubjectKey::parse(&bytes).ok_or_else(|| PayloadError::Key(subject.to_owned()))?;
         cached.remove(subject);
+        // What failed before is finished first: its note must not be lost to that of a newer key.
+        let before = self.finish_erasure(&path, &mut record)?;
+        let Some(bytes) = self.storage.read(&path)?.map(Zeroizing::new) else { return Ok(before) };
+        SubjectKey::parse(&bytes).ok_or_else(|| PayloadError::Key(subject.to_owned()))?;
+        let note = Zeroizing::new([bytes.as_slice(), subject.as_bytes()].concat());
+        self.storage.replace(&format!("{path}{ERASING}"), &note)?;
+        self.finish_erasure(&path, &mut record)
+    }
+
+    /// Erases what the key's note says is to be erased: out of use first, then recorded, then destroyed. A crash at any
+    /// point leaves the note until all of it is done. Says whether there was one.
+    fn finish_erasure(
+        &self,
+        path: &str,
+        record: &mut impl FnMut(&str, Option<&[u8; 16]>) -> Result<(), PayloadError>,
+    ) -> Result<bool, PayloadError> {
         let erasing = format!("{path}{ERASING}");
-        self.storage.replace(&erasing, &bytes).map_err(io)?;
-        self.storage.remove(std::slice::from_ref(&path)).map_err(io)?;
-        record(&key.id)?;
-        self.storage.remove(&[erasing]).map_err(io)?;
+        let Some(note) = self.storage.read(&erasing)?.map(Zeroizing::new) else { return Ok(false) };
+        let (id, subject) = SubjectKey::parse_erasing(&note).map(|(key, subject)| (key.id, subject)).unzip();
+        let used = self.storage.read(path)?.map(Zeroizing::new).and_then(|bytes| SubjectKey::parse(&bytes));
+        if id.is_some() && used.map(|key| key.id) == id {
+            self.storage.remove(&[path.to_owned()])?;
+        }
+        record(&subject.unwrap_or_default(), id.as_ref())?;
+        self.storage.remove(&[erasing])?;
         Ok(true)
     }
 
-    /// The ids of keys whose erasure a crash interrupted, with their files.
-    pub(crate) fn interrupted(&self) -> io::Result<Vec<(String, Option<[u8; 16]>)>> {
-        let mut found = Vec::new();
+    /// Finishes the erasures that a crash interrupted.
+    pub(crate) fn finish_erasures(
+        &self,
+        mut record: impl FnMut(&str, Option<&[u8; 16]>) -> Result<(), PayloadError>,
+    ) -> Result<(), PayloadError> {
         for name in self.storage.list(SUBJECTS)? {
-            if name.ends_with(ERASING) {
-                let path = format!("{SUBJECTS}/{name}");
-                let bytes = self.storage.read(&path)?.map(Zeroizing::new);
-                found.push((path, bytes.and_then(|bytes| SubjectKey::parse(&bytes)).map(|key| key.id)));
+            if let Some(key) = name.strip_suffix(ERASING) {
+                self.finish_erasure(&format!("{SUBJECTS}/{key}"), &mut record)?;
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 

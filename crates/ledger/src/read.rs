@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::archive;
+use crate::brief::Brief;
 use crate::journal::{self, HEAD, Kind};
 use crate::note::{NoteError, SignedCheckpoint};
 use crate::payload::{Keys, PayloadError, Sealed};
 use crate::proof::Proof;
-use crate::record::{Entry, Mac, Payload};
+use crate::record::{Entry, Mac, Payload, Record};
 use crate::seal::CHECKPOINT;
 use crate::storage::{Disk, Storage};
 use crate::tile;
@@ -67,6 +68,14 @@ pub enum ReadError {
         /// Why.
         error: serde_json::Error,
     },
+    /// It is of a kind that this version does not know.
+    #[error("entry {index} is of the kind `{kind}`, which this version does not know")]
+    Kind {
+        /// The entry.
+        index: u64,
+        /// Its kind.
+        kind: String,
+    },
     /// The checkpoint is malformed.
     #[error(transparent)]
     Note(#[from] NoteError),
@@ -99,7 +108,10 @@ pub(crate) fn numbers(storage: &dyn Storage, folder: &str) -> io::Result<Vec<u64
 
 /// Parses an entry's bytes.
 pub(crate) fn parse(index: u64, bytes: &[u8]) -> Result<Stored, ReadError> {
-    let entry = serde_json::from_slice(bytes).map_err(|error| ReadError::Entry { index, error })?;
+    let entry = serde_json::from_slice(bytes).map_err(|error| match Brief::read(bytes) {
+        Ok(brief) if Record::fields(&brief.kind).is_empty() => ReadError::Kind { index, kind: brief.kind.into_owned() },
+        _ => ReadError::Entry { index, error },
+    })?;
     Ok(Stored { index, entry })
 }
 
@@ -420,6 +432,11 @@ impl Reader {
     /// Some entries, in order.
     pub fn range(&self, range: Range<u64>) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
         self.raw(range).parsed()
+    }
+
+    /// The same but for entries of kinds that this version does not know, which is for `verify` to say.
+    pub fn known(&self, range: Range<u64>) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
+        self.range(range).filter(|stored| !matches!(stored, Err(ReadError::Kind { .. })))
     }
 
     /// A payload's bytes; `None` if it was erased.

@@ -186,7 +186,7 @@ impl Record {
     }
 
     /// The members of each kind, so that all others are kept as unknown.
-    fn fields(kind: &str) -> &'static [&'static str] {
+    pub(crate) fn fields(kind: &str) -> &'static [&'static str] {
         match kind {
             "intent" => &["action", "decision", "snapshot", "now", "session", "sequence", "uses", "payload"],
             "outcome" => &["intent", "status", "payload", "mac", "labels", "upstream", "duration_us", "size_bytes"],

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::brief::{Brief, Details, Time};
+use crate::cosign::Behind;
 use crate::handover::ROTATED;
 use crate::record::{Payload, Scope};
+use crate::seal::CHECKPOINT;
 use crate::verify::Report;
 
 /// A permitted intent, until its outcome.
@@ -24,6 +26,8 @@ struct Ask {
     binding: String,
     expires: Option<Timestamp>,
     answer: Option<Answer>,
+    /// Its end is recorded: nobody waits for it any more.
+    is_over: bool,
     uses: u64,
 }
 
@@ -39,6 +43,8 @@ pub(crate) struct Used {
     pub(crate) payloads: BTreeMap<String, (u64, u64)>,
     /// Ids of erased keys.
     pub(crate) erased: BTreeSet<String>,
+    /// Snapshots that took effect, each with its first entry; their sources are objects.
+    pub(crate) snapshots: BTreeMap<String, u64>,
     /// Entries that announce another key of the log, each with the old key.
     pub(crate) rotated: Vec<(u64, String)>,
 }
@@ -57,6 +63,8 @@ pub(crate) struct Semantics {
     asks: HashMap<u64, Ask>,
     run: Run,
     used: Used,
+    /// What each witness that was asked for does not vouch for.
+    pub(crate) behind: Vec<Behind>,
 }
 
 /// A gap may close again if it was noticed so few entries before the end of a log that is being written.
@@ -194,6 +202,7 @@ impl Semantics {
             asks: HashMap::new(),
             run: Run::default(),
             used: Used::default(),
+            behind: Vec::new(),
         }
     }
 
@@ -206,6 +215,7 @@ impl Semantics {
                     Some(count) => *count += 1,
                     None => _ = report.kinds.insert(brief.kind.to_string(), 1),
                 }
+                self.behind.iter_mut().for_each(|behind| behind.entry(index, &brief.time));
                 self.check(index, file, brief, &mut faults);
             }
             Err(error) => faults.push(format!("it is no entry: {error}")),
@@ -216,15 +226,23 @@ impl Semantics {
     }
 
     fn check(&mut self, index: u64, file: &Arc<str>, brief: Brief<'_>, faults: &mut Vec<String>) {
+        if brief.v != 1 {
+            faults.push(format!("it is of version {}, which this program does not know", brief.v));
+        }
         match brief.kind.as_ref() {
             "intent" => self.intent(index, file, &brief, faults),
             "outcome" => self.outcome(index, &brief, faults),
             "asked" => {
                 let (binding, expires) = (brief.binding.into_owned(), brief.expires.as_ref().and_then(Time::get));
-                self.asks.insert(index, Ask { binding, expires, answer: None, uses: 0 });
+                self.asks.insert(index, Ask { binding, expires, answer: None, is_over: false, uses: 0 });
                 return;
             }
             "answered" => self.answered(&brief, faults),
+            "expired" => {
+                let ask = brief.ask.and_then(|ask| self.asks.get_mut(&ask));
+                ask.into_iter().for_each(|ask| ask.is_over = true);
+            }
+            "snapshot" => _ = self.used.snapshots.entry(brief.snapshot.to_string()).or_insert(index),
             "log" => self.log(index, &brief, faults),
             _ => {}
         }
@@ -279,6 +297,9 @@ impl Semantics {
             }
             Some(_) => faults.push(format!("it uses ask {number}, which was refused")),
             None => faults.push(format!("it uses ask {number}, which was not answered yet")),
+        }
+        if ask.is_over {
+            faults.push(format!("it uses ask {number}, which had ended without an answer"));
         }
         if ask.answer.as_ref().is_some_and(|answer| answer.scope == Some(Scope::Once))
             && ask.expires.zip(brief.now.as_ref().and_then(Time::get)).is_some_and(|(expires, now)| now > expires)
@@ -351,6 +372,11 @@ impl Semantics {
         for text in faults {
             report.fault(crate::read::JOURNAL, text);
         }
+        for behind in &self.behind {
+            if let Some(text) = behind.fault(self.start) {
+                report.fault(CHECKPOINT, text).entry = Some(behind.size);
+            }
+        }
         for (intent, permitted) in self.open {
             if self.live {
                 report.in_flight.push(intent);
@@ -360,5 +386,50 @@ impl Semantics {
             }
         }
         self.used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::canonical;
+
+    /// What is said of these entries, each with `v` and `time`.
+    fn faults(entries: &[Value]) -> (Vec<String>, Report) {
+        let (mut semantics, mut report) = (Semantics::new(false, true, 0), Report::default());
+        for (index, entry) in entries.iter().enumerate() {
+            let mut entry = entry.clone();
+            let head = entry.as_object_mut().unwrap();
+            head.entry("v").or_insert(json!(1));
+            head.insert("time".to_owned(), json!("2026-01-02T03:04:05Z"));
+            let bytes = canonical::to_vec(&entry).unwrap();
+            semantics.entry(index as u64, &Arc::from("journal"), &bytes, &mut report);
+        }
+        (report.faults.iter().map(|fault| fault.text.clone()).collect(), report)
+    }
+
+    #[test]
+    fn an_ask_that_ended_approves_nothing_any_more() {
+        let asked = json!({"kind": "asked", "intent": 0, "binding": "b", "expires": "2026-01-02T04:00:00Z"});
+        let answered = json!({"kind": "answered", "ask": 0, "approved": true, "scope": "session", "binding": "b"});
+        let uses = json!({"kind": "intent", "uses": 0, "decision": {"effect": "deny"}});
+        let expired = json!({"kind": "expired", "ask": 0});
+        assert_eq!(faults(&[asked.clone(), answered.clone(), uses.clone(), uses.clone()]).0, [] as [&str; 0]);
+        for order in [[&asked, &expired, &answered, &uses], [&asked, &answered, &expired, &uses]] {
+            let (found, _) = faults(&order.map(Clone::clone));
+            assert_eq!(found, ["it uses ask 0, which had ended without an answer"]);
+        }
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_counted_and_another_version_is_a_fault() {
+        let (found, report) = faults(&[json!({"kind": "dream"}), json!({"kind": "scan", "v": 2})]);
+        assert_eq!(found, ["it is of version 2, which this program does not know"]);
+        assert_eq!((report.kinds["dream"], report.kinds["scan"]), (1, 1));
+        let bytes = canonical::to_vec(&json!({"kind": "dream", "time": "2026-01-02T03:04:05Z", "v": 1})).unwrap();
+        let refused = crate::read::parse(7, &bytes);
+        assert!(matches!(refused, Err(crate::ReadError::Kind { index: 7, kind }) if kind == "dream"));
     }
 }

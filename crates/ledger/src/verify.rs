@@ -15,13 +15,14 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::archive::{self, Pruned};
-use crate::cosign;
+use crate::cosign::{self, Behind};
 use crate::handover::{self, Chain};
 use crate::journal::{self, HEAD, Kind};
 use crate::lock;
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::payload::{ERASING, SUBJECTS, Sealed, SubjectKey};
 use crate::read::{JOURNAL, OBJECTS, PAYLOADS, ReadError, Reader, numbered};
+use crate::record::Record;
 use crate::seal::{CHECKPOINT, OPEN, read_open};
 use crate::semantics::{Semantics, Used};
 use crate::storage::{Disk, Storage};
@@ -87,6 +88,9 @@ pub struct Report {
     pub entry_bytes: u64,
     /// Entries by kind.
     pub kinds: BTreeMap<String, u64>,
+    /// Entries of kinds that this version does not know: they hash to what was signed, and nobody says what they mean.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown_kinds: BTreeMap<String, u64>,
     /// Witnesses that cosigned, and when, in seconds since 1970.
     pub cosigned: Vec<(String, u64)>,
     /// How many entries each of them vouches for.
@@ -154,12 +158,15 @@ pub(crate) fn verify_storage(
     verifier.open_file()?;
     let Verifier { mut report, semantics, mut known, .. } = verifier;
     let used = semantics.finish(&mut report);
+    let unknown = report.kinds.iter().filter(|(kind, _)| Record::fields(kind).is_empty());
+    report.unknown_kinds = unknown.map(|(kind, count)| (kind.clone(), *count)).collect();
     archive::check(storage.as_ref(), sealed, &mut report)?;
     handover::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &used.rotated, &mut report)?;
     if !options.without_payloads {
         payloads(storage.as_ref(), &used, bodies, &mut report)?;
+        erasures(storage.as_ref(), &used, live, &mut report)?;
     }
-    objects(storage.as_ref(), &mut report)?;
+    objects(storage.as_ref(), &used, &mut report)?;
     strays(storage.as_ref(), &mut known, live, &mut report)?;
     report.faults.sort();
     Ok(report)
@@ -207,17 +214,16 @@ impl Row {
 impl Verifier<'_> {
     fn checkpoint(&mut self, keys: &Chain, options: &Options) -> Result<Option<SignedCheckpoint>, ReadError> {
         let Some(bytes) = self.storage.read(CHECKPOINT)? else {
-            if !self.storage.list("tile/0")?.is_empty() || !self.storage.list("tile/0/000.p")?.is_empty() {
-                self.report.fault(CHECKPOINT, "it is missing, although there are tiles");
-            }
-            return Ok(None);
+            // Whoever opens a new log signs it before anything else is done with it.
+            self.report.fault(CHECKPOINT, "it is missing: nothing here is signed");
+            return Ok(self.unsigned(options));
         };
         self.note = Some(bytes.clone());
         let signed = SignedCheckpoint::parse(&bytes);
         if let Err(error) = signed.as_ref().map_err(NoteError::clone).and_then(|signed| keys.verify(signed)) {
             self.report.fault(CHECKPOINT, error.to_string());
         }
-        let Ok(signed) = signed else { return Ok(None) };
+        let Ok(signed) = signed else { return Ok(self.unsigned(options)) };
         self.report.origin.clone_from(&signed.checkpoint.origin);
         self.report.sealed = signed.checkpoint.size;
         self.report.root = hex::encode(signed.checkpoint.root);
@@ -226,11 +232,20 @@ impl Verifier<'_> {
                 Ok(vouched) => {
                     self.report.cosigned.push((witness.name().to_owned(), vouched.time));
                     self.report.witnessed.insert(witness.name().to_owned(), vouched.size);
+                    self.semantics.behind.push(Behind::new(witness, &vouched));
                 }
                 Err(error) => _ = self.report.fault(CHECKPOINT, error),
             }
         }
         Ok(Some(signed))
+    }
+
+    /// There is no checkpoint that anybody could have signed.
+    fn unsigned(&mut self, options: &Options) -> Option<SignedCheckpoint> {
+        for witness in &options.witnesses {
+            self.report.fault(CHECKPOINT, NoteError::Unsigned(witness.name().to_owned()).to_string());
+        }
+        None
     }
 
     /// Every entry, tile and level, from the bottom up.
@@ -506,6 +521,24 @@ fn subject_keys(storage: &dyn Storage, report: &mut Report) -> io::Result<HashMa
     Ok(keys)
 }
 
+/// Keys that are recorded as erased and still here: what they encrypt can be read.
+fn erasures(storage: &dyn Storage, used: &Used, live: bool, report: &mut Report) -> io::Result<()> {
+    for name in storage.list(SUBJECTS)?.iter().filter(|name| !name.ends_with(".new")) {
+        // In a live log its writer is about to remove what is being erased.
+        if live && name.ends_with(ERASING) {
+            continue;
+        }
+        let path = format!("{SUBJECTS}/{name}");
+        let bytes = storage.read(&path)?.map(Zeroizing::new).unwrap_or_default();
+        let id = SubjectKey::parse_erasing(&bytes).map(|(key, _)| hex::encode(key.id));
+        if id.is_some_and(|id| used.erased.contains(&id)) {
+            let text = "the key is recorded as erased and still here; what is only half done the next start finishes";
+            report.fault(path, text);
+        }
+    }
+    Ok(())
+}
+
 /// Every payload: whole, decrypting to its digest, or erased on record; and every reference to one.
 fn payloads(
     storage: &dyn Storage,
@@ -566,7 +599,9 @@ fn edge(size: u64) -> impl Iterator<Item = String> {
     })
 }
 
-fn objects(storage: &dyn Storage, report: &mut Report) -> io::Result<()> {
+/// Every object has the digest that is its name, and the sources of the policies in force are there.
+fn objects(storage: &dyn Storage, used: &Used, report: &mut Report) -> io::Result<()> {
+    let mut there = HashSet::new();
     for prefix in 0..=u8::MAX {
         let folder = format!("{OBJECTS}/{prefix:02x}");
         for name in storage.list(&folder)?.into_iter().filter(|name| !name.ends_with(".new")) {
@@ -577,7 +612,12 @@ fn objects(storage: &dyn Storage, report: &mut Report) -> io::Result<()> {
             } else {
                 report.fault(path, "it does not have the digest that is its name");
             }
+            there.insert(name);
         }
+    }
+    for (snapshot, entry) in used.snapshots.iter().filter(|(snapshot, _)| !there.contains(*snapshot)) {
+        let text = format!("the source of snapshot `{snapshot}` is missing: nothing shows what its decisions rest on");
+        report.fault(OBJECTS, text).entry = Some(*entry);
     }
     Ok(())
 }

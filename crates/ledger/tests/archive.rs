@@ -115,6 +115,15 @@ fn an_archive_with_a_flipped_byte_is_none() {
     assert!(flips > 80);
     let stranger = SigningKey::from_seed(&[9; 32]).unwrap().verifying_key();
     assert!(Archive::verify(&statement, &stranger).is_err());
+    let whole = fs::read(&statement).unwrap();
+    for (name, value) in [("to", 0), ("to", 511), ("from", 1), ("from", 512), ("from", 768)] {
+        let mut said: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+        said[name] = value.into();
+        fs::write(&statement, said.to_string()).unwrap();
+        let refused = Archive::verify(&statement, &key().verifying_key()).unwrap_err().to_string();
+        assert!(refused.contains("are no whole bundles"), "{name} {value}: {refused}");
+    }
+    fs::write(&statement, whole).unwrap();
     ledger.prune(&statement, now()).unwrap();
 }
 

@@ -1,5 +1,5 @@
 //! Our logs verify with implementations that are not ours, and theirs with ours.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, too")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests, too")]
 
 mod common;
 
@@ -174,5 +174,106 @@ fn the_verifier_in_python_follows_the_keys() {
         }
         let (valid, _) = python_with(&path, &public, &handovers[1..]);
         assert!(!valid, "one is left out");
+    }
+}
+
+/// The next letter of base64: of one that stands before the padding it changes only bits that decode to nothing.
+fn next_letter(text: &str) -> String {
+    let at = text.trim_end_matches('=').len() - 1;
+    let next = char::from(text.as_bytes()[at] + 1);
+    format!("{}{next}{}", &text[..at], &text[at + 1..])
+}
+
+#[test]
+fn sloppy_proofs_hold_for_neither_verifier() {
+    let (dir, reader) = log_of(20);
+    let proof = reader.prove(7).unwrap();
+    let (whole, path, public) = (proof.to_string(), dir.path().join("sloppy.proof"), key().verifying_key());
+    let line = |start: &str| whole.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let (signed, hash) = (line("— "), whole.lines().nth(3).unwrap().to_owned());
+    let root = BASE64.encode(reader.checkpoint().unwrap().checkpoint.root);
+    let short = format!("— other {}", BASE64.encode([1, 2, 3, 4]));
+    let long = BASE64.encode([1; 68]);
+    let before = |more: &str| whole.replace(&signed, &format!("{more}\n{signed}"));
+    for (what, text, holds) in [
+        ("as it is", whole.clone(), true),
+        ("another signature", before(&format!("— other {long}")), true),
+        ("trailing bits of a hash", whole.replace(&hash, &next_letter(&hash)), false),
+        ("trailing bits of the root", whole.replace(&root, &next_letter(&root)), false),
+        ("a line feed in base64", whole.replace(&hash, &format!("{hash} ")), false),
+        ("a hyphen for a dash", before(&format!("- other {long}")), false),
+        ("a plus in a name", before(&format!("— oth+er {long}")), false),
+        ("no name", before(&format!("—  {long}")), false),
+        ("four bytes of signature", before(&short), false),
+        ("an empty line", before(""), false),
+        ("an index with a zero", whole.replace("\nindex 7\n", "\nindex 07\n"), false),
+    ] {
+        fs::write(&path, &text).unwrap();
+        let ours = text.parse::<ledger::proof::Proof>().is_ok_and(|proof| proof.verify(&public).is_ok());
+        let (theirs, said) = python(&path, &public.to_string());
+        assert_eq!((ours, theirs), (holds, holds), "{what}: {said}");
+        assert_eq!(said.starts_with("valid"), holds, "{what}: {said}");
+    }
+    let text = format!("{}\n5\n{root}\n", public.name());
+    assert!(text.parse::<ledger::note::Checkpoint>().is_ok());
+    assert!(format!("{text}more\n").parse::<ledger::note::Checkpoint>().is_ok());
+    assert!(format!("{text}\nmore\n").parse::<ledger::note::Checkpoint>().is_err(), "an empty extension line");
+}
+
+#[test]
+fn odd_handovers_hand_nothing_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let (public, next) =
+        (key().verifying_key(), SigningKey::from_seed(&[31; 32]).unwrap().named(key().name()).unwrap());
+    let (from, to) = (public.to_string(), next.verifying_key().to_string());
+    let odd = [
+        serde_json::json!({"from": 5, "to": to}),
+        serde_json::json!({"from": from, "to": [to]}),
+        serde_json::json!({"from": from, "to": format!("{to} ")}),
+        serde_json::json!({"from": from, "to": next.witness_key().to_string()}),
+        serde_json::json!({"to": to}),
+        serde_json::json!({"from": from, "to": to}),
+    ];
+    let entries: Vec<u64> = odd
+        .iter()
+        .map(|details| {
+            let details = details.as_object().unwrap().clone();
+            append(&ledger, ledger::Record::Log { event: "rotated".to_owned(), details })
+        })
+        .collect();
+    ledger.seal().unwrap();
+    let reader = Reader::open(dir.path()).unwrap();
+    let (path, handover) = (dir.path().join("entry.proof"), dir.path().join("odd.handover"));
+    fs::write(&path, reader.prove(0).unwrap().to_string()).unwrap();
+    let (last, entries) = entries.split_last().unwrap();
+    let sound = reader.prove(*last).unwrap();
+    for entry in entries {
+        let proof = reader.prove(*entry).unwrap();
+        fs::write(&handover, proof.to_string()).unwrap();
+        let (theirs, said) = python_with(&path, &from, std::slice::from_ref(&handover));
+        // A traceback would be no answer.
+        assert!(!theirs && said.starts_with("not valid"), "{said}");
+        assert!(ledger::handover::Chain::new(public.clone()).follow(&proof).is_err(), "{entry}");
+    }
+    ledger::handover::Chain::new(public).follow(&sound).unwrap();
+}
+
+#[test]
+fn the_verifier_in_python_tells_keys_apart() {
+    let (dir, reader) = log_of(3);
+    let path = dir.path().join("entry.proof");
+    fs::write(&path, reader.prove(1).unwrap().to_string()).unwrap();
+    let (log, witness) = (key().verifying_key().to_string(), key().witness_key().to_string());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/verify.py");
+    for (keys, code) in [
+        (vec![&log], 0),
+        (vec![&log, &witness], 1),
+        (vec![&witness], 2),
+        (vec![&log, &log], 2),
+        (vec![&log, &witness, &witness], 2),
+    ] {
+        let output = Command::new("python3").arg(&script).arg(&path).args(&keys).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{keys:?}");
     }
 }

@@ -178,6 +178,44 @@ fn a_log_by_another_key_is_not_this_log() {
 }
 
 #[test]
+fn what_nobody_signed_does_not_verify() {
+    // Whoever has no key at all writes a journal like ours.
+    let (log, forged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ledger, _) = open(log.path());
+    call(&ledger, 1);
+    copy_all(&log.path().join("journal"), &{
+        let journal = forged.path().join("journal");
+        fs::create_dir(&journal).unwrap();
+        journal
+    });
+    drop(ledger);
+    let witness = SigningKey::from_seed(&[21; 32]).unwrap().named("witness.example/w1").unwrap().witness_key();
+    let options = Options { witnesses: vec![witness], ..Options::default() };
+    let report = verify(forged.path(), &key().verifying_key(), &options).unwrap();
+    let texts: Vec<_> = report.faults.iter().map(|fault| (fault.file.as_str(), fault.text.as_str())).collect();
+    assert!(texts.contains(&("checkpoint", "it is missing: nothing here is signed")), "{texts:?}");
+    assert!(texts.contains(&("checkpoint", "no signature by `witness.example/w1`")), "{texts:?}");
+    assert!(report.entries > 0 && report.sealed == 0);
+    let empty = tempfile::tempdir().unwrap();
+    assert!(faults(&check(empty.path())).contains("nothing here is signed"));
+}
+
+#[test]
+fn an_erased_key_that_is_still_here_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let payload = ledger.put_payload("bob", b"to be erased").unwrap();
+    append(&ledger, Record::Prompt { session: "session".to_owned(), payload });
+    let name = fs::read_dir(dir.path().join("subjects")).unwrap().next().unwrap().unwrap().path();
+    let key = fs::read(&name).unwrap();
+    ledger.erase("bob", now()).unwrap();
+    drop(ledger);
+    assert_eq!(faults(&check(dir.path())), "");
+    fs::write(&name, key).unwrap();
+    assert!(faults(&check(dir.path())).contains("recorded as erased and still here"));
+}
+
+#[test]
 fn an_approval_is_used_once_and_for_what_it_binds() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path());

@@ -1,5 +1,5 @@
 //! With one witness, neither the whole log can be replaced nor two people be shown two logs.
-#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests, too")]
 
 mod common;
 
@@ -14,6 +14,10 @@ use ledger::{Ledger, Reader, SigningKey};
 fn witness(dir: &Path) -> Witness {
     let key = SigningKey::from_seed(&[21; 32]).unwrap().named("witness.example/w1").unwrap();
     Witness::open(dir, key, vec![key_of_log()]).unwrap()
+}
+
+fn options_at(now: jiff::Timestamp) -> ledger::Options {
+    ledger::Options { now, ..options() }
 }
 
 fn key_of_log() -> ledger::VerifyingKey {
@@ -71,6 +75,37 @@ fn a_replaced_log_is_not_cosigned() {
     // Whoever asks for the witness's signature sees that the new history has none.
     let options = Options { witnesses: vec![witness.key()], ..Options::default() };
     assert_eq!(verify(other.path(), &key_of_log(), &options).unwrap().faults.len(), 1);
+}
+
+#[test]
+fn a_fork_behind_what_was_cosigned_is_found() {
+    let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let size = extend(log.path(), 5);
+    let witness = witness(home.path());
+    let mut cosigned = request(log.path(), 0).checkpoint;
+    cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), 1_800_000_000).unwrap());
+    let (ledger, _) = open(log.path());
+    ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
+    drop(ledger);
+    let options = Options { witnesses: vec![witness.key()], ..Options::default() };
+    // The operator has the key. What the witness saw last is the beginning of everything that he writes behind it.
+    let write = |after: i64| {
+        let later = now() + jiff::SignedDuration::from_secs(after);
+        let (ledger, _) = Ledger::open(log.path(), key(), options_at(later)).unwrap();
+        ledger.append(intent("deny", 9), later).unwrap().wait().unwrap();
+    };
+    // Some minutes a witness may be away.
+    for after in [60, 599] {
+        write(after);
+        let report = verify(log.path(), &key_of_log(), &options).unwrap();
+        assert_eq!((report.faults, report.witnessed["witness.example/w1"]), (vec![], size));
+    }
+    write(700);
+    let report = verify(log.path(), &key_of_log(), &options).unwrap();
+    assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    let (text, entry) = (&report.faults[0].text, report.faults[0].entry);
+    assert!(text.contains("does not vouch for the entries from") && entry == Some(size), "{text}");
+    assert_eq!(verify(log.path(), &key_of_log(), &Options::default()).unwrap().faults, []);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
             start::Opened::Held(holder) => anyhow::bail!("the ledger is in use by {holder}"),
         };
         tracing::info!(?recovery, "opened the ledger");
-        let gateway = start::gateway(home, ledger.clone()).await?;
+        let (gateway, cosigning) = start::gateway(home, ledger.clone()).await?;
         let copying = start::copy(home, ledger.clone())?;
         let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
@@ -239,6 +239,10 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
         gateway.drain().await;
         drop(fs::remove_file(home.gateway_socket()));
         ledger.seal()?;
+        if let Some(cosigning) = cosigning {
+            let cosigned = cosigning.end().await;
+            tracing::info!(?cosigned, "asked the witnesses for the last time");
+        }
         if let Some(copying) = copying {
             tokio::task::spawn_blocking(|| copying.end()).await?;
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use control::client::{self, ClientError};
+use control::cosign::Cosigning;
 use control::replica::follow::CopyState;
 use control::{Control, ListenError, Listening, Options, Store, StoredScan};
 use gateway::door::hello::{Hello, Reply};
@@ -162,7 +163,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let mut end = Signals::new()?;
     let socket = control.listen_unix(&home.control_socket())?;
     let console = listen(&control, args.port).await?;
-    let gateway = start::gateway(home, ledger.clone()).await?;
+    let (gateway, cosigning) = start::gateway(home, ledger.clone()).await?;
     control.stop_with(Box::new(GatewayBrake(gateway.clone())));
     let fronted = front(home, &gateway, args.gateway_port).await;
     let copying = start::copy(home, ledger.clone())?;
@@ -193,10 +194,25 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     }
     let sealed = tokio::task::spawn_blocking(move || ledger.seal()).await??;
     say(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
+    if let Some(cosigning) = cosigning {
+        say(&cosigned(cosigning, &mut end).await)?;
+    }
     if let Some(copying) = copying {
         say(&copied(&tokio::task::spawn_blocking(|| copying.end()).await?))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the witnesses say to the last checkpoint.
+async fn cosigned(cosigning: Cosigning, end: &mut Signals) -> String {
+    let cosigned = tokio::select! {
+        cosigned = cosigning.end() => cosigned,
+        () = end.wait() => None,
+    };
+    match cosigned {
+        Some((count, of)) => format!("Cosigned by {count} of {of} witnesses.\n"),
+        None => "The witnesses took too long: they are asked at the next start.\n".to_owned(),
+    }
 }
 
 /// What the last push left.

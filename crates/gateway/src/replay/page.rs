@@ -62,7 +62,7 @@ fn names(policies: &[String]) -> String {
 }
 
 /// What could not be known any more: how often, and what, as the end of a sentence.
-pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 6] {
+pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 7] {
     let unknown = &found.unknown;
     [
         (
@@ -77,6 +77,7 @@ pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 6] {
             "decisions use the recorded labels, because a result or prompt before them is not kept",
         ),
         (unknown.labels_differ, "decisions before the first flip have other labels when derived again"),
+        (unknown.erased, "decisions cannot be made again: what was asked for was erased"),
     ]
 }
 

@@ -16,7 +16,7 @@ use policy::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Snapshots, Verdict, read, whole};
+use super::{Snapshots, Verdict, Whole, read, whole};
 
 /// Text that is told of a prompt or a value, in characters.
 const TEXT_MAX_CHARS: usize = 400;
@@ -341,7 +341,13 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
 
     fn intent(&mut self, entry: u64, intent: Intent) {
         let log = self.log;
-        let intent = whole(intent, |at| log.payload(at).map_err(|error| error.to_string()));
+        let intent = match whole(intent, |at| log.payload(at).map_err(|error| error.to_string())) {
+            Whole::There(intent) => intent,
+            Whole::Erased(_) => {
+                let message = "what the call asked for was erased".to_owned();
+                return self.story.unreadable.push(super::Fault { entry, message });
+            }
+        };
         let (action, decision) = match read(&intent) {
             Ok(read) => read,
             Err(error) => {

@@ -23,7 +23,7 @@ use policy::{Action, ArgumentLabel, Decision, Effect, Labels, Snapshot, ToolFact
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, read, whole};
+use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, Whole, read, whole};
 use crate::budget::Accounts;
 use crate::peers::TOLD;
 use crate::session::{OVERHEARD, SEEN_ASTRAY, SEEN_ELSEWHERE};
@@ -31,6 +31,9 @@ use crate::{ask, label};
 
 /// Examples kept of one kind of flip.
 const EXAMPLES_MAX: usize = 5;
+
+/// Calls of a session that wait for a person at a time; beyond it the oldest is forgotten.
+const ASKING_MAX: usize = 64;
 
 /// Which decisions are asked about. The others are taken as they were recorded.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +102,9 @@ pub struct Unknown {
     pub labels_as_recorded: u64,
     /// Decisions before the first flip whose labels come out otherwise than recorded.
     pub labels_differ: u64,
+    /// Decisions that cannot be made again, because what was asked for was erased.
+    #[serde(default)]
+    pub erased: u64,
 }
 
 /// What other policies would have changed.
@@ -137,7 +143,7 @@ pub fn whatif(log: &Reader, proposal: impl Into<Proposal>, window: &Window) -> R
         result: WhatIf::default(),
     };
     if survey.flips {
-        for stored in log.range(0..log.len()) {
+        for stored in log.known(0..log.len()) {
             let stored = stored?;
             rerun.entry(stored.index, stored.entry.record);
         }
@@ -163,6 +169,7 @@ struct Survey {
     /// Asks that led to the call being decided again with an approval.
     continued: HashSet<u64>,
     unreadable: Vec<Fault>,
+    erased: u64,
     /// Whether calls draw on budgets, so that what happens in one session changes what may happen in another.
     budgeted: bool,
     /// Whether any session flips.
@@ -174,18 +181,44 @@ struct Surveyed {
     decisions: u64,
     flips: bool,
     last: u64,
-    /// The last intent that asked, and what.
-    asked: Option<(u64, ToolId, Value)>,
+    /// The intents that asked.
+    asked: Asking<u64>,
+}
+
+/// Calls that a person was asked about: what is remembered of each until it is decided again with the answer.
+#[derive(Default)]
+struct Asking<T>(Vec<(ToolId, Value, T)>);
+
+impl<T> Asking<T> {
+    fn push(&mut self, action: &Action, remembered: T) {
+        if self.0.len() >= ASKING_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((action.tool.clone(), action.arguments.clone(), remembered));
+    }
+
+    /// What is remembered of the last call like this, if this one has an approval.
+    fn take(&mut self, action: &Action) -> Option<T> {
+        let like = |(tool, arguments, _): &(ToolId, Value, T)| *tool == action.tool && *arguments == action.arguments;
+        let place = self.0.iter().rposition(like).filter(|_| action.approval.is_some())?;
+        Some(self.0.remove(place).2)
+    }
 }
 
 fn survey(log: &Reader, proposal: Proposal, window: &Window) -> Result<Survey, ReadError> {
     let mut snapshots = snapshots(log, proposal);
     let mut survey = Survey::default();
     let mut accounts = Accounts::default();
-    for stored in log.range(0..log.len()) {
+    for stored in log.known(0..log.len()) {
         let stored = stored?;
         let Record::Intent(intent) = stored.entry.record else { continue };
-        let intent = whole(intent, |at| payload(log, at));
+        let intent = match whole(intent, |at| payload(log, at)) {
+            Whole::There(intent) => intent,
+            Whole::Erased(_) => {
+                survey.erased += 1;
+                continue;
+            }
+        };
         let judged = read(&intent).and_then(|(mut action, recorded)| {
             let asked_about = window.holds(&intent, &action.principal.agent);
             let snapshot = match snapshots.get(&intent.snapshot) {
@@ -201,7 +234,7 @@ fn survey(log: &Reader, proposal: Proposal, window: &Window) -> Result<Survey, R
         });
         match judged {
             Err(error) => survey.unreadable.push(Fault { entry: stored.index, message: error.to_string() }),
-            Ok((action, recorded, computed)) => survey.add(stored.index, action, &recorded, computed.as_ref()),
+            Ok((action, recorded, computed)) => survey.add(stored.index, &action, &recorded, computed.as_ref()),
         }
     }
     Ok(survey)
@@ -223,17 +256,12 @@ impl Survey {
         flips || (self.budgeted && self.flips)
     }
 
-    fn add(&mut self, entry: u64, action: Action, recorded: &Decision, computed: Option<&Decision>) {
+    fn add(&mut self, entry: u64, action: &Action, recorded: &Decision, computed: Option<&Decision>) {
         let session = self.sessions.entry(action.principal.session.clone()).or_default();
         session.last = entry;
-        if action.approval.is_some()
-            && let Some((asked, ..)) =
-                session.asked.take_if(|(_, tool, arguments)| *tool == action.tool && *arguments == action.arguments)
-        {
-            self.continued.insert(asked);
-        }
+        self.continued.extend(session.asked.take(action));
         if Verdict::of(recorded) == Verdict::Ask {
-            session.asked = Some((entry, action.tool, action.arguments));
+            session.asked.push(action, entry);
         }
         if let Some(computed) = computed {
             session.decisions += 1;
@@ -252,8 +280,8 @@ struct Course {
     flipped: bool,
     /// Whether what the session has seen, or may do, differs from the record.
     apart: bool,
-    /// The call that was asked, and whether that decision flipped.
-    asked: Option<(ToolId, Value, bool)>,
+    /// The calls that were asked about, and whether that decision flipped.
+    asked: Asking<bool>,
     /// What people approved for the rest of the session: scope and groups.
     grants: Vec<(String, BTreeSet<String>)>,
 }
@@ -301,10 +329,15 @@ impl Rerun<'_> {
         match record {
             Record::Intent(intent) if self.is_of_interest(&intent.session) => {
                 let log = self.log;
-                let intent = whole(intent, |at| payload(log, at));
-                // What cannot be read was said by the first look.
-                if let Ok(judged) = self.judge(&intent) {
-                    self.take(entry, judged);
+                match whole(intent, |at| payload(log, at)) {
+                    // What cannot be read was said by the first look.
+                    Whole::There(intent) => {
+                        if let Ok(judged) = self.judge(&intent) {
+                            self.take(entry, judged);
+                        }
+                    }
+                    // What the call brought into the session is not known any more.
+                    Whole::Erased(intent) => self.courses.entry(intent.session).or_default().incomplete = true,
                 }
             }
             Record::Outcome(outcome) => self.outcome(&outcome),
@@ -387,7 +420,7 @@ impl Rerun<'_> {
                 self.result.unknown.answers_never_given += u64::from(is == Verdict::Ask);
             }
             // With its approval it is decided again in the next entry, and runs from there.
-            (Verdict::Ask, _) if continued => course.asked = Some((action.tool, action.arguments, flips)),
+            (Verdict::Ask, _) if continued => course.asked.push(&action, flips),
             (_, Verdict::Permit) => {
                 course.apart = true;
                 course.labels.called(&tool, entry, &action.arguments);
@@ -414,10 +447,8 @@ impl Rerun<'_> {
         self.result.decisions += 1;
         self.result.unknown.after_first_flip += u64::from(course.flipped);
         // The second half of a call whose first half flipped is no second flip.
-        let asked = course.asked.take_if(|(tool, arguments, _)| {
-            judged.action.approval.is_some() && *tool == judged.action.tool && *arguments == judged.action.arguments
-        });
-        if was == is || asked.is_some_and(|(.., flipped)| flipped) {
+        let half_flipped = course.asked.take(&judged.action).unwrap_or(false);
+        if was == is || half_flipped {
             self.result.same += u64::from(was == is);
             return false;
         }
@@ -466,7 +497,7 @@ impl Rerun<'_> {
             return;
         }
         let log = self.log;
-        let intent = whole(intent, |at| payload(log, at));
+        let Whole::There(intent) = whole(intent, |at| payload(log, at)) else { return };
         let (Ok((action, _)), Ok(compiled)) = (read(&intent), self.snapshots.get(&intent.snapshot)) else { return };
         let scope = ask::scope(&action, &compiled.tool(&action.tool), "");
         let course = self.courses.entry(intent.session).or_default();
@@ -485,6 +516,7 @@ impl Rerun<'_> {
             }
         }
         self.result.unreadable.clone_from(&self.survey.unreadable);
+        self.result.unknown.erased = self.survey.erased;
         self.result.flips = self.flips.into_values().collect();
         self.result.flips.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
         self.result

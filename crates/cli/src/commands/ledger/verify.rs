@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
+use ledger::note::NoteError;
 use ledger::proof::Proof;
 use ledger::verify::{self, Report};
 use ledger::{Reader, VerifyingKey};
@@ -24,7 +26,7 @@ pub(super) struct Args {
     /// A proof file, or the statement of an archive; the whole log if not given.
     file: Option<PathBuf>,
     /// The log's public key; the home's if not given.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = log_key)]
     key: Option<VerifyingKey>,
     /// A file by which the log was handed over to another key, from its folder `handover`; may be repeated, in order.
     /// Without any, those of the log on this machine are taken.
@@ -39,12 +41,31 @@ pub(super) struct Args {
     /// Leave payloads out: the keys that they are encrypted under never leave the machine of the log.
     #[arg(long, conflicts_with = "file")]
     without_payloads: bool,
-    /// A witness whose cosignature the checkpoint must have; may be repeated.
-    #[arg(long, value_name = "KEY")]
+    /// A witness whose cosignature the log must have, with at most ten minutes of entries behind it; may be repeated.
+    #[arg(long, value_name = "KEY", value_parser = witness_key)]
     witness: Vec<VerifyingKey>,
 }
 
+/// A key as it is given on the command line, where that of a log and that of a witness are easily taken for each other.
+fn log_key(text: &str) -> Result<VerifyingKey, String> {
+    let key: VerifyingKey = text.parse().map_err(|error: NoteError| error.to_string())?;
+    if key.is_witness() { Err("this is a witness's key, and not a log's".to_owned()) } else { Ok(key) }
+}
+
+fn witness_key(text: &str) -> Result<VerifyingKey, String> {
+    let key: VerifyingKey = text.parse().map_err(|error: NoteError| error.to_string())?;
+    if key.is_witness() { Ok(key) } else { Err("this is a log's key, and not a witness's".to_owned()) }
+}
+
 pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyhow::Result<ExitCode> {
+    let twice = args
+        .witness
+        .iter()
+        .enumerate()
+        .find(|(place, key)| args.witness.iter().take(*place).any(|other| other == *key));
+    if let Some((_, key)) = twice {
+        anyhow::bail!("`{}` is given twice, and is one witness", key.name());
+    }
     let key = args.key.clone().map_or_else(|| first_key(dir, home), Ok)?;
     if let Some(statement) = args.file.as_ref().filter(|file| file.extension().is_some_and(|end| end == "json")) {
         return verify_archive(statement, &key, format);
@@ -156,7 +177,11 @@ fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
             for fault in &found.faults {
                 print_line(&printable(&format!("entry {}: {}", fault.entry, fault.message)))?;
             }
-            print_line(&format!("{} decisions recomputed, {} differ", found.decisions, found.faults.len()))?
+            let erased = match found.erased {
+                0 => String::new(),
+                count => format!(", {count} more cannot be: what was asked for was erased"),
+            };
+            print_line(&format!("{} decisions recomputed, {} differ{erased}", found.decisions, found.faults.len()))?
         }
     };
     Ok(found.faults.is_empty())
@@ -173,6 +198,21 @@ fn verify_log(dir: &Path, key: &VerifyingKey, options: &verify::Options, format:
 
 fn last_rotation(report: &Report) -> u64 {
     report.keys.iter().filter_map(|(_, announced)| *announced).next_back().unwrap_or(0)
+}
+
+/// What is said of entries that the checkpoint does not cover.
+fn unsigned(report: &Report) -> String {
+    match report.entries.saturating_sub(report.sealed) {
+        0 => String::new(),
+        1 => "; the last entry is signed by nobody yet".to_owned(),
+        count => format!("; the last {count} entries are signed by nobody yet"),
+    }
+}
+
+/// Seconds since 1970, as a date.
+fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map_or_else(|| seconds.to_string(), |time| time.to_string())
 }
 
 fn report_text(report: &Report, options: &verify::Options) -> String {
@@ -196,16 +236,23 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
             last_rotation(report)
         ));
     }
+    for (kind, count) in &report.unknown_kinds {
+        lines.push(printable(&format!(
+            "unknown    {count} entries of the kind `{kind}`, which this version does not know"
+        )));
+    }
     if !report.in_flight.is_empty() {
         lines.push(format!("in flight  {} permitted calls have no outcome yet", report.in_flight.len()));
     }
     if !options.witnesses.is_empty() {
         lines.push(format!("cosigned   by {} of {} witnesses", report.cosigned.len(), options.witnesses.len()));
-        let one = |(name, size): (&String, &u64)| format!("           {name}: the first {size} entries");
-        lines.extend(report.witnessed.iter().map(one));
+        lines.extend(report.cosigned.iter().map(|(name, time)| {
+            let size = report.witnessed.get(name).copied().unwrap_or(0);
+            format!("           {name}: the first {size} entries, at {}", date(*time))
+        }));
     }
     match report.faults.len() {
-        0 => lines.push("verified: every byte and every rule holds".to_owned()),
+        0 => lines.push(format!("verified: every byte and every rule holds{}", unsigned(report))),
         count => {
             lines.extend(report.faults.iter().take(100).map(|fault| printable(&format!("FAULT      {fault}"))));
             lines.push(format!(
@@ -215,4 +262,30 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_taken_for_what_it_is() {
+        let key = ledger::SigningKey::from_seed(&[3; 32]).unwrap();
+        let (log, witness) = (key.verifying_key().to_string(), key.witness_key().to_string());
+        assert!(log_key(&log).is_ok() && witness_key(&witness).is_ok());
+        assert!(log_key(&witness).unwrap_err().contains("a witness's key"));
+        assert!(witness_key(&log).unwrap_err().contains("a log's key"));
+        assert!(log_key("x").is_err() && witness_key("x").is_err());
+    }
+
+    #[test]
+    fn what_nobody_signed_is_said() {
+        let said = |entries: u64| {
+            let report = Report { entries, sealed: 7, ..Report::default() };
+            report_text(&report, &verify::Options::default()).lines().last().unwrap_or_default().to_owned()
+        };
+        assert_eq!(said(7), "verified: every byte and every rule holds");
+        assert_eq!(said(8), "verified: every byte and every rule holds; the last entry is signed by nobody yet");
+        assert!(said(10).ends_with("the last 3 entries are signed by nobody yet"));
+    }
 }

@@ -1,0 +1,224 @@
+//! What a recorded decision rests on beside what its own entry says: the answer of a person, and the policies in force.
+//! Both are entries of the same log, so whoever invents one is found out. Pure but for the reader.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use ledger::Reader;
+use ledger::record::{Answered, Asked, Intent, Record, Scope};
+use policy::{Action, ToolFacts, ToolId};
+
+use super::{Fault, Whole, read, whole};
+use crate::ask;
+
+/// A call that was being decided while another snapshot took effect may be recorded under the one before.
+const SUPERSEDED_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// Looks up what entries refer to.
+pub(super) struct Approvals<'a> {
+    log: &'a Reader,
+    /// What was before this entry was pruned, and is taken to have been as it should.
+    start: u64,
+}
+
+impl<'a> Approvals<'a> {
+    pub(super) fn new(log: &'a Reader, start: u64) -> Self {
+        Self { log, start }
+    }
+
+    /// Whether the approval of a decision is what a person said to this very call. `tool` is what a snapshot knows of a
+    /// tool; what it does not know has no scope.
+    pub(super) fn check(
+        &self,
+        entry: u64,
+        (intent, action): (&Intent, &Action),
+        mut tool: impl FnMut(&str, &ToolId) -> Option<Arc<ToolFacts>>,
+    ) -> Result<(), String> {
+        let (approval, number) = match (&action.approval, intent.uses) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => return Err("it has an approval and says of no ask that it uses it up".to_owned()),
+            (None, Some(ask)) => return Err(format!("it uses up ask {ask} and has no approval")),
+            (Some(approval), Some(ask)) => (approval, ask),
+        };
+        if approval.entry < self.start && number < self.start {
+            return Ok(());
+        }
+        let answered = self.answered(approval.entry, entry)?;
+        if !answered.approved || answered.ask != number {
+            return Err(format!("its approval, entry {}, does not approve ask {number}", approval.entry));
+        }
+        if number < self.start {
+            return Ok(());
+        }
+        let asked = self.asked(number, entry)?;
+        if let Some(group) = approval.groups.iter().find(|group| !asked.groups.contains(*group)) {
+            return Err(format!("its approval lifts `{group}`, which ask {number} was not about"));
+        }
+        if asked.intent < self.start {
+            return Ok(());
+        }
+        let Some((then, before)) = self.intent(asked.intent, entry)? else { return Ok(()) };
+        let same = match answered.scope {
+            Scope::Once => of_call(&before) == of_call(action),
+            Scope::Session => {
+                let mut scope = |snapshot: &str, action: &Action| {
+                    Some(ask::scope(action, tool(snapshot, &action.tool)?.as_ref(), ""))
+                };
+                let scopes = (scope(&then.snapshot, &before), scope(&intent.snapshot, action));
+                is_same_caller(&before, action) && scopes.0.is_some() && scopes.0 == scopes.1
+            }
+        };
+        if same { Ok(()) } else { Err(format!("ask {number} was about another call than this")) }
+    }
+
+    fn entry(&self, index: u64, before: u64) -> Result<Record, String> {
+        if index >= before {
+            return Err(format!("it rests on entry {index}, which comes after it"));
+        }
+        self.log.read(index).map(|stored| stored.entry.record).map_err(|error| error.to_string())
+    }
+
+    fn answered(&self, index: u64, before: u64) -> Result<Answered, String> {
+        match self.entry(index, before)? {
+            Record::Answered(answered) => Ok(answered),
+            _ => Err(format!("its approval, entry {index}, is no answer")),
+        }
+    }
+
+    fn asked(&self, index: u64, before: u64) -> Result<Asked, String> {
+        match self.entry(index, before)? {
+            Record::Asked(asked) => Ok(asked),
+            _ => Err(format!("it uses up entry {index}, which asks nothing")),
+        }
+    }
+
+    /// What was asked about; `None` if it was erased.
+    fn intent(&self, index: u64, before: u64) -> Result<Option<(Intent, Action)>, String> {
+        let Record::Intent(intent) = self.entry(index, before)? else {
+            return Err(format!("what was asked about, entry {index}, is no call"));
+        };
+        match whole(intent, |payload| self.log.payload(payload).map_err(|error| error.to_string())) {
+            Whole::Erased(_) => Ok(None),
+            Whole::There(intent) => {
+                let (action, _) = read(&intent).map_err(|error| format!("what was asked about: {error}"))?;
+                Ok(Some((intent, action)))
+            }
+        }
+    }
+}
+
+/// What an answer binds of the call itself. The pin and the policies are those of a snapshot, which may be another by now.
+fn of_call(action: &Action) -> String {
+    ask::binding(action, "", "")
+}
+
+fn is_same_caller(one: &Action, other: &Action) -> bool {
+    let who = |action: &Action| {
+        let principal = &action.principal;
+        (principal.session.clone(), principal.agent.clone(), principal.user.clone())
+    };
+    who(one) == who(other) && one.verb == other.verb && one.tool == other.tool
+}
+
+/// What some entries say of snapshots, in order.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// A process began: nothing is in force.
+    Start,
+    /// Another snapshot took effect.
+    Announced(String, Timestamp),
+    /// Decisions were made under a snapshot: how many, one of them, and the latest time that was given to any.
+    Used { snapshot: String, entry: u64, now: Timestamp, count: u64 },
+}
+
+/// Takes the entries of a part of a log.
+#[derive(Debug, Default)]
+pub(super) struct Sighting(Vec<Seen>);
+
+impl Sighting {
+    pub(super) fn record(&mut self, record: &Record, time: Timestamp) {
+        match record {
+            Record::Log { event, .. } if matches!(event.as_str(), "created" | "started" | "recovered") => {
+                self.0.push(Seen::Start);
+            }
+            Record::Snapshot { snapshot, .. } => self.0.push(Seen::Announced(snapshot.clone(), time)),
+            _ => {}
+        }
+    }
+
+    pub(super) fn intent(&mut self, index: u64, intent: &Intent) {
+        match self.0.last_mut() {
+            Some(Seen::Used { snapshot, entry, now, count }) if *snapshot == intent.snapshot => {
+                *count += 1;
+                if intent.now > *now {
+                    (*entry, *now) = (index, intent.now);
+                }
+            }
+            _ => self.0.push(Seen::Used { snapshot: intent.snapshot.clone(), entry: index, now: intent.now, count: 1 }),
+        }
+    }
+}
+
+/// Whether every decision was made under a snapshot that the log had announced as in force, by parts of the log in their
+/// order. What was announced before a log's first start that is still there, nobody knows.
+pub(super) fn announced(parts: Vec<Sighting>, is_pruned: bool, faults: &mut Vec<Fault>) {
+    let (mut known, mut is_known) = (HashMap::<String, Option<Timestamp>>::new(), !is_pruned);
+    for seen in parts.into_iter().flat_map(|part| part.0) {
+        match seen {
+            Seen::Start => {
+                known.clear();
+                is_known = true;
+            }
+            Seen::Announced(snapshot, time) => {
+                known.values_mut().for_each(|until| *until = until.or(Some(time)));
+                known.insert(snapshot, None);
+            }
+            Seen::Used { snapshot, entry, now, count } => {
+                let message = match known.get(&snapshot) {
+                    Some(None) => continue,
+                    Some(Some(until)) if now.duration_since(*until) <= SUPERSEDED_FOR => continue,
+                    Some(Some(until)) => format!("its snapshot {snapshot} was superseded at {until}"),
+                    None if !is_known => continue,
+                    None => format!("the log does not say that its snapshot {snapshot} took effect in this run"),
+                };
+                let others = if count > 1 { format!(" ({count} decisions)") } else { String::new() };
+                faults.push(Fault { entry, message: message + &others });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap_or_default()
+    }
+
+    fn faults(is_pruned: bool, seen: Vec<Seen>) -> Vec<u64> {
+        let mut faults = Vec::new();
+        // Where a log is cut into parts makes no difference.
+        announced(seen.into_iter().map(|seen| Sighting(vec![seen])).collect(), is_pruned, &mut faults);
+        faults.into_iter().map(|fault| fault.entry).collect()
+    }
+
+    fn used(snapshot: &str, entry: u64, second: i64) -> Seen {
+        Seen::Used { snapshot: snapshot.to_owned(), entry, now: at(second), count: 1 }
+    }
+
+    #[test]
+    fn a_snapshot_decides_from_its_announcement_to_the_next() {
+        let announced = |snapshot: &str, second| Seen::Announced(snapshot.to_owned(), at(second));
+        let run = || vec![Seen::Start, announced("a", 0), used("a", 3, 1), announced("b", 100)];
+        let with = |more: Vec<Seen>| faults(false, run().into_iter().chain(more).collect());
+        assert_eq!(with(vec![used("b", 5, 101)]), [] as [u64; 0]);
+        assert_eq!(with(vec![used("a", 5, 105), used("b", 6, 105)]), [] as [u64; 0], "it was being decided");
+        assert_eq!(with(vec![used("a", 5, 111)]), [5], "long superseded");
+        assert_eq!(with(vec![announced("a", 200), used("a", 6, 201), used("b", 7, 300)]), [7], "back again");
+        assert_eq!(with(vec![Seen::Start, used("b", 6, 102)]), [6], "of another run");
+        assert_eq!(faults(false, vec![Seen::Start, used("a", 1, 0), announced("a", 1)]), [1], "too early");
+        assert_eq!(faults(true, vec![used("a", 1, 0), Seen::Start, used("a", 3, 1)]), [3], "pruned");
+    }
+}
