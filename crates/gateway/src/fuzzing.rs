@@ -5,6 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::call::{Call, Message};
+use crate::door::http;
 use crate::label::{atoms as read_atoms, read};
 use crate::tools::annotations;
 use crate::{hook, sse};
@@ -74,4 +75,9 @@ pub fn annotations(text: &str) {
     for fault in annotations::check(text, &[]) {
         assert!((1..=lines + 1).contains(&fault.line), "line {} of {lines}", fault.line);
     }
+}
+
+/// An A2A agent's card.
+pub fn card(data: &[u8]) {
+    http::fuzz_card(data);
 }

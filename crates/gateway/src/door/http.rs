@@ -46,6 +46,8 @@ use crate::signin::{self, Identity, Refused, metadata};
 use crate::upstream::child::Program;
 use crate::upstream::http::{KEY_HEADER, Outbound, Target, pass_headers};
 use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER, SESSION_HEADER, VERSION_HEADER};
+#[cfg(fuzzing)]
+pub(crate) use a2a::fuzz_card;
 use eras::Eras;
 use exchange::Exchange;
 use handle::Handle;

@@ -31,6 +31,8 @@ use crate::pipeline::Ending;
 use crate::session::Caller;
 use crate::upstream::http::Target;
 pub(super) use card::Cards;
+#[cfg(fuzzing)]
+pub(crate) use card::fuzz as fuzz_card;
 use card::{Card, NoCard};
 use hearing::Hearing;
 use method::{Asked, Method};

@@ -98,11 +98,7 @@ pub(super) async fn fetch(outbound: &Outbound, mut target: Target, uri: &Uri) ->
     }
     let body = tokio::time::timeout(WAIT, Limited::new(answer.into_body(), SIZE_MAX_BYTES).collect());
     let body = body.await.ok().and_then(Result::ok).ok_or(NoCard::TooLarge)?.to_bytes();
-    let text = std::str::from_utf8(&body).map_err(|_| NoCard::Unreadable)?;
-    match call::strict_value(text) {
-        Ok(Value::Object(card)) => Ok(Card::new(card, uri)),
-        _ => Err(NoCard::Unreadable),
-    }
+    Card::read(&body, uri)
 }
 
 /// One card.
@@ -114,6 +110,15 @@ pub(in super::super) struct Card {
 }
 
 impl Card {
+    /// What the agent at this address says of itself.
+    fn read(text: &[u8], agent: &Uri) -> Result<Self, NoCard> {
+        let text = std::str::from_utf8(text).map_err(|_| NoCard::Unreadable)?;
+        match call::strict_value(text) {
+            Ok(Value::Object(card)) => Ok(Self::new(card, agent)),
+            _ => Err(NoCard::Unreadable),
+        }
+    }
+
     fn new(mut says: Map<String, Value>, agent: &Uri) -> Self {
         // Over addresses that are not shown; and with each reading another, where an agent signs anew.
         says.remove("signatures");
@@ -220,6 +225,20 @@ fn is_same_host(one: &Uri, other: &Uri) -> bool {
     let port = |uri: &Uri| uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
     let host = |uri: &Uri| uri.host().map(str::to_ascii_lowercase);
     host(one).is_some() && host(one) == host(other) && port(one) == port(other) && one.scheme() == other.scheme()
+}
+
+/// A card leads nowhere but to its own host, is five tools, and is shown with no address but ours.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &[u8]) {
+    let agent = Uri::from_static("https://agent.example/a");
+    let Ok(card) = Card::read(text, &agent) else { return };
+    for era in [Era::Older, Era::Newer] {
+        assert!(card.endpoint(era).is_none_or(|uri| is_same_host(uri, &agent)), "another host");
+    }
+    let definitions = card.definitions();
+    assert_eq!(definitions.get("tools").and_then(Value::as_array).map(Vec::len), Some(5));
+    let shown = card.shown("ours");
+    assert!(shown.get("url").is_none_or(|url| url == "ours"), "an address of the agent");
 }
 
 #[cfg(test)]
