@@ -23,6 +23,9 @@ use crate::dpop;
 use token::Claims;
 pub(crate) use token::Door;
 
+/// The evidence of what the user may do by himself: policy sees it as a fact of this name.
+pub(crate) const USER_RIGHTS: &str = "user_rights";
+
 /// The operator's file on who may sign in.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

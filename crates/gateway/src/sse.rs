@@ -9,6 +9,8 @@ use crate::call::SIZE_MAX_BYTES;
 pub(crate) struct Events {
     held: BytesMut,
     seen: usize,
+    /// Whether an event came.
+    begun: bool,
 }
 
 /// An event is longer than any message may be.
@@ -37,7 +39,10 @@ impl Events {
         match end {
             Some(end) => {
                 self.seen = 0;
-                Some(self.held.split_to(end).freeze())
+                let event = self.held.split_to(end).freeze();
+                // A mark before the first is no part of it.
+                let is_marked = !std::mem::replace(&mut self.begun, true) && event.starts_with(b"\xef\xbb\xbf");
+                Some(if is_marked { event.slice(3..) } else { event })
             }
             None => {
                 self.seen = self.held.len();
@@ -64,6 +69,19 @@ pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
     data.filter(|data| !data.is_empty()).map(Bytes::from)
 }
 
+/// The event without its data, if there is anything in it that clients must hear: its number, its name, when to come
+/// again. What another reader could take for data is not.
+pub(crate) fn without_data(event: &[u8]) -> Option<Bytes> {
+    let is_meant = |line: &&[u8]| {
+        let known = [b"id:".as_slice(), b"event:", b"retry:"].iter().any(|name| line.starts_with(name));
+        known && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    let meant: Vec<&[u8]> = lines(event).filter(is_meant).collect();
+    let is_comment = lines(event).any(|line| line.starts_with(b":"));
+    let kept = if meant.is_empty() && is_comment { vec![b":".as_slice()] } else { meant };
+    (!kept.is_empty()).then(|| Bytes::from([kept.join(&b'\n'), b"\n\n".to_vec()].concat()))
+}
+
 /// Whether a client can ask for what comes after this event.
 pub(crate) fn is_numbered(event: &[u8]) -> bool {
     number(event).is_some()
@@ -77,9 +95,8 @@ pub(crate) fn number(event: &[u8]) -> Option<&[u8]> {
 /// The event with other data.
 pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(event.len());
-    for line in lines(event).filter(|line| !line.is_empty() && !line.starts_with(b"data:")) {
-        out.extend_from_slice(line);
-        out.push(b'\n');
+    if let Some(around) = without_data(event).filter(|around| !around.starts_with(b":")) {
+        out.extend_from_slice(around.get(..around.len() - 1).unwrap_or_default());
     }
     for line in data.split(|byte| *byte == b'\n') {
         out.extend_from_slice(b"data: ");

@@ -4,6 +4,7 @@
 //! This module never decides and never sends anything.
 
 use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use ledger::record::{Record, Status};
@@ -133,8 +134,10 @@ impl Authority {
         result: &Returned<'_>,
         tails: &mut Tails,
     ) -> (Option<Value>, Result<(SessionLabels, Option<String>), Unshared>) {
-        let Ok(value) = serde_json::from_str::<Value>(result.body) else {
-            return (None, Ok((label::nothing_seen(), None)));
+        let value = match serde_json::from_str::<Value>(result.body) {
+            Ok(value) => value,
+            // Nobody knows what is in it.
+            Err(error) => return (None, Err(io::Error::from(error).into())),
         };
         // An error says nothing of labels.
         let told = if result.is_error { None } else { self.told_of(caller, (tool, act), &value) };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -94,8 +95,95 @@ pub(crate) fn span_in(text: &str, part: &RawValue) -> Range<usize> {
     start..start + part.get().len()
 }
 
+/// A message that every parser reads, with the bytes it came in. Half of a surrogate pair, which some programs write where
+/// they cut a text and which others refuse, becomes U+FFFD; a number that is no double is refused. INVARIANT: what is
+/// answered here `serde_json` reads as a [`Value`], so that no part of it goes on unseen.
+pub(super) fn readable(raw: Bytes) -> Result<Bytes, Malformed> {
+    let Err(error) = serde_json::from_str::<Sound>(checked(&raw)?) else { return Ok(raw) };
+    let mended = without_lone_surrogates(&raw);
+    match serde_json::from_slice::<Sound>(&mended) {
+        Ok(Sound) => Ok(Bytes::from(mended)),
+        Err(_) => Err(not_json(error)),
+    }
+}
+
+/// JSON with each half of a surrogate pair that stands alone exchanged for U+FFFD, which is written as long.
+fn without_lone_surrogates(raw: &[u8]) -> Vec<u8> {
+    let unit = |at: usize| {
+        let digits = raw.get(at..)?.strip_prefix(br"\u")?.get(..4)?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut mended = raw.to_vec();
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        at += match (byte, unit(at)) {
+            (b'\\', Some(0xd800..0xdc00)) if matches!(unit(at + 6), Some(0xdc00..0xe000)) => 12,
+            (b'\\', Some(0xd800..0xe000)) => {
+                if let Some(digits) = mended.get_mut(at + 2..at + 6) {
+                    digits.copy_from_slice(b"fffd");
+                }
+                6
+            }
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+    }
+    mended
+}
+
+/// Any JSON value that can be read, of which nothing is kept.
+struct Sound;
+
+impl<'de> Deserialize<'de> for Sound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Sound {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(Self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while members.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
 /// The text of a message of bearable size and depth.
-pub(super) fn checked(raw: &Bytes) -> Result<&str, Malformed> {
+fn checked(raw: &Bytes) -> Result<&str, Malformed> {
     if raw.len() > SIZE_MAX_BYTES {
         return Err(Malformed::TooLarge { size: raw.len() });
     }

@@ -163,7 +163,10 @@ impl Relay {
                 Ok(Message::Notification(notification)) => self.server_tells(notification).await,
                 Ok(Message::Request(request)) => self.server_asks(request, &mut wishes).await,
                 // The server could not read a message; which one, only the client can guess.
-                Ok(Message::Fault(fault)) => self.tell(fault.raw().clone()).await,
+                Ok(Message::Fault(fault)) => {
+                    self.authority.overhears(&self.caller, &self.server, fault.body());
+                    self.tell(fault.raw().clone()).await
+                }
                 Err(fault) => {
                     tracing::warn!(server = self.server, %fault, "dropped a message of the server");
                     Ok(())

@@ -16,7 +16,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 
 use super::keys::Keys;
-use super::{Bound, Identity, Issuer, Kind, Presented, Refused, SignedIn};
+use super::{Bound, Identity, Issuer, Kind, Presented, Refused, SignedIn, USER_RIGHTS};
 use crate::dpop::check::{Asked, Fault, Proofs};
 use crate::seal::Sealer;
 use crate::upstream::http::Outbound;
@@ -296,9 +296,8 @@ pub(super) fn who(identity: &Identity, issuer: &Issuer, claims: &Claims, now: Ti
         evidence.insert("actors".to_owned(), Value::from(chain.clone()));
     }
     evidence.extend(bound.key.as_deref().map(|key| ("proof_key".to_owned(), text(key))));
-    // Policy sees these as `context.facts.user_rights`.
     let rights = identity.rights(claims).and_then(|rights| serde_json::to_value(rights).ok());
-    evidence.extend(rights.map(|rights| ("user_rights".to_owned(), rights)));
+    evidence.extend(rights.map(|rights| (USER_RIGHTS.to_owned(), rights)));
     let scopes = scopes(claims);
     evidence.insert("scopes".to_owned(), Value::from(scopes.iter().cloned().collect::<Vec<_>>()));
     Ok(SignedIn {

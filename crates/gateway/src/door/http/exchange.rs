@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::response::Parts;
 use hyper::{Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use ledger::record::Status;
 use policy::Verb;
@@ -291,7 +292,7 @@ impl Exchange {
             server: self.server.clone(),
             session: self.session.clone(),
         };
-        if is_type(&head.headers, "text/event-stream") {
+        if is_type(&head.headers, "text/event-stream") && !head.headers.contains_key(CONTENT_ENCODING) {
             let (events, reply) = mpsc::channel(QUEUE);
             let asked = Asked { uri: self.uri.clone(), headers: asked_with.clone() };
             tokio::spawn(screen::events(Arc::new((screen, asked)), body, events, expect));
@@ -315,20 +316,33 @@ impl Exchange {
                 return json(StatusCode::GATEWAY_TIMEOUT, line);
             }
         };
-        if bytes.is_empty() || !is_type(&head.headers, "application/json") {
-            // No message: an HTTP error, or the 202 of a notification.
+        if bytes.is_empty() {
+            // An HTTP error, or the 202 of a notification.
             expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
             return whole(head.status, headers, bytes);
         }
-        match screen.message(Message::read(bytes), &mut expect).await {
+        let is_message = is_type(&head.headers, "application/json") && !head.headers.contains_key(CONTENT_ENCODING);
+        let passed = match is_message {
+            true => screen.message(Message::read(bytes), &mut expect).await,
+            false => None,
+        };
+        match passed {
             Some(bytes) => whole(head.status, headers, bytes),
-            None => {
-                expect.ends(Status::Error);
-                let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server answered something else");
-                json(StatusCode::BAD_GATEWAY, line)
-            }
+            None => no_message(&head, expect),
         }
     }
+}
+
+/// The answer in our words where the server's are no message: nothing that could not be read goes on. An error keeps its
+/// status, and what the client must know to sign in.
+fn no_message(head: &Parts, mut expect: Expect) -> HttpResponse<Reply> {
+    expect.ends(Status::Error);
+    let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server answered something else");
+    let status = if head.status.is_success() { StatusCode::BAD_GATEWAY } else { head.status };
+    let mut reply = json(status, line);
+    let challenges = head.headers.get_all(WWW_AUTHENTICATE).iter().cloned();
+    reply.headers_mut().extend(challenges.map(|challenge| (WWW_AUTHENTICATE, challenge)));
+    reply
 }
 
 /// Progress events for a client that asked for them.

@@ -9,6 +9,8 @@ use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::header::{HeaderMap, HeaderValue};
 use ledger::record::Status;
+use policy::Principal;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::HttpDoor;
@@ -19,6 +21,7 @@ use crate::door::tasks::{self, Owed};
 use crate::door::{relay, wish};
 use crate::pipeline::{Act, Ending};
 use crate::session::{Caller, Unshared};
+use crate::signin::USER_RIGHTS;
 use crate::sse;
 use crate::upstream::http::{Target, pass_headers};
 
@@ -60,6 +63,8 @@ impl Expect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Conversation {
     pub(crate) agent: String,
+    /// On whose behalf, by whom handed on, and with what rights: who differs in these is not judged as the other.
+    pub(crate) whose: String,
     pub(crate) server: String,
     pub(crate) session: Vec<u8>,
 }
@@ -179,6 +184,8 @@ impl Screen {
             if let Err(error) = self.door.shared.authority.conclude(&self.caller, &tool, act, &returned).await {
                 return answer::withheld(expect.id.as_ref(), &error);
             }
+        } else {
+            self.door.shared.authority.overhears(&self.caller, &self.server, fault.body());
         }
         fault.raw().clone()
     }
@@ -245,7 +252,9 @@ impl Screen {
 
 pub(crate) fn place(caller: &Caller, server: &str, session: Option<&HeaderValue>) -> Conversation {
     let session = session.map(|session| session.as_bytes().to_vec()).unwrap_or_default();
-    Conversation { agent: caller.principal.agent.clone(), server: server.to_owned(), session }
+    let Principal { agent, user, delegation, evidence, .. } = &caller.principal;
+    let whose = json!([user, delegation, evidence.get(USER_RIGHTS)]).to_string();
+    Conversation { agent: agent.clone(), whose, server: server.to_owned(), session }
 }
 
 /// Passes a stream of events on, to its end or until the client leaves.
@@ -268,11 +277,13 @@ pub(crate) async fn events(
             while let Some(event) = events.next() {
                 is_numbered |= sse::is_numbered(&event);
                 let Some(data) = sse::data(&event) else {
+                    let Some(event) = sse::without_data(&event) else { continue };
                     if to.send(event).await.is_err() {
                         return;
                     }
                     continue;
                 };
+                let event = sse::with_data(&event, &data);
                 let read = match Message::read(data.clone()) {
                     Ok(Message::Request(request)) => {
                         // Beside the stream, which goes on while somebody thinks about it.
