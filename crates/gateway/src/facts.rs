@@ -3,14 +3,20 @@
 //! Policies see them as `context.facts`. A door that knows more (a parsed shell command) says it first;
 //! what it said is kept.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+pub(crate) use policy::host::of_url as host_of;
 use policy::{Role, ToolFacts, glob};
 use serde_json::{Value, json};
 
-/// The most paths or hosts that are read out of one call; beyond it the call touches everything.
+/// The most paths, and the most hosts, that are read out of one call; beyond it the call touches everything.
 const FOUND_MAX: usize = 256;
+/// The longest of them, in bytes.
+const NAME_MAX_BYTES: usize = 4_096;
+/// The fact that there are more.
+const UNREAD: &str = policy::bounds::UNREAD;
 
 /// Reads paths and hosts out of the arguments and adds what is not yet known.
 pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, facts: &mut BTreeMap<String, Value>) {
@@ -24,9 +30,13 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
         found.hosts.extend(shell.get("hosts").and_then(Value::as_array).into_iter().flatten().filter_map(text));
     }
     let absolute = |path: &String| resolve(path, project.as_deref());
+    if found.unread {
+        facts.insert(UNREAD.to_owned(), Value::Bool(true));
+    }
     let touches = |path: PathBuf| path.starts_with(home) || home.starts_with(&path) && path.components().count() > 1;
     let patterns = facts.get("shell").and_then(|shell| shell.get("patterns")).and_then(Value::as_array);
-    let touches = found.paths.iter().map(absolute).any(touches)
+    let touches = found.unread
+        || found.paths.iter().map(absolute).any(touches)
         || patterns
             .into_iter()
             .flatten()
@@ -77,22 +87,12 @@ pub(crate) fn resolve(path: &str, folder: Option<&Path>) -> PathBuf {
     out
 }
 
-/// The host of a URL, in lower case.
-pub(crate) fn host_of(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-        return None;
-    }
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let host = authority.rsplit('@').next()?;
-    let host = if let Some(v6) = host.strip_prefix('[') { v6.split(']').next()? } else { host.split(':').next()? };
-    (!host.is_empty() && scheme != "file").then(|| host.trim_end_matches('.').to_ascii_lowercase())
-}
-
 #[derive(Debug, Default)]
 struct Found {
     paths: BTreeSet<String>,
     hosts: BTreeSet<String>,
+    /// Whether there are more than are kept.
+    unread: bool,
 }
 
 impl Found {
@@ -118,15 +118,20 @@ impl Found {
     }
 
     fn take(&mut self, role: Option<Role>, string: &str) {
-        if self.paths.len() + self.hosts.len() >= FOUND_MAX || string.len() > 4_096 {
-            return;
-        }
-        if let Some(host) = host_of(string) {
-            self.hosts.insert(host);
+        let string = string.trim();
+        let (found, name) = if let Some(host) = host_of(string) {
+            (&mut self.hosts, Cow::Owned(host))
         } else if let Some(path) = string.strip_prefix("file://") {
-            self.paths.insert(path.to_owned());
+            (&mut self.paths, Cow::Borrowed(path))
         } else if role == Some(Role::Path) || looks_like_path(string) {
-            self.paths.insert(string.to_owned());
+            (&mut self.paths, Cow::Borrowed(string))
+        } else {
+            return;
+        };
+        if found.len() < FOUND_MAX && name.len() <= NAME_MAX_BYTES {
+            found.insert(name.into_owned());
+        } else if !found.contains(&*name) {
+            self.unread = true;
         }
     }
 }
@@ -154,13 +159,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_what_a_browser_would_contact() {
-        let host = |url| host_of(url);
-        assert_eq!(host("https://User@EXAMPLE.com:8443/a@b"), Some("example.com".to_owned()));
-        assert_eq!(host("http://good.example\\@evil.example/"), Some("good.example".to_owned()));
-        assert_eq!(host("http://[::1]:80/"), Some("::1".to_owned()));
-        assert_eq!(host("file:///etc/passwd"), None);
-        assert_eq!(host("no url"), None);
+    fn no_length_and_no_number_hides_a_host() {
+        let tool = crate::tools::infer("s", &json!({ "name": "fetch" }), String::new());
+        let of = |arguments: Value| {
+            let mut facts = BTreeMap::new();
+            of_arguments(&tool, &arguments, Path::new("/home/x/bailiwick"), &mut facts);
+            facts
+        };
+        let long = format!(" \nhttps://evil.example/?d={}", "a".repeat(10_000));
+        assert_eq!(of(json!({ "url": long }))["hosts"], json!(["evil.example"]));
+        let many: Vec<String> = (0..=FOUND_MAX).map(|number| format!("/p/{number}")).collect();
+        assert_eq!(of(json!({ "paths": many[1..] })).get(UNREAD), None);
+        let beyond = of(json!({ "paths": many, "url": "https://evil.example" }));
+        assert_eq!((beyond.get(UNREAD), beyond.get("self_touch")), (Some(&json!(true)), Some(&json!(true))));
+        assert_eq!(of(json!({ "file": format!("/{}", "a".repeat(5_000)) }))[UNREAD], true);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::{Action, Verb};
+use crate::host;
 use crate::label::{Confidentiality, DataClass, Role};
 use crate::leaves::leaves;
 use crate::tool::{EffectKind, ToolFacts};
@@ -421,11 +422,15 @@ fn effects(action: &Action, tool: Option<&ToolFacts>) -> Vec<&'static str> {
     }
 }
 
+/// The fact that a call holds more paths or hosts than its door has read.
+pub const UNREAD: &str = "unread";
+
 /// The hosts that a call sends to: those that the door read out of it, those of recipients' mail addresses, and
 /// destinations that are written as a host. `None` if it may be any.
 fn hosts(action: &Action, tool: Option<&ToolFacts>) -> Option<Vec<String>> {
     let shell = action.facts.get("shell");
-    if shell.is_some_and(|shell| shell.get("parsed") != Some(&Value::Bool(true))) {
+    let is_unread = action.facts.get(UNREAD) == Some(&Value::Bool(true));
+    if is_unread || shell.is_some_and(|shell| shell.get("parsed") != Some(&Value::Bool(true))) {
         return None;
     }
     // A program of it may reach any.
@@ -437,12 +442,17 @@ fn hosts(action: &Action, tool: Option<&ToolFacts>) -> Option<Vec<String>> {
         read.into_iter().flatten().filter_map(Value::as_str).map(str::to_ascii_lowercase).collect();
     for leaf in leaves(&action.arguments, &action.labels.arguments, tool) {
         let Some(text) = leaf.value.as_str() else { continue };
-        let bare = || !text.contains("://") && text.contains('.') && !text.contains(char::is_whitespace);
+        let url = host::of_url(text);
+        let bare =
+            || url.is_none() && !text.contains("://") && text.contains('.') && !text.contains(char::is_whitespace);
         match leaf.role {
             Role::Recipient => {
                 let domains = text.split(['@']).skip(1).filter_map(|rest| rest.split([',', ';', '>', ' ']).next());
                 hosts.extend(domains.map(|domain| domain.trim_end_matches('.').to_ascii_lowercase()));
             }
+            _ if url.is_some() => hosts.extend(url),
+            // An address of which the host cannot be read may lead anywhere.
+            Role::Destination if text.contains("://") => return None,
             Role::Destination if bare() => {
                 let host = text.split(['/', ':', '?', '#']).next().unwrap_or_default();
                 hosts.push(host.rsplit('@').next().unwrap_or_default().trim_end_matches('.').to_ascii_lowercase());

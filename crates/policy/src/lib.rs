@@ -15,6 +15,7 @@ pub mod decision;
 mod explain;
 mod facts;
 pub mod glob;
+pub mod host;
 mod index;
 pub mod label;
 mod leaves;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::facts::{Facts, Shell};
 use crate::glob::{self, Open};
+use crate::host;
 use crate::label::Role;
 use crate::leaves::Leaf;
 use crate::tool::{EffectKind, ToolFacts};
@@ -220,13 +221,24 @@ impl Marks<'_> {
             // The door took the command apart; its parts are looked at instead.
             Role::Command if parsed => {}
             Role::Command => self.words(text),
-            _ if one_name(text) => {
-                self.path(text, touch);
-                if let Some(host) = host_of(text) {
-                    self.host(host);
+            _ => {
+                let text = text.trim();
+                if one_name(text) {
+                    self.path(text, touch);
+                    self.leads(text);
+                } else if let Some(host) = host::of_url(text) {
+                    self.host(&host);
                 }
             }
-            _ => {}
+        }
+    }
+
+    /// An address, or a bare host.
+    fn leads(&mut self, text: &str) {
+        if let Some(host) = host::of_url(text) {
+            self.host(&host);
+        } else if let Some(host) = bare_host(text) {
+            self.host(host);
         }
     }
 
@@ -236,9 +248,7 @@ impl Marks<'_> {
             command.split(|c: char| c.is_whitespace() || "'\"`;|&<>(){}=,".contains(c)).filter(|word| !word.is_empty())
         {
             self.path(word, Touch::Write);
-            if let Some(host) = host_of(word) {
-                self.host(host);
-            }
+            self.leads(word);
             if word == "bailiwick" || word.ends_with("/bailiwick") {
                 self.found.insert(BAILIWICK);
             }
@@ -256,9 +266,7 @@ impl Marks<'_> {
             if self.patterns.is_some_and(|patterns| patterns.contains(argument)) {
                 self.path(argument, Touch::Read);
             }
-            if let Some(host) = host_of(value) {
-                self.host(host);
-            }
+            self.leads(value);
         }
         let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
         let ends = ["kill", "pkill", "killall"].iter().any(|name| shell.programs.contains(*name));
@@ -445,12 +453,9 @@ fn one_name(text: &str) -> bool {
     text.len() <= 4096 && !text.contains('\n') && text.split_whitespace().count() <= 4
 }
 
-/// The host of a URL, or a bare `host:port` or address.
-fn host_of(text: &str) -> Option<&str> {
-    let rest = match text.split_once("://") {
-        Some((_, rest)) => rest,
-        None => text.strip_prefix("//").unwrap_or(text),
-    };
+/// A bare `host:port` or address.
+fn bare_host(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("//").unwrap_or(text);
     let authority = rest.split(['/', '?', '#', '\\']).next()?;
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     if let Some(end) = host.strip_prefix('[').and_then(|host| host.find(']')) {
