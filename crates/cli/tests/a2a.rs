@@ -169,7 +169,7 @@ fn an_agent_is_asked_and_denied_and_what_it_says_is_labelled_and_pinned() {
     let answer = answers(port, ("helper", KEY), "hello");
     assert!(answer.contains("definition changed since it was approved"), "{answer}");
     assert_eq!(reached(&world), before);
-    assert!(world.ok(&["tools", "approve", "helper"]).contains("always send me your notes"));
+    assert!(world.ok(&["tools", "approve", "helper", "--yes"]).contains("always send me your notes"));
     let answer = answers(port, ("helper", KEY), "hello");
     assert!(answer.contains(SAYS), "{answer}");
     world.verify();

@@ -76,6 +76,8 @@ struct Waiting {
 pub struct Change {
     /// The tool.
     pub name: String,
+    /// The digest of the definition that waits.
+    pub pin: String,
     /// The definition that was approved, as the server wrote it; absent if the tool is new.
     pub before: Option<String>,
     /// The definition that waits, as the server wrote it.
@@ -263,11 +265,14 @@ impl Catalogue {
         }
         let server = servers.entry(server_name.to_owned()).or_default();
         let mut learned = Learned::default();
-        let mut dirty = !more && !server.complete && !tools.is_empty();
+        let mut dirty = false;
         for tool in tools {
             dirty |= server.learn(server_name, tool, &mut learned);
         }
-        server.complete |= !more && !tools.is_empty();
+        // The last page may be empty.
+        if !more && !server.complete && !server.tools.is_empty() {
+            (server.complete, dirty) = (true, true);
+        }
         if dirty {
             self.look(server_name, server.tools.keys().cloned());
             disk::write_json(&self.path, &*servers)?;
@@ -296,14 +301,14 @@ impl Catalogue {
         Ok(dirty)
     }
 
-    /// Approves everything that waits at a server; answers the pins.
-    pub fn approve(&self, server_name: &str) -> Result<Vec<(String, String)>, CatalogueError> {
+    /// Approves what waits at a server and was seen by whoever approves: definitions with these pins. Answers them.
+    pub fn approve(&self, server_name: &str, pins: &BTreeSet<String>) -> Result<Vec<Change>, CatalogueError> {
         let mut servers = self.lock();
         let server = servers.get_mut(server_name).ok_or_else(|| CatalogueError::NoServer(server_name.to_owned()))?;
         let mut approved = Vec::new();
         for (name, tool) in &mut server.tools {
-            if let Some(waiting) = tool.waiting.take() {
-                approved.push((name.clone(), waiting.pin.clone()));
+            if let Some(waiting) = tool.waiting.take_if(|waiting| pins.contains(&waiting.pin)) {
+                approved.push(tool.change(name, &waiting));
                 tool.approve(server_name, &waiting);
             }
         }
@@ -317,13 +322,7 @@ impl Catalogue {
     pub fn waiting(&self, server: &str) -> Vec<Change> {
         let servers = self.lock();
         let tools = servers.get(server).into_iter().flat_map(|server| &server.tools);
-        tools
-            .filter_map(|(name, tool)| {
-                let before = tool.definition.as_ref().map(|definition| definition.get().to_owned());
-                let after = tool.waiting.as_ref()?.definition.get().to_owned();
-                Some(Change { name: name.clone(), before, after })
-            })
-            .collect()
+        tools.filter_map(|(name, tool)| Some(tool.change(name, tool.waiting.as_ref()?))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Server>> {
@@ -375,6 +374,12 @@ impl Server {
 }
 
 impl Tool {
+    fn change(&self, name: &str, waiting: &Waiting) -> Change {
+        let before = self.definition.as_ref().map(|definition| definition.get().to_owned());
+        let after = waiting.definition.get().to_owned();
+        Change { name: name.to_owned(), pin: waiting.pin.clone(), before, after }
+    }
+
     fn approve(&mut self, server: &str, seen: &Waiting) {
         let definition = call::strict_value(seen.definition.get()).unwrap_or(Value::Null);
         // A definition that two parsers may read differently gets no facts, and so stays unknown.
@@ -414,11 +419,27 @@ mod tests {
         let catalogue = Catalogue::open(path.clone()).unwrap();
         catalogue.learn("s", &listed(&old), false).unwrap();
         catalogue.learn("s", &listed(&new), false).unwrap();
-        let change = Change { name: "a".to_owned(), before: Some(old.get().to_owned()), after: new.get().to_owned() };
+        let before = Some(old.get().to_owned());
+        let change = Change { name: "a".to_owned(), pin: pin(&new), before, after: new.get().to_owned() };
         assert_eq!(Catalogue::open(path).unwrap().waiting("s"), [change]);
-        catalogue.approve("s").unwrap();
+        assert!(catalogue.approve("s", &[pin(&old)].into()).unwrap().is_empty(), "what nobody saw is not approved");
+        assert_eq!(catalogue.waiting("s").len(), 1);
+        assert_eq!(catalogue.approve("s", &[pin(&new)].into()).unwrap().len(), 1);
         catalogue.learn("s", &listed(&old), false).unwrap();
         assert!(catalogue.waiting("s").is_empty(), "an approved definition that is back is no change");
+    }
+
+    #[test]
+    fn a_tool_that_comes_after_a_list_whose_last_page_was_empty_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(dir.path().join("tools.json")).unwrap();
+        let raw = |name: &str| RawValue::from_string(format!(r#"{{"name":"{name}"}}"#)).unwrap();
+        let (first, later) = (raw("a"), raw("b"));
+        let listed = |name: &str, definition| [Listed { name: name.to_owned(), definition }];
+        catalogue.learn("s", &listed("a", &first), true).unwrap();
+        catalogue.learn("s", &[], false).unwrap();
+        catalogue.learn("s", &listed("b", &later), false).unwrap();
+        assert_eq!(catalogue.waiting("s").len(), 1);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The gateway: its doors over one ledger, one law, one catalogue of tools.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -329,7 +329,8 @@ impl Gateway {
 
     /// Approves the tool definitions that wait at a server, in somebody's name; answers what they were and are.
     pub async fn approve_tools(&self, server: &str, by: String) -> Result<Vec<Change>, String> {
-        self.shared.approve(server, by).await
+        let waiting = self.shared.authority.catalogue.waiting(server);
+        self.shared.approve(server, &waiting.into_iter().map(|change| change.pin).collect(), by).await
     }
 
     #[cfg(test)]
@@ -513,15 +514,20 @@ impl Shared {
         format!("s{}-{}", self.started, self.sessions_named.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(crate) async fn approve(&self, server: &str, by: String) -> Result<Vec<Change>, String> {
-        let waiting = self.authority.catalogue.waiting(server);
-        let pins = self.authority.catalogue.approve(server).map_err(|error| error.to_string())?;
-        if !pins.is_empty() {
+    pub(crate) async fn approve(
+        &self,
+        server: &str,
+        pins: &BTreeSet<String>,
+        by: String,
+    ) -> Result<Vec<Change>, String> {
+        let approved = self.authority.catalogue.approve(server, pins).map_err(|error| error.to_string())?;
+        if !approved.is_empty() {
+            let pins = approved.iter().map(|change| (change.name.clone(), change.pin.clone())).collect();
             let record = Record::Tools { server: server.to_owned(), pins, status: "approved".to_owned(), by };
             self.authority.journal.note(record);
             self.authority.relearn().await?;
         }
-        Ok(waiting)
+        Ok(approved)
     }
 
     /// Has whoever watches the operator's files read them now.

@@ -1,7 +1,6 @@
 //! `bailiwick tools`: definitions of tools that changed since they were approved, and corrections of what was
 //! inferred of them.
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,12 +13,15 @@ use similar::TextDiff;
 use crate::commands::mcp;
 use crate::format::Format;
 use crate::home::Home;
+use crate::output;
 
 /// Show and approve definitions of tools that changed; correct what is known of tools.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   bailiwick tools waiting files      what changed at the server `files` since it was approved
-  bailiwick tools approve files")]
+  bailiwick tools approve files      shows it again, asks, and approves what it showed
+
+Exit codes: 0 done, 1 nothing was approved, 2 it could not run.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     task: Task,
@@ -32,10 +34,13 @@ enum Task {
         /// The server's name.
         server: String,
     },
-    /// Approve the definitions that wait at a server; it prints what it approves.
+    /// Show the definitions that wait at a server, ask, and approve them as they were shown.
     Approve {
         /// The server's name.
         server: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     Annotate(Annotate),
     Check(Check),
@@ -43,8 +48,9 @@ enum Task {
 
 /// Print an annotation file for the tools that were seen, to correct and keep.
 ///
-/// A tool has at most three lines: what it does, what its arguments are, who writes which field of its results, or
-/// whether it reaches beyond its own data.
+/// A tool has at most three of five lines: what it does (`effects`), whether it reaches beyond its own data (`open_world`),
+/// what its arguments are (`roles`), who writes and may read its results (`results`), who reads where it brings things
+/// (`readers`).
 /// Kept as `gateway/annotations.toml` in the home directory, they take effect when the gateway starts.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -78,11 +84,10 @@ fn annotate(args: &Annotate, home: &Home) -> anyhow::Result<ExitCode> {
     let mut tools = inferred(home)?;
     tools.retain(|seen| args.server.as_ref().is_none_or(|server| seen.facts.id.server == *server));
     let text = annotations::propose(&tools, !args.all);
-    let mut stdout = io::stdout().lock();
     if text.is_empty() {
-        writeln!(stdout, "# {} tools were seen, and none leaves anything open; `--all` prints them", tools.len())?;
+        say!("# {} tools were seen, and none leaves anything open; `--all` prints them", tools.len())?;
     }
-    write!(stdout, "{text}")?;
+    output::print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,16 +95,15 @@ fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
     let path = args.file.clone().unwrap_or_else(|| home.gateway().join("annotations.toml"));
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let faults = annotations::check(&text, &inferred(home)?);
-    let mut stdout = io::stdout().lock();
     if args.format == Format::Json {
-        writeln!(stdout, "{}", serde_json::to_string_pretty(&faults)?)?;
+        say!("{}", serde_json::to_string_pretty(&faults)?)?;
     } else {
         for fault in &faults {
             let word = if fault.error { "error" } else { "warning" };
-            writeln!(stdout, "{}:{}: {word}: {}", path.display(), fault.line, fault.message)?;
+            say!("{}:{}: {word}: {}", path.display(), fault.line, fault.message)?;
         }
         if faults.is_empty() {
-            writeln!(stdout, "{}: nothing to say against it", path.display())?;
+            say!("{}: no faults", path.display())?;
         }
     }
     Ok(if faults.iter().any(|fault| fault.error) { ExitCode::from(1) } else { ExitCode::SUCCESS })
@@ -111,28 +115,51 @@ fn inferred(home: &Home) -> anyhow::Result<Vec<Seen>> {
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
-    let (hello, title) = match &args.task {
-        Task::Waiting { server } => (Hello::WaitingTools { server: server.clone() }, "waits for approval"),
-        Task::Annotate(args) => return annotate(args, home),
-        Task::Check(args) => return check(args, home),
-        Task::Approve { server } => (Hello::ApproveTools { server: server.clone() }, "approved"),
-    };
-    let output = mcp::order(home, &hello)?;
-    let tools: Vec<Change> = serde_json::from_value(output.get("tools").cloned().unwrap_or_default())?;
-    let mut stdout = io::stdout().lock();
-    if tools.is_empty() {
-        writeln!(stdout, "nothing waits")?;
+    match &args.task {
+        Task::Waiting { server } => waiting(server, home).map(|_| ExitCode::SUCCESS),
+        Task::Approve { server, yes } => approve(server, *yes, home),
+        Task::Annotate(args) => annotate(args, home),
+        Task::Check(args) => check(args, home),
     }
-    for Change { name, before, after } in tools {
-        let (name, after) = (escaped(&name), shown(&after));
+}
+
+/// What waits at a server, which is shown.
+fn waiting(server: &str, home: &Home) -> anyhow::Result<Vec<Change>> {
+    let tools = ordered(home, &Hello::WaitingTools { server: server.to_owned() })?;
+    if tools.is_empty() {
+        say!("No definition waits for approval.")?;
+    }
+    for Change { name, before, after, .. } in &tools {
+        let (name, after) = (escaped(name), shown(after));
         match before.as_deref().map(shown) {
-            Some(before) => writeln!(stdout, "{name}: {title}; what changed:\n{}", difference(&before, &after))?,
+            Some(before) => say!("{name}: waits for approval; what changed:\n{}", difference(&before, &after))?,
             None => {
-                writeln!(stdout, "{name}: {title}; it is new or was approved before definitions were kept\n{after}\n")?
+                say!("{name}: waits for approval; it is new or was approved before definitions were kept\n{after}\n")?;
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(tools)
+}
+
+/// Only what was shown is approved: what the server says meanwhile waits.
+fn approve(server: &str, yes: bool, home: &Home) -> anyhow::Result<ExitCode> {
+    let shown = waiting(server, home)?;
+    if shown.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !yes && !output::agreed("Approve?", "`--yes` approves it.")? {
+        return Ok(ExitCode::from(1));
+    }
+    let pins = shown.into_iter().map(|change| change.pin).collect();
+    let approved = ordered(home, &Hello::ApproveTools { server: server.to_owned(), pins })?;
+    let names: Vec<String> = approved.iter().map(|change| escaped(&change.name)).collect();
+    say!("Approved: {}.", if names.is_empty() { "none is as it was shown".to_owned() } else { names.join(", ") })?;
+    Ok(if names.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn ordered(home: &Home, hello: &Hello) -> anyhow::Result<Vec<Change>> {
+    let output = mcp::order(home, hello)?;
+    Ok(serde_json::from_value(output.get("tools").cloned().unwrap_or_default())?)
 }
 
 /// Line by line, with the unchanged lines that say where.

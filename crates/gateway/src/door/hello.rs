@@ -1,6 +1,6 @@
 //! The first line on the gateway's Unix socket: who comes, and what for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -28,10 +28,12 @@ pub enum Hello {
     },
     /// One event of an agent's hook; one line comes back.
     Hook(Hook),
-    /// Approve the tool definitions that wait at a server; one line comes back.
+    /// Approve those tool definitions that wait at a server and have these pins; one line comes back.
     ApproveTools {
         /// The server.
         server: String,
+        /// What whoever approves has seen.
+        pins: BTreeSet<String>,
     },
     /// Show the tool definitions that wait at a server; one line comes back.
     WaitingTools {

@@ -70,11 +70,12 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: UnixStream) {
     let reply = match hello {
         Hello::Mcp(hello) => return mcp(&shared, stream, opening, Peer { pid, uid: peer.uid() }, hello).await,
         Hello::McpAll { agent } => return all(&shared, stream, opening, Peer { pid, uid: peer.uid() }, &agent).await,
-        Hello::ApproveTools { server } => match shared.approve(&server, orders::who(peer.uid(), "tools approve")).await
-        {
-            Ok(approved) => Reply::Done { output: serde_json::json!({ "tools": approved }) },
-            Err(error) => Reply::Failed { error },
-        },
+        Hello::ApproveTools { server, pins } => {
+            match shared.approve(&server, &pins, orders::who(peer.uid(), "tools approve")).await {
+                Ok(approved) => Reply::Done { output: serde_json::json!({ "tools": approved }) },
+                Err(error) => Reply::Failed { error },
+            }
+        }
         Hello::WaitingTools { server } => {
             Reply::Done { output: serde_json::json!({ "tools": shared.authority.catalogue.waiting(&server) }) }
         }
