@@ -6,7 +6,7 @@ pub(crate) enum Format {
     /// For people.
     #[default]
     Text,
-    /// For programs; entries of a list one a line.
+    /// For programs: JSON.
     Json,
 }
 

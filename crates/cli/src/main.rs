@@ -1,4 +1,8 @@
 //! `bailiwick`: flags → library call → text or JSON. No logic lives here; one file per command.
+#![deny(clippy::print_stdout, reason = "`say!` and `output::print` do not panic where nobody reads")]
+
+#[macro_use]
+mod output;
 
 mod brake;
 mod commands;

@@ -1,6 +1,5 @@
 //! `bailiwick approve`.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use control::{AnswerRequest, AnswerScope};
 use jiff::Timestamp;
 
 use crate::home::Home;
+use crate::output;
 
 /// Answer an open ask, or list what is open.
 ///
@@ -173,9 +173,6 @@ fn left(ask: &Ask, now: Timestamp) -> String {
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // Whoever reads has seen enough (`| head`).
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::print(text)?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use graph::aws::{Context, Truth, Value, query, report};
 use graph::step::FindError;
 
 use crate::format::Format;
+use crate::output;
 
 /// Ask whether a principal may do something, and why.
 ///
@@ -78,10 +79,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let context = context(&args.input.context)?;
     let answer = Evaluator::new(&estate).decide(&Request::new(principal, &args.action, &args.resource, &context));
     match args.input.format {
-        Format::Json => println!("{:#}", report::answer_json(&estate, &answer)),
+        Format::Json => say!("{:#}", report::answer_json(&estate, &answer))?,
         Format::Text => {
             let question = format!("{} {} on {}", args.principal, args.action, args.resource);
-            print!("{}", report::answer(&estate, &question, &answer));
+            output::print(&report::answer(&estate, &question, &answer))?;
         }
     }
     Ok(exit(answer.verdict))
@@ -101,7 +102,7 @@ pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
     let estate = loaded.estate;
     if !args.action.contains(':') && !loaded.cluster.is_empty() {
         let question = cluster::Question::new(&args.action, &args.resource, args.input.namespace.as_deref());
-        return Ok(cluster::who(&loaded.cluster, &question, args.input.format));
+        return cluster::who(&loaded.cluster, &question, args.input.format);
     }
     named(&args.action)?;
     let found = query::who_can(&estate, &args.action, &args.resource, &context(&args.input.context)?);
@@ -110,12 +111,12 @@ pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
         let answers = named.map(|(principal, answer)| {
             serde_json::json!({"principal": principal.arn, "answer": report::answer_json(&estate, answer)})
         });
-        println!("{:#}", serde_json::Value::Array(answers.collect()));
+        say!("{:#}", serde_json::Value::Array(answers.collect()))?;
     } else {
         for (principal, answer) in named {
-            print!("{}", report::answer(&estate, principal.short(), answer));
+            output::print(&report::answer(&estate, principal.short(), answer))?;
         }
-        println!("{} of the files' principals can {} on {}, or could", found.len(), args.action, args.resource);
+        say!("{} of the files' principals can {} on {}, or could", found.len(), args.action, args.resource)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -131,8 +132,8 @@ pub(crate) fn what(args: &WhatArgs) -> anyhow::Result<ExitCode> {
     };
     let grants = query::what_can(&estate, principal);
     match args.input.format {
-        Format::Json => println!("{:#}", report::grants_json(&estate, &grants)),
-        Format::Text => print!("{}", report::grants(&estate, &grants)),
+        Format::Json => say!("{:#}", report::grants_json(&estate, &grants))?,
+        Format::Text => output::print(&report::grants(&estate, &grants))?,
     }
     Ok(ExitCode::SUCCESS)
 }

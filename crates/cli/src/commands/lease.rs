@@ -53,10 +53,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         (None, Some(lease)) => {
             let ended = mcp::order(home, &Hello::Order(Order::EndLease { lease: lease.clone(), because }))?;
             if ended == Value::Bool(true) {
-                println!("Ended: lease {lease}. Its key lets nobody in any more.");
+                say!("Ended: lease {lease}. Its key lets nobody in any more.")?;
                 return Ok(ExitCode::SUCCESS);
             }
-            println!("No lease `{lease}` holds; `bailiwick lease` lists those that do.");
+            say!("No lease `{lease}` holds; `bailiwick lease` lists those that do.")?;
             Ok(ExitCode::from(1))
         }
         (None, None) => list(mcp::order(home, &Hello::Order(Order::Leases))?, args.format),
@@ -65,16 +65,13 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 
 fn made(agent: &str, output: Value, format: Format) -> anyhow::Result<ExitCode> {
     if format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&output)?);
+        say!("{}", serde_json::to_string_pretty(&output)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let Made { lease, key, until } = serde_json::from_value(output)?;
-    println!(
-        "Lease {lease} makes whoever shows this key `{agent}` until {}:\n",
-        until.strftime("%Y-%m-%d %H:%M:%S UTC")
-    );
-    println!("  x-bailiwick-key: {key}\n");
-    println!("It is not shown again. `bailiwick lease --end {lease}` ends it.");
+    say!("Lease {lease} makes whoever shows this key `{agent}` until {}:\n", until.strftime("%Y-%m-%d %H:%M:%S UTC"))?;
+    say!("  x-bailiwick-key: {key}\n")?;
+    say!("It is not shown again. `bailiwick lease --end {lease}` ends it.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,17 +81,17 @@ fn list(output: Value, format: Format) -> anyhow::Result<ExitCode> {
         let told = leases.iter().map(|(name, Lease { agent, entry, until, used, by, because, .. })| {
             serde_json::json!({"lease": name, "agent": agent, "entry": entry, "until": until, "used": used, "by": by, "because": because})
         });
-        println!("{}", serde_json::to_string_pretty(&told.collect::<Vec<_>>())?);
+        say!("{}", serde_json::to_string_pretty(&told.collect::<Vec<_>>())?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if leases.is_empty() {
-        println!("No lease holds.");
+        say!("No lease holds.")?;
     }
     for (name, Lease { agent, entry, until, used, by, because, .. }) in leases {
         let used = if used { "used" } else { "not used yet" };
         let until = until.strftime("%Y-%m-%d %H:%M:%S UTC");
         let because = if because.is_empty() { String::new() } else { format!(": {because}") };
-        println!("{name}  {agent} until {until}, {used} (entry {entry}), by {by}{because}");
+        say!("{name}  {agent} until {until}, {used} (entry {entry}), by {by}{because}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,6 @@ mod show;
 mod stats;
 mod verify;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -184,10 +183,8 @@ fn first_key(dir: &Path, home: &Home) -> anyhow::Result<VerifyingKey> {
 
 /// Prints; a reader that went away (`| head`) is no error.
 pub(crate) fn print_line(text: &str) -> anyhow::Result<ExitCode> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    say!("{text}")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Text from elsewhere must not steer the terminal.

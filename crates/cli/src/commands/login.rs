@@ -1,6 +1,6 @@
 //! `bailiwick login`, `bailiwick logout`: the operator's login at a server over HTTP that wants a token.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -141,15 +141,14 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Ok(obtained(&outbound, login).await?)
     })?;
     login.write(&path)?;
-    let mut stdout = io::stdout().lock();
     let ends = login.token.as_ref().and_then(|token| token.expires);
     let ends = ends.map_or_else(String::new, |end| format!(", good until {end:.0}"));
-    writeln!(stdout, "signed in at `{}` by {}{ends}", args.server, login.issuer)?;
+    say!("signed in at `{}` by {}{ends}", args.server, login.issuer)?;
     if login.token.as_ref().is_some_and(|token| token.bound) {
-        writeln!(stdout, "its tokens are bound to a key that stays here (DPoP)")?;
+        say!("its tokens are bound to a key that stays here (DPoP)")?;
     }
     if !login.scopes.is_empty() {
-        writeln!(stdout, "scopes: {}", login.scopes.join(" "))?;
+        say!("scopes: {}", login.scopes.join(" "))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -162,13 +161,13 @@ pub(crate) fn logout(args: &LogoutArgs, home: &Home) -> anyhow::Result<ExitCode>
         }
         other => other.with_context(|| format!("cannot remove `{}`", path.display()))?,
     }
-    writeln!(io::stdout().lock(), "forgotten; the tokens stay good at their issuer until they end")?;
+    say!("forgotten; the tokens stay good at their issuer until they end")?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn open(address: &str) {
     // That nobody reads it is found out when nobody signs in.
-    drop(writeln!(io::stdout().lock(), "Open this address in a browser of this machine, and sign in:\n\n{address}\n"));
+    drop(say!("Open this address in a browser of this machine, and sign in:\n\n{address}\n"));
 }
 
 impl Args {

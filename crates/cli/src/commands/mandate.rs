@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::format::Format;
 use crate::home::Home;
+use crate::output;
 
 /// Write down what an agent is meant to do, and check it.
 ///
@@ -86,7 +87,7 @@ fn init(folder: &Path, to_stdout: bool, force: bool) -> anyhow::Result<ExitCode>
     let scan = scan(folder)?;
     let text = mandate::draft(&found(&scan));
     if to_stdout {
-        print!("{text}");
+        output::print(&text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let path = folder.join(mandate::FILE);
@@ -99,11 +100,11 @@ fn init(folder: &Path, to_stdout: bool, force: bool) -> anyhow::Result<ExitCode>
         file => file.with_context(|| format!("cannot write `{}`", path.display()))?,
     };
     file.write_all(text.as_bytes())?;
-    println!(
+    say!(
         "Wrote `{}`. Say what the agent is for, strike what it does not need, then `bailiwick mandate check`, and \
          `bailiwick mandate adopt` so that decisions are bounded by it.",
         path.display()
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -185,21 +186,21 @@ fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitC
     }
     if format == Format::Json {
         let remark = |remark: &Remark| json!({ "path": remark.path, "line": remark.line, "reason": remark.reason, "fault": remark.is_fault });
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(
                 &json!({ "remarks": remarks.iter().map(remark).collect::<Vec<_>>(), "agents": compared })
             )?
-        );
+        )?;
     } else {
         for remark in &remarks {
             let kind = if remark.is_fault { "error" } else { "note" };
-            println!("{}:{}: {kind}: {}", remark.path.display(), remark.line, remark.reason);
+            say!("{}:{}: {kind}: {}", remark.path.display(), remark.line, remark.reason)?;
         }
         if remarks.is_empty() {
-            println!("The mandate is sound.");
+            say!("The mandate is sound.")?;
         }
-        print!("{}", against::text(&compared));
+        output::print(&against::text(&compared))?;
     }
     Ok(ExitCode::from(u8::from(remarks.iter().any(|remark| remark.is_fault))))
 }

@@ -1,6 +1,5 @@
 //! `bailiwick memory`: labels of what agents wrote down.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use gateway::door::hello::Hello;
@@ -40,36 +39,28 @@ enum Task {
 }
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
-    let mut stdout = io::stdout().lock();
     match &args.task {
         Task::Forget { entry } => {
             let output = mcp::order(home, &Hello::Memory { forget: Some(*entry) })?;
             let forgotten = output.get("forgotten").and_then(serde_json::Value::as_u64).unwrap_or_default();
-            writeln!(stdout, "{} of entry {entry} forgotten", values(forgotten))?;
+            say!("{} of entry {entry} forgotten", values(forgotten))?;
         }
         Task::List { format } => {
             let output = mcp::order(home, &Hello::Memory { forget: None })?;
             if *format == Format::Json {
-                writeln!(stdout, "{}", serde_json::to_string_pretty(&output)?)?;
+                say!("{}", serde_json::to_string_pretty(&output)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
             let listed: Listed = serde_json::from_value(output)?;
             for one in &listed.written {
                 let (integrity, confidentiality) = (who(one.integrity), for_whom(one.confidentiality));
-                writeln!(
-                    stdout,
-                    "{:>8}  {}  {}, {integrity}, {confidentiality}",
-                    one.entry,
-                    one.tool,
-                    values(one.values as u64)
-                )?;
+                say!("{:>8}  {}  {}, {integrity}, {confidentiality}", one.entry, one.tool, values(one.values as u64))?;
             }
             if listed.written.is_empty() {
-                writeln!(stdout, "nothing is remembered")?;
+                say!("nothing is remembered")?;
             }
             if listed.left_out > 0 {
-                writeln!(
-                    stdout,
+                say!(
                     "full: {} values more are known only as the worst of them; they go with the last entry that is forgotten",
                     listed.left_out
                 )?;

@@ -17,6 +17,7 @@ use graph::world::{self, Goal, World};
 use super::can::load;
 use crate::format::Format;
 use crate::home::Home;
+use crate::output;
 use crate::progress;
 
 /// Find every attack path, and the grants whose absence ends most.
@@ -84,8 +85,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let patch = |grant: &Grant| hunks.of(grant);
     let view = View { steps: &world.steps, target: &target, found: &found, patch: &patch };
     match args.format {
-        Format::Json => println!("{:#}", view.json()),
-        Format::Text => print!("{}", view.text(args.all)),
+        Format::Json => say!("{:#}", view.json())?,
+        Format::Text => output::print(&view.text(args.all))?,
     }
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -11,6 +11,7 @@ use policy::{Action, Diagnostic, Snapshot, Source, ToolFacts};
 
 use crate::format::Format;
 use crate::home::Home;
+use crate::output;
 
 /// Check and explain policies.
 #[derive(clap::Args)]
@@ -95,11 +96,11 @@ fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
     let errors = diagnostics.iter().filter(|found| found.error).count();
     let warnings = diagnostics.len() - errors;
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(diagnostics)?),
+        Format::Json => say!("{}", serde_json::to_string_pretty(diagnostics)?)?,
         Format::Text => {
-            diagnostics.iter().for_each(|found| print!("{}", snippet(found, &dir, &files)));
+            diagnostics.iter().try_for_each(|found| output::print(&snippet(found, &dir, &files)))?;
             let counted = policies.map_or_else(String::new, |policies| format!("{policies} policies in "));
-            println!("{counted}{} files, {tools} tools: {errors} errors, {warnings} warnings", files.len());
+            say!("{counted}{} files, {tools} tools: {errors} errors, {warnings} warnings", files.len())?;
         }
     }
     Ok(ExitCode::from(u8::from(errors > 0)))
@@ -112,7 +113,7 @@ fn explain(args: &Explain, home: &Home) -> anyhow::Result<ExitCode> {
     let recorded: policy::Decision =
         serde_json::from_value(intent.decision).context("the entry's decision cannot be read")?;
     if args.agent {
-        println!("{}", policy::agent_text(&recorded));
+        say!("{}", policy::agent_text(&recorded))?;
         return Ok(ExitCode::SUCCESS);
     }
     let source = reader.object(&intent.snapshot).context("the policies of that decision are not in the ledger")?;
@@ -122,12 +123,12 @@ fn explain(args: &Explain, home: &Home) -> anyhow::Result<ExitCode> {
     };
     let explanation = policy::explain(&snapshot, &action, intent.now);
     match args.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&explanation)?),
+        Format::Json => say!("{}", serde_json::to_string_pretty(&explanation)?)?,
         Format::Text => {
             let Action { principal, tool, .. } = &action;
-            println!("entry {index}: `{}` for {} called `{tool}` at {}", principal.agent, principal.user, intent.now);
-            print!("{}", explanation.operator_text());
-            println!("\nthe agent was told: {}", policy::agent_text(&recorded));
+            say!("entry {index}: `{}` for {} called `{tool}` at {}", principal.agent, principal.user, intent.now)?;
+            output::print(&explanation.operator_text())?;
+            say!("\nthe agent was told: {}", policy::agent_text(&recorded))?;
         }
     }
     anyhow::ensure!(
@@ -139,7 +140,7 @@ fn explain(args: &Explain, home: &Home) -> anyhow::Result<ExitCode> {
 
 fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
     if args.marks {
-        policy::marks::MARKS.iter().for_each(|(mark, meaning)| println!("{mark:<20} {meaning}"));
+        policy::marks::MARKS.iter().try_for_each(|(mark, meaning)| say!("{mark:<20} {meaning}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(name) = &args.shipped {
@@ -147,7 +148,7 @@ fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
         let found = packs.iter().find(|(file, _)| file == name || file.strip_suffix(".cedar") == Some(name));
         let names = || packs.iter().map(|(file, _)| format!("`{file}`")).collect::<Vec<_>>().join(", ");
         let (_, text) = found.with_context(|| format!("no shipped file `{name}`; there are {}", names()))?;
-        print!("{text}");
+        output::print(text)?;
         return Ok(ExitCode::SUCCESS);
     }
     let dir = home.policy();
@@ -156,14 +157,11 @@ fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
     let Ok((snapshot, _)) = Snapshot::assemble(source) else {
         anyhow::bail!("the policies in `{}` do not compile; `bailiwick policy check` says why", dir.display());
     };
-    println!("snapshot {}", snapshot.id());
+    say!("snapshot {}", snapshot.id())?;
     for policy in snapshot.list() {
         let ask = policy.ask.map(|group| format!(" unless a person approves \"{group}\"")).unwrap_or_default();
         let location = policy.location;
-        println!(
-            "{} {}{ask}\n    {}\n    {}:{}",
-            policy.effect, policy.id, policy.reason, location.file, location.line
-        );
+        say!("{} {}{ask}\n    {}\n    {}:{}", policy.effect, policy.id, policy.reason, location.file, location.line)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! `bailiwick protect`, and what it shares with `unprotect`: how a plan is shown, done and recorded.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -88,9 +88,11 @@ pub(super) fn finish(
 ) -> anyhow::Result<ExitCode> {
     let mut failures = Vec::new();
     let mut done = Vec::new();
+    // Files are changed and recorded whether or not anything can be printed.
+    let mut printed = Ok(());
     for file in &plan.files {
         if common.format == Format::Text {
-            show(file, common.dry_run);
+            printed = printed.and(show(file, common.dry_run));
         }
         if !common.dry_run {
             match protect::apply(file, store) {
@@ -102,14 +104,15 @@ pub(super) fn finish(
     }
     let unrecorded = record(home, verb, &done);
     if common.format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&report(plan, &failures, common.dry_run))?);
+        printed = printed.and(say!("{:#}", report(plan, &failures, common.dry_run)));
     } else {
-        summary(plan, verb, common.dry_run);
+        printed = printed.and(summary(plan, verb, common.dry_run));
     }
     failures.iter().for_each(|failure| eprintln!("bailiwick: {failure}"));
     if let Some(why) = unrecorded {
         eprintln!("bailiwick: the change is not in the ledger: {why}");
     }
+    printed?;
     if !failures.is_empty() {
         return Ok(ExitCode::from(2));
     }
@@ -126,12 +129,12 @@ fn is_fine(outcome: &Outcome) -> bool {
         .is_some_and(|because| because.contains("already") || because.contains("part of the client"))
 }
 
-fn show(file: &FilePlan, is_dry: bool) {
+fn show(file: &FilePlan, is_dry: bool) -> io::Result<()> {
     let style = Style::of_stdout();
     let client = connect::clients::client(&file.client).map_or(file.client.as_str(), |client| client.name);
-    println!("{}{client}{}  {}", style.bold, style.off, file.path.display());
+    say!("{}{client}{}  {}", style.bold, style.off, file.path.display())?;
     if is_dry && file.changes() {
-        diff(file, &style);
+        diff(file, &style)?;
     }
     for outcome in &file.outcomes {
         let (mark, colour) = match outcome.status {
@@ -140,7 +143,7 @@ fn show(file: &FilePlan, is_dry: bool) {
             Status::Left => ("!", style.yellow),
         };
         let word = match (outcome.status, is_dry, file.changes()) {
-            (Status::Left, _, _) => "left as it is",
+            (Status::Left, _, _) => "left unchanged",
             (Status::Protected, _, false) => "is protected",
             (Status::Restored, _, false) => "nothing to do",
             (Status::Protected, true, _) => "would be protected",
@@ -150,28 +153,30 @@ fn show(file: &FilePlan, is_dry: bool) {
         };
         let name = if outcome.name.is_empty() { String::new() } else { format!("{}: ", outcome.name) };
         let because = outcome.because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default();
-        println!("  {colour}{mark}{} {name}{word}{because}", style.off);
+        say!("  {colour}{mark}{} {name}{word}{because}", style.off)?;
     }
     if file.scope == connect::Scope::Project && file.changes() {
-        println!("  · this file belongs to a project: do not commit the change");
+        say!("  · this file belongs to a project: do not commit the change")?;
     }
+    Ok(())
 }
 
 /// The change as a unified diff, secrets masked.
-fn diff(file: &FilePlan, style: &Style) {
+fn diff(file: &FilePlan, style: &Style) -> io::Result<()> {
     let (before, after) = file.masked();
     let diff = TextDiff::from_lines(&before, &after);
     for hunk in diff.unified_diff().context_radius(2).iter_hunks() {
-        println!("  {}{}{}", style.cyan, hunk.header(), style.off);
+        say!("  {}{}{}", style.cyan, hunk.header(), style.off)?;
         for change in hunk.iter_changes() {
             let (sign, colour) = match change.tag() {
                 ChangeTag::Delete => ('-', style.red),
                 ChangeTag::Insert => ('+', style.green),
                 ChangeTag::Equal => (' ', ""),
             };
-            println!("  {colour}{sign}{}{}", change.value().trim_end_matches(['\r', '\n']), style.off);
+            say!("  {colour}{sign}{}{}", change.value().trim_end_matches(['\r', '\n']), style.off)?;
         }
     }
+    Ok(())
 }
 
 /// Colours, or nothing where they would be noise.
@@ -201,23 +206,23 @@ impl Style {
     }
 }
 
-fn summary(plan: &Plan, verb: &str, is_dry: bool) {
+fn summary(plan: &Plan, verb: &str, is_dry: bool) -> io::Result<()> {
     for unread in &plan.unread {
-        println!("could not be read: {}: {}", unread.source, unread.reason);
+        say!("could not be read: {}: {}", unread.source, unread.reason)?;
     }
     let changed = plan.files.iter().filter(|file| file.changes()).count();
     let files = if changed == 1 { "1 file".to_owned() } else { format!("{changed} files") };
     match (verb, is_dry, changed) {
         ("protect", _, 0) if plan.files.is_empty() => {
-            println!("No client configuration was found. `bailiwick scan` says where it looks.")
+            say!("No client configuration was found. `bailiwick scan` says where it looks.")
         }
-        ("unprotect", _, 0) if plan.files.is_empty() => println!("Nothing is protected."),
-        (_, _, 0) => println!("Nothing to change."),
-        (_, true, _) => println!("{files} would change. Nothing was written."),
+        ("unprotect", _, 0) if plan.files.is_empty() => say!("Nothing is protected."),
+        (_, _, 0) => say!("Nothing to change."),
+        (_, true, _) => say!("{files} would change. Nothing was written."),
         ("protect", false, _) => {
-            println!("{files} rewritten. Restart the clients; `bailiwick unprotect` puts the original bytes back.")
+            say!("{files} rewritten. Restart the clients; `bailiwick unprotect` puts the original bytes back.")
         }
-        _ => println!("{files} restored. Restart the clients."),
+        _ => say!("{files} restored. Restart the clients."),
     }
 }
 

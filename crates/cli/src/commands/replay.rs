@@ -5,7 +5,7 @@ mod html;
 mod text;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::policy::some_policies;
 use crate::format::PageFormat;
 use crate::home::Home;
+use crate::output;
 
 /// Tell recorded sessions as stories: what each value came from, and what would have been stopped.
 ///
@@ -120,12 +121,11 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let mut tales: Vec<Tale> = history.sessions.iter().map(|session| tell(session, &snapshot, &tools)).collect();
     let stopped = tales.iter().any(|tale| tale.asked + tale.denied > 0);
     tales.retain(|tale| !args.stopped || tale.asked + tale.denied > 0);
-    let mut stdout = io::stdout().lock();
-    let color = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match args.format {
-        PageFormat::Text => write!(stdout, "{}", text::render(&tales, color))?,
-        PageFormat::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&tales)?)?,
-        PageFormat::Html => write!(stdout, "{}", html::render(&tales))?,
+        PageFormat::Text => output::print(&text::render(&tales, color))?,
+        PageFormat::Json => say!("{}", serde_json::to_string_pretty(&tales)?)?,
+        PageFormat::Html => output::print(&html::render(&tales))?,
     }
     Ok(if args.fail && stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -2,7 +2,7 @@
 
 mod terminal;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use graph::{Looked, Report, Severity, Unread, export, rules};
 
 use crate::commands::upstream;
 use crate::home::Home;
+use crate::output;
 use crate::progress;
 
 /// Find agents, their servers, credentials and reach; report what is worrying.
@@ -234,10 +235,6 @@ fn style(args: &Args) -> terminal::Style {
 pub(crate) fn write(output: Option<&Path>, text: &str) -> anyhow::Result<()> {
     match output {
         Some(path) => std::fs::write(path, text).with_context(|| format!("cannot write `{}`", path.display())),
-        None => match std::io::stdout().lock().write_all(text.as_bytes()) {
-            // Whoever reads has seen enough (`| head`).
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("cannot write to standard output"),
-        },
+        None => output::print(text).context("cannot write to standard output"),
     }
 }

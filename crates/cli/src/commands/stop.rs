@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let (because, seconds) = (args.because.clone(), args.minutes.map(|minutes| minutes.saturating_mul(60)));
     mcp::order(home, &Hello::Order(Order::Stop { of: of.clone(), because, seconds, ask: args.ask }))?;
     let what = if args.ask { "every call of it is asked" } else { "every call of it is denied" };
-    println!("Stopped: {of}; {what}. `bailiwick resume` lets it go on.");
+    say!("Stopped: {of}; {what}. `bailiwick resume` lets it go on.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -92,28 +92,28 @@ pub(crate) fn resume(args: &ResumeArgs, home: &Home) -> anyhow::Result<ExitCode>
     let of = of.ok_or_else(|| anyhow::anyhow!("say what goes on: an agent, `--server NAME` or `--everything`"))?;
     let output = mcp::order(home, &Hello::Order(Order::Resume { of: of.clone(), because: args.because.clone() }))?;
     if output == Value::Bool(true) {
-        println!("It goes on: {of}.");
+        say!("It goes on: {of}.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("It was not stopped: {of}; `bailiwick stop` lists what is.");
+    say!("It was not stopped: {of}; `bailiwick stop` lists what is.")?;
     Ok(ExitCode::from(1))
 }
 
 fn list(format: Format, home: &Home) -> anyhow::Result<ExitCode> {
     let output = mcp::order(home, &Hello::Order(Order::Stopped))?;
     if format == Format::Json {
-        println!("{}", serde_json::to_string_pretty(&output)?);
+        say!("{}", serde_json::to_string_pretty(&output)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let open: BTreeMap<String, Standing> = serde_json::from_value(output)?;
     if open.is_empty() {
-        println!("Nothing is stopped.");
+        say!("Nothing is stopped.")?;
     }
     for (of, standing) in open {
         let Standing { otherwise, since, until, by, because } = standing;
         let word = if otherwise == Otherwise::Ask { "asked" } else { "denied" };
         let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-        println!("{of}: {word} since {since}{until}, by {by}: {because}");
+        say!("{of}: {word} since {since}{until}, by {by}: {because}")?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::brake::GatewayBrake;
 use crate::home::Home;
+use crate::output;
 use crate::progress;
 use crate::start::{self, Opened};
 
@@ -130,7 +131,7 @@ fn relieve(args: &Args, home: &Home, holder: &str) -> anyhow::Result<Opened> {
 async fn already_up(args: &Args, home: &Home, holder: &str) -> anyhow::Result<ExitCode> {
     match client::post::<NewLink>(&home.control_socket(), "/api/sign-in-links", &serde_json::json!({})).await {
         Ok(NewLink { link }) => {
-            say(&format!(
+            output::print(&format!(
                 "Bailiwick is already up ({holder}).\n\nConsole    {link}\n           works once, within ten minutes\n"
             ))?;
             if args.open {
@@ -168,7 +169,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let fronted = front(home, &gateway, args.gateway_port).await;
     let copying = start::copy(home, ledger.clone())?;
     let link = control.sign_in_link().await.map_err(|problem| anyhow::anyhow!("{}", problem.detail))?;
-    say(&summary(home, &control, &recovery, report.as_ref(), (&link, &fronted)))?;
+    output::print(&summary(home, &control, &recovery, report.as_ref(), (&link, &fronted)))?;
     if args.open {
         open_browser(home, &link)?;
     }
@@ -177,7 +178,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
         () = gateway.asked_to_end() => {}
         () = start::watch(home, &gateway) => {}
     }
-    say("\nEnding: open calls may finish, then the ledger is sealed. Again to leave at once.\n")?;
+    output::print("\nEnding: open calls may finish, then the ledger is sealed. Again to leave at once.\n")?;
     let orderly = async {
         // The console stays until the gateway has ended: an open ask may still be answered.
         gateway.drain().await;
@@ -193,12 +194,12 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
         drop(fs::remove_file(stale));
     }
     let sealed = tokio::task::spawn_blocking(move || ledger.seal()).await??;
-    say(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
+    output::print(&format!("Sealed at {} entries.\n", sealed.checkpoint.size))?;
     if let Some(cosigning) = cosigning {
-        say(&cosigned(cosigning, &mut end).await)?;
+        output::print(&cosigned(cosigning, &mut end).await)?;
     }
     if let Some(copying) = copying {
-        say(&copied(&tokio::task::spawn_blocking(|| copying.end()).await?))?;
+        output::print(&copied(&tokio::task::spawn_blocking(|| copying.end()).await?))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -372,15 +373,6 @@ fn plural(count: usize, name: &str) -> String {
 
 fn plural_of(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-fn say(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Nobody reads any more; that is no reason to end.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }
 
 /// Opens a private page that leads to the link: the link itself must not stand in a command line, which

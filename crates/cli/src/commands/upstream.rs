@@ -1,7 +1,7 @@
 //! `bailiwick upstream`: the servers that the gateway fronts at `/mcp/NAME`, the agents that it fronts at `/a2a/NAME`, and
 //! those that it knows by their program.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -128,17 +128,16 @@ pub(crate) fn write(home: &Home, upstreams: &Upstreams) -> anyhow::Result<()> {
 }
 
 fn list(upstreams: &Upstreams) -> anyhow::Result<()> {
-    let mut stdout = io::stdout().lock();
     if upstreams.is_empty() {
-        writeln!(stdout, "nothing is fronted, and no agent is known by its program")?;
+        say!("nothing is fronted, and no agent is known by its program")?;
     }
     for (name, upstream) in upstreams.servers() {
         let by = if upstream.is_added { "added" } else { "protected" };
         let door = if matches!(upstream.launch, UpstreamLaunch::A2a(_)) { "a2a" } else { "mcp" };
-        writeln!(stdout, "/{door}/{name}  {}  ({by})", upstream.launch.place().unwrap_or_default())?;
+        say!("/{door}/{name}  {}  ({by})", upstream.launch.place().unwrap_or_default())?;
     }
     for (agent, program) in upstreams.agents() {
-        writeln!(stdout, "{agent}  is {program}")?;
+        say!("{agent}  is {program}")?;
     }
     Ok(())
 }

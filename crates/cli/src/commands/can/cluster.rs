@@ -6,6 +6,7 @@ use graph::kubernetes::{Estate, Evaluator, Request, Subject, report};
 
 use super::exit;
 use crate::format::Format;
+use crate::output;
 
 /// A question as it was typed.
 pub(super) struct Question {
@@ -69,38 +70,38 @@ pub(super) fn can(estate: &Estate, who: &str, question: &Question, format: Forma
     let (subject, evaluator, request) = (find(estate, who)?, Evaluator::new(estate), question.request());
     let answer = evaluator.decide(&subject, &request);
     match format {
-        Format::Json => println!("{:#}", report::answer_json(&evaluator, &answer)),
+        Format::Json => say!("{:#}", report::answer_json(&evaluator, &answer))?,
         Format::Text => {
             let question = format!("{} {}", subject.name(), request.text());
-            print!("{}", report::answer(&evaluator, &question, &answer));
+            output::print(&report::answer(&evaluator, &question, &answer))?;
         }
     }
     Ok(exit(answer.verdict))
 }
 
-pub(super) fn who(estate: &Estate, question: &Question, format: Format) -> ExitCode {
+pub(super) fn who(estate: &Estate, question: &Question, format: Format) -> anyhow::Result<ExitCode> {
     let (evaluator, request) = (Evaluator::new(estate), question.request());
     let found = evaluator.who_can(&request);
     if format == Format::Json {
         let answers = found.iter().map(|(subject, answer)| {
             serde_json::json!({"principal": subject.name(), "answer": report::answer_json(&evaluator, answer)})
         });
-        println!("{:#}", serde_json::Value::Array(answers.collect()));
-        return ExitCode::SUCCESS;
+        say!("{:#}", serde_json::Value::Array(answers.collect()))?;
+        return Ok(ExitCode::SUCCESS);
     }
     for (subject, answer) in &found {
-        print!("{}", report::answer(&evaluator, &subject.name(), answer));
+        output::print(&report::answer(&evaluator, &subject.name(), answer))?;
     }
-    println!("{} of the files' principals can {}", found.len(), request.text());
-    ExitCode::SUCCESS
+    say!("{} of the files' principals can {}", found.len(), request.text())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn what(estate: &Estate, who: &str, format: Format) -> anyhow::Result<ExitCode> {
     let (subject, evaluator) = (find(estate, who)?, Evaluator::new(estate));
     let held = evaluator.what_can(&subject);
     match format {
-        Format::Json => println!("{:#}", report::held_json(&evaluator, &subject, &held)),
-        Format::Text => print!("{}", report::held(&evaluator, &held)),
+        Format::Json => say!("{:#}", report::held_json(&evaluator, &subject, &held))?,
+        Format::Text => output::print(&report::held(&evaluator, &held))?,
     }
     Ok(ExitCode::SUCCESS)
 }

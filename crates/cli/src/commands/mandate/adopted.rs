@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +17,7 @@ use super::super::mcp;
 use super::super::paths::joined::safe;
 use crate::format::Format;
 use crate::home::Home;
+use crate::output;
 
 /// Bound decisions by a mandate: shows what changes, asks, and keeps a copy.
 ///
@@ -73,21 +73,21 @@ pub(super) fn adopt(args: &Adopt, home: &Home) -> anyhow::Result<ExitCode> {
     }
     let before = fs::read_to_string(home.mandates().join(format!("{name}.toml"))).unwrap_or_default();
     if before == text {
-        println!("`{name}` is adopted as it stands.");
+        say!("`{name}` is adopted as it stands.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    print!("{}", shown(&before, &text));
-    println!("{}", whom(&written));
-    remarks(&written).iter().for_each(|remark| println!("note: {remark}"));
-    if !args.yes && !agreed()? {
-        println!("Nothing was adopted.");
+    output::print(&shown(&before, &text))?;
+    say!("{}", whom(&written))?;
+    remarks(&written).iter().try_for_each(|remark| say!("note: {remark}"))?;
+    if !args.yes && !output::agreed("Adopt it?", "`--yes` adopts it.")? {
+        say!("Nothing was adopted.")?;
         return Ok(ExitCode::from(1));
     }
     let because = [args.because.as_str(), &format!("from {}", path.display())].join(" ").trim().to_owned();
     home.create()?;
     mcp::order(home, &Hello::Order(Order::Mandate { name: name.clone(), text: Some(text), because }))?;
     fs::write(home.mandates().join(format!("{name}.from")), path.display().to_string())?;
-    println!("Adopted as `{name}`: in force. A later change of `{}` is not, until it is adopted.", path.display());
+    say!("Adopted as `{name}`: in force. A later change of `{}` is not, until it is adopted.", path.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn withdraw(args: &Withdraw, home: &Home) -> anyhow::Result<ExitCode>
     mcp::order(home, &Hello::Order(order))?;
     // What is left of it says nothing by itself.
     drop(fs::remove_file(file.with_extension("from")));
-    println!("Withdrawn: `{}` bounds nothing any more.", args.name);
+    say!("Withdrawn: `{}` bounds nothing any more.", args.name)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,15 +112,15 @@ pub(super) fn list(format: Format, home: &Home) -> anyhow::Result<ExitCode> {
     }
     if format == Format::Json {
         let row = |(name, written, from, standing): &(String, Written, Option<PathBuf>, &str)| json!({ "name": name, "mandate": written, "from": from, "source": standing });
-        println!("{}", serde_json::to_string_pretty(&rows.iter().map(row).collect::<Vec<_>>())?);
+        say!("{}", serde_json::to_string_pretty(&rows.iter().map(row).collect::<Vec<_>>())?)?;
     } else if rows.is_empty() {
-        println!("No mandate is adopted; `bailiwick mandate adopt` adopts one.");
+        say!("No mandate is adopted; `bailiwick mandate adopt` adopts one.")?;
     } else {
         for (name, written, from, standing) in &rows {
-            println!("{name}: {}", safe(&written.purpose));
-            println!("    {}", whom(written));
+            say!("{name}: {}", safe(&written.purpose))?;
+            say!("    {}", whom(written))?;
             let from = from.as_ref().map_or("nobody knows where".to_owned(), |from| from.display().to_string());
-            println!("    from {from}: {standing}");
+            say!("    from {from}: {standing}")?;
         }
     }
     Ok(ExitCode::from(u8::from(rows.iter().any(|(.., standing)| *standing != SAME))))
@@ -256,18 +256,6 @@ fn whom(written: &Written) -> String {
 fn shown(before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
     diff.lines().map(|line| safe(line).to_string() + "\n").collect()
-}
-
-fn agreed() -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        println!("`--yes` adopts it.");
-        return Ok(false);
-    }
-    print!("Adopt it? [y/N] ");
-    std::io::stdout().flush()?;
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line)?;
-    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn name(file: &Path) -> String {
