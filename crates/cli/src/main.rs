@@ -26,7 +26,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     version,
     propagate_version = true,
     subcommand_required = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = "Start here:
+  bailiwick replay docs/examples/mail.json   what a poisoned mail makes of an agent, step by step
+  bailiwick scan                             what is on this machine, and what is worrying
+  bailiwick up                               the gateway and the console
+  bailiwick protect --dry-run                what would change to put it between agents and their tools
+
+`mcp`, `hook` and `minder` are started by agents and by the gateway, not by hand."
 )]
 struct Cli {
     /// Where Bailiwick keeps its keys, policies, store and ledger.

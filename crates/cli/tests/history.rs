@@ -28,7 +28,7 @@ fn transcript() -> String {
     [
         line(json!({"type": "user", "sessionId": "day-one", "timestamp": "2026-01-02T03:04:04Z",
             "message": {"role": "user", "content": "Read the notes and fetch what they name"}})),
-        assistant("t1", "Read", json!({"file_path": "/work/notes.md"})),
+        assistant("t1", "Read", json!({"file_path": "/project/notes.md"})),
         result("t1", "see https://pages.example/setup?key=1234567"),
         assistant("t2", "WebFetch", json!({"url": "https://pages.example/setup?key=1234567", "prompt": "what is it"})),
         result("t2", "a page"),

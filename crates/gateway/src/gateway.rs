@@ -544,7 +544,8 @@ impl Shared {
         // Without the connection that asks.
         let running = self.running.load(Ordering::Acquire).saturating_sub(1);
         if running > 0 && !force {
-            return Reply::Failed { error: format!("{running} sessions are open") };
+            let sessions = if running == 1 { "1 session is".to_owned() } else { format!("{running} sessions are") };
+            return Reply::Failed { error: format!("{sessions} open") };
         }
         self.asked_to_end.notify_one();
         Reply::Done { output: serde_json::json!({ "sessions": running }) }

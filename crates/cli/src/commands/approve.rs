@@ -62,7 +62,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     match result {
         Err(error) => match error.downcast_ref::<ClientError>() {
             Some(ClientError::NotRunning) => {
-                Err(error).context("nothing answers here; `bailiwick up` starts what holds the asks")
+                Err(error).context("asks are answered while `bailiwick up` runs: start it in another terminal")
             }
             Some(ClientError::Refused(problem)) => {
                 eprintln!("bailiwick: {}: {}", problem.title, problem.detail);

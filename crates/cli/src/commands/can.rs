@@ -17,6 +17,7 @@ use crate::output;
 /// The files decide what is asked: an account's (`can ann s3:GetObject arn:aws:s3:::b/x account.json`) or a
 /// cluster's (`can serviceaccount/web/agent create pods/exec manifests/ -n web`).
 #[derive(clap::Args)]
+#[command(after_help = "Exit codes: 0 yes, 1 no, 3 it depends on what the files do not say, 2 it could not run.")]
 pub(crate) struct Args {
     /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.
     principal: String,
@@ -30,6 +31,10 @@ pub(crate) struct Args {
 
 /// Ask who may do something, and why.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  bailiwick who-can s3:GetObject arn:aws:s3:::payroll/x account.json
+
+Exit codes: 0 answered, also where nobody can; 2 it could not run.")]
 pub(crate) struct WhoArgs {
     /// For example `s3:GetObject`; in a cluster a verb, for example `create`.
     action: String,
@@ -41,6 +46,10 @@ pub(crate) struct WhoArgs {
 
 /// Ask what a principal's policies grant it.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  bailiwick what-can user/ann account.json
+
+Exit codes: 0 answered, 2 it could not run.")]
 pub(crate) struct WhatArgs {
     /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.
     principal: String,

@@ -15,7 +15,9 @@ use crate::home::Home;
 pub(crate) fn graph(home: &Home, word: &str) -> anyhow::Result<Graph> {
     if let Some(age) = word.strip_prefix('@') {
         let age: u32 = age.parse().with_context(|| format!("`{word}` is no stored scan; `@0` is the newest"))?;
-        let graph = stored(home, age)?.with_context(|| format!("there is no stored scan `{word}`"))?;
+        let graph = stored(home, age)?.with_context(|| {
+            format!("there is no stored scan `{word}`; `bailiwick scan` without paths stores one each time")
+        })?;
         return Ok(Graph::build(here(graph.observations())));
     }
     let path = Path::new(word);

@@ -11,7 +11,8 @@ use ledger::{Ledger, Options, SigningKey};
 use policy::ToolId;
 use serde_json::json;
 
-use super::ledger::{OWN_KEY, print_line, printable};
+use super::ledger::{OWN_KEY, print_line};
+use super::replay::unread;
 use crate::progress;
 
 /// Write recorded sessions of other tools into a ledger of their own, to run `whatif`, `trace` and
@@ -44,10 +45,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let occupied = std::fs::read_dir(&args.into).is_ok_and(|mut entries| entries.next().is_some());
     anyhow::ensure!(!occupied, "`{}` is not empty; an import makes a ledger of its own", args.into.display());
     let history = progress::of("reading the history", || history::read(&args.paths));
-    for unread in history.unread.iter().take(20) {
-        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
-        eprintln!("bailiwick: passed over {}{line}: {}", printable(&unread.source), printable(&unread.reason));
-    }
+    unread(&history);
     anyhow::ensure!(
         history.sessions.iter().any(|session| session.calls().next().is_some()),
         "no call was found to import"

@@ -163,11 +163,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn open(dir: &Path) -> anyhow::Result<Reader> {
+/// A ledger, to be read.
+pub(crate) fn open(dir: &Path) -> anyhow::Result<Reader> {
     if !dir.join("journal").is_dir() {
         anyhow::bail!("there is no ledger in `{}` yet; `bailiwick up` starts one", dir.display());
     }
-    Ok(Reader::open(dir)?)
+    Reader::open(dir).with_context(|| format!("cannot read the ledger in `{}`", dir.display()))
 }
 
 /// The file of a ledger's private key: its own if it was imported, else the home's.

@@ -208,5 +208,7 @@ impl Args {
 }
 
 fn secret(name: &str) -> anyhow::Result<Secret> {
-    Ok(Secret::new(std::env::var(name).with_context(|| format!("`${name}`"))?))
+    Ok(Secret::new(
+        std::env::var(name).with_context(|| format!("`${name}` is not set; put the secret into that variable"))?,
+    ))
 }

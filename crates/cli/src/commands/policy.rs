@@ -52,6 +52,9 @@ struct Check {
 struct Explain {
     /// The entry of the decision, or of its outcome, ask or answer.
     entry: u64,
+    /// A ledger's directory, if it is not the home's.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t, conflicts_with = "agent")]
     format: Format,
@@ -107,7 +110,7 @@ fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
 }
 
 fn explain(args: &Explain, home: &Home) -> anyhow::Result<ExitCode> {
-    let reader = ledger::Reader::open(&home.ledger()).context("cannot read the ledger")?;
+    let reader = super::ledger::open(&args.dir.clone().unwrap_or_else(|| home.ledger()))?;
     let (index, intent) = intent(&reader, args.entry)?;
     let action: Action = serde_json::from_value(intent.action).context("the entry's action cannot be read")?;
     let recorded: policy::Decision =

@@ -22,6 +22,7 @@ use crate::start;
 /// Rewrites the configurations found on this machine and in this folder so that every MCP server goes
 /// through the gateway, and gives Claude Code, Codex, Copilot CLI, Cursor, Gemini CLI and opencode the hooks that
 /// their built-in tools need. The original bytes are kept: `bailiwick unprotect` puts them back. Safe to run again.
+/// Run `bailiwick up` in another terminal: without it a gateway starts with the agent, and nobody can answer its asks.
 #[derive(clap::Args)]
 #[command(
     after_help = "If this program is moved or deleted, the tools of protected agents no longer run: Claude Code, Codex and

@@ -18,6 +18,7 @@ use policy::{SessionLabels, Snapshot, Source, ToolFacts, ToolId};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::ledger::printable;
 use super::policy::some_policies;
 use crate::format::PageFormat;
 use crate::home::Home;
@@ -32,8 +33,9 @@ use crate::output;
 /// Exit code 0: told. 1: with --fail, something would have been asked or denied. 2: nothing could be read.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    bailiwick replay ~/.claude/projects              every session of Claude Code on this machine, in short\n  \
-    bailiwick replay log.jsonl --session 3f2a        one session, step by step\n  \
+    bailiwick replay docs/examples/mail.json         a poisoned mail, step by step\n  \
+    bailiwick replay ~/.claude/projects              what would have been stopped in any session of Claude Code\n  \
+    bailiwick replay ~/.claude/projects --session 3f2a   one session, step by step\n  \
     bailiwick replay traces/ --stopped --format html > stopped.html\n  \
     bailiwick replay run.json --policy ./policy --fail   a CI check")]
 pub(crate) struct Args {
@@ -46,6 +48,9 @@ pub(crate) struct Args {
     /// Only sessions in which something would have been asked or denied.
     #[arg(long)]
     stopped: bool,
+    /// As text, tell every step of every session; else of several sessions only what would have been stopped.
+    #[arg(long)]
+    steps: bool,
     /// A folder of `*.cedar` files; the shipped policies if absent.
     #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
@@ -111,11 +116,11 @@ struct Quote {
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let mut history = history::read(&args.traces);
     history.sessions.retain(|session| args.session.as_ref().is_none_or(|id| session.id.contains(id.as_str())));
-    for unread in history.unread.iter().take(20) {
-        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
-        eprintln!("bailiwick: `{}`{line} {}", unread.source, unread.reason);
-    }
-    anyhow::ensure!(!history.sessions.is_empty(), "no session was found");
+    unread(&history);
+    anyhow::ensure!(
+        !history.sessions.is_empty(),
+        "no session was found: give transcripts of Claude Code (`~/.claude/projects`), message logs or OTLP JSON"
+    );
     let tools = tools(&history, home)?;
     let snapshot = snapshot(args, &tools)?;
     let mut tales: Vec<Tale> = history.sessions.iter().map(|session| tell(session, &snapshot, &tools)).collect();
@@ -123,11 +128,24 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     tales.retain(|tale| !args.stopped || tale.asked + tale.denied > 0);
     let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match args.format {
-        PageFormat::Text => output::print(&text::render(&tales, color))?,
+        PageFormat::Text => output::print(&text::render(&tales, color, args.steps || tales.len() == 1))?,
         PageFormat::Json => say!("{}", serde_json::to_string_pretty(&tales)?)?,
         PageFormat::Html => output::print(&html::render(&tales))?,
     }
     Ok(if args.fail && stopped { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// What could not be read, as far as it fits a screen.
+pub(super) fn unread(history: &History) {
+    const SHOWN_MAX: usize = 20;
+    for unread in history.unread.iter().take(SHOWN_MAX) {
+        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
+        eprintln!("bailiwick: passed over `{}`{line}: {}", printable(&unread.source), printable(&unread.reason));
+    }
+    let more = history.unread.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        eprintln!("bailiwick: passed over {more} more");
+    }
 }
 
 fn snapshot(args: &Args, tools: &BTreeMap<ToolId, ToolFacts>) -> anyhow::Result<Snapshot> {
@@ -360,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_story_says_what_would_have_been_asked_and_where_it_came_from() {
-        let text = text::render(&tales(), false);
+        let text = text::render(&tales(), false, true);
         for part in [
             "would ask: ",
             "argument `to` (`eve@evil.example`)",
@@ -372,9 +390,16 @@ mod tests {
     }
 
     #[test]
+    fn in_short_a_story_is_what_would_have_been_stopped() {
+        let short = text::render(&tales(), false, false);
+        assert!(short.contains("would ask: ") && short.contains("step 2 mail/list_mail"), "{short}");
+        assert!(!short.contains("What is new in my mail?"), "{short}");
+    }
+
+    #[test]
     fn nothing_in_a_story_commands_the_terminal_or_the_browser() {
         let tales = tales();
-        assert!(!text::render(&tales, false).contains('\u{1b}'));
+        assert!(!text::render(&tales, false, true).contains('\u{1b}'));
         let html = html::render(&tales);
         assert!(!html.contains("<b>send") && !html.contains('\u{1b}') && !html.contains("<script"), "{html}");
         assert!(html.contains("<mark>eve@evil.example</mark>"), "{html}");

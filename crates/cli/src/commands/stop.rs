@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Why, for the record.
     #[arg(long, default_value = "", hide_default_value = true)]
     because: String,
-    /// For so long; until somebody resumes it if absent.
+    /// For this many minutes; without it, until somebody resumes it.
     #[arg(long, value_name = "COUNT")]
     minutes: Option<u32>,
     /// Ask a person about each call instead of denying it.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use gateway::replay::otel;
 use gateway::replay::story::{self, Call, End, Step, Story, Subject, Summary};
 use policy::{Label, Request, SessionLabels};
@@ -47,7 +46,7 @@ enum Format {
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
-    let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
+    let reader = super::ledger::open(&dir)?;
     let Some(of) = &args.of else { return list(&story::sessions(&reader)?, args.format) };
     let subject = of.parse().map_or_else(|_| Subject::Session(of.clone()), Subject::Entry);
     let told = story::tell(&reader, &subject)?;

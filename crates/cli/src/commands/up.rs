@@ -113,7 +113,10 @@ async fn has_control(home: &Home) -> bool {
 fn relieve(args: &Args, home: &Home, holder: &str) -> anyhow::Result<Opened> {
     match super::mcp::ask(home, &Hello::Yield { force: args.take_over })? {
         Some(Reply::Failed { error }) => {
-            anyhow::bail!("a gateway in the background ({holder}) is in use: {error}; `--take-over` ends them")
+            anyhow::bail!(
+                "a gateway that an agent started ({holder}) is in use: {error}. Close those agents and try again, or \
+                 `bailiwick up --take-over`, which ends their sessions"
+            )
         }
         Some(Reply::Done { .. }) | None => {}
     }

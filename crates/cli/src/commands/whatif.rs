@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
 use gateway::replay::{Proposal, Verdict, page};
 use jiff::Timestamp;
@@ -89,7 +88,7 @@ impl FailOn {
 
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
-    let reader = ledger::Reader::open(&dir).with_context(|| format!("cannot read a ledger in `{}`", dir.display()))?;
+    let reader = super::ledger::open(&dir)?;
     let window = Window { since: args.since, until: args.until, agent: args.agent.clone() };
     let proposal = proposal(args, home)?;
     let found = progress::of("deciding everything again", || whatif(&reader, proposal, &window))?;

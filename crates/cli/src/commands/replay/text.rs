@@ -31,8 +31,9 @@ enum Tone {
     Stop,
 }
 
-pub(super) fn render(tales: &[Tale], color: bool) -> String {
-    let page = Page { color };
+/// `whole`: every step, not only what would have been stopped.
+pub(super) fn render(tales: &[Tale], color: bool, whole: bool) -> String {
+    let page = Page { color, whole };
     let mut out: String = tales.iter().map(|tale| page.tale(tale)).collect();
     let (asked, denied): (usize, usize) =
         tales.iter().fold((0, 0), |sum, tale| (sum.0 + tale.asked, sum.1 + tale.denied));
@@ -41,6 +42,9 @@ pub(super) fn render(tales: &[Tale], color: bool) -> String {
     let stopped = format!("{asked} would have been asked, {denied} denied");
     let stopped = if asked + denied > 0 { page.paint(Tone::Stop, &stopped) } else { stopped };
     let _ = writeln!(out, "{counts}: {stopped}. {}", page.legend());
+    if !whole {
+        let _ = writeln!(out, "`--session ID` tells one step by step, `--steps` every one.");
+    }
     out
 }
 
@@ -51,6 +55,7 @@ pub(super) fn counted(count: usize, what: &str) -> String {
 
 struct Page {
     color: bool,
+    whole: bool,
 }
 
 impl Page {
@@ -87,13 +92,15 @@ impl Page {
         let agent = if tale.agent.is_empty() { String::new() } else { format!(", {}", short(&tale.agent)) };
         let head = self.paint(Tone::Bold, &short(&tale.id));
         let mut out = format!("{head} ({}{agent}, {})\n", tale.format, counted(tale.calls, "call"));
-        for line in &tale.lines {
+        for line in tale.lines.iter().filter(|line| self.whole || is_stopped(line)) {
             out += &self.line(line);
         }
-        if tale.unknown > 0 {
+        if tale.unknown > 0 && self.whole {
             let _ = writeln!(out, "     {} of tools of which nothing is known", counted(tale.unknown, "call"));
         }
-        out.push('\n');
+        if self.whole || tale.asked + tale.denied > 0 {
+            out.push('\n');
+        }
         out
     }
 
@@ -185,6 +192,10 @@ impl Page {
         }
         out
     }
+}
+
+fn is_stopped(line: &Line) -> bool {
+    matches!(&line.what, Happened::Call { told: Some(told), .. } if told.verdict != Verdict::Permit)
 }
 
 /// Where a value came from, in words.
