@@ -184,7 +184,7 @@ fn what_is_known_of_tools_is_proposed_corrected_and_checked() {
 
     world.write("files/ours.toml", "[\"fs/list_directory\"]\nopen_world = true\n");
     let said = world.ok(&["tools", "check", "ours.toml"]);
-    assert_eq!(said, "ours.toml: nothing to say against it\n");
+    assert_eq!(said, "ours.toml: no faults\n");
     let faulty = "[\"fs/write_file\"]\neffects = [\"fly\"]\n\n[\"fs/gone\"]\neffects = [\"read\"]\n";
     world.write("files/faulty.toml", faulty);
     let checked = world.bailiwick(&["tools", "check", "faulty.toml"]);

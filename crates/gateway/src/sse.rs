@@ -74,7 +74,8 @@ pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
 pub(crate) fn without_data(event: &[u8]) -> Option<Bytes> {
     let is_meant = |line: &&[u8]| {
         let known = [b"id:".as_slice(), b"event:", b"retry:"].iter().any(|name| line.starts_with(name));
-        known && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        // Data of no length: an event with a number and nothing else.
+        (known || matches!(*line, b"data:" | b"data: ")) && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
     };
     let meant: Vec<&[u8]> = lines(event).filter(is_meant).collect();
     let is_comment = lines(event).any(|line| line.starts_with(b":"));
@@ -95,8 +96,12 @@ pub(crate) fn number(event: &[u8]) -> Option<&[u8]> {
 /// The event with other data.
 pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(event.len());
-    if let Some(around) = without_data(event).filter(|around| !around.starts_with(b":")) {
-        out.extend_from_slice(around.get(..around.len() - 1).unwrap_or_default());
+    let around = without_data(event).filter(|around| !around.starts_with(b":"));
+    for line in around.iter().flat_map(|around| lines(around)).filter(|line| !line.is_empty()) {
+        if !line.starts_with(b"data:") {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
     }
     for line in data.split(|byte| *byte == b'\n') {
         out.extend_from_slice(b"data: ");
@@ -119,6 +124,29 @@ fn lines(event: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_another_reader_could_take_for_data_does_not_go_on() {
+        let mut events = Events::default();
+        events.push(b"\xef\xbb\xbfdata: 1\n\n").unwrap();
+        assert_eq!(
+            data(&events.next().unwrap()),
+            Some(Bytes::from("1")),
+            "a mark before the first event hides nothing"
+        );
+        for (event, goes_on) in [
+            ("id: 1\nretry: 5\n\n", Some("id: 1\nretry: 5\n\n")),
+            ("id: 1\ndata: \n\n", Some("id: 1\ndata: \n\n")),
+            (": ping\n\n", Some(":\n\n")),
+            (": a\u{2028}data: b\n\n", Some(":\n\n")),
+            ("\u{feff}data: b\n\n", None),
+            ("id: 1\u{2028}data: b\nDATA: c\n\n", None),
+        ] {
+            assert_eq!(without_data(event.as_bytes()).as_deref(), goes_on.map(str::as_bytes), "{event:?}");
+        }
+        let event = with_data("event: message\nx\u{2028}: y\ndata: 1\nid: 7\n\n".as_bytes(), b"2");
+        assert_eq!(event, Bytes::from("event: message\nid: 7\ndata: 2\n\n"));
+    }
 
     #[test]
     fn events_come_whole_however_they_are_cut() {
