@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, Door};
 use crate::bounds::{Exceeded, Excess, class_name};
 use crate::facts::{Facts, texts};
-use crate::label::{Choice, DataClass, Labels, Request, Role, SessionLabels};
+use crate::label::{Choice, Confidentiality, DataClass, Labels, Request, Role, SessionLabels};
 use crate::leaves::{Leaf, leaves};
 use crate::marks::marks;
 use crate::readers;
@@ -136,7 +136,9 @@ fn flow(labels: &Labels, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>) -> ast::
         texts(roles.map(Role::as_str).collect::<BTreeSet<_>>())
     };
     let known = || leaves.iter().filter_map(|leaf| leaf.label.map(|label| &label.label));
-    let confidentiality = known().map(|label| label.confidentiality as i64).max().unwrap_or(0);
+    // And it may be anything.
+    let of = |leaf: &Leaf<'_>| leaf.label.map_or(Confidentiality::Secret, |label| label.label.confidentiality);
+    let confidentiality = leaves.iter().map(of).max().unwrap_or(Confidentiality::Public) as i64;
     let classes: BTreeSet<DataClass> = known().flat_map(|label| label.classes.iter().copied()).collect();
     let pairs = [
         ("untrusted", chosen(Choice::Untrusted)),
