@@ -86,6 +86,10 @@ async fn what_is_signed_last_is_cosigned_before_the_end() {
     let away = WitnessAt::new("http://127.0.0.1:1", SigningKey::from_seed(&[9; 32]).unwrap().witness_key()).unwrap();
     let ledger = open(dir.path());
     let cosigning = Cosigning::start(ledger.clone(), vec![away, there.at.clone()]);
+    while ledger.cosigned(&there.key).unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    // The next round would be some seconds away.
     grow(&ledger, &["a"; 7]);
     assert_eq!(cosigning.end().await, Some((1, 2)));
     let size = ledger.checkpoint().unwrap().checkpoint.size;
