@@ -158,7 +158,7 @@ impl Breakers {
         is_breaker(of)?;
         let mut state = self.lock();
         let _alone = self.alone(&mut state)?;
-        if state.open.len() >= OPEN_MAX && !state.open.contains_key(of) {
+        if state.open.len() >= OPEN_MAX && of != EVERYTHING && !state.open.contains_key(of) {
             return Err(format!("{OPEN_MAX} breakers are open already; stop `{EVERYTHING}` instead"));
         }
         let (by, because, until) = (standing.by.clone(), standing.because.clone(), standing.until);

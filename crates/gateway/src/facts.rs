@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(of(json!({ "paths": many[1..] })).get(UNREAD), None);
         let beyond = of(json!({ "paths": many, "url": "https://evil.example" }));
         assert_eq!((beyond.get(UNREAD), beyond.get("self_touch")), (Some(&json!(true)), Some(&json!(true))));
-        assert_eq!(of(json!({ "file": format!("/{}", "a".repeat(5_000)) }))[UNREAD], true);
+        assert_eq!(of(json!({ "file": format!("file:///{}", "a".repeat(5_000)) }))[UNREAD], true);
     }
 
     #[test]

@@ -126,9 +126,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let mut tales: Vec<Tale> = history.sessions.iter().map(|session| tell(session, &snapshot, &tools)).collect();
     let stopped = tales.iter().any(|tale| tale.asked + tale.denied > 0);
     tales.retain(|tale| !args.stopped || tale.asked + tale.denied > 0);
+    let whole = args.steps || args.session.is_some() || tales.len() == 1;
     let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match args.format {
-        PageFormat::Text => output::print(&text::render(&tales, color, args.steps || tales.len() == 1))?,
+        PageFormat::Text => output::print(&text::render(&tales, color, whole))?,
         PageFormat::Json => say!("{}", serde_json::to_string_pretty(&tales)?)?,
         PageFormat::Html => output::print(&html::render(&tales))?,
     }

@@ -80,10 +80,13 @@ pub(super) fn arguments(request: &Request) -> Result<Value, Malformed> {
 
 /// Whether the agent is to send what comes of it elsewhere.
 pub(super) fn wants_push(arguments: &Value) -> bool {
-    let configuration = arguments.get("configuration");
     let names = ["pushNotificationConfig", "taskPushNotificationConfig", "task_push_notification_config"];
-    let members = configuration.and_then(Value::as_object).into_iter().flatten();
-    members.into_iter().any(|(key, value)| names.iter().any(|name| key.eq_ignore_ascii_case(name)) && !value.is_null())
+    let is_one = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
+    // Some readers take a name in any case.
+    let named =
+        arguments.as_object().into_iter().flatten().filter(|(key, _)| key.eq_ignore_ascii_case("configuration"));
+    let members = named.filter_map(|(_, configuration)| configuration.as_object()).flatten();
+    members.into_iter().any(|(key, value)| is_one(key) && !value.is_null())
 }
 
 #[cfg(test)]
@@ -124,6 +127,7 @@ mod tests {
         for name in ["pushNotificationConfig", "taskPushNotificationConfig", "task_push_notification_config"] {
             assert!(push(name), "{name}");
         }
+        assert!(wants_push(&json!({"Configuration": {"PushNotificationConfig": {"url": "https://a.example"}}})));
         assert!(!push("historyLength") && !wants_push(&json!({})));
     }
 }
