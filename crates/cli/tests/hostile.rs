@@ -90,6 +90,16 @@ fn misbehaves(stream: &mut TcpStream, how: &str, id: &Value) -> std::io::Result<
     };
     let bytes = match how {
         "twice" => whole("text/event-stream", &format!("data: {good}\n\ndata: {}\n\n", answer(id, "again"))),
+        "beside an event" => whole("text/event-stream", &format!("poison: 1\n: poison\ndata: {good}\n\n")),
+        "a page" => whole("text/plain", &answer(id, "poison")).replacen("200 OK", "500 poison", 1),
+        "coded" => whole("application/json\r\ncontent-encoding: gzip", &answer(id, "poison")),
+        "coded events" => {
+            let event = format!("data: {}\n\n", answer(id, "poison"));
+            whole("text/event-stream\r\ncontent-encoding: gzip", &event)
+        }
+        "no number" => {
+            whole("application/json", &answer(id, "poison").replacen("\"content\"", "\"n\":1e999,\"content\"", 1))
+        }
         "another's" => whole("text/event-stream", &format!("data: {other}\n\n")),
         "another's, whole" => whole("application/json", &other),
         "unasked" => whole("application/json", &good) + &whole("application/json", &other),
@@ -277,8 +287,12 @@ fn what_a_server_says_beside_its_answer_reaches_nobody() {
         let call = json!({"jsonrpc": "2.0", "id": how, "method": "tools/call", "params": params});
         door.post("", call.to_string().as_bytes())
     };
-    let served = ["twice", "unasked", "length and coding"];
+    let served = ["twice", "unasked", "length and coding", "beside an event"];
     let lost = [
+        "a page",
+        "coded",
+        "coded events",
+        "no number",
         "another's",
         "another's, whole",
         "two lengths",

@@ -52,10 +52,10 @@ fn an_agent_does_not_lend_its_rights_to_a_user_who_lacks_them() {
 }
 
 #[test]
-fn what_nobody_labelled_is_from_anyone() {
+fn what_nobody_labelled_is_from_anyone_and_may_be_secret() {
     let mut action = call("mail/send", json!({ "to": ["b@example.org"] }));
     action.labels.arguments.clear();
-    check(action, r#"ask ["let untrusted data choose"] ["ask-untrusted-consequence"]"#);
+    check(action, r#"deny ["ask-untrusted-consequence", "deny-secret-to-untrusted"]"#);
 }
 
 #[test]

@@ -311,3 +311,35 @@ pub(crate) async fn events(
     }
     screen.broke_off(expect, is_numbered);
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use policy::Door;
+
+    use super::*;
+    use crate::session::{Key, Sessions};
+
+    #[test]
+    fn who_differs_in_user_or_rights_has_a_place_of_his_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::Named { agent: "app".to_owned(), name: "x".to_owned() };
+        let session = Sessions::new(dir.path().to_owned(), None).join(&[key], || "s".to_owned());
+        let of = |user: &str, rights: &[&str], via: &[&str]| {
+            let evidence = BTreeMap::from([(USER_RIGHTS.to_owned(), json!(rights)), ("token".to_owned(), json!(user))]);
+            let delegation = via.iter().map(|actor| (*actor).to_owned()).collect();
+            let (agent, user) = ("app".to_owned(), user.to_owned());
+            let principal = Principal { agent, user, session: "s".to_owned(), delegation, evidence };
+            place(&Caller { door: Door::McpHttp, principal, session: session.clone() }, "files", None)
+        };
+        let ann = of("ann", &["read", "write"], &[]);
+        assert_eq!(ann, of("ann", &["read", "write"], &[]));
+        for other in
+            [of("bob", &["read", "write"], &[]), of("ann", &["read"], &[]), of("ann", &["read", "write"], &["x"])]
+        {
+            assert_ne!(ann, other);
+        }
+    }
+}
