@@ -61,6 +61,14 @@ fn serve(stream: TcpStream, seen: &Seen) {
             }
             continue;
         }
+        if request["method"] == "notifications/initialized" {
+            // Words that nobody waits for.
+            let head = "HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 6\r\n\r\n";
+            if write!(stream, "{head}poison").is_err() {
+                return;
+            }
+            continue;
+        }
         let tool = json!({"name": "read", "description": "read", "inputSchema": {"type": "object"}});
         let result = match request["method"].as_str() {
             Some("initialize") => json!({"protocolVersion": request["params"]["protocolVersion"],
@@ -310,6 +318,8 @@ fn what_a_server_says_beside_its_answer_reaches_nobody() {
         // Nor the next call, which may go over the same connection: its id is the one that was promised.
         door.serves_on(how);
     }
+    let told = door.post("", br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    assert!(told.starts_with("HTTP/1.1 202") && !told.contains("poison"), "{told}");
     // Two streams at once, each with the other's answer.
     std::thread::scope(|scope| {
         let crossed: Vec<_> = (0..2).map(|_| scope.spawn(|| misled("another's"))).collect();

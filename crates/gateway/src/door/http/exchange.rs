@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::response::Parts;
 use hyper::{Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use ledger::record::Status;
@@ -328,14 +328,20 @@ impl Exchange {
         };
         match passed {
             Some(bytes) => whole(head.status, headers, bytes),
-            None => no_message(&head, expect),
+            None => no_message(&head, headers, expect),
         }
     }
 }
 
 /// The answer in our words where the server's are no message: nothing that could not be read goes on. An error keeps its
-/// status, and what the client must know to sign in.
-fn no_message(head: &Parts, mut expect: Expect) -> HttpResponse<Reply> {
+/// status, and what the client must know to sign in; where no message is awaited, words beside a success are left out.
+fn no_message(head: &Parts, mut headers: HeaderMap, mut expect: Expect) -> HttpResponse<Reply> {
+    if head.status.is_success() && expect.id.is_none() {
+        expect.ends(Status::Ok);
+        headers.remove(CONTENT_TYPE);
+        headers.remove(CONTENT_ENCODING);
+        return whole(head.status, headers, Bytes::new());
+    }
     expect.ends(Status::Error);
     let line = answer::error(expect.id.as_ref(), answer::UPSTREAM, "the server answered something else");
     let status = if head.status.is_success() { StatusCode::BAD_GATEWAY } else { head.status };
