@@ -72,15 +72,18 @@ pub(crate) fn data(event: &[u8]) -> Option<Bytes> {
 /// The event without its data, if there is anything in it that clients must hear: its number, its name, when to come
 /// again. What another reader could take for data is not.
 pub(crate) fn without_data(event: &[u8]) -> Option<Bytes> {
-    let is_meant = |line: &&[u8]| {
-        let known = [b"id:".as_slice(), b"event:", b"retry:"].iter().any(|name| line.starts_with(name));
-        // Data of no length: an event with a number and nothing else.
-        (known || matches!(*line, b"data:" | b"data: ")) && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
-    };
-    let meant: Vec<&[u8]> = lines(event).filter(is_meant).collect();
+    // Data of no length: an event with a number and nothing else.
+    let meant: Vec<&[u8]> =
+        lines(event).filter(|line| is_meant(line) || matches!(*line, b"data:" | b"data: ")).collect();
     let is_comment = lines(event).any(|line| line.starts_with(b":"));
     let kept = if meant.is_empty() && is_comment { vec![b":".as_slice()] } else { meant };
     (!kept.is_empty()).then(|| Bytes::from([kept.join(&b'\n'), b"\n\n".to_vec()].concat()))
+}
+
+/// Whether every reader takes a line for the same, and for no data.
+fn is_meant(line: &[u8]) -> bool {
+    let known = [b"id:".as_slice(), b"event:", b"retry:"].iter().any(|name| line.starts_with(name));
+    known && line.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a client can ask for what comes after this event.
@@ -96,12 +99,9 @@ pub(crate) fn number(event: &[u8]) -> Option<&[u8]> {
 /// The event with other data.
 pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(event.len());
-    let around = without_data(event).filter(|around| !around.starts_with(b":"));
-    for line in around.iter().flat_map(|around| lines(around)).filter(|line| !line.is_empty()) {
-        if !line.starts_with(b"data:") {
-            out.extend_from_slice(line);
-            out.push(b'\n');
-        }
+    for line in lines(event).filter(|line| is_meant(line)) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
     }
     for line in data.split(|byte| *byte == b'\n') {
         out.extend_from_slice(b"data: ");

@@ -87,13 +87,13 @@ pub(crate) fn speaks_of(stems: &HashSet<String>, name: &str) -> bool {
         LazyLock::new(|| KIN.iter().map(|kin| kin.iter().map(|word| stem(word)).collect()).collect());
     let words = split_name(name);
     let is_noun = |word: &&String| word.chars().count() >= 3 && !EMPTY.contains(&word.as_str());
-    let mut nouns = words.iter().filter(is_noun).filter(|word| effects_of(word).is_empty()).map(|word| stem(word));
+    let nouns = words.iter().filter(is_noun).filter(|word| effects_of(word).is_empty()).map(|word| stem(word));
+    let mut nouns = nouns.peekable();
     let said = |noun: &String| {
         stems.contains(noun)
             || STEMS.iter().any(|kin| kin.contains(noun) && kin.iter().any(|word| stems.contains(word)))
     };
-    let mut any = nouns.by_ref().peekable();
-    any.peek().is_none() || any.any(|noun| said(&noun))
+    nouns.peek().is_none() || nouns.any(|noun| said(&noun))
 }
 
 #[cfg(test)]

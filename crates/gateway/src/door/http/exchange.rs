@@ -292,7 +292,11 @@ impl Exchange {
             server: self.server.clone(),
             session: self.session.clone(),
         };
-        if is_type(&head.headers, "text/event-stream") && !head.headers.contains_key(CONTENT_ENCODING) {
+        // Nobody asked for a coding, and nothing that is coded can be looked at.
+        if head.headers.contains_key(CONTENT_ENCODING) {
+            return no_message(&head, headers, expect);
+        }
+        if is_type(&head.headers, "text/event-stream") {
             let (events, reply) = mpsc::channel(QUEUE);
             let asked = Asked { uri: self.uri.clone(), headers: asked_with.clone() };
             tokio::spawn(screen::events(Arc::new((screen, asked)), body, events, expect));
@@ -321,8 +325,7 @@ impl Exchange {
             expect.ends(if head.status.is_success() { Status::Ok } else { Status::Error });
             return whole(head.status, headers, bytes);
         }
-        let is_message = is_type(&head.headers, "application/json") && !head.headers.contains_key(CONTENT_ENCODING);
-        let passed = match is_message {
+        let passed = match is_type(&head.headers, "application/json") {
             true => screen.message(Message::read(bytes), &mut expect).await,
             false => None,
         };

@@ -283,19 +283,18 @@ pub(crate) async fn events(
                     }
                     continue;
                 };
-                let event = sse::with_data(&event, &data);
-                let read = match Message::read(data.clone()) {
+                let read = match Message::read(data) {
                     Ok(Message::Request(request)) => {
                         // Beside the stream, which goes on while somebody thinks about it.
                         let (stream, to) = (stream.clone(), to.clone());
+                        let event = sse::with_data(&event, request.raw());
                         tokio::spawn(async move { stream.0.wished(&stream.1, request, event, to).await });
                         continue;
                     }
                     read => read,
                 };
                 let Some(passed) = screen.message(read, &mut expect).await else { continue };
-                let event = if passed == data { event } else { sse::with_data(&event, &passed) };
-                if to.send(event).await.is_err() {
+                if to.send(sse::with_data(&event, &passed)).await.is_err() {
                     return;
                 }
             }
