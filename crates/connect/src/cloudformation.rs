@@ -11,10 +11,12 @@ mod value;
 
 use graph::aws::estate::{Managed, Policy, PolicyId, Principal, PrincipalKind, Workload};
 use graph::aws::policy::Document;
+use graph::kubernetes::estate::{Mapping, PodIdentity};
 
 use self::value::{ACCOUNT, Template};
 use crate::aws::{Reader, joint, text};
 use crate::document::{Node, Value};
+use crate::kubernetes::eks::{Access, grant};
 
 /// Resource type, the property with the role, the property with the name, workload kind, the form of the ARN.
 const WORKLOADS: &[(&str, &str, &str, &str, &str)] = &[
@@ -89,6 +91,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     each(reader, membership);
     each(reader, workload);
     each(reader, joints);
+    each(reader, eks);
     template.report(reader, root);
     true
 }
@@ -371,6 +374,44 @@ fn joints(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
                 if let Some(tool) = template.text(tool) {
                     reader.join(group, &agent, ("tool", tool));
                 }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Who may sign in to a cluster of EKS, and which roles its pods are handed.
+fn eks(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
+    let (source, line) = (reader.source.clone(), reader.line(item.node));
+    let word = |key: &str| template.text(item.properties.get(key));
+    match item.kind {
+        "AWS::EKS::AccessEntry" => {
+            let Some(arn) = word("PrincipalArn") else { return };
+            for one in item.properties.get("AccessPolicies").map(|all| template.chosen(all).items()).unwrap_or_default()
+            {
+                let one = template.chosen(one);
+                let scope = |key: &str| one.get("AccessScope").and_then(|scope| scope.get(key));
+                let namespaces = template.texts(scope("Namespaces"));
+                if namespaces.is_empty() && template.text(scope("Type")).as_deref() != Some("cluster") {
+                    reader.pending(
+                        one,
+                        format!("what an access policy of `{}` is limited to is not known here", item.id),
+                    );
+                    continue;
+                }
+                if let Some(policy) = template.text(one.get("PolicyArn")) {
+                    let place = (source.clone(), reader.line(one));
+                    grant(reader.cluster, Access { principal: arn.clone(), policy, namespaces }, place);
+                }
+            }
+            let groups = template.texts(item.properties.get("KubernetesGroups"));
+            reader.cluster.mappings.push(Mapping { arn, user: word("Username"), groups, source, line });
+        }
+        "AWS::EKS::PodIdentityAssociation" => {
+            if let (Some(namespace), Some(account), Some(role)) =
+                (word("Namespace"), word("ServiceAccount"), word("RoleArn"))
+            {
+                reader.cluster.pod_identities.push(PodIdentity { account: (namespace, account), role, source, line });
             }
         }
         _ => {}

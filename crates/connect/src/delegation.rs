@@ -6,6 +6,7 @@
 
 mod consent;
 mod publisher;
+pub(crate) mod revoke;
 #[cfg(test)]
 mod tests;
 mod workflow;

@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use graph::paths::patch::Patch;
+
 use crate::cloud::is_workflow;
+use crate::delegation::revoke::revocation;
 use crate::document::{Document, Format, Node};
 use crate::{file, secret};
 use render::{Name, render};
@@ -69,6 +72,18 @@ impl File {
             *beside = siblings(path);
         }
         Some(file)
+    }
+
+    /// The change that takes away what begins at a line: a hunk of the file, or the command that revokes a consent, for
+    /// an export of consents is no place to change anything.
+    pub fn patch(&self, line: u32) -> Option<Patch> {
+        if let Kind::Document(Format::Json, document) = &self.kind
+            && let Some(command) = revocation(document, line)
+        {
+            return Some(command);
+        }
+        let (title, language) = ("take it out of the file".to_owned(), "diff".to_owned());
+        self.removal(line).map(|text| Patch { title, language, text })
     }
 
     /// The hunk that removes what begins at a line, or nothing where no whole element begins there.

@@ -4,6 +4,7 @@
 //! secret, an environment variable or a command line. Objects of other kinds are passed over.
 
 mod custom;
+pub(crate) mod eks;
 mod pod;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use graph::kubernetes::estate::{
-    Binding, Machine, Mapping, Meta, NetworkPolicy, Peers, PodIdentity, Role, RoleRef, Rule, Secret, Selector, Service,
-    ServiceAccount, Subject,
+    Binding, Machine, Mapping, Meta, NetworkPolicy, Opening, Peers, PortRange, Role, RoleRef, Route, Rule, Secret,
+    Selector, Service, ServiceAccount, ServicePort, Subject,
 };
 
 use crate::aws::{Reader, text};
@@ -20,11 +21,8 @@ use crate::document::{Document, Node};
 
 /// Reads an object or a list of objects; false when the document is none.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
-    if let Some(association) = root.get("association") {
-        return pod_identity(reader, association);
-    }
-    if let Some(entry) = root.get("accessEntry") {
-        return access_entry(reader, entry);
+    if eks::read(reader, root) {
+        return true;
     }
     let (Some(_), Some(kind)) = (text(root, "apiVersion"), text(root, "kind")) else { return false };
     match kind.strip_suffix("List").filter(|_| root.get("items").is_some_and(Node::is_list)) {
@@ -71,6 +69,7 @@ fn object(reader: &mut Reader<'_>, node: &Node, kind: &str) {
             reader.cluster.secrets.push(Secret { meta, account });
         }
         "Service" => service(reader, node),
+        "Ingress" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" => route(reader, node, kind),
         "NetworkPolicy" => network_policy(reader, node),
         "ConfigMap" => config_map(reader, node),
         _ if pod::read(reader, node, kind) => {}
@@ -151,9 +150,41 @@ fn service(reader: &mut Reader<'_>, node: &Node) {
     let meta = meta(reader, node, false);
     let Some(spec) = node.get("spec") else { return };
     let ports = spec.get("ports").map(Node::items).unwrap_or_default().iter();
-    let targets = ports.filter_map(|port| port.get("targetPort").or_else(|| port.get("port"))?.scalar()).collect();
+    let port = |one: &Node| {
+        let number = one.get("port").and_then(Node::scalar)?;
+        let target = one.get("targetPort").and_then(Node::scalar).unwrap_or_else(|| number.clone());
+        let protocol = text(one, "protocol").map(str::to_owned);
+        Some(ServicePort { name: text(one, "name").unwrap_or_default().to_owned(), number, protocol, target })
+    };
+    let ports = ports.filter_map(port).collect();
     let kind = text(spec, "type").unwrap_or("ClusterIP").to_owned();
-    reader.cluster.services.push(Service { meta, kind, selector: texts(spec.get("selector")), targets });
+    reader.cluster.services.push(Service { meta, kind, selector: texts(spec.get("selector")), ports });
+}
+
+/// The services that an Ingress or a route of the Gateway API leads to, wherever they stand in it.
+fn route(reader: &mut Reader<'_>, node: &Node, kind: &str) {
+    fn backends(node: &Node, namespace: &str, found: &mut Vec<(String, String, Option<String>)>) {
+        if let Some(service) = node.get("service").filter(|service| service.is_map()) {
+            let port = service.get("port").and_then(|port| port.get("number").or_else(|| port.get("name")));
+            found.extend(
+                text(service, "name").map(|name| (namespace.to_owned(), name.to_owned(), port.and_then(Node::scalar))),
+            );
+        }
+        for backend in node.get("backendRefs").map(Node::items).unwrap_or_default() {
+            let namespace = text(backend, "namespace").unwrap_or(namespace).to_owned();
+            let port = backend.get("port").and_then(Node::scalar);
+            let is_service = text(backend, "kind").is_none_or(|kind| kind == "Service");
+            found.extend(text(backend, "name").filter(|_| is_service).map(|name| (namespace, name.to_owned(), port)));
+        }
+        node.entries().iter().for_each(|entry| backends(&entry.node, namespace, found));
+        node.items().iter().for_each(|item| backends(item, namespace, found));
+    }
+    let meta = meta(reader, node, false);
+    let mut found = Vec::new();
+    if let Some(spec) = node.get("spec") {
+        backends(spec, &meta.namespace, &mut found);
+    }
+    reader.cluster.routes.push(Route { meta, kind: kind.to_ascii_lowercase(), backends: found });
 }
 
 fn network_policy(reader: &mut Reader<'_>, node: &Node) {
@@ -163,23 +194,31 @@ fn network_policy(reader: &mut Reader<'_>, node: &Node) {
     let side = |word: &str, key: &str, peers: &str| {
         let rules = spec.get(key).map(Node::items).unwrap_or_default();
         let named = types.iter().any(|one| one == word) || types.is_empty() && (word == "Ingress" || !rules.is_empty());
-        named.then(|| rules.iter().map(|rule| peers_of(rule, peers)).collect::<Vec<_>>())
+        named.then(|| rules.iter().map(|rule| opening(rule, peers)).collect::<Vec<_>>())
     };
     let (ingress, egress) = (side("Ingress", "ingress", "from"), side("Egress", "egress", "to"));
     let selector = spec.get("podSelector").map(selector).unwrap_or_default();
     reader.cluster.policies.push(NetworkPolicy { meta, selector, ingress, egress });
 }
 
-fn peers_of(rule: &Node, key: &str) -> Peers {
+fn opening(rule: &Node, key: &str) -> Opening {
+    let ports = rule.get("ports").map(Node::items).unwrap_or_default().iter();
+    let range = |port: &Node| PortRange {
+        protocol: text(port, "protocol").map(str::to_owned),
+        first: port.get("port").and_then(Node::scalar),
+        last: port.get("endPort").and_then(Node::scalar).and_then(|last| last.parse().ok()),
+    };
+    let ports = ports.map(range).collect();
     let peers = rule.get(key).map(Node::items).unwrap_or_default();
     if peers.is_empty() {
-        return Peers::All;
+        return Opening { peers: Peers::All, ports };
     }
     let block = |peer: &Node| {
         let block = peer.get("ipBlock")?;
         Some((text(block, "cidr")?.to_owned(), list(block, "except")))
     };
-    Peers::Some(peers.iter().filter_map(block).collect())
+    let pods = peers.iter().any(|peer| peer.get("ipBlock").is_none());
+    Opening { peers: Peers::Some { blocks: peers.iter().filter_map(block).collect(), pods }, ports }
 }
 
 /// EKS's older map of cloud identities to users of the cluster.
@@ -202,25 +241,4 @@ fn config_map(reader: &mut Reader<'_>, node: &Node) {
             reader.cluster.mappings.push(Mapping { arn, user, groups, source, line });
         }
     }
-}
-
-/// `aws eks describe-pod-identity-association`.
-fn pod_identity(reader: &mut Reader<'_>, node: &Node) -> bool {
-    let word = |key: &str| text(node, key).map(str::to_owned);
-    let (Some(namespace), Some(account), Some(role)) = (word("namespace"), word("serviceAccount"), word("roleArn"))
-    else {
-        return false;
-    };
-    let (source, line) = (reader.source.clone(), reader.line(node));
-    reader.cluster.pod_identities.push(PodIdentity { account: (namespace, account), role, source, line });
-    true
-}
-
-/// `aws eks describe-access-entry`.
-fn access_entry(reader: &mut Reader<'_>, node: &Node) -> bool {
-    let Some(arn) = text(node, "principalArn").map(str::to_owned) else { return false };
-    let user = text(node, "username").map(str::to_owned);
-    let (groups, source, line) = (list(node, "kubernetesGroups"), reader.source.clone(), reader.line(node));
-    reader.cluster.mappings.push(Mapping { arn, user, groups, source, line });
-    true
 }

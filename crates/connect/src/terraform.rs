@@ -8,6 +8,7 @@
 //! Plans hold secrets in clear: only names, ARNs and policies are taken from them.
 
 mod document;
+mod eks;
 mod files;
 mod home;
 mod joints;
@@ -77,7 +78,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
             principal(reader, &plan, resource, kind);
         }
     }
-    for read in [policy, attach, resource_policy, workload, joints::read, organization::read] {
+    for read in [policy, attach, resource_policy, workload, joints::read, eks::read, organization::read] {
         for resource in plan.made() {
             read(reader, &plan, resource);
         }
@@ -201,7 +202,10 @@ fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: Pr
     let (source, line) = written(reader, plan, resource);
     let mut principal = Principal::new(kind, plan.arn(resource), source);
     principal.line = Some(line);
-    principal.boundary_arn = plan.texts(resource, &["permissions_boundary"]).into_iter().next();
+    // A boundary that nobody can name is one all the same.
+    let boundary = plan.targets(resource, &["permissions_boundary"]);
+    let named = boundary.iter().find_map(|target| plan.text(target));
+    principal.boundary_arn = named.or_else(|| boundary.first().map(said));
     principal.attached = plan.texts(resource, &["managed_policy_arns"]);
     for entry in resource.values.get("tags").map(Node::entries).unwrap_or_default() {
         principal.tags.extend(entry.node.text().map(|value| (entry.key.clone(), value.to_owned())));

@@ -5,6 +5,7 @@
 //! of its requirements ([`Ground`]s) is; what hangs on a condition, or on a resource that no inventory
 //! lists, is possible and says so.
 
+mod cut;
 pub mod docs;
 pub mod paths;
 pub mod report;

@@ -91,6 +91,222 @@ fn html_shows_every_finding_and_runs_nothing() {
     assert!(page.contains("/srv/broken file.json") && page.contains("/srv/none.json"));
 }
 
+/// The rules of BloodHound's ingest (`jsonschema/{node,edge,metadata}.json` of its source), in words of our own.
+fn opengraph_schema() -> Value {
+    let properties = serde_json::json!({
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "type": ["string", "number", "boolean", "array"],
+            "items": { "type": ["string", "number", "boolean"] },
+        },
+    });
+    let end = serde_json::json!({
+        "type": "object", "required": ["value"],
+        "properties": { "match_by": { "enum": ["id", "name"] }, "value": { "type": "string", "minLength": 1 } },
+    });
+    serde_json::json!({
+        "type": "object", "required": ["graph"],
+        "properties": {
+            "metadata": {
+                "type": "object", "additionalProperties": false,
+                "properties": { "source_kind": { "type": ["string", "null"] } },
+            },
+            "graph": {
+                "type": "object", "required": ["nodes", "edges"],
+                "properties": {
+                    "nodes": { "type": "array", "items": {
+                        "type": "object", "required": ["id", "kinds"],
+                        "properties": {
+                            "id": { "type": "string", "minLength": 1 },
+                            "kinds": { "type": "array", "minItems": 1, "maxItems": 3,
+                                "items": { "type": "string", "pattern": "^[A-Za-z0-9_]+$" } },
+                            "properties": properties,
+                        },
+                    }},
+                    "edges": { "type": "array", "items": {
+                        "type": "object", "required": ["start", "end", "kind"],
+                        "properties": {
+                            "start": end, "end": end, "properties": properties,
+                            "kind": { "type": "string", "pattern": "^[A-Za-z0-9_]+$" },
+                        },
+                    }},
+                },
+            },
+        },
+    })
+}
+
+#[test]
+fn opengraph_holds_to_the_rules_of_its_ingest() {
+    let validator = jsonschema::validator_for(&opengraph_schema()).unwrap();
+    let value = check(&validator, &export::opengraph(&report()));
+    let nodes = value["graph"]["nodes"].as_array().unwrap();
+    let edges = value["graph"]["edges"].as_array().unwrap();
+    assert!(!nodes.is_empty() && !edges.is_empty());
+    for one in nodes.iter().chain(edges) {
+        for (name, value) in one["properties"].as_object().unwrap() {
+            assert_eq!(*name, name.to_lowercase(), "names are lower case");
+            assert_ne!(name, "objectid", "which BloodHound sets itself");
+            let kinds = value.as_array().into_iter().flatten().map(std::mem::discriminant);
+            assert!(kinds.collect::<std::collections::HashSet<_>>().len() <= 1, "a list is of one type: {name}");
+        }
+    }
+    // BloodHound compares ids in upper case.
+    let ids: std::collections::BTreeSet<String> =
+        nodes.iter().map(|node| node["id"].as_str().unwrap().to_uppercase()).collect();
+    assert_eq!(ids.len(), nodes.len());
+}
+
+/// The tokens of the part of Cypher that an export may use: anything else is an error.
+fn tokens(statement: &str) -> Result<Vec<String>, String> {
+    let chars: Vec<char> = statement.chars().collect();
+    let (mut tokens, mut at) = (Vec::new(), 0);
+    while let Some(c) = chars.get(at).copied() {
+        let start = at;
+        at += 1;
+        match c {
+            ' ' => continue,
+            '\'' => loop {
+                match (chars.get(at), chars.get(at + 1)) {
+                    (Some('\''), _) => break at += 1,
+                    (Some('\\'), Some('\\' | '\'' | 'n' | 'r' | 't')) => at += 2,
+                    (Some('\\'), Some('u')) => {
+                        let digits: String = chars.iter().skip(at + 2).take(4).collect();
+                        u32::from_str_radix(&digits, 16).map_err(|_| format!("an escape: {statement}"))?;
+                        at += 6;
+                    }
+                    (Some(c), _) if *c != '\\' && !c.is_control() => at += 1,
+                    other => return Err(format!("{other:?} in a text: {statement}")),
+                }
+            },
+            '`' => {
+                while chars.get(at) != Some(&'`') || chars.get(at + 1) == Some(&'`') {
+                    at += if chars.get(at) == Some(&'`') { 2 } else { 1 };
+                    if at >= chars.len() {
+                        return Err(format!("a name has no end: {statement}"));
+                    }
+                }
+                at += 1;
+            }
+            c if c.is_ascii_alphanumeric() || c == '_' => {
+                while chars.get(at).is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+                    at += 1;
+                }
+            }
+            '-' if chars.get(at) == Some(&'>') => at += 1,
+            '+' if chars.get(at) == Some(&'=') => at += 1,
+            '(' | ')' | '{' | '}' | '[' | ']' | ':' | ',' | ';' | '-' => {}
+            other => return Err(format!("`{other}` outside of a text: {statement}")),
+        }
+        tokens.push(chars[start..at].iter().collect());
+    }
+    Ok(tokens)
+}
+
+/// A token's place in a grammar: what a text, a name and a number are is all the same.
+fn class(token: &str) -> &str {
+    match token.as_bytes() {
+        [b'\'', ..] | [b'0'..=b'9', ..] => "value",
+        [b'`', ..] => "name",
+        _ if matches!(token, "true" | "false") => "value",
+        _ => token,
+    }
+}
+
+#[test]
+fn cypher_is_statements_of_three_forms_whatever_its_texts_hold() {
+    let report = report();
+    let text = export::cypher(&report);
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().starts_with("CREATE CONSTRAINT bailiwick_id IF NOT EXISTS FOR (n:Bailiwick)"));
+    let mut counts = (0, 0);
+    for line in lines {
+        let tokens = tokens(line).unwrap();
+        let words: Vec<&str> = tokens.iter().map(|token| class(token)).collect();
+        // Names with values, which are plain or lists of plain ones, and the end.
+        let is_map = |words: &[&str]| {
+            let text = words.join(" ").replace("- value", "value").replace(" , value", "");
+            let text = text.replace("[ ]", "value").replace("[ value ]", "value").replace(" at : ", " name : ");
+            let text = text.replace(" , name : value", "");
+            text == "{ name : value } ;"
+        };
+        let identifier = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        match words.as_slice() {
+            [
+                "MERGE",
+                "(",
+                "n",
+                ":",
+                "Bailiwick",
+                "{",
+                "id",
+                ":",
+                "value",
+                "}",
+                ")",
+                "SET",
+                "n",
+                ":",
+                kind,
+                ",",
+                "n",
+                "+=",
+                rest @ ..,
+            ] => {
+                assert!(identifier(kind) && is_map(rest), "{line}");
+                counts.0 += 1;
+            }
+            [
+                "MATCH",
+                "(",
+                "a",
+                ":",
+                "Bailiwick",
+                "{",
+                "id",
+                ":",
+                "value",
+                "}",
+                ")",
+                ",",
+                "(",
+                "b",
+                ":",
+                "Bailiwick",
+                "{",
+                "id",
+                ":",
+                "value",
+                "}",
+                ")",
+                "MERGE",
+                "(",
+                "a",
+                ")",
+                "-",
+                "[",
+                "r",
+                ":",
+                kind,
+                "]",
+                "->",
+                "(",
+                "b",
+                ")",
+                "SET",
+                "r",
+                "+=",
+                rest @ ..,
+            ] => {
+                assert!(identifier(kind) && is_map(rest), "{line}");
+                counts.1 += 1;
+            }
+            _ => panic!("no form of ours: {line}"),
+        }
+    }
+    assert_eq!(counts, (report.graph.entities().len(), report.graph.relations().len()));
+}
+
 #[test]
 fn opengraph_has_one_edge_of_a_kind_between_two_nodes_and_none_that_is_not_enough_alone() {
     let report = report();

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     Ok(if found.paths.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Hunks that take grants out of the files that they stand in; each file is read once.
+/// What takes grants out of the files that they stand in, or revokes them; each file is read once.
 #[derive(Default)]
 struct Hunks(RefCell<BTreeMap<Arc<str>, Option<hunk::File>>>);
 
@@ -102,7 +102,7 @@ impl Hunks {
         let file = files
             .entry(grant.source.clone())
             .or_insert_with(|| hunk::File::read(Path::new(grant.source.as_ref()), &grant.source));
-        file.as_ref()?.removal(grant.line?)
+        file.as_ref()?.patch(grant.line?).map(|patch| patch.text)
     }
 }
 

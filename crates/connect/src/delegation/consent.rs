@@ -27,15 +27,43 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     page.items().iter().fold(empty, |known, one| object(reader, one) | known)
 }
 
-fn object(reader: &mut Reader<'_>, node: &Node) -> bool {
-    let has = |keys: &[&str]| keys.iter().all(|key| node.get(key).is_some());
+/// The forms in which a consent is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// What an app may do for users.
+    Grant,
+    /// What an app may do without a user.
+    Assignment,
+    /// A token that a user of Google Workspace gave.
+    Token,
+}
+
+fn has(node: &Node, keys: &[&str]) -> bool {
+    keys.iter().all(|key| node.get(key).is_some())
+}
+
+/// In which form an object tells of a consent, if it does.
+pub(super) fn form(node: &Node) -> Option<Form> {
     if text(node, "kind") == Some("admin#directory#token") {
-        token(reader, node)
-    } else if has(&["clientId", "consentType", "scope"]) {
-        grant(reader, node)
-    } else if has(&["appRoleId", "principalId", "resourceId"]) {
-        assignment(reader, node)
-    } else if has(&["roleDefinitionId", "principalId"]) {
+        Some(Form::Token)
+    } else if has(node, &["clientId", "consentType", "scope"]) {
+        Some(Form::Grant)
+    } else if has(node, &["appRoleId", "principalId", "resourceId"]) {
+        Some(Form::Assignment)
+    } else {
+        None
+    }
+}
+
+fn object(reader: &mut Reader<'_>, node: &Node) -> bool {
+    match form(node) {
+        Some(Form::Token) => return token(reader, node),
+        Some(Form::Grant) => return grant(reader, node),
+        Some(Form::Assignment) => return assignment(reader, node),
+        None => {}
+    }
+    let has = |keys: &[&str]| has(node, keys);
+    if has(&["roleDefinitionId", "principalId"]) {
         let is = text(node, "roleDefinitionId").is_some_and(|role| ADMINISTRATORS.contains(&role));
         let whole = text(node, "directoryScopeId").is_none_or(|scope| scope == "/");
         reader.delegation.administrators.extend(text(node, "principalId").filter(|_| is && whole).map(str::to_owned));

@@ -254,3 +254,18 @@ fn actions_that_call_themselves_over_and_over_are_read_up_to_a_bound_which_is_sa
     let reasons: Vec<&str> = loaded.unread.iter().map(|unread| unread.reason.as_str()).collect();
     assert!(matches!(reasons.as_slice(), [one] if one.contains("more than the 1000 steps")), "{reasons:?}");
 }
+
+#[test]
+fn a_script_that_starts_an_agent_is_a_script_and_its_variables_are_texts_in_it() {
+    let injected = |steps: &str| !of_kind(&world(&format!("on: issues\n{steps}")), "workflow-injection").is_empty();
+    assert!(injected("jobs: {t: {steps: [{run: 'claude -p \"${{ github.event.issue.title }}\"'}]}}"));
+    let agent = world("on: issues\njobs: {t: {steps: [{run: 'claude -p \"${{ github.event.issue.title }}\"'}]}}");
+    assert_eq!(of_kind(&agent, "workflow-agent").len(), 1);
+    let titled = "env: {TITLE: '${{ github.event.issue.title }}'}";
+    assert!(injected(&format!("{titled}\njobs: {{t: {{steps: [{{run: 'echo ${{{{ env.TITLE }}}}'}}]}}}}")));
+    assert!(injected(&format!("jobs: {{t: {{steps: [{{{titled}, run: 'echo ${{{{ env.TITLE }}}}'}}]}}}}")));
+    assert!(!injected(&format!("{titled}\njobs: {{t: {{steps: [{{run: 'echo $TITLE'}}]}}}}")), "the shell's own");
+    assert!(!injected(&format!(
+        "{titled}\njobs: {{t: {{steps: [{{env: {{TITLE: fixed}}, run: 'echo ${{{{ env.TITLE }}}}'}}]}}}}"
+    )));
+}

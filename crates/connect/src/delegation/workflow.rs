@@ -117,14 +117,25 @@ fn with_defaults(declared: Option<&Node>, mut given: Inputs) -> Inputs {
     given
 }
 
+/// The variables that a script sees, those of the step last: an expression puts their texts into it like any other.
+fn variables(nodes: [&Node; 3], inputs: &Inputs) -> Inputs {
+    let env = nodes.into_iter().filter_map(|node| node.get("env")).flat_map(Node::entries);
+    env.filter_map(|entry| Some((entry.key.clone(), filled(&entry.node.scalar()?, inputs)))).collect()
+}
+
 /// A text with `${{ inputs.NAME }}` replaced by what was given. Nothing else of an expression is computed.
 fn filled(text: &str, inputs: &Inputs) -> String {
+    replaced(text, "inputs.", inputs)
+}
+
+/// A text with expressions that are one of some names replaced by its value.
+fn replaced(text: &str, prefix: &str, values: &Inputs) -> String {
     let mut whole = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${{") {
         let Some((inner, behind)) = after.split_once("}}") else { break };
         whole.push_str(before);
-        match inner.trim().strip_prefix("inputs.").and_then(|name| inputs.get(name)) {
+        match inner.trim().strip_prefix(prefix).and_then(|name| values.get(name)) {
             Some(value) => whole.push_str(value),
             None => whole.push_str(&format!("${{{{{inner}}}}}")),
         }
@@ -210,7 +221,8 @@ fn steps(reader: &mut Reader<'_>, given: &Given<'_>, (node, guard, depth): (&Nod
         let own = step.get("if").and_then(Node::scalar);
         let guard =
             [guard.map(str::to_owned), own].into_iter().flatten().reduce(|one, other| format!("({one}) && ({other})"));
-        if let Some(what) = what(reader, (step, given.inputs)) {
+        let env = variables([given.root, node, step], given.inputs);
+        for what in what(reader, (step, given.inputs, &env)) {
             job.acts.push(Act { what, guard: guard.clone(), place: reader.place(step) });
         }
         publishes(reader, given.top, step, job);
@@ -240,34 +252,40 @@ fn composite(
     });
 }
 
-/// What a step does, as far as it matters.
-fn what(reader: &mut Reader<'_>, (step, inputs): (&Node, &Inputs)) -> Option<What> {
+/// What a step does, as far as it matters. A script that starts an agent is a script as well.
+fn what(reader: &mut Reader<'_>, (step, inputs, env): (&Node, &Inputs, &Inputs)) -> Vec<What> {
     let with = |key: &str| {
         let given = step.get("with").and_then(|with| with.get(key)).and_then(Node::scalar)?;
         Some(filled(&given, inputs))
     };
-    if let Some(script) = text(step, "run").map(|script| filled(script, inputs)) {
+    if let Some(script) = text(step, "run").map(|script| replaced(&filled(script, inputs), "env.", env)) {
         let agent = AGENT_COMMANDS.iter().find(|command| script.contains(**command));
-        return Some(agent.map_or_else(|| What::Run(script.to_owned()), |command| What::Agent(format!("`{command}`"))));
+        let agent = agent.map(|command| What::Agent(format!("`{command}`")));
+        return [What::Run(script)].into_iter().chain(agent).collect();
     }
-    let action = text(step, "uses")?;
+    let Some(action) = text(step, "uses") else { return Vec::new() };
     let name = action.split('@').next().unwrap_or(action);
-    match name {
+    let one = match name {
         "actions/checkout" => Some(What::Checkout(with("ref"))),
-        "actions/github-script" => Some(What::Run(with("script")?)),
+        "actions/github-script" => with("script").map(|script| What::Run(replaced(&script, "env.", env))),
         "actions/download-artifact" if with("run-id").is_some() => Some(What::Artifact),
         "dawidd6/action-download-artifact" => Some(What::Artifact),
-        "aws-actions/configure-aws-credentials" => literal(reader, step, with("role-to-assume")?).map(What::Role),
+        "aws-actions/configure-aws-credentials" => {
+            with("role-to-assume").and_then(|role| literal(reader, step, role)).map(What::Role)
+        }
         "google-github-actions/auth" => {
-            literal(reader, step, with("service_account")?).map(|name| What::Identity("Google Cloud", name))
+            let account = with("service_account").and_then(|name| literal(reader, step, name));
+            account.map(|name| What::Identity("Google Cloud", name))
         }
         "azure/login" | "Azure/login" => {
-            literal(reader, step, with("client-id")?).map(|name| What::Identity("Azure", name))
+            let client = with("client-id").and_then(|name| literal(reader, step, name));
+            client.map(|name| What::Identity("Azure", name))
         }
         _ if AGENTS.iter().any(|agent| name.starts_with(agent)) => Some(What::Agent(format!("`{name}`"))),
         _ if name.starts_with("./") => Some(What::Run(name.to_owned())),
         _ => None,
-    }
+    };
+    one.into_iter().collect()
 }
 
 /// A name that stands in the file; one that an expression gives is said and left out.

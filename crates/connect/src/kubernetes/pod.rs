@@ -86,6 +86,7 @@ fn container(reader: &Reader<'_>, node: &Node, volumes: &BTreeMap<String, String
     let port = |one: &Node| Port {
         name: text(one, "name").unwrap_or_default().to_owned(),
         number: one.get("containerPort").and_then(Node::scalar).unwrap_or_default(),
+        protocol: text(one, "protocol").map(str::to_owned),
         host: one.get("hostPort").and_then(Node::scalar),
         line: reader.line(one),
     };

@@ -204,7 +204,7 @@ fn a_setting_on_which_several_steps_rest_is_one_grant() {
     );
     let found = find(&world.steps, &world.target(&Goal::Administrator), None);
     assert!(world.steps.steps.iter().filter(|step| step.from == found.paths[0].from).count() > 1);
-    let cites: Vec<String> = found.cut.iter().map(|id| world.steps.grant(*id).unwrap().cite()).collect();
+    let cites: Vec<String> = found.cut.grants.iter().map(|id| world.steps.grant(*id).unwrap().cite()).collect();
     let distinct: std::collections::BTreeSet<&String> = cites.iter().collect();
     assert_eq!(distinct.len(), cites.len(), "{cites:?}");
 }
@@ -375,4 +375,159 @@ subjects: [{kind: User, name: ann}]
     let (from, to) = (world.steps.find("kube-user/ann").unwrap(), world.steps.find("role/cloud").unwrap());
     let found = find(&world.steps, &world.target(&Goal::Node(to)), Some(from));
     assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));
+}
+
+/// What whoever reaches a service or an Ingress gets to.
+fn reached(policies: &str, kind: &str, beside: &str) -> Truth {
+    let world = world(&format!(
+        "{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n, labels: {{app: a}}}}, spec: {{containers: [{{name: c, image: i, ports: [{{containerPort: 8080, name: web}}, {{containerPort: 9090}}]}}]}}}}
+---
+{{kind: Service, apiVersion: v1, metadata: {{name: s, namespace: n}}, spec: {{type: {kind}, selector: {{app: a}}, ports: [{{port: 80, targetPort: web}}, {{port: 90, targetPort: 9090}}]}}}}
+---
+{beside}
+---
+{policies}"
+    ));
+    let word = if beside.is_empty() { "service" } else { "ingress" };
+    let from = |step: &&graph::step::Step| world.steps.name(step.from).starts_with(&format!("whoever reaches {word}"));
+    let steps = world.steps.steps.iter().filter(|step| step.kind.id == "k8s-endpoint").filter(from);
+    steps.map(|step| step.truth).max().unwrap_or(Truth::No)
+}
+
+#[test]
+fn a_network_policy_lets_in_whom_it_names_at_the_ports_that_it_names() {
+    let policy = |ingress: &str| {
+        format!(
+            "{{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {{name: d, namespace: n}}, spec: {{podSelector: {{}}, policyTypes: [Ingress], ingress: [{ingress}]}}}}"
+        )
+    };
+    for (ingress, expected) in [
+        ("", Truth::No),
+        ("{}", Truth::Yes),
+        ("{ports: [{port: web}]}", Truth::Yes),
+        ("{ports: [{port: 9090}]}", Truth::Yes),
+        ("{ports: [{port: 9000, endPort: 9100}]}", Truth::Yes),
+        ("{ports: [{port: 22}]}", Truth::No),
+        ("{ports: [{port: 8080, protocol: UDP}]}", Truth::No),
+        ("{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}", Truth::Yes),
+        ("{from: [{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}]}", Truth::Unknown),
+        ("{from: [{ipBlock: {cidr: 203.0.113.0/24}}], ports: [{port: 8080}]}", Truth::Unknown),
+        ("{from: [{podSelector: {}}]}", Truth::No),
+    ] {
+        assert_eq!(reached(&policy(ingress), "LoadBalancer", ""), expected, "{ingress}");
+    }
+}
+
+#[test]
+fn an_ingress_and_a_route_lead_from_outside_to_the_service_and_port_that_they_name() {
+    let ingress = |port: &str| {
+        format!(
+            "{{kind: Ingress, apiVersion: networking.k8s.io/v1, metadata: {{name: i, namespace: n}}, spec: {{rules: [{{http: {{paths: [{{path: /, backend: {{service: {{name: s, port: {{number: {port}}}}}}}}}]}}}}]}}}}"
+        )
+    };
+    assert_eq!(reached("", "ClusterIP", &ingress("80")), Truth::Yes);
+    assert_eq!(reached("", "ClusterIP", &ingress("81")), Truth::No, "the service has no such port");
+    assert_eq!(reached("", "ClusterIP", &ingress("80").replace("namespace: n", "namespace: m")), Truth::No);
+    // What an Ingress routes comes from the pod that routes it: a policy that names pods may let it in.
+    let pods = "{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {name: d, namespace: n}, spec: {podSelector: {}, ingress: [{from: [{podSelector: {}}], ports: [{port: web}]}]}}";
+    assert_eq!(reached(pods, "ClusterIP", &ingress("80")), Truth::Unknown);
+    assert_eq!(reached(pods, "ClusterIP", &ingress("90")), Truth::No, "another port");
+    let route = world("{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n, labels: {app: a}}, spec: {containers: [{name: c, image: i}]}}
+---
+{kind: Service, apiVersion: v1, metadata: {name: s, namespace: n}, spec: {selector: {app: a}, ports: [{port: 80}]}}
+---
+{kind: HTTPRoute, apiVersion: gateway.networking.k8s.io/v1, metadata: {name: r, namespace: g}, spec: {rules: [{backendRefs: [{name: s, namespace: n, port: 80}]}]}}");
+    assert!(route.steps.nodes.iter().any(|node| node.name == "whoever reaches httproute g/r"));
+}
+
+#[test]
+fn the_metadata_service_is_asked_only_at_ports_that_leave() {
+    let asks = |egress: &str| {
+        let mut loaded = Loaded::default();
+        add(&mut loaded, "account.json", &ROLE.replace("pod", "node"));
+        add(
+            &mut loaded,
+            "i.json",
+            r#"{"Reservations": [{"OwnerId": "111122223333", "Instances": [{"InstanceId": "i-1",
+          "IamInstanceProfile": {"Arn": "arn:aws:iam::111122223333:role/node"}}]}]}"#,
+        );
+        add(&mut loaded, "c.yaml", &format!("{{kind: Node, apiVersion: v1, metadata: {{name: m}}, spec: {{providerID: 'aws:///eu-west-1a/i-1'}}}}
+---
+{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n}}, spec: {{nodeName: m, containers: [{{name: c, image: i}}]}}}}
+---
+{{kind: NetworkPolicy, apiVersion: networking.k8s.io/v1, metadata: {{name: d, namespace: n}}, spec: {{podSelector: {{}}, policyTypes: [Egress], egress: [{egress}]}}}}"));
+        loaded.link();
+        let world = loaded.world();
+        world.steps.steps.iter().any(|step| step.kind.id == "k8s-metadata")
+    };
+    assert!(asks("{}"));
+    assert!(asks("{ports: [{port: 80}, {port: 443}]}"));
+    assert!(!asks("{ports: [{port: 53, protocol: UDP}, {port: 53}]}"), "names alone are asked for");
+    assert!(!asks("{to: [{ipBlock: {cidr: 0.0.0.0/0, except: [169.254.169.254/32]}}]}"));
+    assert!(asks("{to: [{ipBlock: {cidr: 0.0.0.0/0}}], ports: [{}]}"));
+}
+
+/// Whether a role of the cloud becomes administrator of the cluster.
+fn administers_cluster(answers: &[&str], details: &str) -> Truth {
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "account.json", details);
+    for answer in answers {
+        add(&mut loaded, "eks.json", answer);
+    }
+    assert_eq!(loaded.unread, []);
+    loaded.link();
+    let world = loaded.world();
+    let from = world.steps.find("role/ci").unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+    found.paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn an_access_policy_of_eks_is_what_its_role_would_be() {
+    let policies = |name: &str, scope: &str| {
+        format!(
+            r#"{{"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/ci", "associatedAccessPolicies": [
+              {{"policyArn": "arn:aws:eks::aws:cluster-access-policy/{name}", "accessScope": {scope}}}]}}"#
+        )
+    };
+    let (all, one) = (r#"{"type": "cluster", "namespaces": []}"#, r#"{"type": "namespace", "namespaces": ["n"]}"#);
+    assert_eq!(administers_cluster(&[&policies("AmazonEKSClusterAdminPolicy", all)], ROLE), Truth::Yes);
+    assert_eq!(administers_cluster(&[&policies("AmazonEKSViewPolicy", all)], ROLE), Truth::No);
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "eks.json", &policies("AmazonEKSEditPolicy", one));
+    loaded.link();
+    let who = Subject::User("arn:aws:iam::111122223333:role/ci".into());
+    let may = |verb: &str, place: &str| {
+        Evaluator::new(&loaded.cluster).decide(&who, &Request::core(verb, "pods/exec", Some(place))).verdict
+    };
+    assert_eq!((may("create", "n"), may("create", "m")), (Truth::Yes, Truth::No));
+    let unknown = world(&policies("AmazonEKSOtherPolicy", all));
+    let gaps = Evaluator::new(&unknown.cluster).gaps();
+    assert!(gaps[0].starts_with("the EKS access policy AmazonEKSOtherPolicy, which the access of arn:"), "{gaps:?}");
+}
+
+#[test]
+fn whoever_makes_access_entries_administers_the_cluster_that_takes_them() {
+    let details = |actions: &str, on: &str| {
+        format!(
+            r#"{{"RoleDetailList": [{{"RoleName": "ci", "Arn": "arn:aws:iam::111122223333:role/ci", "RolePolicyList": [
+             {{"PolicyName": "p", "PolicyDocument": {{"Statement": [{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}]}}}}]}}]}}"#
+        )
+    };
+    let cluster = |mode: &str| {
+        format!(
+            r#"{{"cluster": {{"name": "prod", "arn": "arn:aws:eks:eu-west-1:111122223333:cluster/prod", "accessConfig": {{"authenticationMode": "{mode}"}}}}}}"#
+        )
+    };
+    let entry = r#"{"accessEntry": {"clusterName": "prod", "principalArn": "arn:aws:iam::111122223333:role/ci",
+      "accessEntryArn": "arn:aws:eks:eu-west-1:111122223333:access-entry/prod/role/111122223333/ci/1"}}"#;
+    let (api, map) = (cluster("API_AND_CONFIG_MAP"), cluster("CONFIG_MAP"));
+    let both = details(r#"["eks:CreateAccessEntry", "eks:AssociateAccessPolicy"]"#, "*");
+    let associate = details(r#""eks:AssociateAccessPolicy""#, "*");
+    assert_eq!(administers_cluster(&[&api], &both), Truth::Yes);
+    assert_eq!(administers_cluster(&[&map], &both), Truth::No, "the cluster takes no entries");
+    assert_eq!(administers_cluster(&[&api], &associate), Truth::No, "it has no entry");
+    assert_eq!(administers_cluster(&[&api, entry], &associate), Truth::Yes, "it has one");
+    let elsewhere = details(r#""eks:*""#, "arn:aws:eks:eu-west-1:111122223333:cluster/other");
+    assert_eq!(administers_cluster(&[&api], &elsewhere), Truth::No);
 }

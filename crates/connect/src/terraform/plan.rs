@@ -10,7 +10,7 @@ use super::home::home;
 use super::state;
 use crate::aws::text;
 use crate::budget::Budget;
-use crate::document::Node;
+use crate::document::{Node, Value};
 use crate::hcl::{Expression, Part};
 
 /// The region of what a plan makes when nothing in it names one.
@@ -78,32 +78,41 @@ pub(super) struct Plan {
     /// The `.tf` files beside it.
     pub(super) files: Files,
     pub(super) budget: Budget,
+    /// Whether its values are what Terraform makes of a plan: what they do not know they leave out.
+    is_whole: bool,
     configuration: Configuration,
 }
 
 /// Expressions by plain address.
 #[derive(Default)]
 struct Configuration {
-    resources: BTreeMap<String, Configured>,
+    resources: BTreeMap<String, Node>,
     /// What a module's caller gives it, by the module's path and the input's name.
     inputs: BTreeMap<(String, String), Node>,
     /// What a module gives back, likewise.
     outputs: BTreeMap<(String, String), Node>,
     /// The values of the root's variables.
     variables: BTreeMap<String, Node>,
+    /// What `for_each` goes over, by the plain address of the resource or the module's path.
+    each: BTreeMap<String, Node>,
 }
 
-struct Configured {
-    expressions: Node,
-    each: Vec<String>,
-}
-
-/// Where a reference stands: in a module's instance, perhaps in one of several instances of a resource.
+/// Where a reference stands: in a module's instance, perhaps in one of several instances of a resource, or of what a
+/// module's caller gives it.
 #[derive(Clone, Copy)]
 struct Scope<'s> {
     module: &'s str,
-    inside: Option<&'s Resource>,
+    /// The index of the instance, as an address writes it.
+    key: Option<&'s str>,
+    /// What there are several of: the resource's address or the module's path.
+    of: &'s str,
     depth: u32,
+}
+
+impl<'s> Scope<'s> {
+    fn of(resource: &'s Resource, plain: &'s str) -> Self {
+        Self { module: &resource.module, key: resource.index.as_deref(), of: plain, depth: 0 }
+    }
 }
 
 impl Plan {
@@ -141,6 +150,7 @@ impl Plan {
             resources,
             files: Files::default(),
             budget: Budget::default(),
+            is_whole: root.get("resource_changes").is_some(),
             configuration,
         })
     }
@@ -152,14 +162,16 @@ impl Plan {
 
     /// The expression of an attribute; `path` leads through the first of each nested block.
     pub(super) fn expression(&self, resource: &Resource, path: &[&str]) -> Option<&Node> {
-        within(&self.configuration.resources.get(&resource.plain())?.expressions, path)
+        within(self.configuration.resources.get(&resource.plain())?, path)
     }
 
-    /// What an attribute leads to, by its value or else through the configuration.
+    /// What an attribute leads to, by its value or else through the configuration. A plan leaves out what it does not
+    /// know yet, of a list by a null in its place: what is null itself is known to be nothing.
     pub(super) fn targets<'p>(&'p self, resource: &'p Resource, path: &[&str]) -> Vec<Target<'p>> {
         if let Some(node) = within(&resource.values, path) {
             let texts: Vec<_> = texts_of(node).map(Target::Text).collect();
-            if !texts.is_empty() {
+            let is_known = |node: &Node| !matches!(node.value, Value::Null);
+            if !texts.is_empty() || self.is_whole && node.items().iter().all(is_known) {
                 return texts;
             }
         }
@@ -173,7 +185,7 @@ impl Plan {
 
     /// What an expression of a resource leads to.
     pub(super) fn follow<'p>(&'p self, resource: &'p Resource, expression: &Node) -> Vec<Target<'p>> {
-        self.expressed(expression, Scope { module: &resource.module, inside: Some(resource), depth: 0 })
+        self.expressed(expression, Scope::of(resource, &resource.plain()))
     }
 
     /// The text that a target stands for, if that is known.
@@ -248,9 +260,9 @@ impl Plan {
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["var", name, rest @ ..] => self.input(without_indexes(name).as_str(), rest, scope).unwrap_or_else(open),
-            ["module", call, output, rest @ ..] => self.output((call, output), rest, scope),
+            ["module", call, output, rest @ ..] => self.output((call, output), rest, paired, scope),
             ["each", word, rest @ ..] => self.each(word, rest, scope).unwrap_or_else(open),
-            ["count" | "path" | "terraform" | "self" | "module", ..] => Vec::new(),
+            ["count" | "path" | "terraform" | "self", ..] => Vec::new(),
             ["data", kind, name, rest @ ..] => self.instances((true, kind, name), rest, paired, scope),
             ["local", name, rest @ ..] => self.local(name, rest, scope).unwrap_or_else(open),
             [kind, name, rest @ ..] => self.instances((false, kind, name), rest, paired, scope),
@@ -296,48 +308,74 @@ impl Plan {
     pub(super) fn refer<'p>(&'p self, resource: &'p Resource, reference: &str) -> Vec<Target<'p>> {
         let paired = reference.contains("count.index") || reference.contains("each.");
         let plain = reference.replace("[count.index]", "").replace("[each.key]", "");
-        self.referred(&plain, paired, Scope { module: &resource.module, inside: Some(resource), depth: 0 })
+        self.referred(&plain, paired, Scope::of(resource, &resource.plain()))
     }
 
     fn input<'p>(&'p self, name: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {
-        let Some((parent, _)) = split_module(scope.module) else {
+        let Some((parent, call)) = split_module(scope.module) else {
             let value = self.configuration.variables.get(name)?;
             return Some(texts_of(value).map(Target::Text).collect());
         };
-        let expression = self.configuration.inputs.get(&(without_indexes(scope.module), name.to_owned()))?;
-        let scope = Scope { module: parent, inside: None, ..scope };
+        let of = without_indexes(scope.module);
+        let expression = self.configuration.inputs.get(&(of.clone(), name.to_owned()))?;
+        let key = call.split_once('[').map(|(_, index)| index.trim_end_matches(['.', ']']));
+        let scope = Scope { module: parent, key, of: &of, ..scope };
         Some(with_attribute(self.expressed(expression, scope), rest))
     }
 
-    fn output<'p>(&'p self, (call, output): (&str, &str), rest: &[&str], scope: Scope<'_>) -> Vec<Target<'p>> {
+    /// What a module gives back: that of the instance that is named, or that has the key of this one; else of each.
+    fn output<'p>(
+        &'p self,
+        (call, output): (&str, &str),
+        rest: &[&str],
+        paired: bool,
+        scope: Scope<'_>,
+    ) -> Vec<Target<'p>> {
         let plain = without_indexes(&format!("{}module.{call}.", scope.module));
         let Some(expression) = self.configuration.outputs.get(&(plain.clone(), without_indexes(output))) else {
             return vec![Target::Open(format!("module.{call}.{output}"))];
         };
-        let exact = call.contains('[').then(|| format!("{}module.{call}.", scope.module));
+        let own = scope.key.filter(|_| paired).map(|key| format!("{}module.{call}[{key}].", scope.module));
+        let exact = if call.contains('[') { Some(format!("{}module.{call}.", scope.module)) } else { own };
         let mut modules: Vec<&str> = self.resources.iter().map(|one| one.module.as_str()).collect();
         modules.sort_unstable();
         modules.dedup();
-        modules.retain(|module| {
-            without_indexes(module) == plain
-                && module.starts_with(scope.module)
-                && exact.as_deref().is_none_or(|exact| exact == *module)
-        });
+        modules.retain(|module| without_indexes(module) == plain && module.starts_with(scope.module));
+        if let Some(exact) = exact.filter(|exact| call.contains('[') || modules.contains(&exact.as_str())) {
+            modules.retain(|module| *module == exact);
+        }
         let each = modules.into_iter().flat_map(|module| {
-            self.expressed(expression, Scope { module, inside: None, depth: scope.depth }).into_iter()
+            let scope = Scope { module, key: None, of: "", depth: scope.depth };
+            self.expressed(expression, scope).into_iter()
         });
         with_attribute(each.collect(), rest)
     }
 
-    /// `each.key`, or the instance of what `for_each` goes over that has the key of this one.
+    /// `each.key`, or what `for_each` goes over at the key of this one: a value, or an instance with the same key.
     fn each<'p>(&'p self, word: &str, rest: &[&str], scope: Scope<'_>) -> Option<Vec<Target<'p>>> {
-        let inside = scope.inside?;
-        let key = inside.index.as_deref()?;
+        let key = scope.key?;
+        let plain = key.trim_matches('"');
         if word == "key" {
-            return Some(vec![Target::Text(key.trim_matches('"').to_owned())]);
+            return Some(vec![Target::Text(plain.to_owned())]);
         }
-        let over = &self.configuration.resources.get(&inside.plain())?.each;
-        let targets = over.iter().flat_map(|reference| self.referred(reference, false, scope));
+        let over = self.configuration.each.get(scope.of)?;
+        // A set's values are its keys.
+        let at = |values: &Node| match values.is_list() {
+            true => values.items().iter().find(|item| item.text() == Some(plain)).cloned(),
+            false => within(values.get(plain)?, rest).cloned(),
+        };
+        if let Some(value) = over.get("constant_value").and_then(at) {
+            return Some(texts_of(&value).map(Target::Text).collect());
+        }
+        let listed: Vec<String> = over.get("references").map(|all| texts_of(all).collect()).unwrap_or_default();
+        if let [reference] = listed.as_slice()
+            && let Some(name) = reference.strip_prefix("var.")
+            && split_module(scope.module).is_none()
+            && let Some(value) = self.configuration.variables.get(name).and_then(at)
+        {
+            return Some(texts_of(&value).map(Target::Text).collect());
+        }
+        let targets = listed.iter().flat_map(|reference| self.referred(reference, false, scope));
         let same = |target: &Target<'_>| match target {
             Target::Of(resource, _) => resource.index.as_deref() == Some(key),
             Target::Text(_) | Target::Open(_) => false,
@@ -357,7 +395,7 @@ impl Plan {
             Some((name, index)) => (name, Some(index.trim_end_matches(']'))),
             None => (name, None),
         };
-        let own = scope.inside.and_then(|inside| inside.index.as_deref()).filter(|_| paired);
+        let own = scope.key.filter(|_| paired);
         let of = |resource: &&Resource| {
             resource.is_data == is_data
                 && resource.kind == kind
@@ -423,6 +461,7 @@ const FORMS: &[(&str, &str)] = &[
     ("aws_kms_key", "kms:{region}:{account}:key/"),
     ("aws_cloudwatch_log_group", "logs:{region}:{account}:log-group:"),
     ("aws_ecr_repository", "ecr:{region}:{account}:repository/"),
+    ("aws_eks_cluster", "eks:{region}:{account}:cluster/"),
 ];
 
 impl Configuration {
@@ -430,10 +469,13 @@ impl Configuration {
         for node in module.get("resources").map(Node::items).unwrap_or_default() {
             let (Some(kind), Some(name)) = (text(node, "type"), text(node, "name")) else { continue };
             let data = if text(node, "mode") == Some("data") { "data." } else { "" };
-            let each = node.get("for_each_expression").and_then(|each| each.get("references"));
-            let each = each.map(|each| texts_of(each).collect()).unwrap_or_default();
-            let Some(expressions) = node.get("expressions").cloned() else { continue };
-            self.resources.insert(format!("{path}{data}{kind}.{name}"), Configured { expressions, each });
+            let own = format!("{path}{data}{kind}.{name}");
+            if let Some(each) = node.get("for_each_expression") {
+                self.each.insert(own.clone(), each.clone());
+            }
+            if let Some(expressions) = node.get("expressions") {
+                self.resources.insert(own, expressions.clone());
+            }
         }
         for output in module.get("outputs").map(Node::entries).unwrap_or_default() {
             if let Some(expression) = output.node.get("expression") {
@@ -442,6 +484,9 @@ impl Configuration {
         }
         for call in module.get("module_calls").map(Node::entries).unwrap_or_default() {
             let below = format!("{path}module.{}.", call.key);
+            if let Some(each) = call.node.get("for_each_expression") {
+                self.each.insert(below.clone(), each.clone());
+            }
             for entry in call.node.get("expressions").map(Node::entries).unwrap_or_default() {
                 self.inputs.insert((below.clone(), entry.key.clone()), entry.node.clone());
             }
@@ -461,7 +506,7 @@ impl Configuration {
                 key_span: default.span.clone(),
                 node: default.clone(),
             };
-            let expression = Node { span: default.span.clone(), value: crate::document::Value::Map(vec![constant]) };
+            let expression = Node { span: default.span.clone(), value: Value::Map(vec![constant]) };
             self.inputs.entry((path.to_owned(), variable.key.clone())).or_insert(expression);
         }
     }

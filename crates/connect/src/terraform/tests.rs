@@ -12,7 +12,7 @@ const PLAN: &str = include_str!("fixture/plan.json");
 fn loaded(text: &str) -> Loaded {
     let mut loaded = Loaded::default();
     add(&mut loaded, "plan.json", text);
-    loaded.estate.link();
+    loaded.link();
     loaded
 }
 
@@ -378,6 +378,119 @@ fn a_statement_takes_the_place_of_one_with_its_sid() {
         assert_eq!(verdict(key, ("Deny", "T"), one("Allow", "S")), Truth::No, "another Sid adds");
         assert_eq!(verdict(key, ("Deny", ""), one("Allow", "")), Truth::No, "none adds");
     }
+}
+
+/// A plan of some resources, with what the configuration gives them.
+fn whole_plan(resources: &[serde_json::Value], modules: serde_json::Value, configuration: serde_json::Value) -> String {
+    serde_json::json!({
+        "format_version": "1.2", "resource_changes": [],
+        "planned_values": {"root_module": {"resources": resources, "child_modules": modules}},
+        "configuration": {"root_module": configuration},
+    })
+    .to_string()
+}
+
+fn role(name: &str, index: &str) -> serde_json::Value {
+    serde_json::json!({ "address": format!("aws_iam_role.r[\"{index}\"]"), "mode": "managed", "type": "aws_iam_role",
+        "name": "r", "index": index, "values": { "name": name, "permissions_boundary": null,
+        "assume_role_policy": "{\"Statement\": {\"Effect\": \"Allow\", \"Action\": \"sts:AssumeRole\", \"Principal\": {\"Service\": \"lambda.amazonaws.com\"}}}" } })
+}
+
+#[test]
+fn what_a_module_of_several_is_given_is_that_of_its_own_key() {
+    use serde_json::json;
+    let function = |key: &str| {
+        json!({ "address": format!("module.fn[\"{key}\"]"), "resources": [{
+            "address": format!("module.fn[\"{key}\"].aws_lambda_function.f"), "mode": "managed",
+            "type": "aws_lambda_function", "name": "f", "values": { "function_name": key } }] })
+    };
+    let plan = |given: serde_json::Value, over: serde_json::Value| {
+        let module = json!({ "resources": [{ "type": "aws_lambda_function", "name": "f", "mode": "managed",
+            "expressions": { "role": { "references": ["var.role"] } } }] });
+        let calls =
+            json!({ "fn": { "expressions": { "role": given }, "for_each_expression": over, "module": module } });
+        let roles = json!([{ "type": "aws_iam_role", "name": "r", "mode": "managed", "expressions": {},
+            "for_each_expression": { "constant_value": ["a", "b"] } }]);
+        let (a, b) = (role("alpha", "a"), role("beta", "b"));
+        whole_plan(&[a, b], json!([function("a"), function("b")]), json!({ "resources": roles, "module_calls": calls }))
+    };
+    let roles = |plan: &str| {
+        let loaded = loaded(plan);
+        let role = |one: &graph::aws::estate::Workload| {
+            let name = one.role.as_deref().and_then(|role| role.rsplit('/').next()).unwrap_or("nothing").to_owned();
+            (one.arn.rsplit(':').next().unwrap().to_owned(), name)
+        };
+        let mut roles: Vec<(String, String)> = loaded.estate.workloads.iter().map(role).collect();
+        roles.sort();
+        roles.into_iter().map(|(_, role)| role).collect::<Vec<_>>()
+    };
+    let set = json!({ "constant_value": ["a", "b"] });
+    let paired = json!({ "references": ["aws_iam_role.r", "each.key"] });
+    assert_eq!(roles(&plan(paired, set)), ["alpha", "beta"]);
+    let value = json!({ "references": ["each.value.arn", "each.value"] });
+    assert_eq!(roles(&plan(value.clone(), json!({ "references": ["aws_iam_role.r"] }))), ["alpha", "beta"]);
+    let map = json!({ "constant_value": { "a": { "arn": "arn:aws:iam::1:role/one" }, "b": { "arn": "arn:aws:iam::1:role/two" } } });
+    assert_eq!(roles(&plan(value, map)), ["one", "two"]);
+}
+
+#[test]
+fn what_a_plan_knows_to_be_nothing_is_not_looked_for_in_the_configuration() {
+    use serde_json::json;
+    let boundary = |values: serde_json::Value, refers: &str| {
+        let user = json!({ "address": "aws_iam_user.u", "mode": "managed", "type": "aws_iam_user", "name": "u", "values": values });
+        let policy = json!({ "address": "aws_iam_policy.b", "mode": "managed", "type": "aws_iam_policy", "name": "b",
+            "values": { "name": "b", "policy": "{\"Statement\": {\"Effect\": \"Allow\", \"Action\": \"s3:*\", \"Resource\": \"*\"}}" } });
+        let grant = json!({ "address": "aws_iam_user_policy.p", "mode": "managed", "type": "aws_iam_user_policy", "name": "p",
+            "values": { "name": "p", "user": "u", "policy": "{\"Statement\": {\"Effect\": \"Allow\", \"Action\": \"*\", \"Resource\": \"*\"}}" } });
+        let written = json!({ "resources": [{ "type": "aws_iam_user", "name": "u", "mode": "managed",
+            "expressions": { "permissions_boundary": { "references": [refers] } } }] });
+        let loaded = loaded(&whole_plan(&[user, policy, grant], json!([]), written));
+        let user = loaded.estate.find("user/u").unwrap();
+        decide(&loaded.estate, user, "iam:CreateUser", "*").verdict
+    };
+    let unknown = || json!({ "name": "u" });
+    assert_eq!(boundary(unknown(), "aws_iam_policy.b.arn"), Truth::No, "left out: it will be what is referred to");
+    assert_eq!(boundary(json!({ "name": "u", "permissions_boundary": null }), "aws_iam_policy.b.arn"), Truth::Yes);
+    assert_eq!(boundary(unknown(), "local.boundary"), Truth::Unknown, "some boundary, and nobody says which");
+}
+
+#[test]
+fn access_to_a_cluster_is_read_from_a_plan() {
+    use serde_json::json;
+    let one = |kind: &str, values: serde_json::Value| json!({ "address": format!("{kind}.x"), "mode": "managed", "type": kind, "name": "x", "values": values });
+    let plan = |scope: serde_json::Value| {
+        let role = json!({ "address": "aws_iam_role.ci", "mode": "managed", "type": "aws_iam_role", "name": "ci",
+            "values": { "name": "ci", "assume_role_policy": "{\"Statement\": []}" } });
+        let association = one(
+            "aws_eks_access_policy_association",
+            json!({ "cluster_name": "prod", "access_scope": [scope],
+            "policy_arn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy" }),
+        );
+        let entry = one("aws_eks_access_entry", json!({ "cluster_name": "prod", "kubernetes_groups": ["ops"] }));
+        let identity = one(
+            "aws_eks_pod_identity_association",
+            json!({ "cluster_name": "prod", "namespace": "n", "service_account": "s" }),
+        );
+        let refers = |kind: &str, key: &str| {
+            json!({ "type": kind, "name": "x", "mode": "managed",
+            "expressions": { key: { "references": ["aws_iam_role.ci.arn", "aws_iam_role.ci"] } } })
+        };
+        let written = json!({ "resources": [refers("aws_eks_access_policy_association", "principal_arn"),
+            refers("aws_eks_access_entry", "principal_arn"), refers("aws_eks_pod_identity_association", "role_arn")] });
+        whole_plan(&[role, association, entry, identity], json!([]), written)
+    };
+    let whole = plan(json!({ "type": "cluster", "namespaces": null }));
+    assert_eq!(administers(&whole, "role/ci"), Truth::Yes);
+    let loaded = loaded(&whole);
+    assert_eq!(loaded.cluster.pod_identities[0].role, "arn:aws:iam::000000000000:role/ci");
+    assert_eq!(loaded.cluster.mappings.iter().find(|one| one.user.is_none()).unwrap().groups, ["ops"]);
+    assert_eq!(loaded.cluster.clusters.first().unwrap(), "arn:aws:eks:us-east-1:000000000000:cluster/prod");
+    let bindings = |scope: serde_json::Value| {
+        let bindings = self::loaded(&plan(scope)).cluster.bindings;
+        bindings.into_iter().map(|one| one.meta.namespace).collect::<Vec<_>>()
+    };
+    assert_eq!(bindings(json!({ "type": "namespace", "namespaces": ["n", "m"] })), ["n", "m"]);
+    assert_eq!(bindings(json!({ "type": "namespace" })), [""; 0], "not known yet is not everywhere");
 }
 
 /// A value of a local, over five others.

@@ -64,7 +64,7 @@ fn answer(control: &Control, query: &PathQuery) -> Result<PathsView, Problem> {
     let model = Model::new(graph);
     let found = model.find(&starts, &goals);
     Ok(PathsView::of(&model, &found, |source, line| {
-        connect::hunk::File::read(std::path::Path::new(source), source)?.removal(line)
+        connect::hunk::File::read(std::path::Path::new(source), source)?.patch(line)
     }))
 }
 

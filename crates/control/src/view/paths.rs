@@ -118,17 +118,12 @@ const SHOWN_MAX: usize = 50;
 const NAMES_MAX: usize = 50;
 
 impl PathsView {
-    /// The view of an answer; `hunk` makes the change to a file.
-    pub fn of(model: &Model<'_>, found: &Found, hunk: impl Fn(&str, u32) -> Option<String>) -> Self {
+    /// The view of an answer; `change` is what takes away what stands at a line of a file.
+    pub fn of(model: &Model<'_>, found: &Found, change: impl Fn(&str, u32) -> Option<Patch>) -> Self {
         let stories = found.stories(model);
         let endings = found.chokes.iter().take(SHOWN_MAX).map(|ending| {
             let grant = model.grants().get(ending.grant);
-            let text = grant.and_then(|grant| hunk(&grant.source, grant.line?));
-            let own = text.map(|text| Patch {
-                title: "take it out of the file".to_owned(),
-                language: "diff".to_owned(),
-                text,
-            });
+            let own = grant.and_then(|grant| change(&grant.source, grant.line?));
             EndingView {
                 grant: grant_view(model, ending.grant),
                 ends: ending.ends as u64,

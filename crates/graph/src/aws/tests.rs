@@ -279,7 +279,49 @@ user d
     policy.document.statements.clear();
     let without = derive(without);
     assert_eq!(find(&without.steps, &Target::crowns(&without.steps), None).paths.len(), 1);
-    assert_eq!(found.cut.len(), 2);
+    assert_eq!((found.cut.grants.len(), found.cut.is_least, found.cut.left), (2, true, 0));
+}
+
+#[test]
+fn a_cut_is_a_smallest_one_where_taking_the_most_used_first_is_not() {
+    // Three witnesses meet in `hub`, and each of the two other grants ends as many: the greedy one takes three.
+    use crate::step::paths::Target;
+    use crate::step::{ACCESS, Grant, Ground, Node, NodeKind, Step, Steps};
+    let mut steps = Steps::default();
+    let node = |steps: &mut Steps, name: &str| {
+        let (key, name, source) = (name.to_owned(), name.to_owned(), "".into());
+        steps.add_node(Node { key, name, kind: NodeKind::Principal, domain: "d".into(), source, line: None })
+    };
+    let goal = node(&mut steps, "goal");
+    let grant = |steps: &mut Steps, name: &str| {
+        steps.add_grant(Grant {
+            policy: name.to_owned(),
+            arn: None,
+            part: String::new(),
+            source: "".into(),
+            line: None,
+        })
+    };
+    // Sets of a hitting set that fools the greedy choice: `c` is in the most, `a` and `b` together in all.
+    for (at, uses) in ["ac", "ac", "a", "bc", "bc", "b"].iter().enumerate() {
+        let from = node(&mut steps, &format!("u{at}"));
+        let grounds = uses.chars().map(|one| {
+            let grants = vec![grant(&mut steps, &one.to_string())];
+            std::sync::Arc::new(Ground { claim: one.to_string(), grants, truth: Truth::Yes, open: Vec::new() })
+        });
+        let grounds = grounds.collect();
+        steps.push(Step { grounds, ..Step::new(from, goal, ACCESS) });
+    }
+    let free = node(&mut steps, "free");
+    let target = Target::node(&steps, goal);
+    let cut = |steps: &Steps| find(steps, &target, None).cut;
+    let found = cut(&steps);
+    let names: Vec<&str> = found.grants.iter().map(|one| steps.grant(*one).unwrap().policy.as_str()).collect();
+    assert_eq!((names, found.is_least, found.left), (vec!["a", "b"], true, 0));
+    // What rests on nothing is not ended by anything, and that is said.
+    steps.push(Step::new(free, goal, ACCESS));
+    let found = cut(&steps);
+    assert_eq!((found.grants.len(), found.is_least, found.left), (2, true, 1));
 }
 
 #[test]

@@ -233,8 +233,14 @@ const WRITTEN: &[&str] = &[
     "github.event.discussion.body",
     "github.event.workflow_run.head_branch",
     "github.event.workflow_run.head_commit.message",
+    "github.event.workflow_run.head_commit.author",
+    "github.event.workflow_run.display_title",
+    "github.event.workflow_run.head_repository.description",
     "github.head_ref",
 ];
+
+/// The same within the whole of an event.
+const WHOLE: &[&str] = &["tojson(github)", "tojson(github.event"];
 
 /// How the revision of a pull request is written.
 const REVISIONS: &[&str] = &[
@@ -403,9 +409,19 @@ fn written(text: &str, event: &Event) -> Option<&'static str> {
     };
     let mut expressions = text.split("${{").skip(1).filter_map(|rest| rest.split("}}").next());
     expressions.find_map(|inner| {
+        // Names are compared without case, and `['title']` is `.title`.
+        let plain = inner.to_ascii_lowercase().replace("['", ".").replace("']", "");
         let mut known = WRITTEN.iter().copied().filter(|one| caused.iter().any(|part| one.contains(part)));
-        known.find(|one| inner.contains(one))
+        let whole = || WHOLE.iter().copied().find(|one| plain.replace(' ', "").contains(one));
+        known.find(|one| plain.contains(one)).or_else(whole).filter(|_| !is_verdict(&plain))
     })
+}
+
+/// Whether an expression gives `true` or `false`, whatever it asks about.
+fn is_verdict(expression: &str) -> bool {
+    let asks = ["contains(", "startswith(", "endswith("].iter().any(|call| expression.trim().starts_with(call));
+    let compares = expression.contains("==") || expression.contains("!=");
+    (asks || compares) && !expression.contains("&&") && !expression.contains("||")
 }
 
 fn agents(deriver: &mut Deriver<'_>) {
@@ -584,5 +600,19 @@ mod tests {
         assert!(written(text, &event("issues")).is_some());
         assert!(written(text, &event("pull_request_target")).is_none());
         assert!(written("echo $TITLE # github.event.issue.title", &event("issues")).is_none());
+        for (expression, is) in [
+            ("GitHub.Event['issue'].Title", true),
+            ("toJSON( github.event.issue )", true),
+            ("contains(github.event.issue.title, 'x') && github.event.issue.title || ''", true),
+            ("contains(github.event.issue.title, 'x')", false),
+            ("github.event.issue.title == 'x'", false),
+            ("github.event.issue.number", false),
+        ] {
+            assert_eq!(
+                written(&format!("echo ${{{{ {expression} }}}}"), &event("issues")).is_some(),
+                is,
+                "{expression}"
+            );
+        }
     }
 }

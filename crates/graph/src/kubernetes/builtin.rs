@@ -1,9 +1,10 @@
-//! The roles that every cluster has, for files that bind them without holding them.
+//! The roles that every cluster has, for files that bind them without holding them, and the access policies of EKS.
 //!
 //! After "Default roles and role bindings" of the Kubernetes documentation, and the policy that the API server
-//! starts with (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy`).
+//! starts with (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy`). EKS documents its policies as these roles, beside
+//! one that reads everything; no role adds to them.
 
-use super::estate::{Meta, Role, Rule, Selector};
+use super::estate::{ACCESS_POLICY, Meta, Role, Rule, Selector};
 
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
 const READ: &[&str] = &["get", "list", "watch"];
@@ -78,7 +79,14 @@ pub(super) fn roles() -> Vec<Role> {
             aggregates: takes.iter().map(|one| selector(one)).collect(),
         }
     };
+    let reads: &[Line] = &[(READ, &["*"], &["*"])];
+    let access = |name: &str, parts: &[&[Line]]| role(&format!("{ACCESS_POLICY}AmazonEKS{name}Policy"), parts, &[]);
     vec![
+        access("ClusterAdmin", &[everything]),
+        access("Admin", &[VIEW, EDIT, ADMIN]),
+        access("AdminView", &[reads]),
+        access("Edit", &[VIEW, EDIT]),
+        access("View", &[VIEW]),
         role("cluster-admin", &[everything], &[]),
         role("admin", &[VIEW, EDIT, ADMIN], &["admin", "edit", "view"]),
         role("edit", &[VIEW, EDIT], &["edit", "view"]),

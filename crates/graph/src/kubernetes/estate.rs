@@ -142,6 +142,16 @@ pub enum RoleRef {
     ClusterRole(String),
 }
 
+/// What stands before the name of an EKS access policy where it is a role: no name of a role has a slash.
+pub(super) const ACCESS_POLICY: &str = "eks/";
+
+impl RoleRef {
+    /// An access policy of EKS, by its ARN: it allows what a ClusterRole of the same rules would.
+    pub fn access_policy(arn: &str) -> Self {
+        Self::ClusterRole(format!("{ACCESS_POLICY}{}", arn.rsplit('/').next().unwrap_or(arn)))
+    }
+}
+
 /// What a pod shares with its host, or its containers with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Share {
@@ -221,6 +231,8 @@ pub struct Port {
     pub name: String,
     /// Its number.
     pub number: String,
+    /// `TCP` unless it says something else.
+    pub protocol: Option<String>,
     /// The host's port that leads there.
     pub host: Option<String>,
     /// The line, from 1.
@@ -263,8 +275,32 @@ pub struct Service {
     pub kind: String,
     /// The pods behind it; none when empty.
     pub selector: BTreeMap<String, String>,
-    /// Port names or numbers of the pods.
-    pub targets: Vec<String>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name, if it has one.
+    pub name: String,
+    /// Its number.
+    pub number: String,
+    /// `TCP` unless it says something else.
+    pub protocol: Option<String>,
+    /// The name or number of the pods' port.
+    pub target: String,
+}
+
+/// An Ingress, or a route of the Gateway API: what leads from outside to services.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// Its name.
+    pub meta: Meta,
+    /// `ingress`, `httproute`, …
+    pub kind: String,
+    /// Namespace, name and port (by name or number, if it is said) of each service.
+    pub backends: Vec<(String, String, Option<String>)>,
 }
 
 /// A network policy.
@@ -275,9 +311,59 @@ pub struct NetworkPolicy {
     /// The pods that it limits.
     pub selector: Selector,
     /// What may come in, if it limits that.
-    pub ingress: Option<Vec<Peers>>,
+    pub ingress: Option<Vec<Opening>>,
     /// What may go out, if it limits that.
-    pub egress: Option<Vec<Peers>>,
+    pub egress: Option<Vec<Opening>>,
+}
+
+impl NetworkPolicy {
+    /// Whether it limits a pod.
+    pub(crate) fn limits(&self, pod: &Pod) -> bool {
+        self.meta.namespace == pod.meta.namespace && self.selector.selects(&pod.labels)
+    }
+}
+
+/// One rule of a network policy: who gets through, at which ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// Who.
+    pub peers: Peers,
+    /// The pods' ports at which; every port if there are none.
+    pub ports: Vec<PortRange>,
+}
+
+impl Opening {
+    /// Whether it lets through at a port of a pod.
+    pub fn is_at(&self, port: &Port) -> bool {
+        self.ports.is_empty() || self.ports.iter().any(|range| range.covers(port))
+    }
+}
+
+/// Ports of a network policy's rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortRange {
+    /// `TCP` unless it says something else.
+    pub protocol: Option<String>,
+    /// The name or number; every port if there is none.
+    pub first: Option<String>,
+    /// The last of several.
+    pub last: Option<u32>,
+}
+
+impl PortRange {
+    fn covers(&self, port: &Port) -> bool {
+        let of = |protocol: &Option<String>| protocol.as_deref().unwrap_or("TCP").to_owned();
+        if of(&self.protocol) != of(&port.protocol) {
+            return false;
+        }
+        let Some(first) = &self.first else { return true };
+        let within =
+            |first: u32, number: u32| number == first || self.last.is_some_and(|last| (first..=last).contains(&number));
+        match (first.parse(), port.number.parse()) {
+            (Ok(first), Ok(number)) => within(first, number),
+            _ => *first == port.name && !port.name.is_empty(),
+        }
+    }
 }
 
 /// Whom one rule of a network policy lets through.
@@ -285,8 +371,13 @@ pub struct NetworkPolicy {
 pub enum Peers {
     /// Everyone.
     All,
-    /// Pods and these address blocks, each with what is taken from it.
-    Some(Vec<(String, Vec<String>)>),
+    /// Those of address blocks, each with what is taken from it, and perhaps pods by their labels.
+    Some {
+        /// The blocks.
+        blocks: Vec<(String, Vec<String>)>,
+        /// Whether some pods are among them.
+        pods: bool,
+    },
 }
 
 /// A cloud identity that a service account may use.
@@ -362,12 +453,16 @@ pub struct Estate {
     pub secrets: Vec<Secret>,
     /// Services.
     pub services: Vec<Service>,
+    /// What leads to them from outside.
+    pub routes: Vec<Route>,
     /// Network policies.
     pub policies: Vec<NetworkPolicy>,
     /// Cloud identities of service accounts.
     pub pod_identities: Vec<PodIdentity>,
     /// Cloud identities that become users of the cluster.
     pub mappings: Vec<Mapping>,
+    /// ARNs of EKS clusters that take access entries.
+    pub clusters: BTreeSet<String>,
     /// Agents and MCP servers.
     pub customs: Vec<Custom>,
 }
@@ -381,6 +476,7 @@ impl Estate {
             && self.accounts.is_empty()
             && self.machines.is_empty()
             && self.mappings.is_empty()
+            && self.clusters.is_empty()
             && self.customs.is_empty()
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::estate::{Binding, Estate, Role, RoleRef, Rule, Subject};
+use super::estate::{ACCESS_POLICY, Binding, Estate, Meta, Role, RoleRef, Rule, Subject};
 use crate::aws::Truth;
 use crate::step::{Grant, GrantId, Ground, Steps};
 
@@ -188,22 +188,33 @@ pub fn rule_text(rule: &Rule) -> String {
 
 pub(crate) fn role_name(role: &Role) -> String {
     match role.meta.namespace.as_str() {
-        "" => format!("ClusterRole {}", role.meta.name),
+        "" => cluster_role_name(&role.meta.name),
         namespace => format!("Role {namespace}/{}", role.meta.name),
     }
 }
 
+fn cluster_role_name(name: &str) -> String {
+    match name.strip_prefix(ACCESS_POLICY) {
+        Some(policy) => format!("EKS access policy {policy}"),
+        None => format!("ClusterRole {name}"),
+    }
+}
+
 pub(super) fn binding_name(binding: &Binding) -> String {
-    match binding.meta.namespace.as_str() {
-        "" => format!("ClusterRoleBinding {}", binding.meta.name),
-        namespace => format!("RoleBinding {namespace}/{}", binding.meta.name),
+    let Meta { namespace, name, .. } = &binding.meta;
+    let is_access = matches!(&binding.role, RoleRef::ClusterRole(role) if role.starts_with(ACCESS_POLICY));
+    match (is_access, namespace.as_str()) {
+        (true, "") => format!("the access of {name}"),
+        (true, namespace) => format!("the access of {name} to namespace {namespace}"),
+        (false, "") => format!("ClusterRoleBinding {name}"),
+        (false, namespace) => format!("RoleBinding {namespace}/{name}"),
     }
 }
 
 fn gap(binding: &Binding) -> String {
     let role = match &binding.role {
         RoleRef::Role(name) => format!("Role {}/{name}", binding.meta.namespace),
-        RoleRef::ClusterRole(name) => format!("ClusterRole {name}"),
+        RoleRef::ClusterRole(name) => cluster_role_name(name),
     };
     format!("the {role}, which {} binds, is not in the files", binding_name(binding))
 }

@@ -16,7 +16,7 @@ use crate::way::Grant;
 pub struct Patch {
     /// What it does, in one clause.
     pub title: String,
-    /// `cedar`, `iam` or `diff`.
+    /// `cedar`, `iam`, `diff` or `sh`.
     pub language: String,
     /// The text.
     pub text: String,

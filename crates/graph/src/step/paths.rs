@@ -7,7 +7,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-use super::{GrantId, Node, Step, Steps};
+pub use super::cut::Cut;
+use super::{GrantId, Node, Step, Steps, cut};
 use crate::aws::Truth;
 
 /// Where paths lead.
@@ -85,8 +86,8 @@ pub struct Paths {
     pub paths: Vec<Path>,
     /// Grants by how many paths they end, most first.
     pub chokes: Vec<Choke>,
-    /// A small set of grants that together end every path, found greedily.
-    pub cut: Vec<GrantId>,
+    /// Grants that together end every path that rests on any.
+    pub cut: Cut,
 }
 
 /// Finds every path to a goal; from one node if given, else from all that are not there yet.
@@ -98,7 +99,7 @@ pub fn find(steps: &Steps, target: &Target, from: Option<usize>) -> Paths {
     let key = |path: &Path| steps.nodes.get(path.from).map(|node| node.key.clone());
     paths.sort_by_cached_key(|path| (Reverse(path.truth), path.steps.len(), key(path)));
     let chokes = chokes(&network, &paths);
-    let cut = cut(&network, &paths);
+    let cut = cut::cut(&network, &paths);
     let steps = keep_used(&network, &mut paths);
     Paths { steps, paths, chokes, cut }
 }
@@ -126,8 +127,8 @@ fn starts(steps: &Steps, target: &Target, from: Option<usize>) -> impl Iterator<
 }
 
 /// Steps indexed by where they start.
-struct Network<'e> {
-    steps: Vec<&'e Step>,
+pub(super) struct Network<'e> {
+    pub(super) steps: Vec<&'e Step>,
     out: Vec<Vec<Edge>>,
     /// The steps that a grant is part of, by its index.
     resting: Vec<Vec<usize>>,
@@ -179,12 +180,12 @@ impl<'e> Network<'e> {
     }
 
     /// Every step alive.
-    fn alive(&self) -> Vec<bool> {
+    pub(super) fn alive(&self) -> Vec<bool> {
         vec![false; self.steps.len()]
     }
 
     /// Marks the steps that end when one more grant is removed, and says which they are.
-    fn kill(&self, grant: GrantId, removed: &BTreeSet<GrantId>, dead: &mut [bool]) -> Vec<usize> {
+    pub(super) fn kill(&self, grant: GrantId, removed: &BTreeSet<GrantId>, dead: &mut [bool]) -> Vec<usize> {
         let mut killed = Vec::new();
         for index in self.resting.get(grant.0 as usize).into_iter().flatten() {
             let (Some(step), Some(slot)) = (self.steps.get(*index), dead.get_mut(*index)) else { continue };
@@ -198,7 +199,7 @@ impl<'e> Network<'e> {
 
     /// The cheapest way from `start` to the goal without the dead steps. A step that needs
     /// two nodes is taken once both are reached, and costs what both cost.
-    fn path(&self, start: usize, dead: &[bool]) -> Option<Path> {
+    pub(super) fn path(&self, start: usize, dead: &[bool]) -> Option<Path> {
         let mut settled: Vec<Option<(Cost, Option<usize>)>> = vec![None; self.size];
         let mut best: Vec<Option<Cost>> = vec![None; self.size];
         let mut queue = BinaryHeap::from([Reverse(((0, 0), start, None::<usize>))]);
@@ -269,7 +270,7 @@ fn survives(step: &Step, removed: &BTreeSet<GrantId>) -> bool {
 }
 
 /// Only a grant on a start's own witness can end that start's paths, so no other is tried.
-fn used_by<'p>(
+pub(super) fn used_by<'p>(
     network: &Network<'_>,
     paths: &'p [Path],
     removed: &BTreeSet<GrantId>,
@@ -287,7 +288,7 @@ fn used_by<'p>(
 }
 
 /// Whether no step of the path has ended.
-fn holds(path: &Path, dead: &[bool]) -> bool {
+pub(super) fn holds(path: &Path, dead: &[bool]) -> bool {
     path.steps.iter().all(|step| dead.get(*step) == Some(&false))
 }
 
@@ -311,25 +312,4 @@ fn chokes(network: &Network<'_>, paths: &[Path]) -> Vec<Choke> {
         .collect();
     chokes.sort_by_key(|choke| (Reverse(choke.ends), choke.grant));
     chokes
-}
-
-/// Removes, again and again, the grant that most of the remaining witnesses use.
-fn cut(network: &Network<'_>, paths: &[Path]) -> Vec<GrantId> {
-    let mut removed = BTreeSet::new();
-    let mut cut = Vec::new();
-    let mut left: Vec<Path> = paths.to_vec();
-    let mut dead = network.alive();
-    while !left.is_empty() {
-        let users = used_by(network, &left, &removed);
-        let Some((grant, _)) = users.into_iter().max_by_key(|(id, users)| (users.len(), Reverse(*id))) else {
-            break;
-        };
-        removed.insert(grant);
-        cut.push(grant);
-        network.kill(grant, &removed, &mut dead);
-        // A witness that still holds is still the best: what is removed makes no other way cheaper.
-        let next = |path: Path| if holds(&path, &dead) { Some(path) } else { network.path(path.from, &dead) };
-        left = left.into_iter().filter_map(next).collect();
-    }
-    cut
 }

@@ -19,7 +19,8 @@ pub struct View<'v> {
     pub target: &'v Target,
     /// What was found.
     pub found: &'v Paths,
-    /// The change of the file that takes a grant out of it, as a hunk, where one can be made.
+    /// The change of the file that takes a grant out of it, as a hunk, or the command that revokes it, where one can be
+    /// made.
     pub patch: &'v dyn Fn(&Grant) -> Option<String>,
     /// What the files name and do not hold, and what therefore nothing is said of.
     pub gaps: &'v [String],
@@ -184,8 +185,9 @@ impl View<'_> {
             return;
         }
         let Some(hunk) = self.steps.grant(grant).and_then(|grant| (self.patch)(grant)) else { return };
-        // Its first two lines name the file, which stands above.
-        let lines: Vec<&str> = hunk.lines().skip(2).collect();
+        // The first two lines of a hunk name the file, which stands above; a command has none.
+        let named = if hunk.starts_with("--- ") { 2 } else { 0 };
+        let lines: Vec<&str> = hunk.lines().skip(named).collect();
         if lines.len() > HUNK_LINES_MAX {
             let _ = writeln!(text, "   | (a patch of {} lines: in --format json)", lines.len());
             return;
@@ -208,10 +210,15 @@ impl View<'_> {
             let grants = if more == 1 { "grant ends" } else { "grants end" };
             let _ = writeln!(text, "help: {more} more {grants} one path or more (all in --format json)");
         }
-        if total > 0 && !found.cut.is_empty() {
-            let (grants, paths) = (plural(found.cut.len(), "grant"), plural(total, "path"));
-            let _ = writeln!(text, "help: removing {grants} ends all of {paths}:");
-            for grant in &found.cut {
+        if !found.cut.grants.is_empty() {
+            let (grants, paths) = (plural(found.cut.grants.len(), "grant"), plural(total, "path"));
+            let ends = match found.cut.left {
+                0 => format!("all of {paths}"),
+                left => format!("{} of {paths} (no grant ends the rest)", total - left),
+            };
+            let fewer = if found.cut.is_least { "no fewer would do" } else { "fewer may do" };
+            let _ = writeln!(text, "help: removing {grants} ends {ends}; {fewer}:");
+            for grant in &found.cut.grants {
                 let _ = writeln!(text, "  --> {}", self.cite(*grant));
             }
         }
@@ -245,7 +252,9 @@ impl View<'_> {
             "administrators": self.steps.administrators.iter().map(|index| key(*index)).collect::<Vec<_>>(),
             "paths": found.paths.iter().map(path).collect::<Vec<_>>(),
             "choke_points": found.chokes.iter().map(choke).collect::<Vec<_>>(),
-            "cut": found.cut.iter().map(|grant| self.cite_json(*grant)).collect::<Vec<_>>(),
+            "cut": found.cut.grants.iter().map(|grant| self.cite_json(*grant)).collect::<Vec<_>>(),
+            "cut_is_least": found.cut.is_least,
+            "paths_that_no_grant_ends": found.cut.left,
             "missing": missing.collect::<Vec<_>>(),
             "not_in_the_files": self.gaps,
         })

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::aws::estate::{Grants, Principal};
-use crate::aws::evaluate::Evaluator;
+use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::policy::{Effect, Named, Principals};
-use crate::aws::{self, Context, Truth, Value};
+use crate::aws::{self, Context, PrincipalKind, Truth, Value};
 use crate::kubernetes::attack::DOMAIN;
-use crate::kubernetes::estate::{CustomKind, Meta, Peers, Pod, PodIdentity, Share};
+use crate::kubernetes::estate::{CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share};
 use crate::kubernetes::{Estate, Subject};
 use crate::step::{Grant, Ground, Missing, Node, NodeKind, Page, Step, Steps};
 
@@ -60,6 +60,13 @@ pub const MAPPED: Page = page(
     "An access entry or the `aws-auth` map makes the cloud identity a user and a member of groups.",
     &["https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html"],
 );
+/// A cloud identity makes itself an administrator of the cluster.
+pub const ADMITTED: Page = page(
+    "eks-access-entry",
+    "gives itself an access entry, and makes itself",
+    "Whoever may make access entries and associate access policies with them lets in whom it likes, as administrator.",
+    &["https://docs.aws.amazon.com/eks/latest/userguide/access-policies.html"],
+);
 /// An agent runs as a service account.
 pub const AGENT_ACCOUNT: Page = page(
     "k8s-agent-account",
@@ -77,7 +84,7 @@ pub const AGENT_TOOLS: Page = page(
 
 /// Every kind of step of this module.
 pub const PAGES: &[Page] =
-    &[IRSA, POD_IDENTITY, WORKLOAD_IDENTITY, MACHINE_ROLE, METADATA, MAPPED, AGENT_ACCOUNT, AGENT_TOOLS];
+    &[IRSA, POD_IDENTITY, WORKLOAD_IDENTITY, MACHINE_ROLE, METADATA, MAPPED, ADMITTED, AGENT_ACCOUNT, AGENT_TOOLS];
 
 /// What would show whether a role trusts the cluster.
 const DETAILS: Missing = Missing {
@@ -87,6 +94,7 @@ const DETAILS: Missing = Missing {
 };
 const OTHER_ISSUER: &str = "the issuer that the role trusts is this cluster's: the accounts trust several";
 const METADATA_ADDRESS: &str = "169.254.169.254";
+const METADATA_PORT: &str = "80";
 
 pub(super) fn derive(aws: &aws::Estate, cluster: &Estate, steps: &mut Steps) {
     let mut bridge = Bridge { aws, cluster, steps, evaluator: Evaluator::new(aws), grants: aws.grants() };
@@ -96,6 +104,7 @@ pub(super) fn derive(aws: &aws::Estate, cluster: &Estate, steps: &mut Steps) {
     }
     bridge.machines();
     bridge.mappings();
+    bridge.admitted();
     bridge.agents();
 }
 
@@ -268,7 +277,7 @@ impl Bridge<'_> {
 
     fn metadata(&mut self, pod: &Pod, to: usize, said: &Arc<Ground>) {
         let on_host = pod.shares.contains_key(&Share::HostNetwork);
-        if !on_host && !leaves(self.cluster, pod, METADATA_ADDRESS) {
+        if !on_host && !asks_metadata(self.cluster, pod) {
             return;
         }
         for container in &pod.containers {
@@ -298,6 +307,40 @@ impl Bridge<'_> {
                 self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, MAPPED) });
             }
         }
+    }
+
+    /// Who may associate the policy of administrators with an access entry: its own, or one that it makes.
+    fn admitted(&mut self) {
+        for cluster in &self.cluster.clusters {
+            let Some(arn) = aws::Arn::parse(cluster) else { continue };
+            let entries = arn.resource.replacen("cluster/", "access-entry/", 1);
+            let entries = format!("arn:{}:eks:{}:{}:{entries}", arn.partition, arn.region, arn.account);
+            for (index, principal) in self.aws.principals.iter().enumerate() {
+                if !matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role) {
+                    continue;
+                }
+                // `user/ann` as `user/111122223333/ann/…`.
+                let name = principal.short();
+                let own = name.replacen('/', &format!("/{}/", principal.account()), 1);
+                let entry = format!("{entries}/{own}/example");
+                let has_one = self.cluster.mappings.iter().any(|mapping| mapping.arn == principal.arn);
+                let needs = [("eks:CreateAccessEntry", cluster), ("eks:AssociateAccessPolicy", &entry)];
+                let needs = needs.into_iter().skip(usize::from(has_one));
+                let grounds: Option<Vec<Ground>> = needs.map(|(action, on)| self.may(index, action, on)).collect();
+                let Some(grounds) = grounds else { continue };
+                let to = self.steps.administrator(&DOMAIN.into());
+                let grounds = grounds.into_iter().map(Arc::new).collect();
+                self.steps.push(Step { grounds, ..Step::new(index, to, ADMITTED) });
+            }
+        }
+    }
+
+    /// The ground that a principal may do something, if it may.
+    fn may(&self, principal: usize, action: &str, resource: &str) -> Option<Ground> {
+        let answer = self.evaluator.decide(&Request::new(principal, action, resource, &Context::default()));
+        let grants = self.grants.all(answer.allows.iter().map(|cite| cite.statement));
+        let claim = format!("{action} on {resource}");
+        (answer.verdict != Truth::No).then_some(Ground { claim, grants, truth: answer.verdict, open: Vec::new() })
     }
 
     fn agents(&mut self) {
@@ -336,18 +379,19 @@ impl Bridge<'_> {
     }
 }
 
-/// Whether network policies let a pod send to an address.
-fn leaves(cluster: &Estate, pod: &Pod, address: &str) -> bool {
-    let policies = cluster
-        .policies
-        .iter()
-        .filter(|policy| policy.meta.namespace == pod.meta.namespace && policy.selector.selects(&pod.labels));
-    let mut limits = policies.filter_map(|policy| policy.egress.as_ref()).peekable();
-    let lets = |peers: &Peers| match peers {
-        Peers::All => true,
-        Peers::Some(blocks) => blocks
-            .iter()
-            .any(|(block, except)| contains(block, address) && !except.iter().any(|except| contains(except, address))),
+/// Whether network policies let a pod ask the metadata service.
+fn asks_metadata(cluster: &Estate, pod: &Pod) -> bool {
+    let limits = cluster.policies.iter().filter(|policy| policy.limits(pod));
+    let mut limits = limits.filter_map(|policy| policy.egress.as_ref()).peekable();
+    let is_block = |(block, except): &(String, Vec<String>)| {
+        contains(block, METADATA_ADDRESS) && !except.iter().any(|except| contains(except, METADATA_ADDRESS))
+    };
+    let lets = |opening: &Opening| {
+        let named = match &opening.peers {
+            Peers::All => true,
+            Peers::Some { blocks, .. } => blocks.iter().any(is_block),
+        };
+        named && opening.is_at(&Port { number: METADATA_PORT.to_owned(), ..Port::default() })
     };
     limits.peek().is_none() || limits.flatten().any(lets)
 }

@@ -127,10 +127,8 @@ impl Beside for Reader {
     }
 
     fn hunks(&self, source: &str, line: Option<u32>) -> Vec<Patch> {
-        let text =
-            connect::hunk::File::read(Path::new(source), &self.shown(source)).and_then(|file| file.removal(line?));
-        let patch = |text| Patch { title: "take it out of the file".to_owned(), language: "diff".to_owned(), text };
-        text.map(patch).into_iter().collect()
+        let file = connect::hunk::File::read(Path::new(source), &self.shown(source));
+        file.and_then(|file| file.patch(line?)).into_iter().collect()
     }
 
     fn observed(&self, uses: &[(String, String)]) -> String {
