@@ -219,29 +219,30 @@ fn text_of(path: &Path) -> Result<String, String> {
 pub fn read_text(path: &Path, text: &str, history: &mut History) {
     let text = crate::file::without_mark(text);
     if let Ok(whole) = serde_json::from_str::<Value>(text) {
-        return document(path, 1, &whole, history);
+        return document(Place { path, line: 1, item: None }, &whole, history);
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     for (at, line) in lines {
         let number = u32::try_from(at + 1).unwrap_or(u32::MAX);
         match serde_json::from_str::<Value>(line) {
-            Ok(value) => document(path, number, &value, history),
+            Ok(value) => document(Place { path, line: number, item: None }, &value, history),
             Err(error) => history.skip(path, Some(number), format!("is not JSON: {error}")),
         }
     }
 }
 
 /// One JSON value, whatever it is.
-fn document(path: &Path, line: u32, value: &Value, history: &mut History) {
-    let place = Place { path, line };
+fn document(place: Place<'_>, value: &Value, history: &mut History) {
     let known = runs::read(place, value, history)
         || claude_code::read(place, value, history)
         || spans::read(place, value, history)
         || chat::read(place, value, history);
     match value {
         _ if known => {}
-        Value::Array(items) => items.iter().for_each(|item| document(path, line, item, history)),
-        _ => history.skip(path, Some(line), "has the shape of no known record of a session".to_owned()),
+        Value::Array(items) => {
+            (1..).zip(items).for_each(|(item, value)| document(Place { item: Some(item), ..place }, value, history));
+        }
+        _ => history.skip(place.path, Some(place.line), "has the shape of no known record of a session".to_owned()),
     }
 }
 
@@ -250,13 +251,16 @@ fn document(path: &Path, line: u32, value: &Value, history: &mut History) {
 pub(crate) struct Place<'a> {
     pub(crate) path: &'a Path,
     pub(crate) line: u32,
+    /// Which of a list, from 1.
+    pub(crate) item: Option<usize>,
 }
 
 impl Place<'_> {
     /// A name for a session that has none.
     fn name(self) -> String {
         let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        format!("{file}:{}", self.line)
+        let item = self.item.map(|item| format!(".{item}")).unwrap_or_default();
+        format!("{file}:{}{item}", self.line)
     }
 
     fn step(self, what: What) -> Step {

@@ -56,6 +56,20 @@ fn one_story_in_every_format() {
 }
 
 #[test]
+fn each_conversation_of_a_list_is_a_session_of_its_own() {
+    let said =
+        |text: &str| json!({"traj": [{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}]});
+    let history = read(&json!([said("pay ann"), said("pay lee")]).to_string());
+    let stories: Vec<_> = history.sessions.iter().map(|one| (one.id.as_str(), story(one))).collect();
+    let expected = |text: &str| vec![format!("user {text}"), "says yes".to_owned()];
+    assert_eq!(stories, [("log.jsonl:1.1", expected("pay ann")), ("log.jsonl:1.2", expected("pay lee"))]);
+    // A log of requests, each of which repeats the one before, is one.
+    let (first, mut second) = (said("pay ann"), said("pay ann"));
+    second["traj"].as_array_mut().unwrap().push(json!({"role": "user", "content": "thanks"}));
+    assert_eq!(only(&read(&json!([first, second]).to_string())).steps.len(), 3);
+}
+
+#[test]
 fn a_transcript_is_one_session_and_only_its_user_is_the_user() {
     let lines = [
         json!({"type": "summary", "summary": "s", "leafUuid": "x"}),
