@@ -17,6 +17,7 @@ mod disk;
 pub mod door;
 pub mod dpop;
 mod facts;
+mod filter;
 #[cfg(fuzzing)]
 #[allow(clippy::panic, missing_docs, reason = "fuzz targets panic")]
 pub mod fuzzing;

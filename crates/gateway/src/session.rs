@@ -4,6 +4,7 @@
 //! On a local machine the agent's process says which session it is: the shims of its MCP servers and its
 //! hooks are all its children.
 
+mod forgotten;
 mod log;
 mod shared;
 
@@ -18,9 +19,10 @@ use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::label::overheard::{self, Overheard};
+use crate::label::overheard::{self, Overheard, Said};
 use crate::pipeline::Departures;
 use crate::{disk, label};
+use forgotten::Forgotten;
 use shared::Shared;
 pub(crate) use shared::{Replicas, SEEN_ELSEWHERE, Unshared};
 
@@ -32,7 +34,7 @@ pub(crate) const OVERHEARD: &str = "a server's own words";
 
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
-/// The most sessions that are kept on disk.
+/// The most sessions whose past is kept on disk; of the others is known that they had one.
 const FILES_MAX: usize = 256;
 /// The most approvals for the rest of a session.
 const GRANTS_MAX: usize = 64;
@@ -225,11 +227,11 @@ impl Session {
     }
 
     /// A server says something beside results: values of it that are new enter the session. `note` makes the entry that
-    /// they are known by. Where the session goes on at other gateways, each hears for itself.
-    pub(crate) fn overhears(&self, server: &str, values: Vec<String>, note: impl FnOnce() -> u64) {
-        let news = hold(&self.overheard).news(server, values, note);
-        if let Some((entry, values)) = news {
-            self.change().overhears(&overheard::facts(server), entry, &values);
+    /// they are known by, and is told whether there is more than is heard. Where the session goes on at other gateways, each hears for itself.
+    pub(crate) fn overhears(&self, server: &str, said: Said, note: impl FnOnce(bool) -> u64) {
+        let news = hold(&self.overheard).news(server, said, note);
+        if let Some((entry, news)) = news {
+            self.change().overhears(&overheard::facts(server), entry, &news);
         }
     }
 
@@ -279,6 +281,8 @@ pub(crate) struct Sessions {
     /// The gateways at which sessions of the HTTP door go on.
     replicas: Option<Replicas>,
     known: Mutex<HashMap<Key, Arc<Session>>>,
+    /// Held for one look, one note, or while it is written; never while `known` is waited for.
+    forgotten: Mutex<Forgotten>,
     clock: AtomicU64,
 }
 
@@ -299,7 +303,8 @@ enum Past {
 impl Sessions {
     /// Sessions that are kept in a folder.
     pub(crate) fn new(dir: PathBuf, replicas: Option<Replicas>) -> Self {
-        Self { dir, replicas, known: Mutex::default(), clock: AtomicU64::new(1) }
+        let forgotten = Mutex::new(Forgotten::open(&dir));
+        Self { dir, replicas, known: Mutex::default(), forgotten, clock: AtomicU64::new(1) }
     }
 
     /// The gateways at which sessions of the HTTP door go on.
@@ -342,7 +347,11 @@ impl Sessions {
         while known.len() > SESSIONS_MAX {
             let oldest = known.iter().min_by_key(|(_, session)| session.used.load(Ordering::Relaxed));
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { break };
-            known.remove(&oldest);
+            let gone = known.remove(&oldest);
+            // What of it is not on disk nobody will know.
+            if gone.is_some_and(|gone| gone.shared.is_none() && gone.changed.load(Ordering::Acquire)) {
+                self.forgets(&oldest);
+            }
         }
         session
     }
@@ -361,6 +370,7 @@ impl Sessions {
             let saved = Saved { id: session.id.clone(), labels: session.labels().clone() };
             if let Err(error) = disk::write_json(&self.file(&key), &saved) {
                 tracing::error!(%error, "what a session has seen could not be saved");
+                session.changed.store(true, Ordering::Release);
             }
         }
         if any {
@@ -368,10 +378,23 @@ impl Sessions {
         }
     }
 
+    /// The past of a session is not known any more.
+    fn forgets(&self, key: &Key) {
+        drop(std::fs::remove_file(self.file(key)));
+        hold(&self.forgotten).add(&digest_of(key));
+    }
+
     /// What an earlier process saved of a session; none if nothing was.
     fn past(&self, key: &Key) -> Option<Past> {
         match disk::read_json(&self.file(key)) {
-            Ok(saved) => saved.map(|saved| Past::Saved(Box::new(saved))),
+            Ok(Some(saved)) => Some(Past::Saved(Box::new(saved))),
+            Ok(None) => {
+                let is_forgotten = hold(&self.forgotten).may_hold(&digest_of(key));
+                is_forgotten.then(|| {
+                    tracing::warn!("what a session had seen is not kept any more; it counts as the worst");
+                    Past::Lost
+                })
+            }
             Err(error) => {
                 tracing::warn!(%error, "a saved session cannot be read; what it had seen counts as the worst");
                 Some(Past::Lost)
@@ -380,23 +403,34 @@ impl Sessions {
     }
 
     fn file(&self, key: &Key) -> PathBuf {
-        let text = serde_json::to_vec(key).unwrap_or_default();
-        let name = hex::encode(digest::digest(&digest::SHA256, &text));
-        self.dir.join(format!("{name}.json"))
+        self.dir.join(format!("{}.json", digest_of(key)))
     }
 
     /// Keeps the newest files only.
     fn forget_old(&self) {
         let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let files = files.filter(|file| file.file_name() != forgotten::FILE);
         let mut dated: Vec<_> =
             files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path()))).collect();
         dated.sort();
         let excess = dated.len().saturating_sub(FILES_MAX);
-        for (_, path) in dated.into_iter().take(excess) {
-            // Gone already is as good.
-            drop(std::fs::remove_file(path));
+        let mut forgotten = hold(&self.forgotten);
+        let old: Vec<PathBuf> = dated.into_iter().take(excess).map(|(_, path)| path).collect();
+        old.iter().filter_map(|path| path.file_stem()?.to_str()).for_each(|digest| forgotten.add(digest));
+        // First the note: what is neither kept nor noted would begin anew.
+        if let Err(error) = forgotten.save() {
+            tracing::error!(%error, "which sessions are forgotten could not be saved, so none is");
+            return;
         }
+        // Gone already is as good.
+        old.iter().for_each(|path| drop(std::fs::remove_file(path)));
     }
+}
+
+/// What names a session on disk.
+fn digest_of(key: &Key) -> String {
+    let text = serde_json::to_vec(key).unwrap_or_default();
+    hex::encode(digest::digest(&digest::SHA256, &text))
 }
 
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -432,6 +466,29 @@ mod tests {
         });
         assert_eq!(*hold(&recorded), (0..400).collect::<Vec<_>>());
         assert!(!session.is_behind());
+    }
+
+    #[test]
+    fn a_session_that_finds_no_room_goes_on_as_one_that_has_seen_the_worst() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |pid: u32| Key::Process { agent: "a".to_owned(), pid, started: 9 };
+        let all = FILES_MAX as u32 + 3;
+        let sessions = Sessions::new(dir.path().to_owned(), None);
+        for pid in 0..all {
+            sessions.join(&[key(pid)], || pid.to_string()).change().user_says("hi", None);
+        }
+        sessions.save();
+        let again = Sessions::new(dir.path().to_owned(), None);
+        let is_lost = |sessions: &Sessions, key: Key| {
+            let session = sessions.join(&[key], || "new".to_owned());
+            let labels = serde_json::to_value(&*session.labels()).unwrap().to_string();
+            labels.contains("\"overflowed\":true")
+        };
+        let lost = (0..all).filter(|pid| is_lost(&again, key(*pid))).count();
+        assert_eq!(lost, 3);
+        assert!(!is_lost(&again, key(all)), "a new one");
+        std::fs::write(dir.path().join(forgotten::FILE), "{").unwrap();
+        assert!(is_lost(&Sessions::new(dir.path().to_owned(), None), key(all + 1)), "nobody knows which");
     }
 
     #[test]

@@ -20,13 +20,12 @@ use policy::{Confidentiality, DataClass, Integrity, ToolId};
 use serde::{Deserialize, Serialize};
 
 use crate::disk;
+use crate::filter::Filter;
 
 /// How many values are remembered.
 pub const VALUES_MAX: usize = 200_000;
 /// How much of a digest is kept, in bytes.
 const DIGEST_BYTES: usize = 16;
-/// The size of the filter: another [`VALUES_MAX`] values fill a third of it.
-const FILTER_BYTES: usize = 256 * 1024;
 
 /// The labels that a value had when it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,56 +85,14 @@ struct Kept {
     #[serde(default)]
     left_out: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    filter: Option<Filter>,
+    filter: Option<LeftOut>,
 }
 
-/// What found no room, without saying what it was: a Bloom filter over digests.
+/// What found no room, without saying what it was.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Filter {
-    #[serde(with = "base64_text")]
-    bits: Vec<u8>,
+struct LeftOut {
+    bits: Filter,
     labels: Remembered,
-}
-
-impl Filter {
-    fn new(labels: &Remembered) -> Self {
-        Self { bits: vec![0; FILTER_BYTES], labels: labels.clone() }
-    }
-
-    fn add(&mut self, digest: &str, labels: &Remembered) {
-        self.labels.join(labels);
-        for (byte, bit) in positions(digest) {
-            if let Some(byte) = self.bits.get_mut(byte) {
-                *byte |= bit;
-            }
-        }
-    }
-
-    /// Whether a value may have been added. A filter that lacks bits lacks no value.
-    fn may_hold(&self, digest: &str) -> bool {
-        positions(digest).all(|(byte, bit)| self.bits.get(byte).is_none_or(|byte| byte & bit != 0))
-    }
-}
-
-/// Where a digest stands in a filter.
-fn positions(digest: &str) -> impl Iterator<Item = (usize, u8)> {
-    let numbers = digest.as_bytes().chunks(8).filter_map(|eight| std::str::from_utf8(eight).ok());
-    let numbers = numbers.filter_map(|eight| usize::from_str_radix(eight, 16).ok());
-    numbers.map(|number| (number / 8 % FILTER_BYTES, 1 << (number % 8)))
-}
-
-mod base64_text {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -199,7 +156,10 @@ impl Memory {
                 kept.tools.entry(entry).or_insert_with(|| tool.to_string());
             } else {
                 kept.left_out += 1;
-                kept.filter.get_or_insert_with(|| Filter::new(labels)).add(&digest, labels);
+                let new = || LeftOut { bits: Filter::new(), labels: labels.clone() };
+                let left_out = kept.filter.get_or_insert_with(new);
+                left_out.bits.add(&digest);
+                left_out.labels.join(labels);
             }
         }
         self.changed.store(true, Ordering::Release);
@@ -209,7 +169,7 @@ impl Memory {
     pub(crate) fn recall(&self, value: &str) -> Option<Remembered> {
         let digest = self.digest(value);
         let kept = self.hold();
-        let left_out = || kept.filter.as_ref().filter(|filter| filter.may_hold(&digest)).map(|filter| &filter.labels);
+        let left_out = || kept.filter.as_ref().filter(|all| all.bits.may_hold(&digest)).map(|all| &all.labels);
         let mut known = kept.values.get(&digest).map(|held| held.labels.clone());
         // It may have been written when there was no room, and again when there was: both hold.
         if let (Some(known), Some(left_out)) = (&mut known, left_out()) {

@@ -1,0 +1,72 @@
+//! The sessions whose past is no longer kept, by digests of their keys, so that one that goes on is not taken for a new one: it has
+//! seen the worst.
+//!
+//! Of a fixed size: a filter for the newest [`GENERATION_MAX`], and one for as many before them. Of sessions forgotten before
+//! those nobody knows any more.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{self, DiskError};
+use crate::filter::Filter;
+
+/// How many sessions one filter holds, so that one new session in a hundred is taken for one of them at most.
+const GENERATION_MAX: u32 = 200_000;
+/// Its file among those of the sessions.
+pub(super) const FILE: &str = "forgotten.json";
+
+/// The digests.
+#[derive(Debug)]
+pub(super) struct Forgotten {
+    path: PathBuf,
+    kept: Kept,
+    changed: bool,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    count: u32,
+    newest: Option<Filter>,
+    before: Option<Filter>,
+    /// Nobody knows which were forgotten.
+    #[serde(default)]
+    lost: bool,
+}
+
+impl Forgotten {
+    pub(super) fn open(dir: &Path) -> Self {
+        let path = dir.join(FILE);
+        let kept = disk::read_json(&path).map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            tracing::warn!(%error, "which sessions were forgotten cannot be read; any that is not known may be one");
+            Kept { lost: true, ..Kept::default() }
+        });
+        Self { path, kept, changed: false }
+    }
+
+    /// The past of the session with this digest is gone.
+    pub(super) fn add(&mut self, digest: &str) {
+        if self.kept.count >= GENERATION_MAX {
+            self.kept.before = self.kept.newest.take();
+            self.kept.count = 0;
+        }
+        self.kept.newest.get_or_insert_with(Filter::new).add(digest);
+        self.kept.count += 1;
+        self.changed = true;
+    }
+
+    /// Whether its past may be gone.
+    pub(super) fn may_hold(&self, digest: &str) -> bool {
+        let holds = |filter: &Option<Filter>| filter.as_ref().is_some_and(|filter| filter.may_hold(digest));
+        self.kept.lost || holds(&self.kept.newest) || holds(&self.kept.before)
+    }
+
+    /// Writes what changed. Blocks.
+    pub(super) fn save(&mut self) -> Result<(), DiskError> {
+        if self.changed {
+            disk::write_json(&self.path, &self.kept)?;
+            self.changed = false;
+        }
+        Ok(())
+    }
+}
