@@ -94,6 +94,10 @@ fn annotate(args: &Annotate, home: &Home) -> anyhow::Result<ExitCode> {
 
 fn check(args: &Check, home: &Home) -> anyhow::Result<ExitCode> {
     let path = args.file.clone().unwrap_or_else(|| home.gateway().join("annotations.toml"));
+    if args.file.is_none() && args.format == Format::Text && !path.exists() {
+        say!("no annotation file is in use (`{}`); `bailiwick tools annotate` proposes one", path.display())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let faults = annotations::check(&text, &inferred(home)?);
     if args.format == Format::Json {

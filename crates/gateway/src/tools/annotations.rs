@@ -164,6 +164,7 @@ fn parse(text: &str) -> (Annotations, Vec<Fault>) {
             }
             Err(error) => {
                 let message = error.message().lines().next().unwrap_or("cannot be read").to_owned();
+                let line = error.span().map_or(line, |span| line_at(Some(span)));
                 faults.push(fault(line, format!("`{name}`: {message}")));
             }
         }
@@ -430,7 +431,7 @@ mod tests {
         let text = "# ours\n[\"desk/send_note\"]\neffects = [\"fly\"]\n\n[\"desk/list_notes\"]\neffect = [\"read\"]\n\n[alone]\n";
         let faults = Annotations::read(text).unwrap_err();
         let lines: Vec<_> = faults.iter().map(|fault| fault.line).collect();
-        assert_eq!(lines, [2, 5, 8], "{faults:?}");
+        assert_eq!(lines, [3, 6, 8], "{faults:?}");
         assert_eq!(Annotations::read("[\"a/b\"]\neffects = [").unwrap_err().first().map(|fault| fault.line), Some(2));
     }
 
