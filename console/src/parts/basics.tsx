@@ -77,7 +77,7 @@ export function Severity({ severity }: { severity: string }) {
 }
 
 /** A few words in a frame; `tone` says whether they are good, bad or neither. */
-export function Tag({ children, tone = "plain", title }: { children: ReactNode; tone?: "plain" | "good" | "warn" | "bad"; title?: string }) {
+export function Tag({ children, tone = "plain", title }: { children: ReactNode; tone?: "plain" | "good" | "info" | "warn" | "bad"; title?: string }) {
   return (
     <span className={`tag tag-${tone}`} title={title}>
       {children}
@@ -85,11 +85,11 @@ export function Tag({ children, tone = "plain", title }: { children: ReactNode; 
   );
 }
 
-const CHOICES: Record<string, { text: string; tone: "good" | "plain" | "warn" | "bad"; title: string }> = {
+const CHOICES: Record<string, { text: string; tone: "good" | "plain" | "info" | "bad"; title: string }> = {
   user: { text: "you named it", tone: "good", title: "The user's own words name this value." },
   delegated: { text: "you pointed at it", tone: "plain", title: "The user's words point at the place it stands in." },
   system: { text: "a record, or the work itself", tone: "plain", title: "A system of record holds it where nobody can write an instruction, or it is a path or a command of the working copy that reaches no other machine, for which there are rules of their own." },
-  model: { text: "the model's own", tone: "warn", title: "It was seen nowhere: the model made it." },
+  model: { text: "the model's own", tone: "info", title: "It was seen nowhere: the model made it." },
   untrusted: { text: "outside text", tone: "bad", title: "It stands in text that somebody else wrote." },
 };
 
