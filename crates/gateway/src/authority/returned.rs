@@ -215,13 +215,15 @@ impl Authority {
 
     /// A server says something that is no result: a list, its instructions, a log message, progress.
     pub(crate) fn overhears(&self, caller: &Caller, server: &str, said: &str) {
-        let values = overheard::values(said);
-        if values.is_empty() {
+        let said = overheard::said(said);
+        if said.values.is_empty() && !said.cut {
             return;
         }
-        caller.session.overhears(server, values, || {
+        caller.session.overhears(server, said, |cut| {
             let about = [("session", caller.session.id.as_str()), ("server", server)];
-            let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+            let about = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)));
+            // Beyond its bounds it may have said anything.
+            let details = about.chain(cut.then(|| ("cut".to_owned(), Value::from(true)))).collect();
             let noted = self.journal.note(Record::Log { event: OVERHEARD.to_owned(), details });
             // Where the ledger takes nothing more, the labels hold without it.
             noted.unwrap_or_else(|| self.journal.ledger().len())
