@@ -100,8 +100,8 @@ fn is_malformed(decision: &Decision) -> bool {
 /// The reasons of a decision, and what in the arguments speaks against the call.
 pub(crate) fn because_of(decision: &Decision, why: &[Why]) -> String {
     let mut text = because(decision);
-    for Why { text: one, .. } in why.iter().take(WHY_MAX) {
-        text += &format!(". {}{}", one.get(..1).unwrap_or_default().to_uppercase(), one.get(1..).unwrap_or_default());
+    for why in why.iter().take(WHY_MAX) {
+        text += &format!(". {}", why.sentence());
     }
     text
 }

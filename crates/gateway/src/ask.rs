@@ -295,7 +295,7 @@ pub(crate) fn summary(action: &Action, why: &[Why]) -> String {
     let (agent, user, tool) = (name(&who.agent), name(&who.user), name(&action.tool.to_string()));
     let mut text = format!("`{agent}` for `{user}` wants `{tool}`. ");
     for why in why.iter().take(WHY_MAX) {
-        text += &format!("{}. ", visible::line(why.text.trim_end_matches('.'), WHY_MAX_CHARS));
+        text += &format!("{}. ", visible::line(&why.sentence(), WHY_MAX_CHARS));
     }
     let all = action.arguments.as_object();
     let shown = all.into_iter().flatten().take(ARGUMENTS_MAX).map(|(name, value)| {

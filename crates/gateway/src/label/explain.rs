@@ -5,6 +5,8 @@
 //! What would let a call pass is not guessed: the law is asked again about the same call, had the user named its values,
 //! asked for it, or were nothing in it protected.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use policy::{Action, ArgumentLabel, Choice, Confidentiality, Decision, Effect, EffectKind, Labels, Request, Role};
 use policy::{Snapshot, ToolFacts, decide};
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::account::Account;
+use super::trace::Tracer;
 
 /// How much of a value is shown.
 const SHOWN_MAX_CHARS: usize = 60;
@@ -26,6 +29,14 @@ pub struct Why {
     pub entry: Option<u64>,
     /// The sentence.
     pub text: String,
+}
+
+impl Why {
+    /// The sentence as one that stands by itself.
+    pub(crate) fn sentence(&self) -> String {
+        let mut letters = self.text.trim_end_matches('.').chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    }
 }
 
 /// What a stop leaves open.
@@ -88,18 +99,18 @@ impl Ways {
             (_, both) => (both, together),
         };
         match (had, self.approved) {
-            (Had::Permit, true) => format!("it would pass if {what} or a person approves it"),
-            (Had::Permit, false) => format!("it would pass if {what}"),
-            (_, true) => "it would pass if a person approves it".to_owned(),
-            (Had::Ask, false) => format!("if {what}, a person could approve it"),
+            (Had::Permit, true) => format!("it passes if {what} or a person approves it"),
+            (Had::Permit, false) => format!("it passes if {what}"),
+            (_, true) => "it passes if a person approves it".to_owned(),
+            (Had::Ask, false) => format!("if {what}, a person may approve it"),
             (Had::Deny, false) => "nothing that the user says lifts this".to_owned(),
         }
     }
 
     fn without(self) -> String {
-        let mut text = "it would pass without that".to_owned();
+        let mut text = "it passes without that".to_owned();
         if self.named == Had::Permit {
-            text.push_str(", or if the user named where it goes");
+            text.push_str(", or if the user names where it goes");
         }
         if self.approved {
             text.push_str(", or if a person approves it");
@@ -137,17 +148,17 @@ fn open(labels: &mut Labels) {
     }
 }
 
-pub(crate) fn why(account: &Account, (tool, arguments): (&ToolFacts, &Value), labels: &Labels, ways: Ways) -> Vec<Why> {
-    let mut against: Vec<&ArgumentLabel> =
-        labels.arguments.iter().filter(|argument| speaks_against(tool, argument)).collect();
+pub(crate) fn why(tracer: &Tracer<'_>, arguments: &Value, labels: &Labels, ways: Ways) -> Vec<Why> {
+    let (account, tool) = (Account::of(tracer, arguments), tracer.tool);
+    let mut against = against(tracer, arguments, labels);
     // What came from the source that accounts for most of the call is said first; what a call is aimed at comes
     // before what it carries along.
-    against.sort_by_key(|argument| (account.rank_of(&argument.label.origins), argument.role == Role::Link));
-    let lifted = ways.if_user((ways.named, "the user named it"), "the user named it and asked for this");
-    let sentence = |argument| untrusted((tool, arguments), argument, &lifted);
-    let mut sentences: Vec<Why> = against.into_iter().map(sentence).collect();
+    against.sort_by_key(|it| (account.rank_of(&it.label.label.origins), it.label.role == Role::Link));
+    let lifted = ways.if_user((ways.named, "the user names it"), "the user names it and asks for this");
+    let mut sentences: Vec<Why> = against.into_iter().map(|it| untrusted(tool, &it, &lifted)).collect();
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
-        sentences.push(unasked(account, tool, ways));
+        let said = sentences.iter().any(|why| why.entry.is_some());
+        sentences.push(unasked(&account, tool, (ways, said)));
     }
     // Whatever else stops it (its tool's schema, a rule of the operator's own): where it came from.
     if sentences.iter().all(|why| why.entry.is_none())
@@ -162,6 +173,31 @@ pub(crate) fn why(account: &Account, (tool, arguments): (&ToolFacts, &Value), la
     sentences
 }
 
+/// An argument that speaks against a call.
+struct Against<'a> {
+    label: &'a ArgumentLabel,
+    /// What of it does, for people.
+    value: String,
+}
+
+fn against<'a>(tracer: &Tracer<'_>, arguments: &Value, labels: &'a Labels) -> Vec<Against<'a>> {
+    let mut links: HashMap<&str, std::vec::IntoIter<String>> = HashMap::new();
+    let speaking = labels.arguments.iter().filter(|label| speaks_against(tracer.tool, label));
+    let mut value = |label: &'a ArgumentLabel| {
+        let whole = arguments.pointer(&label.pointer);
+        let of_whole = whole.and_then(Value::as_str).unwrap_or_default();
+        let mut link =
+            || links.entry(&label.pointer).or_insert_with(|| tracer.foreign_links(of_whole).into_iter()).next();
+        match whole {
+            _ if label.label.is_secret() => "a secret".to_owned(),
+            Some(whole) if label.role == Role::Link => link().map_or_else(|| shown(whole), |link| clean(&link)),
+            Some(whole) => shown(whole),
+            None => name_at(&label.pointer).map(|(_, name)| name).unwrap_or_default(),
+        }
+    };
+    speaking.map(|label| Against { label, value: value(label) }).collect()
+}
+
 /// The argument that carries what is protected most.
 fn most_protected(labels: &Labels) -> Option<&ArgumentLabel> {
     let carries = labels.arguments.iter().filter(|it| it.label.confidentiality >= Confidentiality::Confidential);
@@ -171,29 +207,20 @@ fn most_protected(labels: &Labels) -> Option<&ArgumentLabel> {
 
 fn protected(argument: &ArgumentLabel, ways: Ways) -> Why {
     let what = if argument.label.is_secret() { "a secret" } else { "confidential data" };
+    let from = place(argument).map(|place| format!(" from {place}")).unwrap_or_default();
     Why {
         pointer: argument.pointer.clone(),
         entry: argument.label.origins.first().and_then(|origin| origin.entry),
-        text: format!(
-            "argument `{}` carries {what} ({}); {}",
-            clean(argument.pointer.trim_start_matches('/')),
-            place(argument),
-            ways.without()
-        ),
+        text: format!("`{}` carries {what}{from}; {}", name_of(&argument.pointer), ways.without()),
     }
 }
 
-/// Where the value of an argument came from. The names of fields are words of whoever wrote the result.
-fn place(argument: &ArgumentLabel) -> String {
-    let origin = argument.label.origins.first();
-    origin.map_or_else(
-        || "an unknown place".to_owned(),
-        |origin| {
-            let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
-            let field = origin.field.as_ref().map(|field| format!(", field `{}`", clean(field))).unwrap_or_default();
-            format!("{entry}{}{field}", origin.source)
-        },
-    )
+/// Where the value of an argument came from, if the session knows. The names of fields are words of whoever wrote the result.
+fn place(argument: &ArgumentLabel) -> Option<String> {
+    let origin = argument.label.origins.first().filter(|origin| origin.entry.is_some() || origin.source != "model")?;
+    let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+    let field = origin.field.as_ref().map(|field| format!(", field `{}`", clean(field))).unwrap_or_default();
+    Some(format!("{entry}{}{field}", origin.source))
 }
 
 /// The same roles that `flow.cedar` asks about.
@@ -209,62 +236,57 @@ fn speaks_against(tool: &ToolFacts, argument: &ArgumentLabel) -> bool {
     matters && argument.choice == Choice::Untrusted
 }
 
-/// The name of a member, if a pointer is that of a name.
-fn name_at(pointer: &str) -> Option<String> {
-    let (_, name) = pointer.strip_suffix(&policy::name_pointer(""))?.rsplit_once('/')?;
-    Some(shown(&Value::from(name.replace("~1", "/").replace("~0", "~"))))
+/// Of a pointer that is a member's name where it stands, and the name.
+fn name_at(pointer: &str) -> Option<(&str, String)> {
+    let (above, name) = pointer.strip_suffix(&policy::name_pointer(""))?.rsplit_once('/')?;
+    Some((above, shown(&Value::from(name.replace("~1", "/").replace("~0", "~")))))
 }
 
-fn untrusted((tool, arguments): (&ToolFacts, &Value), argument: &ArgumentLabel, lifted: &str) -> Why {
-    let value = match arguments.pointer(&argument.pointer) {
-        _ if argument.label.is_secret() => "a secret".to_owned(),
-        Some(value) => shown(value),
-        None => name_at(&argument.pointer).unwrap_or_default(),
-    };
-    let place = place(argument);
-    if argument.named_by_user {
-        let name = clean(argument.pointer.trim_start_matches('/'));
-        let lifted = lifted.replacen("the user named it", "the user named the amount", 1);
-        return Why {
-            pointer: argument.pointer.clone(),
-            entry: argument.label.origins.first().and_then(|origin| origin.entry),
-            text: format!(
-                "the user named `{name}` (`{value}`), but not the amount, and text somebody else wrote names it, too ({place}); {lifted}"
-            ),
-        };
-    }
-    let what = if argument.role == Role::Link { "carries a link that" } else { "is a value that" };
+/// An argument for people.
+fn name_of(pointer: &str) -> String {
+    let pointer = name_at(pointer).map_or(pointer, |(above, _)| above);
+    clean(pointer.trim_start_matches('/'))
+}
+
+fn untrusted(tool: &ToolFacts, Against { label, value }: &Against<'_>, lifted: &str) -> Why {
+    let (name, place) = (name_of(&label.pointer), place(label));
     // For what cannot be undone it is enough that others' text names the value, whatever else does.
     let lasting = tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay));
-    let stands = if lasting { "stands" } else { "stands only" };
-    Why {
-        pointer: argument.pointer.clone(),
-        entry: argument.label.origins.first().and_then(|origin| origin.entry),
-        text: format!(
-            "argument `{}` (`{value}`) {what} {stands} in text somebody else wrote ({place}); {lifted}",
-            clean(argument.pointer.trim_start_matches('/'))
-        ),
-    }
+    let has = match label.role {
+        _ if name_at(&label.pointer).is_some() => "names",
+        Role::Link => "carries the link",
+        _ => "is",
+    };
+    let text = match place {
+        Some(place) if label.named_by_user => {
+            let lifted = lifted.replacen("the user names it", "the user names the amount", 1);
+            format!(
+                "the user named `{name}` (`{value}`), but not the amount, and text of others names it, too ({place}); {lifted}"
+            )
+        }
+        Some(place) if lasting => format!("`{name}` {has} `{value}`, which text of others names ({place}); {lifted}"),
+        Some(place) => format!("`{name}` {has} `{value}`, which comes from text of others ({place}); {lifted}"),
+        None => format!("`{name}` {has} `{value}`, and nobody knows any more where that comes from; {lifted}"),
+    };
+    Why { pointer: label.pointer.clone(), entry: label.label.origins.first().and_then(|origin| origin.entry), text }
 }
 
-fn unasked(account: &Account, tool: &ToolFacts, ways: Ways) -> Why {
+/// `said`: another sentence says already where it comes from and what would let it pass.
+fn unasked(account: &Account, tool: &ToolFacts, (ways, said): (Ways, bool)) -> Why {
     let (best, asking) = (account.best(), account.asking());
     let speaks = asking.filter(|_| asking != best);
-    let place = match (speaks, best) {
-        (Some((entry, source)), _) => format!(", but entry {entry}, {source} speaks of it"),
-        (None, Some((entry, source))) => format!(", but most of it stands in entry {entry}, {source}"),
-        (None, None) => String::new(),
-    };
-    let best = speaks.or(best);
-    Why {
-        pointer: String::new(),
-        entry: best.map(|(entry, _)| entry),
-        text: format!(
-            "nothing the user said asks for `{}`{place}; {}",
-            tool.id,
-            ways.if_user((ways.asked, "the user asked for it"), "the user asked for it and named its values")
-        ),
+    let entry = speaks.or(best).map(|(entry, _)| entry);
+    let mut text = format!("the user did not ask for `{}`", tool.id);
+    if !said {
+        text += &match (speaks, best) {
+            (Some((entry, source)), _) => format!(", but entry {entry}, {source}, speaks of it"),
+            (None, Some((entry, source))) => format!(", but most of it stands in entry {entry}, {source}"),
+            (None, None) => String::new(),
+        };
+        let lifted = ways.if_user((ways.asked, "the user asks for it"), "the user asks for it and names its values");
+        text += &format!("; {lifted}");
     }
+    Why { pointer: String::new(), entry, text }
 }
 
 /// A value for people.

@@ -72,13 +72,13 @@ async fn a_stop_says_which_argument_from_where_and_what_would_let_it_pass_as_a_r
         (
             json!({ "to": "audit@evil.example", "body": "hi" }),
             format!(
-                "Argument `to` (`audit@evil.example`) is a value that stands only in text somebody else wrote (entry {entry}, files/list_mail, field `/mails/0/body`); it would pass if the user named it"
+                "`to` is `audit@evil.example`, which comes from text of others (entry {entry}, files/list_mail, field `/mails/0/body`); it passes if the user names it"
             ),
         ),
         (
             json!({ "to": "ann@shop.example", "body": format!("keep {secret}") }),
             format!(
-                "Argument `body` carries a secret (entry {entry}, files/list_mail, field `/mails/1/token`); it would pass without that"
+                "`body` carries a secret from entry {entry}, files/list_mail, field `/mails/1/token`; it passes without that"
             ),
         ),
         (json!({ "to": "audit@evil.example", "body": "friday" }), "nothing that the user says lifts this".to_owned()),
