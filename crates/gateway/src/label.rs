@@ -14,6 +14,7 @@
 
 mod account;
 pub(crate) mod agent;
+mod apart;
 pub(crate) mod atoms;
 mod confirm;
 mod csv;
@@ -45,11 +46,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use account::Account;
+use apart::{Apart, Text};
 use confirm::Challenges;
 use index::{Field, Index, Place};
 use memory::{Memory, Remembered};
 use request::User;
 use told::Told;
+use trace::Tracer;
 
 /// How many distinct values a session remembers.
 pub const VALUES_MAX: usize = 400_000;
@@ -57,8 +60,6 @@ pub const VALUES_MAX: usize = 400_000;
 pub const FIELDS_MAX: usize = 200_000;
 /// How many fields of one result are read.
 const RESULT_FIELDS_MAX: usize = 10_000;
-/// How many values of one field are read.
-const FIELD_VALUES_MAX: usize = 20_000;
 
 /// What one session has seen. Bounded; serialise it to carry it over a restart.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -68,6 +69,8 @@ pub struct Session {
     /// Servers that wait for a code.
     #[serde(default)]
     challenges: Challenges,
+    #[serde(skip)]
+    apart: Apart,
 }
 
 impl Session {
@@ -99,22 +102,21 @@ impl Session {
     /// A call was let through, recorded as `entry`: its result will be read as coming from this place, and what
     /// was written keeps the labels it had.
     pub fn called(&mut self, tool: &ToolFacts, entry: u64, arguments: &Value) {
-        let named: Vec<String> = trace::strings(arguments);
-        let reads = source::looks_up(tool);
-        let led = reads && trace::Tracer { user: &self.user, index: &self.index, tool }.is_led(&named);
-        for value in &named {
-            if reads {
-                self.index.mark_looked_up(value, entry);
-            } else {
-                self.index.mark_used(value);
+        let (reads, leaves) = (source::looks_up(tool), trace::leaves(arguments));
+        let led = reads && self.tracer(tool).is_led(leaves.iter().map(|(_, text)| text.as_str()));
+        for (_, text) in &leaves {
+            self.index.mark(&self.apart.of(text), reads, entry);
+            // What is written as one text may come back as records; what nobody wrote before is the agent's.
+            let records = if reads { Vec::new() } else { read::values_of_records(text, RESULT_FIELDS_MAX) };
+            for value in records.iter().map(|value| Text::new(value)) {
+                if value.keys().iter().any(|key| self.index.get(key).is_some()) {
+                    self.index.mark(&value, reads, entry);
+                }
             }
         }
-        for (_, text) in trace::leaves(arguments) {
-            for value in source::telling(&text, FIELD_VALUES_MAX) {
-                self.index.mark_carried(value, reads, entry);
-            }
-        }
+        self.apart.forget();
         self.challenges.called(tool, arguments);
+        let named = leaves.into_iter().map(|(_, text)| text).collect();
         let place = Place::new(tool, entry, named, source::reaches_out(tool, arguments));
         self.index.place(Place { led, ..place });
         self.index.took(&steps::steps(tool, arguments));
@@ -123,7 +125,7 @@ impl Session {
     /// The values that a call which changes something carries out of text of others, or out of what is confidential:
     /// wherever they are written to, they keep these labels.
     pub fn written(&self, tool: &ToolFacts, arguments: &Value) -> Vec<(String, Remembered)> {
-        trace::Tracer { user: &self.user, index: &self.index, tool }.written(arguments)
+        self.tracer(tool).written(arguments)
     }
 
     /// A tool's result entered the session, recorded as `entry`. Answers the join of its values' labels.
@@ -178,7 +180,8 @@ impl Session {
             if let Some(told) = told {
                 told.join_field(leaf, &mut judged);
             }
-            let recalled = memory.map(|memory| judged.recall(&leaf.text, memory)).unwrap_or_default();
+            let text = Text::new(&leaf.text);
+            let recalled = memory.map(|memory| judged.recall(&text, memory)).unwrap_or_default();
             out.integrity = out.integrity.max(judged.integrity);
             out.confidentiality = out.confidentiality.max(judged.confidentiality);
             out.classes.extend(judged.classes.iter().copied());
@@ -187,25 +190,29 @@ impl Session {
                 self.user.reads_steps(&leaf.text);
             }
             let field = Field::new(place, leaf, judged, pointed);
-            self.index.add(field, &leaf.text, FIELD_VALUES_MAX, &recalled);
+            self.index.add(field, text, &recalled);
         }
         out
     }
 
     /// A server said something beside results: in a list, its instructions, a log message. Addresses in it are known again as
     /// anyone's; that the session has seen text of others is not concluded, for every session hears lists.
-    pub(crate) fn overhears(&mut self, tool: &ToolFacts, entry: u64, values: &[String]) {
+    pub(crate) fn overhears(&mut self, tool: &ToolFacts, entry: u64, said: &overheard::Said) {
         let seen = self.index.session();
-        self.take_in((tool, entry), &Value::from(values), None, None);
+        self.take_in((tool, entry), &Value::from(said.values.as_slice()), None, None);
+        if said.cut {
+            self.index.overflow();
+        }
         self.index.has_seen(seen);
     }
 
     /// Derives the labels of a call's arguments.
     pub fn labels(&self, tool: &ToolFacts, arguments: &Value) -> Labels {
-        let tracer = trace::Tracer { user: &self.user, index: &self.index, tool };
+        self.apart.forget();
+        let tracer = self.tracer(tool);
         let mut traced = tracer.arguments(arguments);
         if traced.iter().any(|label| label.choice == Choice::Untrusted && label.label.origins.len() > 1) {
-            let account = Account::of(&self.index, &self.user, tool, arguments);
+            let account = Account::of(&tracer, arguments);
             traced.iter_mut().for_each(|label| account.sort(&mut label.label.origins));
         }
         let request = match request::judge(&self.user, tool, &traced) {
@@ -216,11 +223,14 @@ impl Session {
         Labels { arguments: traced, request, session: self.index.session() }
     }
 
+    fn tracer<'a>(&'a self, tool: &'a ToolFacts) -> Tracer<'a> {
+        Tracer { user: &self.user, index: &self.index, tool, apart: &self.apart }
+    }
+
     /// One sentence for each argument that speaks against a call: argument, value (safely shortened), where it came
     /// from, and what would make it allowed.
     pub fn why(&self, (tool, arguments): (&ToolFacts, &Value), labels: &Labels, ways: Ways) -> Vec<Why> {
-        let account = Account::of(&self.index, &self.user, tool, arguments);
-        explain::why(&account, (tool, arguments), labels, ways)
+        explain::why(&self.tracer(tool), arguments, labels, ways)
     }
 }
 
@@ -574,7 +584,7 @@ mod tests {
         assert_eq!(
             why.first().map(|why| why.text.as_str()),
             Some(
-                "argument `to` (`audit@evil.example`) is a value that stands only in text somebody else wrote (entry 2, demo/list_mail, field `/0/body`); it would pass if the user named it or a person approves it"
+                "`to` is `audit@evil.example`, which comes from text of others (entry 2, demo/list_mail, field `/0/body`); it passes if the user names it or a person approves it"
             )
         );
     }

@@ -14,13 +14,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use policy::{Integrity, Origin, ToolFacts};
+use policy::{Integrity, Origin};
 use serde_json::Value;
 
-use super::atoms;
-use super::index::{Index, Sightings, keys};
-use super::request::User;
-use super::{trace, words};
+use super::index::{Index, Sightings};
+use super::trace::{self, Tracer};
+use super::words;
 
 /// How many values of one argument have a share.
 const ATOMS_MAX: usize = 200;
@@ -45,12 +44,13 @@ struct Share {
 }
 
 impl Account {
-    pub(crate) fn of(index: &Index, user: &User, tool: &ToolFacts, arguments: &Value) -> Self {
+    pub(crate) fn of(tracer: &Tracer<'_>, arguments: &Value) -> Self {
+        let Tracer { user, index, tool, .. } = *tracer;
         let mut account = Account::default();
         let named = tool.id.name.replace(['_', '-', '.'], " ");
         for text in trace::leaves(arguments).into_iter().map(|(_, text)| text).chain([named]) {
             if !text.trim().is_empty() && !user.names(&text) {
-                account.vote(index, user, &text);
+                account.vote(tracer, &text);
             }
         }
         for word in words::forms_of_verbs(&tool.id.name) {
@@ -64,11 +64,12 @@ impl Account {
     }
 
     /// One argument's vote.
-    fn vote(&mut self, index: &Index, user: &User, text: &str) {
-        if let Some(whole) = keys(text).iter().filter_map(|key| index.get(key)).find(|found| !found.prose.is_empty()) {
+    fn vote(&mut self, tracer: &Tracer<'_>, text: &str) {
+        let (user, index, text) = (tracer.user, tracer.index, tracer.apart.of(text));
+        if let Some(whole) = text.keys().iter().filter_map(|key| index.get(key)).find(|found| !found.prose.is_empty()) {
             return self.share(index, whole, 1.0);
         }
-        let atoms = atoms::atoms(text, ATOMS_MAX);
+        let atoms = text.atoms().get(..ATOMS_MAX).unwrap_or(text.atoms());
         let telling: Vec<_> = atoms
             .iter()
             .filter(|atom| atom.text.chars().count() >= WORD_MIN_CHARS)

@@ -14,6 +14,15 @@ pub(crate) const VALUE_MAX_BYTES: usize = 256;
 /// Longer tokens are taken apart further.
 const TOKEN_MAX_BYTES: usize = 4 * VALUE_MAX_BYTES;
 
+/// In how many groups a value is printed.
+const GROUPS_MIN: usize = 3;
+const GROUPS_MAX: usize = 16;
+/// In a run of so many groups a value may begin at each.
+const RUN_MAX: usize = 16;
+
+/// The longest value that is parted by signs.
+const GROUPED_MAX: usize = 48;
+
 /// How many links of one token are read whole; of the others the hosts are known as words.
 const GLUED_MAX: usize = 16;
 
@@ -70,7 +79,9 @@ fn fold(text: &str) -> String {
     let visible = text.nfkc().filter(|c| !is_invisible(*c));
     let mut out = String::new();
     for character in visible {
-        if character.is_ascii() || is_letter_of_its_own(character) {
+        if let Some(digit) = digit(character) {
+            out.push(digit);
+        } else if character.is_ascii() || is_letter_of_its_own(character) {
             out.extend(character.to_lowercase());
         } else {
             out.extend(unicode_security::skeleton(character.encode_utf8(&mut [0; 4])).flat_map(char::to_lowercase));
@@ -102,8 +113,23 @@ fn is_letter_of_its_own(character: char) -> bool {
     ('\u{c0}'..='\u{24f}').contains(&character)
 }
 
+/// What nobody sees (`Default_Ignorable_Code_Point`).
 fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    matches!(character, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A decimal digit of another script as that of ASCII.
+fn digit(character: char) -> Option<char> {
+    /// Where the zeros stand; the other digits follow.
+    const ZEROS: &[u32] = &[
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6, 0xe50, 0xed0, 0xf20,
+        0x1040, 0x1090, 0x17e0, 0x1810,
+    ];
+    let value = ZEROS.iter().find_map(|zero| u32::from(character).checked_sub(*zero).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
 }
 
 /// Only letters and digits, as account numbers are compared.
@@ -115,8 +141,7 @@ pub(crate) fn squeezed(text: &str) -> String {
 pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
     let plain = without_escapes(text);
     let mut found = Found { atoms: Vec::new(), seen: std::collections::HashSet::new(), max };
-    let mut group = String::new();
-    let mut grouped = 0;
+    let mut group: Vec<&str> = Vec::new();
     for token in plain.split(is_separator) {
         let token = trim(token);
         if !token.is_ascii() || token.len() > TOKEN_MAX_BYTES {
@@ -128,15 +153,12 @@ pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
         found.token(token);
         // An account number printed in groups is one value.
         if token.len() <= 4 && token.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase()) {
-            group.push_str(token);
-            grouped += 1;
+            group.push(token);
         } else {
-            found.group(&group, grouped);
-            group.clear();
-            grouped = 0;
+            found.groups(&std::mem::take(&mut group));
         }
     }
-    found.group(&group, grouped);
+    found.groups(&group);
     found.atoms
 }
 
@@ -165,9 +187,30 @@ impl Found {
         }
     }
 
-    fn group(&mut self, group: &str, parts: usize) {
-        if parts >= 3 && group.len() >= 8 && group.chars().any(|c| c.is_ascii_digit()) {
-            self.push(Atom::new(Kind::Identifier, &group.to_ascii_lowercase()));
+    /// A value that is printed in groups; numbers and short words in capitals may stand before it and behind it. Of a longer
+    /// run, as of a table, those at its beginning and those that begin with a letter in them.
+    fn groups(&mut self, groups: &[&str]) {
+        self.group(Kind::Identifier, groups);
+        let begins = |from: usize| {
+            let is_account = groups.get(from).is_some_and(|group| group.contains(|c: char| c.is_ascii_uppercase()));
+            is_account || from == 0 || groups.len() <= RUN_MAX
+        };
+        for from in (0..groups.len()).filter(|from| begins(*from)) {
+            let last = groups.len().min(from + GROUPS_MAX);
+            for part in (from + GROUPS_MIN..=last).filter_map(|until| groups.get(from..until)) {
+                self.group(Kind::Word, part);
+            }
+        }
+    }
+
+    fn group(&mut self, kind: Kind, groups: &[&str]) {
+        let text = groups.concat();
+        if groups.len() >= GROUPS_MIN && text.len() >= 8 && text.contains(|c: char| c.is_ascii_digit()) {
+            let text = text.to_ascii_lowercase();
+            let is_known = self.seen.contains(&Atom::new(Kind::Identifier, &text));
+            if !is_known {
+                self.push(Atom::new(kind, &text));
+            }
         }
     }
 
@@ -211,7 +254,17 @@ impl Found {
         }
     }
 
+    /// The values in a token, and in what it says once its encoding is undone.
     fn token(&mut self, token: &str) {
+        self.spelled(token);
+        for reading in decoded(token).iter().flat_map(|reading| reading.split(is_separator)).map(trim) {
+            if (4..=TOKEN_MAX_BYTES).contains(&reading.len()) {
+                self.spelled(reading);
+            }
+        }
+    }
+
+    fn spelled(&mut self, token: &str) {
         let whole = mail(token);
         whole.iter().for_each(|whole| self.mail(whole));
         embedded_mails(token).iter().for_each(|mail| self.mail(mail));
@@ -231,6 +284,12 @@ impl Found {
         self.glued_links(token);
         let text = normal(token);
         self.push(Atom::new(kind(&text), &number(&text).unwrap_or_else(|| text.clone())));
+        // An account number is one value, however its groups are parted.
+        let grouped =
+            text.contains(is_joint) && text.len() <= GROUPED_MAX && text.contains(|c: char| c.is_ascii_digit());
+        if let Some(squeezed) = grouped.then(|| squeezed(&text)).filter(|squeezed| squeezed.len() >= 8) {
+            self.push(Atom::new(Kind::Word, &squeezed));
+        }
         // `owner/name` and `key=value` are one value and several.
         if text.contains(['/', '=', ':', '\\']) {
             for part in text.split(['/', '=', ':', '\\']).filter(|part| !part.is_empty()) {
@@ -249,6 +308,11 @@ fn is_separator(character: char) -> bool {
             character,
             '"' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | ',' | ';' | '`' | '*' | '“' | '”' | '‘'
         )
+}
+
+/// What parts the groups of one value.
+pub(crate) fn is_joint(character: char) -> bool {
+    matches!(character, ' ' | '-' | '.' | '_' | '/')
 }
 
 fn trim(token: &str) -> &str {
@@ -530,6 +594,34 @@ mod tests {
     fn an_account_printed_in_groups_is_one_value() {
         let found = atoms("to XX12 3456 7890 1234 today", 100);
         assert!(found.iter().any(|atom| atom.text == "xx12345678901234"), "{found:?}");
+        // Whatever stands around it, and a table of numbers is no list of accounts.
+        let years = "1999 ".repeat(500);
+        let around = ["rooms 12 14 XX12 3456 7890 1234 EUR 20", &format!("{years}XX12 3456 7890 1234 {years}")];
+        for text in around {
+            assert!(atoms(text, 100).iter().any(|atom| atom.text == "xx12345678901234"), "{text}");
+        }
+        assert!(atoms("pay 12 34 5678 9012 3456 7890 100", 100).iter().any(|atom| atom.text == "5678901234567890"));
+        let table: String = (1000..3000).map(|number| format!("{number} ")).collect();
+        assert!(atoms(&table, 20_000).len() < 2_100);
+    }
+
+    #[test]
+    fn neither_signs_nor_scripts_nor_an_encoding_hide_a_value() {
+        let found = |text: &str, value: &str| atoms(text, 1_000).into_iter().any(|atom| atom.text == value);
+        for account in [
+            "1234-5678-9012-3456",
+            "1234.5678.9012.3456",
+            "12345678\u{2066}90123456",
+            "1234\u{2011}5678\u{2011}9012\u{2011}3456",
+            "\u{661}\u{662}\u{663}\u{664}567890123456",
+            "MTIzNDU2Nzg5MDEyMzQ1Ng==",
+            "31323334353637383930313233343536",
+        ] {
+            assert!(found(&format!("pay {account} now"), "1234567890123456"), "{account}");
+        }
+        assert!(found("to YXVkaXRAZXZpbC5leGFtcGxl please", "audit@evil.example"));
+        assert!(found("to audit%40evil.example please", "audit@evil.example"));
+        assert_eq!(atoms("internationalisation", 9).len(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use policy::{ArgumentLabel, Choice, EffectKind, Integrity, Role};
 use serde_json::Value;
 
 use super::atoms::{self, Kind as AtomKind};
-use super::index::{Field, keys};
+use super::index::Field;
 use super::request::Kind;
 use super::trace::{Tracer, leaves};
 use super::words::split_name;
@@ -66,7 +66,9 @@ impl Tracer<'_> {
                 && (!is_mail || field.rivals(AtomKind::Mail) == 1)
                 && fits(&self.index.kinds_at(field, self.user))
         };
-        let prose = keys(text).into_iter().filter_map(|key| self.index.get(&key)).flat_map(|found| found.prose.clone());
+        let apart = self.apart.of(text);
+        let seen = apart.keys().iter().filter_map(|key| self.index.get(key));
+        let prose = seen.flat_map(|found| &found.prose).copied();
         // What has spaces in it is known by its words.
         let composed = self.words_of(text).and_then(|words| self.all_in_one_field(&words));
         prose.chain(composed).filter_map(|number| self.index.field(number)).any(said)
@@ -113,7 +115,8 @@ impl Tracer<'_> {
             let Some(link) = atoms::link(text).filter(|link| link.is_web && self.user.names_site(&link.host)) else {
                 continue;
             };
-            let prose = keys(text).into_iter().filter_map(|key| self.index.get(&key)).flat_map(|found| &found.prose);
+            let apart = self.apart.of(text);
+            let prose = apart.keys().iter().filter_map(|key| self.index.get(key)).flat_map(|found| &found.prose);
             let mut fields = prose.filter_map(|number| self.index.field(*number)).peekable();
             let leads = fields.peek().is_some() && fields.all(|field| self.index.is_at_host(field, &link.host));
             if label.choice == Choice::Untrusted && leads {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use policy::{Confidentiality, DataClass, Integrity, Origin, Role, SessionLabels, ToolFacts};
 use serde::{Deserialize, Serialize};
 
+use super::apart::Text;
 use super::atoms::{self, Atom, Kind};
 use super::read::{Leaf, Part};
 use super::request::{self, User, tells};
@@ -159,6 +160,9 @@ pub(crate) struct Sightings {
     pub(crate) value: Option<u64>,
     /// The first and the latest fields of prose in which it stands.
     pub(crate) prose: Vec<u64>,
+    /// Whether it stands in more of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) more: bool,
     /// Whether the agent itself has used it in a call that was let through and could have written it somewhere.
     pub(crate) used: bool,
     /// Whether it stood inside a longer argument of such a call.
@@ -247,35 +251,29 @@ impl Index {
         self.fields.get(usize::try_from(number.checked_sub(self.fields_from)?).ok()?)
     }
 
-    /// The agent used a value in a call that changes something.
-    pub(crate) fn mark_used(&mut self, value: &str) {
-        for key in keys(value) {
-            self.remember(key, |sightings| sightings.used = true);
+    /// The agent used a value, whole or inside a longer argument, in a call that was let through and is recorded as `entry`. What
+    /// comes back of it is what it was.
+    pub(crate) fn mark(&mut self, text: &Text, reads: bool, entry: u64) {
+        for key in text.keys() {
+            self.remember(key.as_str(), |sightings| match reads {
+                true => sightings.looked_up = sightings.looked_up.max(Some(entry)),
+                false => sightings.used = true,
+            });
         }
-    }
-
-    /// A value stood inside an argument of a call, recorded as `entry`. What comes back of it is what it was.
-    pub(crate) fn mark_carried(&mut self, value: String, reads: bool, entry: u64) {
-        self.remember(value, |sightings| match reads {
-            true => sightings.carried_to = sightings.carried_to.max(Some(entry)),
-            false => sightings.carried = true,
-        });
-    }
-
-    /// The agent used a value in a call that only reads, recorded as `entry`.
-    pub(crate) fn mark_looked_up(&mut self, value: &str, entry: u64) {
-        for key in keys(value) {
-            self.remember(key, |sightings| sightings.looked_up = sightings.looked_up.max(Some(entry)));
+        for value in text.telling() {
+            self.remember(value, |sightings| match reads {
+                true => sightings.carried_to = sightings.carried_to.max(Some(entry)),
+                false => sightings.carried = true,
+            });
         }
     }
 
     /// Adds one field with its text; `recalled` are values in it that somebody less trusted wrote first.
-    pub(crate) fn add(&mut self, mut field: Field, text: &str, max: usize, recalled: &Recalled) {
-        let atoms = atoms::atoms(text, max);
-        if atoms.len() >= max {
+    pub(crate) fn add(&mut self, mut field: Field, text: Text, recalled: &Recalled) {
+        if text.is_cut() {
             self.overflowed = true;
         }
-        field.count(&atoms);
+        field.count(text.atoms());
         self.widen(&field);
         let number = self.fields_from + self.fields.len() as u64;
         let (prose, integrity) = (field.prose, field.integrity);
@@ -286,20 +284,20 @@ impl Index {
             self.fields_from += 1;
         }
         if prose {
-            for atom in atoms {
+            for atom in text.into_atoms() {
                 let integrity = recalled.get(&atom.text).map_or(integrity, |first| integrity.max(*first));
                 self.remember(atom.text, |sightings| sightings.saw_in_prose(number, integrity));
             }
         } else {
-            let imitation = atoms::imitates(text.trim(), &atoms::normal(text));
-            for key in keys(text).into_iter().chain(imitation) {
-                self.remember(key, |sightings| sightings.saw_as_value(number, integrity, entry));
+            let imitation = atoms::imitates(text.as_str().trim(), &atoms::normal(text.as_str()));
+            for key in text.keys().iter().chain(&imitation) {
+                self.remember(key.as_str(), |sightings| sightings.saw_as_value(number, integrity, entry));
             }
         }
     }
 
-    fn remember(&mut self, key: String, change: impl FnOnce(&mut Sightings)) {
-        if let Some(sightings) = self.values.get_mut(&key) {
+    fn remember<K: AsRef<str> + Into<String>>(&mut self, key: K, change: impl FnOnce(&mut Sightings)) {
+        if let Some(sightings) = self.values.get_mut(key.as_ref()) {
             return change(sightings);
         }
         if self.values.len() >= VALUES_MAX {
@@ -308,7 +306,7 @@ impl Index {
         }
         let mut sightings = Sightings::default();
         change(&mut sightings);
-        self.values.insert(key, sightings);
+        self.values.insert(key.into(), sightings);
     }
 
     fn widen(&mut self, field: &Field) {
@@ -399,6 +397,7 @@ impl Sightings {
         }
         if self.prose.len() >= PROSE_SIGHTINGS {
             self.prose.remove(1);
+            self.more = true;
         }
         self.prose.push(field);
     }
@@ -430,7 +429,7 @@ pub(crate) fn keys(text: &str) -> Vec<String> {
         keys.push(link.full);
     } else if let Some(number) = atoms::number(&normal) {
         keys.push(number);
-    } else if text.chars().any(|c| c.is_ascii_digit()) && text.contains([' ', '-']) {
+    } else if normal.contains(|c: char| c.is_ascii_digit()) && normal.contains(atoms::is_joint) {
         let squeezed = atoms::squeezed(&normal);
         if squeezed.len() >= 8 {
             keys.push(squeezed);

@@ -119,6 +119,17 @@ pub(crate) fn leaves(result: &Value, max: usize, vouched: bool) -> (Vec<Leaf>, b
     (reader.leaves, reader.cut)
 }
 
+/// What a text that is written down may come back as, where it reads like records: its values, at most `max`.
+pub(crate) fn values_of_records(text: &str, max: usize) -> Vec<String> {
+    if !text.trim_start().starts_with(['{', '[']) && !text.contains(':') {
+        return Vec::new();
+    }
+    let Some(held) = structured(text) else { return Vec::new() };
+    let mut reader = Reader { leaves: Vec::new(), records: 0, max, cut: false, vouched: false };
+    reader.value(&held, Path::default(), 0);
+    reader.leaves.into_iter().filter(|leaf| !leaf.prose).map(|leaf| leaf.text).collect()
+}
+
 /// The leaves of what another agent answered, made legible by [`super::agent`], at most `max`: of all of it, whatever it
 /// looks like.
 pub(crate) fn leaves_of_agent(answer: &Value, max: usize) -> (Vec<Leaf>, bool) {

@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use policy::{Confidentiality, DataClass, EffectKind, Integrity, Role, ToolFacts};
 use serde_json::Value;
 
-use super::atoms;
-use super::index::keys;
+use super::apart::Text;
 use super::memory::Memory;
 use super::read::Leaf;
 use super::words::split_name;
@@ -155,38 +154,23 @@ pub(crate) struct Judged {
 /// Values that somebody wrote down earlier, with the integrity they had.
 pub(crate) type Recalled = HashMap<String, Integrity>;
 
-/// How many values of one field are looked up in the memory.
-const RECALLED_MAX: usize = 2_000;
-
 impl Judged {
     /// Gives a field back the labels that values in it had when they were written: a record that somebody filled
     /// with others' text is that text, and what was confidential is. Prose stays as it is judged, but for the values.
-    pub(crate) fn recall(&mut self, text: &str, memory: &Memory) -> Recalled {
+    pub(crate) fn recall(&mut self, text: &Text, memory: &Memory) -> Recalled {
         let mut recalled = Recalled::new();
-        for value in telling(text, RECALLED_MAX) {
-            let Some(remembered) = memory.recall(&value) else { continue };
+        for value in text.values() {
+            let Some(remembered) = memory.recall(value) else { continue };
             if !self.prose && remembered.integrity >= Integrity::ThirdParty {
                 self.prose = true;
                 self.integrity = self.integrity.max(remembered.integrity);
             }
             self.confidentiality = self.confidentiality.max(remembered.confidentiality);
             self.classes.extend(remembered.classes);
-            recalled.insert(value, remembered.integrity);
+            recalled.insert(value.to_owned(), remembered.integrity);
         }
         recalled
     }
-}
-
-/// The values of a text by which it is known again: the whole, if it is a value, and the addresses, links, paths
-/// and identifiers in it. Words are everybody's.
-pub(crate) fn telling(text: &str, max: usize) -> Vec<String> {
-    let mut values = keys(text);
-    let atoms = atoms::atoms(text, max);
-    let atoms = atoms
-        .into_iter()
-        .filter(|atom| atom.is_distinctive() || (atom.kind == atoms::Kind::Path && atom.text.len() >= 8));
-    values.extend(atoms.map(|atom| atom.text));
-    values
 }
 
 /// Keys whose value the system itself made.

@@ -10,10 +10,11 @@ use policy::{ArgumentLabel, Choice, Confidentiality, DataClass, Integrity, Label
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::apart::Text;
 use super::index::{Field, Place, Pointed};
 use super::read::{Leaf, Part};
 use super::source::{Judged, Recalled};
-use super::{FIELD_VALUES_MAX, Session, trace};
+use super::{Session, trace};
 
 /// What is said of one value.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,7 +174,7 @@ impl Session {
             let leaf =
                 Leaf { pointer, key: String::new(), record: 0, text, prose: true, part: Part::Whole, encoded: false };
             let field = Field::new(place, &leaf, judged, Pointed::default());
-            self.index.add(field, &leaf.text, FIELD_VALUES_MAX, &Recalled::new());
+            self.index.add(field, Text::new(&leaf.text), &Recalled::new());
         }
     }
 

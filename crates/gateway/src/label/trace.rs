@@ -5,32 +5,26 @@ use std::collections::{BTreeSet, HashMap};
 use policy::{ArgumentLabel, Choice, Confidentiality, EffectKind, Integrity, Label, Origin, Role, ToolFacts};
 use serde_json::Value;
 
+use super::apart::{ATOMS_MAX, Apart, Text};
 use super::atoms::{self, Atom, Kind};
-use super::index::{Field, Index, Sightings, keys};
+use super::index::{Field, Index, Sightings};
 use super::memory::Remembered;
 use super::request::User;
-use super::source;
-use super::words;
+use super::{read, source, words};
 
 /// How many leaves of the arguments are traced.
 const LEAVES_MAX: usize = 512;
 /// How many origins a label names.
 const ORIGINS_MAX: usize = 4;
-/// How many values inside one argument are traced.
-const ATOMS_MAX: usize = 20_000;
+/// How long an identifier is that is looked for in pieces, and each of them at least.
+const PIECED: std::ops::RangeInclusive<usize> = 8..=48;
+const PIECE_MIN: usize = 4;
+/// How many words a name may have.
+const WORDS_MAX: usize = 32;
 /// How many links of one argument are told.
 const LINKS_MAX: usize = 8;
 /// A content that shares this many values with a field quotes it.
 const QUOTE_MIN: u32 = 6;
-
-/// The short strings among arguments, which name the place that a call reads.
-pub(crate) fn strings(arguments: &Value) -> Vec<String> {
-    leaves(arguments)
-        .into_iter()
-        .filter(|(_, text)| text.len() <= atoms::VALUE_MAX_BYTES)
-        .map(|(_, text)| text)
-        .collect()
-}
 
 /// The leaves of arguments as text, with their pointers: values, and names that can be values.
 pub(crate) fn leaves(arguments: &Value) -> Vec<(String, String)> {
@@ -95,6 +89,7 @@ pub(crate) struct Tracer<'a> {
     pub(crate) user: &'a User,
     pub(crate) index: &'a Index,
     pub(crate) tool: &'a ToolFacts,
+    pub(crate) apart: &'a Apart,
 }
 
 impl Tracer<'_> {
@@ -131,12 +126,13 @@ impl Tracer<'_> {
     }
 
     /// Whether something that is looked for stands only in others' text.
-    pub(crate) fn is_led(&self, named: &[String]) -> bool {
-        let theirs = |text: &String| {
+    pub(crate) fn is_led<'t>(&self, mut named: impl Iterator<Item = &'t str>) -> bool {
+        let theirs = |text: &str| {
             let found = self.value(text, Step::Other);
             found.choice == Choice::Untrusted && found.integrity >= Integrity::ThirdParty
         };
-        named.iter().any(|text| text.len() >= 3 && text.chars().any(char::is_alphabetic) && theirs(text))
+        let may = 3..=atoms::VALUE_MAX_BYTES;
+        named.any(|text| may.contains(&text.len()) && text.chars().any(char::is_alphabetic) && theirs(text))
     }
 
     /// The values in the arguments of a call that changes something which stand in others' text only, or in what is
@@ -146,12 +142,16 @@ impl Tracer<'_> {
             return Vec::new();
         }
         let leaves = leaves(arguments).into_iter().filter(|(_, text)| !self.user.names(text));
-        let values =
-            leaves.flat_map(|(_, text)| source::telling(&text, ATOMS_MAX)).filter(|value| !self.user.names(value));
-        values
-            .filter_map(|value| Some((self.worth_remembering(&value)?, value)))
-            .map(|(labels, value)| (value, labels))
-            .collect()
+        let mut written = Vec::new();
+        for (_, text) in leaves {
+            let records: Vec<Text> =
+                read::values_of_records(&text, ATOMS_MAX).iter().map(|value| Text::new(value)).collect();
+            let text = self.apart.of(&text);
+            let values = text.values().chain(records.iter().flat_map(Text::values));
+            let values = values.filter(|value| !self.user.names(value));
+            written.extend(values.filter_map(|value| Some((value.to_owned(), self.worth_remembering(value)?))));
+        }
+        written
     }
 
     fn worth_remembering(&self, value: &str) -> Option<Remembered> {
@@ -220,8 +220,8 @@ impl Tracer<'_> {
             field.is_some_and(|field| pages.iter().any(|page| self.index.repeats(field, page)))
         };
         let is_part = |label: &ArgumentLabel| {
-            let sightings = text_of(label).map(keys).unwrap_or_default();
-            let fields = sightings.iter().filter_map(|key| self.index.get(key)).flat_map(|seen| &seen.prose);
+            let text = self.apart.of(text_of(label).unwrap_or_default());
+            let fields = text.keys().iter().filter_map(|key| self.index.get(key)).flat_map(|seen| &seen.prose);
             // A field that asks who somebody is stands in many forms; and what a call with this name gave back repeats it.
             let asks_who = text_of(label).is_some_and(Self::asks_who);
             let repeats = |number: &u64| {
@@ -246,8 +246,9 @@ impl Tracer<'_> {
         let of_others = |number: &u64| {
             self.index.field(*number).map(|field| field.integrity).filter(|writer| *writer >= Integrity::ThirdParty)
         };
-        let keys = keys(text);
-        let prose = keys.iter().filter_map(|key| self.index.get(key)).flat_map(|sightings| &sightings.prose).copied();
+        let text = self.apart.of(text);
+        let seen = text.keys().iter().filter_map(|key| self.index.get(key));
+        let prose = seen.flat_map(|sightings| &sightings.prose).copied();
         let prose = prose.filter(|number| of_others(number).is_some());
         let fields: Vec<u64> = prose.filter(|number| self.index.field(*number).is_none_or(&counts)).collect();
         let worst = fields.iter().filter_map(of_others).max();
@@ -368,34 +369,42 @@ impl Tracer<'_> {
         found.fields.extend(fields);
     }
 
-    /// Links and addresses that stand inside content and that neither the user nor a record nor the agent's own
-    /// earlier calls account for.
+    /// Links that stand inside content and that neither the user nor a record nor the agent's own earlier calls account for.
     fn links_in(&self, pointer: &str, text: &str) -> Vec<ArgumentLabel> {
-        let atoms = atoms::atoms(text, ATOMS_MAX);
-        let links = atoms.iter().filter(|atom| atom.kind == Kind::Link);
+        let label = |(_, found): (String, Found)| ArgumentLabel {
+            pointer: pointer.to_owned(),
+            role: Role::Link,
+            named_by_user: false,
+            choice: found.choice,
+            label: self.label(found),
+        };
+        self.links(text).into_iter().map(label).collect()
+    }
+
+    /// Those of them that others chose, in the order of their labels.
+    pub(crate) fn foreign_links(&self, text: &str) -> Vec<String> {
+        let foreign = self.links(text).into_iter().filter(|(_, found)| found.choice == Choice::Untrusted);
+        foreign.map(|(link, _)| link).collect()
+    }
+
+    fn links(&self, text: &str) -> Vec<(String, Found)> {
+        let apart = self.apart.of(text);
+        let links = apart.atoms().iter().filter(|atom| atom.kind == Kind::Link);
         if self.is_name_handed_over(text) {
             return Vec::new();
         }
         let asked = |sightings: &Sightings| sightings.used || sightings.looked_up.is_some();
         let chosen = links.filter(|atom| !self.index.get(&atom.text).is_some_and(asked));
-        let mut found: Vec<Found> = chosen.map(|atom| self.value(&atom.text, Step::Onward)).collect();
-        if atoms.len() >= ATOMS_MAX {
+        let mut found: Vec<(String, Found)> =
+            chosen.map(|atom| (atom.text.clone(), self.value(&atom.text, Step::Onward))).collect();
+        if apart.is_cut() {
             // What was not read may be anybody's.
-            found.push(Found::by(Choice::Untrusted, Integrity::Anyone));
+            found.push((text.to_owned(), Found::by(Choice::Untrusted, Integrity::Anyone)));
         }
         // The worst first, so that no number of others hides it.
-        found.sort_by_key(|found| found.choice != Choice::Untrusted);
+        found.sort_by_key(|(_, found)| found.choice != Choice::Untrusted);
+        found.truncate(LINKS_MAX);
         found
-            .into_iter()
-            .take(LINKS_MAX)
-            .map(|found| ArgumentLabel {
-                pointer: pointer.to_owned(),
-                role: Role::Link,
-                named_by_user: false,
-                choice: found.choice,
-                label: self.label(found),
-            })
-            .collect()
     }
 
     /// Who chose a value that has a meaning of its own.
@@ -448,17 +457,19 @@ impl Tracer<'_> {
 
     /// The worst of the addresses, links and long identifiers in a value that is more than one of them.
     fn worst_inside(&self, text: &str, step: Step) -> Option<Found> {
-        let whole = keys(text);
-        let inside = atoms::atoms(text, ATOMS_MAX);
+        let text = self.apart.of(text);
+        let whole = text.keys();
         // What was not read may be anybody's.
-        let unread = (inside.len() >= ATOMS_MAX).then(|| Found::by(Choice::Untrusted, Integrity::Anyone));
+        let unread = text.is_cut().then(|| Found::by(Choice::Untrusted, Integrity::Anyone));
         // A file's name has numbers in it, too; an account has only letters and numbers.
         let is_account = |atom: &Atom| atom.text.chars().all(|c| c.is_alphanumeric() || c == '-');
-        let inside = inside.iter().filter(|atom| atom.is_distinctive() && !whole.contains(&atom.text));
+        let inside = text.atoms().iter().filter(|atom| atom.is_distinctive() && !whole.contains(&atom.text));
         let inside = inside.filter(|atom| atom.kind != Kind::Identifier || is_account(atom));
         let inside = inside.filter(|atom| !self.user.names(&atom.text));
         let found = inside.filter_map(|atom| self.whole(&atom.text, step).or_else(|| self.parts(&atom.text, step)));
-        found.chain(unread).filter(|found| found.choice == Choice::Untrusted).max_by_key(|found| found.integrity)
+        // What the user handed over may not be more than that for the words around it.
+        let found = found.chain(unread).filter(|found| matches!(found.choice, Choice::Untrusted | Choice::Delegated));
+        found.max_by_key(|found| (found.choice == Choice::Untrusted, found.integrity))
     }
 
     /// The value as it stands.
@@ -468,7 +479,7 @@ impl Tracer<'_> {
         // A record that holds what this only looks like does not hold this.
         let imitates = atoms::imitates(text.trim(), &atoms::normal(text));
         let is_record = imitates.is_none_or(|plain| self.index.get(&plain).is_some_and(|seen| seen.value.is_some()));
-        keys(text).iter().filter_map(|key| self.index.get(key)).find_map(|sightings| {
+        self.apart.of(text).keys().iter().filter_map(|key| self.index.get(key)).find_map(|sightings| {
             if let Some(field) = sightings.value {
                 if !is_record {
                     return Some(Found {
@@ -481,11 +492,11 @@ impl Tracer<'_> {
                 let integrity = self.index.field(field).map_or(Integrity::ThirdParty, |field| field.integrity);
                 return Some(Found { choice: Choice::System, fields: vec![field], integrity, meant: false });
             }
-            let meant = name && step == Step::Asked && self.is_meant(&sightings.prose);
+            let meant = name && step == Step::Asked && !sightings.more && self.is_meant(&sightings.prose);
             if let Some(integrity) = sightings.worst.filter(|_| meant) {
                 return Some(Found { choice: Choice::Delegated, fields: sightings.prose.clone(), integrity, meant });
             }
-            self.in_prose(&sightings.prose, kind, sightings.worst, step)
+            self.in_prose(sightings, kind, step)
         })
     }
 
@@ -511,24 +522,26 @@ impl Tracer<'_> {
         }
     }
 
-    fn in_prose(&self, fields: &[u64], kind: Kind, worst: Option<Integrity>, step: Step) -> Option<Found> {
-        let integrity = worst?;
+    fn in_prose(&self, seen: &Sightings, kind: Kind, step: Step) -> Option<Found> {
+        let (fields, integrity) = (&seen.prose, seen.worst?);
         if fields.is_empty() {
             return None;
         }
         let points = |field: &Field| {
             self.index.is_pointed_at(field, self.user) || (step == Step::Onward && field.pointed.onward)
         };
-        let delegated = fields
-            .iter()
-            .all(|number| self.index.field(*number).is_some_and(|field| field.rivals(kind) == 1 && points(field)));
+        // A place that is not known any more may be a rival's.
+        let delegated = !seen.more
+            && fields
+                .iter()
+                .all(|number| self.index.field(*number).is_some_and(|field| field.rivals(kind) == 1 && points(field)));
         let choice = match delegated {
             // It stands only in what the user or a system wrote.
             _ if integrity <= Integrity::FirstParty => Choice::System,
             true => Choice::Delegated,
             false => Choice::Untrusted,
         };
-        let mut fields = fields.to_vec();
+        let mut fields = fields.clone();
         fields.reverse();
         Some(Found { choice, fields, integrity, meant: false })
     }
@@ -554,9 +567,12 @@ impl Tracer<'_> {
             let sightings = self.index.get(local).filter(|sightings| !sightings.prose.is_empty());
             let both = sightings.filter(|_| self.index.get(domain).is_some_and(|found| !found.prose.is_empty()));
             return match both {
-                Some(local) => self.in_prose(&local.prose, Kind::Word, local.worst, step),
+                Some(local) => self.in_prose(local, Kind::Word, step),
                 None => self.at_host(domain, step),
             };
+        }
+        if let Some(found) = self.pieces(text) {
+            return Some(found);
         }
         let words = self.words_of(text)?;
         let field = self.all_in_one_field(&words)?;
@@ -569,10 +585,32 @@ impl Tracer<'_> {
         })
     }
 
+    /// An account or another identifier most of which stands in others' text piece by piece, whatever parts the pieces there.
+    fn pieces(&self, text: &str) -> Option<Found> {
+        let whole = atoms::squeezed(&atoms::normal(text));
+        let digits = whole.bytes().filter(u8::is_ascii_digit).count();
+        if !whole.is_ascii() || !PIECED.contains(&whole.len()) || digits * 2 < whole.len() {
+            return None;
+        }
+        let (mut at, mut missing, mut worst) = (0, 0, None::<Found>);
+        while at < whole.len() {
+            let mut pieces = (at + PIECE_MIN..=whole.len()).rev().filter_map(|end| Some((end, whole.get(at..end)?)));
+            match pieces.find_map(|(end, piece)| Some((end, self.of_others(piece)?))) {
+                Some((end, found)) => {
+                    at = end;
+                    worst = worst.into_iter().chain([found]).max_by_key(|found| found.integrity);
+                }
+                None => (at, missing) = (at + 1, missing + 1),
+            }
+        }
+        worst.filter(|_| missing * 4 <= whole.len())
+    }
+
     /// The words of a value of a few words.
     pub(super) fn words_of(&self, text: &str) -> Option<Vec<Atom>> {
-        let words: Vec<Atom> =
-            atoms::atoms(text, 32).into_iter().filter(|atom| atom.text.chars().count() >= 3).collect();
+        let apart = self.apart.of(text);
+        let words = apart.atoms().iter().take(WORDS_MAX).filter(|atom| atom.text.chars().count() >= 3);
+        let words: Vec<Atom> = words.cloned().collect();
         (1..=12).contains(&words.len()).then_some(words)
     }
 
@@ -592,7 +630,7 @@ impl Tracer<'_> {
             if let Some(found) = self.index.get(name) {
                 return match found.value {
                     Some(_) => None,
-                    None if name == host => self.in_prose(&found.prose, Kind::Word, found.worst, step),
+                    None if name == host => self.in_prose(found, Kind::Word, step),
                     None => self.of_others(name),
                 };
             }
@@ -610,18 +648,18 @@ impl Tracer<'_> {
 
     /// Content: it may come from anywhere; what matters is what it carries.
     fn content(&self, text: &str) -> Found {
-        let atoms = atoms::atoms(text, ATOMS_MAX);
         if text.trim().is_empty() || self.user.names(text) {
             return Found::by(Choice::User, Integrity::Trusted);
         }
+        let apart = self.apart.of(text);
         let mut fields: Vec<u64> = Vec::new();
-        for atom in &atoms {
+        for atom in apart.atoms() {
             let telling = atom.is_distinctive() || (atom.kind == Kind::Identifier);
             if let Some(sightings) = self.index.get(&atom.text).filter(|_| telling && !self.user.names(&atom.text)) {
                 fields.extend(sightings.prose.iter().chain(sightings.value.iter()));
             }
         }
-        fields.extend(self.best_field(&atoms).filter(|(_, hits)| *hits >= QUOTE_MIN).map(|(field, _)| field));
+        fields.extend(self.best_field(apart.atoms()).filter(|(_, hits)| *hits >= QUOTE_MIN).map(|(field, _)| field));
         fields.sort_unstable();
         fields.dedup();
         let worst = fields.iter().filter_map(|number| self.index.field(*number)).map(|field| field.integrity).max();
@@ -629,7 +667,7 @@ impl Tracer<'_> {
             Some(integrity) if integrity >= Integrity::ThirdParty => {
                 Found { choice: Choice::Untrusted, fields, integrity, meant: false }
             }
-            _ if atoms.len() >= ATOMS_MAX => Found::by(Choice::Untrusted, Integrity::Anyone),
+            _ if apart.is_cut() => Found::by(Choice::Untrusted, Integrity::Anyone),
             Some(integrity) => Found { choice: Choice::System, fields, integrity, meant: false },
             None => self.unknown(),
         }

@@ -1,0 +1,95 @@
+//! What the texts of a call fall into, worked out once: while its labels are derived they are asked for again and again, and
+//! once more when it was let through and its values are marked.
+//!
+//! Nothing that a session has seen: whoever forgets it works it out again.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use super::atoms::{self, Atom, Kind};
+use super::index::keys;
+
+/// How many values inside one text are found.
+pub(crate) const ATOMS_MAX: usize = 20_000;
+/// How many texts are held.
+const TEXTS_MAX: usize = 1_024;
+
+/// What one text falls into.
+#[derive(Debug)]
+pub(crate) struct Text {
+    text: String,
+    keys: OnceLock<Vec<String>>,
+    atoms: OnceLock<Vec<Atom>>,
+}
+
+impl Text {
+    pub(crate) fn new(text: &str) -> Self {
+        Text { text: text.to_owned(), keys: OnceLock::new(), atoms: OnceLock::new() }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The keys under which the whole is known.
+    pub(crate) fn keys(&self) -> &[String] {
+        self.keys.get_or_init(|| keys(&self.text))
+    }
+
+    /// The values in it, at most [`ATOMS_MAX`].
+    pub(crate) fn atoms(&self) -> &[Atom] {
+        self.atoms.get_or_init(|| atoms::atoms(&self.text, ATOMS_MAX))
+    }
+
+    /// Whether there may be values that were not found.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.atoms().len() >= ATOMS_MAX
+    }
+
+    /// The addresses, links, paths and identifiers in it, by which a text is known again. Words are everybody's.
+    pub(crate) fn telling(&self) -> impl Iterator<Item = &str> {
+        let tells = |atom: &&Atom| atom.is_distinctive() || (atom.kind == Kind::Path && atom.text.len() >= 8);
+        self.atoms().iter().filter(tells).map(|atom| atom.text.as_str())
+    }
+
+    /// The whole, if it is a value, and what is telling in it.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
+        self.keys().iter().map(String::as_str).chain(self.telling())
+    }
+
+    pub(crate) fn into_atoms(self) -> Vec<Atom> {
+        self.atoms();
+        self.atoms.into_inner().unwrap_or_default()
+    }
+}
+
+/// The texts of the call that is judged.
+#[derive(Debug, Default)]
+pub(crate) struct Apart(RefCell<HashMap<String, Arc<Text>>>);
+
+impl Apart {
+    pub(crate) fn of(&self, text: &str) -> Arc<Text> {
+        let mut texts = self.0.borrow_mut();
+        if let Some(known) = texts.get(text) {
+            return known.clone();
+        }
+        if texts.len() >= TEXTS_MAX {
+            texts.clear();
+        }
+        let new = Arc::new(Text::new(text));
+        texts.insert(text.to_owned(), new.clone());
+        new
+    }
+
+    pub(crate) fn forget(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
+
+/// A copy of a session judges calls of its own.
+impl Clone for Apart {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
