@@ -24,7 +24,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger::files::{CHECKPOINT_FILE as CHECKPOINT, partial_files, tree_files};
+use ledger::files::{CHECKPOINT_FILE as CHECKPOINT, PRUNED_FILE as PRUNED, partial_files, tree_files};
 use ledger::note::{NoteError, SignedCheckpoint};
 use ledger::tree::verify_consistency;
 use ledger::{ReadError, Reader};
@@ -262,7 +262,7 @@ pub async fn prune<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<u64, Sto
     let Some(checkpoint) = reader.checkpoint() else { return Ok(0) };
     let size = agreed(reader, &remote, &checkpoint)?;
     let mut copied = Vec::new();
-    for folder in ["tile/entries/", "payloads/"] {
+    for folder in ["tile/entries", "payloads"] {
         copied.extend(store.list(folder).await?.into_iter().map(|listed| listed.name));
     }
     let gone = reader.pruned_files(size, copied.into_iter())?;
@@ -275,7 +275,7 @@ pub async fn prune<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<u64, Sto
 /// The lasting files that are in the storage, each with its size.
 async fn there<S: Store>(store: &S) -> Result<HashMap<String, u64>, StoreError> {
     let mut there = HashMap::new();
-    for folder in ["objects/", "payloads/", "handover/"] {
+    for folder in ["objects", "payloads", "handover"] {
         there.extend(store.list(folder).await?.into_iter().map(|listed| (listed.name, listed.size_bytes)));
     }
     Ok(there)
@@ -353,7 +353,8 @@ pub async fn pull<S: Store>(store: &Arc<S>, dir: &Path) -> Result<u64, StoreErro
     let found = store.get(CHECKPOINT).await?.ok_or_else(|| StoreError::Missing(CHECKPOINT.to_owned()))?;
     let size = SignedCheckpoint::parse(&found.bytes)?.checkpoint.size;
     let mut names = tree_files(0, size);
-    for folder in ["objects/", "payloads/", "handover/", "cosigned/", "pruned"] {
+    names.push(PRUNED.to_owned());
+    for folder in ["objects", "payloads", "handover", "cosigned"] {
         names.extend(store.list(folder).await?.into_iter().map(|listed| listed.name));
     }
     fs::create_dir_all(dir.join("journal"))?;

@@ -423,7 +423,8 @@ fn s3(port: u16, secret: &str) -> Arc<S3> {
     std::fs::write(file.path(), text).unwrap();
     let credentials = Credentials::from_file(file.path()).unwrap().unwrap();
     let endpoint = format!("http://127.0.0.1:{port}");
-    Arc::new(S3::new(Place::new("s3://audit/some/ledger", Some(&endpoint), "us-east-1").unwrap(), credentials))
+    let place = Place::new("s3://audit/some/ledger", Some(&endpoint), "us-east-1").unwrap();
+    Arc::new(S3::new(place, credentials).unwrap())
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ use crate::{ReadError, Reader, archive};
 
 /// The checkpoint's name.
 pub const CHECKPOINT_FILE: &str = CHECKPOINT;
+/// The name of the file that says what was pruned; it may be missing.
+pub const PRUNED_FILE: &str = archive::PRUNED;
 
 /// The tiles and bundles of a log of `size` entries that one of `before` entries did not have, in the order in which
 /// they are to be written.

@@ -62,7 +62,7 @@ impl From {
             None => Credentials::from_environment(),
         };
         let hint = "there are no credentials for the storage: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file (`credentials`)";
-        Ok(Arc::new(S3::new(place, credentials.context(hint)?)))
+        Ok(Arc::new(S3::new(place, credentials.context(hint)?)?))
     }
 }
 
