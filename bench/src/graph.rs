@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use ::graph::reach::{Builder, Network, Question, StepId, Without, dominators, reach};
 use anyhow::Context as _;
 
+use crate::memory::peak_mib;
 use generate::{Generated, Size};
 use table::{Row, Table};
 
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn measure(generated: &Generated, args: &Args) -> anyhow::Result<Vec<Row>> {
     let large = generated.size.nodes >= 1_000_000;
     let named = generated.size.nodes == 38_500;
-    let before = peak_mib();
+    let before = peak_mib()?;
     let steps = generated.steps.clone();
     let (network, load) = timed(|| Builder::from_steps(generated.size.nodes, steps).build());
     let (reached, took) = steady(|| reach(&network, &generated.sources));
@@ -82,7 +83,7 @@ fn measure(generated: &Generated, args: &Args) -> anyhow::Result<Vec<Row>> {
     ];
     rows.extend(choke(&network, generated, large)?);
     rows.push(change(&network, generated, &reached, large)?);
-    let peak = peak_mib();
+    let peak = peak_mib()?;
     println!("  peak memory of this process so far {peak} MiB, {before} MiB before this size");
     anyhow::ensure!(!large || peak < PEAK_MIB, "peak memory {peak} MiB");
     drop(reached);
@@ -198,11 +199,4 @@ fn steady<T>(mut work: impl FnMut() -> T) -> (T, Duration) {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
-}
-
-/// The most memory that this process held so far; 0 where the system does not say.
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib / 1_024)
 }

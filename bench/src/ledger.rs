@@ -10,6 +10,7 @@
 //!   queue with the same wakes and syncs, and still no JSON, hash, next segment or tile ([`queue`]).
 
 mod queue;
+mod whole;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -17,8 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ::ledger::record::{Intent, Outcome, Status};
-use ::ledger::{Entry, Ledger, Options, Reader, Record, SigningKey, verify};
-use anyhow::Context as _;
+use ::ledger::{Entry, Ledger, Options, Record, SigningKey};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Seconds for each measurement.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// Rounds; medians are reported.
+    /// Rounds; medians are reported. 0: only the log of `--calls`.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Calls in the log that is verified and opened; each is two entries.
@@ -49,6 +49,13 @@ struct Appends {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(&args.dir)?;
+    if args.rounds > 0 {
+        beside_the_disk(folder.path(), args)?;
+    }
+    whole::run(&folder.path().join("whole"), args.calls)
+}
+
+fn beside_the_disk(folder: &Path, args: &Args) -> anyhow::Result<()> {
     let time = Duration::from_secs_f64(args.seconds);
     let entry = Entry { v: 1, time: Timestamp::UNIX_EPOCH, record: intent("deny", 1), unknown: serde_json::Map::new() };
     let size = ::ledger::canonical::to_vec(&entry)?.len();
@@ -59,10 +66,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for callers in [1, 32, 256] {
         let (mut ours, mut raw, mut hashed, mut queued) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..args.rounds {
-            queued.push(queue::appends(&folder.path().join("raw"), callers, size, time)?);
-            raw.push(raw_commits(&folder.path().join("raw"), callers, size, (time, false))?);
-            hashed.push(raw_commits(&folder.path().join("raw"), callers, size, (time, true))?);
-            ours.push(appends(&folder.path().join(format!("log-{callers}-{round}")), callers, time)?);
+            queued.push(queue::appends(&folder.join("raw"), callers, size, time)?);
+            raw.push(raw_commits(&folder.join("raw"), callers, size, (time, false))?);
+            hashed.push(raw_commits(&folder.join("raw"), callers, size, (time, true))?);
+            ours.push(appends(&folder.join(format!("log-{callers}-{round}")), callers, time)?);
         }
         let (raw, hashed, queued) = (median(raw), median(hashed), median(queued));
         let pick = |what: fn(&Appends) -> f64| median(ours.iter().map(what).collect());
@@ -77,7 +84,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             100.0 * rate / queued
         );
     }
-    whole_log(&folder.path().join("whole"), args)
+    Ok(())
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -182,75 +189,4 @@ fn appends(dir: &Path, callers: usize, time: Duration) -> anyhow::Result<Appends
 pub(crate) fn cpu_time() -> anyhow::Result<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
-}
-
-/// Writes a log as a gateway does, then verifies and opens it.
-fn whole_log(dir: &Path, args: &Args) -> anyhow::Result<()> {
-    let ledger = open(dir)?;
-    let start = Instant::now();
-    let mut last = None;
-    for sequence in 1..=args.calls {
-        // No caller waits here; at the bound, wait for the last one.
-        let append = loop {
-            match ledger.append(intent("permit", sequence), Timestamp::UNIX_EPOCH) {
-                Err(::ledger::AppendError::Full { .. }) => _ = last.take().map(::ledger::Append::wait),
-                other => break other?,
-            }
-        };
-        loop {
-            match ledger.append(outcome(append.index()), Timestamp::UNIX_EPOCH) {
-                Err(::ledger::AppendError::Full { .. }) => std::thread::yield_now(),
-                other => {
-                    other?;
-                    break;
-                }
-            }
-        }
-        last = Some(append);
-    }
-    ledger.seal()?;
-    let written = start.elapsed().as_secs_f64();
-    let entries = ledger.len();
-    drop(ledger);
-    println!("{entries} entries written by one caller that never waits, and sealed: {:.0}/s", entries as f64 / written);
-
-    let (ledger, opened) = timed(|| open(dir))?;
-    drop(ledger);
-    println!("opened in {:.0} ms", opened * 1e3);
-
-    let reader = Reader::open(dir)?;
-    let mut all = Vec::new();
-    let (_, read) = timed(|| {
-        for item in reader.raw(0..u64::MAX) {
-            all.push(item?.1);
-        }
-        anyhow::Ok(())
-    })?;
-    let (_, hashed) = timed(|| {
-        all.iter().for_each(|entry| _ = std::hint::black_box(::ledger::tree::leaf_hash(entry)));
-        anyhow::Ok(())
-    })?;
-    let key = SigningKey::from_seed(&[1; 32])?.verifying_key();
-    let cpu = cpu_time()?;
-    let (report, verified) =
-        timed(|| Ok(verify::verify(dir, &key, &verify::Options { complete: true, ..verify::Options::default() })?))?;
-    anyhow::ensure!(report.faults.is_empty(), "{:?}", report.faults.first().context("a fault"));
-    // What else runs on the machine takes time, but not this process's.
-    let cpu = (cpu_time()? - cpu).as_secs_f64();
-    let rate = |seconds: f64| all.len() as f64 / seconds;
-    println!(
-        "read {:.0}/s, SHA-256 of the same bytes {:.0}/s, everything verified {:.0}/s, {:.0} per second of CPU: {:.0} % of SHA-256",
-        rate(read),
-        rate(hashed),
-        rate(verified),
-        rate(cpu),
-        100.0 * hashed / verified
-    );
-    Ok(())
-}
-
-fn timed<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<(T, f64)> {
-    let start = Instant::now();
-    let value = work()?;
-    Ok((value, start.elapsed().as_secs_f64()))
 }

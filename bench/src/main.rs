@@ -10,6 +10,7 @@ mod gateway;
 mod graph;
 mod hook;
 mod ledger;
+mod memory;
 mod simulate;
 mod soak;
 mod whatif;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ledger::cpu_time;
+use crate::memory::peak_mib;
 
 /// `whatif` and `verify --recompute` over a log of a million entries, flips checked.
 #[derive(clap::Args)]
@@ -211,13 +212,6 @@ fn judge(dir: &Path) -> anyhow::Result<Ran> {
         recompute_seconds: start.elapsed().as_secs_f64(),
         recompute_cpu_seconds: (cpu_time()? - cpu).as_secs_f64(),
     })
-}
-
-/// The most memory that this process has had.
-fn peak_mib() -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak in /proc/self/status")?;
-    Ok(line.split_whitespace().next().unwrap_or_default().parse::<u64>()? / 1024)
 }
 
 fn check(ran: &Ran, expected: &Expected) -> anyhow::Result<()> {
