@@ -45,7 +45,7 @@ fn a_transcript_becomes_a_ledger() {
     let (source, into) = (dir.path().join("session.jsonl"), log.to_str().unwrap());
     let import = bailiwick(&home, &["import", source.to_str().unwrap(), "--into", into]);
     assert!(import.status.success(), "{}", said(&import));
-    assert!(said(&import).contains("1 sessions with 1 prompts, 3 calls and 2 results"), "{}", said(&import));
+    assert!(said(&import).contains("1 session with 1 prompt, 3 calls and 2 results"), "{}", said(&import));
     assert!(!bailiwick(&home, &["import", source.to_str().unwrap(), "--into", into]).status.success(), "not twice");
 
     let verify = bailiwick(&home, &["ledger", "verify", "--dir", into, "--complete", "--recompute"]);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use graph::difference::{Difference, Opened, Tie};
-use graph::paths::report::plural;
+use graph::plural;
 use graph::{EntityKind, Unread, visible};
 
 use super::scan::write;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use connect::history::{self, History, Session, What};
 use gateway::replay::import::{Begun, Course, Importer, Tools};
+use graph::plural;
 use jiff::Timestamp;
 use ledger::{Ledger, Options, SigningKey};
 use policy::ToolId;
@@ -54,11 +55,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let done = progress::of("writing the ledger", || write(&history, &ledger, args))?;
     ledger.seal()?;
     print_line(&format!(
-        "imported {} sessions with {} prompts, {} calls and {} results into `{}`; {} passed over",
-        done.sessions,
-        done.prompts,
-        done.calls,
-        done.results,
+        "imported {} with {}, {} and {} into `{}`; {} passed over",
+        plural(done.sessions, "session"),
+        plural(done.prompts, "prompt"),
+        plural(done.calls, "call"),
+        plural(done.results, "result"),
         args.into.display(),
         history.unread.len()
     ))?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gateway::replay::otel;
-use gateway::replay::story::{self, Call, End, Step, Story, Subject, Summary};
-use graph::visible;
+use gateway::replay::story::{self, Call, End, Step, Story, Subject, Summary, Taint};
+use graph::{plural, visible};
 use policy::{Label, Request, SessionLabels};
 use serde::Serialize;
 use serde_json::Value;
@@ -68,12 +68,14 @@ fn list(sessions: &[Summary], format: Format) -> anyhow::Result<ExitCode> {
     for one in sessions {
         let (agent, user, since) = (&one.agent, &one.user, one.since.strftime("%Y-%m-%d %H:%M:%S"));
         let line = format!(
-            "{since}  {}  {agent} for {user}: {} decisions, {} not permitted",
-            one.session, one.decisions, one.refused
+            "{since}  {}  {agent} for {user}: {}, {} not permitted",
+            one.session,
+            plural(one.decisions, "decision"),
+            one.refused
         );
         print_line(&line)?;
     }
-    print_line(&format!("{} sessions; `bailiwick trace SESSION` tells one", sessions.len()))
+    print_line(&format!("{}; `bailiwick trace SESSION` tells one", plural(sessions.len(), "session")))
 }
 
 /// A type's word as the record writes it.
@@ -102,7 +104,7 @@ fn tree(story: &Story, subject: &Subject) -> String {
     let last = story.steps.len().saturating_sub(1);
     for (place, step) in story.steps.iter().enumerate() {
         let (branch, stem) = if place == last { ("└─", "   ") } else { ("├─", "│  ") };
-        let mut told = tell(step, subject).into_iter();
+        let mut told = tell(step, story, subject).into_iter();
         lines.extend(told.next().map(|line| format!("{branch} {line}")));
         lines.extend(told.map(|line| format!("{stem}      {line}")));
     }
@@ -111,11 +113,12 @@ fn tree(story: &Story, subject: &Subject) -> String {
     lines.join("\n")
 }
 
-fn tell(step: &Step, subject: &Subject) -> Vec<String> {
+fn tell(step: &Step, story: &Story, subject: &Subject) -> Vec<String> {
     match step {
+        // When it was said is not known there; the entry was written by the import.
+        Step::Prompt { entry, text, .. } if is_imported(story) => vec![format!("{entry} the user: {}", quoted(text))],
         Step::Prompt { entry, time, text } => {
-            let text = text.as_deref().map_or("(erased)".to_owned(), |text| format!("“{}”", shorten(text, 160)));
-            vec![format!("{entry} {} the user: {text}", time.strftime("%H:%M:%S"))]
+            vec![format!("{entry} {} the user: {}", time.strftime("%H:%M:%S"), quoted(text))]
         }
         Step::Withheld { entry, time, server, names, because } => {
             let time = time.strftime("%H:%M:%S");
@@ -123,6 +126,14 @@ fn tell(step: &Step, subject: &Subject) -> Vec<String> {
         }
         Step::Call(call) => tell_call(call, subject),
     }
+}
+
+fn is_imported(story: &Story) -> bool {
+    story.principal.as_ref().is_some_and(|principal| principal.evidence.contains_key("imported"))
+}
+
+fn quoted(text: &Option<String>) -> String {
+    text.as_deref().map_or("(erased)".to_owned(), |text| format!("“{}”", shorten(text, 160)))
 }
 
 fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
@@ -146,10 +157,10 @@ fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
     };
     lines.push(format!("seen by then: {}{since}; {asked_for}", seen(&call.seen)));
     for taint in &call.tainted {
-        let ArgumentLine { from } = ArgumentLine::of(&taint.argument.label);
-        let (role, choice) = (word(&taint.argument.role), word(&taint.argument.choice));
-        let value = shorten(&taint.value, 60);
-        lines.push(format!("{role} {} = `{value}`: {choice}{from}", taint.argument.pointer));
+        let Taint { argument, value } = taint;
+        let (role, choice) = (word(&argument.role), word(&argument.choice));
+        let (value, from) = (shorten(value, 60), from(&argument.label));
+        lines.push(format!("{role} {} = `{value}`: {choice}{from}", argument.pointer));
     }
     if !call.touched.is_empty() {
         let one = |touched: &story::Touched| format!("{} `{}`", word(&touched.role), shorten(&touched.value, 80));
@@ -162,25 +173,19 @@ fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
 }
 
 /// Where a value came from, in words.
-struct ArgumentLine {
-    from: String,
-}
-
-impl ArgumentLine {
-    fn of(label: &Label) -> Self {
-        let from: Vec<String> = label
-            .origins
-            .iter()
-            .map(|origin| {
-                let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
-                let field = origin.field.as_deref().map(|field| format!(", field {field}")).unwrap_or_default();
-                format!("{entry}{}{field}", origin.source)
-            })
-            .collect();
-        let from = if from.is_empty() { String::new() } else { format!(", from {}", from.join("; ")) };
-        let (integrity, confidentiality) = (word(&label.integrity), word(&label.confidentiality));
-        Self { from: format!("{from} (written by {integrity}, {confidentiality})") }
-    }
+fn from(label: &Label) -> String {
+    let from: Vec<String> = label
+        .origins
+        .iter()
+        .map(|origin| {
+            let entry = origin.entry.map(|entry| format!("entry {entry}, ")).unwrap_or_default();
+            let field = origin.field.as_deref().map(|field| format!(", field {field}")).unwrap_or_default();
+            format!("{entry}{}{field}", origin.source)
+        })
+        .collect();
+    let from = if from.is_empty() { String::new() } else { format!(", from {}", from.join("; ")) };
+    let (integrity, confidentiality) = (word(&label.integrity), word(&label.confidentiality));
+    format!("{from} (written by {integrity}, {confidentiality})")
 }
 
 fn seen(labels: &SessionLabels) -> String {

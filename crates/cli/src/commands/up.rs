@@ -13,8 +13,8 @@ use control::cosign::Cosigning;
 use control::replica::follow::CopyState;
 use control::{Control, ListenError, Listening, Options, Store, StoredScan};
 use gateway::door::hello::{Hello, Reply};
-use graph::Severity;
 use graph::export::Report;
+use graph::{Severity, plural};
 use jiff::Timestamp;
 use ledger::{Ledger, Record, Recovery, VerifyingKey};
 use serde_json::{Map, Value};
@@ -327,8 +327,7 @@ fn found(control: &Control) -> String {
         (info.credentials, "credential"),
         (info.packages, "package"),
     ];
-    let counts: Vec<String> =
-        counts.iter().map(|(count, name)| plural(usize::try_from(*count).unwrap_or(usize::MAX), name)).collect();
+    let counts: Vec<String> = counts.iter().map(|(count, name)| plural(*count, name)).collect();
     counts.join(", ")
 }
 
@@ -354,12 +353,9 @@ fn recovered(recovery: &Recovery) -> String {
     if recovery.created {
         return "new".to_owned();
     }
-    let mut text = plural_of(usize::try_from(recovery.entries).unwrap_or(usize::MAX), "entry", "entries");
+    let mut text = plural(recovery.entries, "entry");
     if recovery.torn > 0 {
-        text += &format!(
-            "; recovered: {} cut off",
-            plural(usize::try_from(recovery.torn).unwrap_or(usize::MAX), "torn write")
-        );
+        text += &format!("; recovered: {} cut off", plural(recovery.torn, "torn write"));
     }
     if !recovery.unknown.is_empty() {
         text += &format!(
@@ -368,14 +364,6 @@ fn recovered(recovery: &Recovery) -> String {
         );
     }
     text
-}
-
-fn plural(count: usize, name: &str) -> String {
-    plural_of(count, name, &format!("{name}s"))
-}
-
-fn plural_of(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Opens a private page that leads to the link: the link itself must not stand in a command line, which

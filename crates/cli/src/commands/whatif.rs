@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
 use gateway::replay::{Proposal, Verdict, page};
+use graph::plural;
 use jiff::Timestamp;
 use policy::Bounds;
 
@@ -116,11 +117,12 @@ fn text(found: &WhatIf) -> String {
     lines.extend(found.unreadable.iter().map(|fault| format!("entry {}: {}", fault.entry, fault.message)));
     let flipped: u64 = found.flips.iter().map(|flip| flip.count).sum();
     lines.push(format!(
-        "{} decisions in {} sessions; {flipped} flips in {} sessions; {} entries unreadable",
-        found.decisions,
-        found.sessions,
-        found.sessions_flipped,
-        found.unreadable.len()
+        "{} in {}; {} in {}; {} unreadable",
+        plural(found.decisions, "decision"),
+        plural(found.sessions, "session"),
+        plural(flipped, "flip"),
+        plural(found.sessions_flipped, "session"),
+        plural(found.unreadable.len(), "entry")
     ));
     let unknowns = page::unknowns(found).into_iter().filter(|(count, _)| *count > 0);
     lines.extend(unknowns.map(|(count, text)| format!("  {count} {text}")));

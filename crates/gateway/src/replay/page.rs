@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use graph::visible;
+use graph::{plural, visible};
 
 use super::whatif::{Flip, WhatIf};
 
@@ -17,8 +17,11 @@ pub fn html(found: &WhatIf) -> String {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>What if</title><style>{STYLE}</style><h1>What other policies would have changed</h1>\
-         <p>{} decisions in {} sessions; <strong>{flipped}</strong> flips in {} sessions.</p>",
-        found.decisions, found.sessions, found.sessions_flipped
+         <p>{} in {}; <strong>{}</strong> in {}.</p>",
+        plural(found.decisions, "decision"),
+        plural(found.sessions, "session"),
+        plural(flipped, "flip"),
+        plural(found.sessions_flipped, "session")
     );
     page.push_str(
         "<table><thead><tr><th>Count<th>Flip<th>Agent<th>Tool<th>Policies then → now<th>Entries</tr></thead><tbody>",

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::patch::{self, Patch};
 use super::{Found, Link, Model, Path, Place, Story};
 use crate::observation::{EntityKind, Evidence};
+use crate::plural;
 
 /// How many choke points the text names; the JSON names all.
 pub const CHOKES_SHOWN: usize = 3;
@@ -207,11 +208,6 @@ fn few(names: Vec<String>) -> String {
         0 => shown,
         more => format!("{shown} and {more} more (`--all` names them)"),
     }
-}
-
-/// `1 path`, `2 paths`.
-pub fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Everything that was found, as JSON.

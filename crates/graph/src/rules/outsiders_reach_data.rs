@@ -66,7 +66,7 @@ fn matched(graph: &Graph, model: &Model<'_>, group: &[Path]) -> Option<Match> {
         factors: vec![
             reach_of_config(entity),
             factor(FactorName::Privilege, 0.8, "the identity reads what the agent was never meant to"),
-            factor(FactorName::Sensitivity, value, format!("{} of data", crate::paths::report::plural(stores.len(), "store"))),
+            factor(FactorName::Sensitivity, value, format!("{} of data", crate::plural(stores.len(), "store"))),
             factor(FactorName::InputTrust, 1.0, "outsiders write what the agent reads"),
         ],
         path: steps(graph, model, first),

@@ -7,7 +7,8 @@ use crate::finding::FactorName;
 use crate::frameworks::Cite;
 use crate::model::Graph;
 use crate::observation::RelationKind;
-use crate::paths::{Ending, Found, Goal, Link, Model, Place, Start, patch, report::plural};
+use crate::paths::{Ending, Found, Goal, Link, Model, Place, Start, patch};
+use crate::plural;
 
 pub(super) const RULE: Rule = Rule {
     id: "single-choke-point",

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::paths::{Path, Paths, Target};
 use super::{Grant, GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
 use crate::aws::Truth;
-use crate::paths::report::plural;
+use crate::plural;
 
 /// Paths with what they are about.
 #[derive(Clone, Copy)]

@@ -47,13 +47,19 @@ pub(super) fn run(dir: &Path, reader: &Reader, format: Format) -> anyhow::Result
     if start > 0 {
         rows.push(("pruned".to_owned(), format!("the first {start} entries, except for their hashes")));
     }
-    if span >= 1.0 {
-        let daily = total as f64 / span / 1e6;
-        rows.push(("growth".to_owned(), format!("{daily:.1} MB a day over {span:.0} days")));
-    }
+    rows.push(("growth".to_owned(), growth(total, span)));
     rows.extend(copy.map(|copy| ("copy".to_owned(), copied(&copy))));
     let lines: Vec<String> = rows.iter().map(|(name, text)| format!("{name:<14} {text}")).collect();
     print_line(&lines.join("\n"))
+}
+
+/// How fast so many bytes came in so many days.
+fn growth(total: u64, days: f64) -> String {
+    let megabytes = total as f64 / 1e6;
+    match days {
+        days if days >= 1.0 => format!("{:.1} MB a day over {days:.0} days", megabytes / days),
+        days => format!("{megabytes:.1} MB in the {:.1} hours since it began", days * 24.0),
+    }
 }
 
 /// How the copy that the gateway keeps stands.

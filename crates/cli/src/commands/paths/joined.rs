@@ -142,10 +142,7 @@ impl Beside for Reader {
             .iter()
             .filter_map(|used| Some((used, observed.calls.get(used)?)))
             .map(|((agent, server), (count, last))| {
-                format!(
-                    "{} of {agent} to {server}, the last at {last}",
-                    report::plural(usize::try_from(*count).unwrap_or(usize::MAX), "call")
-                )
+                format!("{} of {agent} to {server}, the last at {last}", graph::plural(*count, "call"))
             })
             .collect();
         match (observed.entries, seen.is_empty()) {
