@@ -73,7 +73,7 @@ mod tests {
         let token = r#"{"kind": "admin#directory#token", "clientId": "1.apps.example", "userKey": "ann@example.com"}"#;
         assert!(command(token).is_some_and(|text| text.ends_with("/users/ann@example.com/tokens/1.apps.example\n")));
         assert_eq!(command(&grant.replace("g-1_x", "g;rm -rf ~")), None);
-        assert_eq!(command(&grant.replace("g-1_x", "../users/ann")), None);
+        assert_eq!(command(&grant.replace("g-1_x", "..")), None, "the address above");
         assert_eq!(command(&grant.replace(", \"id\": \"g-1_x\"", "")), None, "its id is not in the export");
         assert_eq!(revoked(grant, 2), None, "an app is no consent");
     }

@@ -284,7 +284,6 @@ user d
 
 #[test]
 fn a_cut_is_a_smallest_one_where_taking_the_most_used_first_is_not() {
-    // Three witnesses meet in `hub`, and each of the two other grants ends as many: the greedy one takes three.
     use crate::step::paths::Target;
     use crate::step::{ACCESS, Grant, Ground, Node, NodeKind, Step, Steps};
     let mut steps = Steps::default();
@@ -302,8 +301,10 @@ fn a_cut_is_a_smallest_one_where_taking_the_most_used_first_is_not() {
             line: None,
         })
     };
-    // Sets of a hitting set that fools the greedy choice: `c` is in the most, `a` and `b` together in all.
-    for (at, uses) in ["ac", "ac", "a", "bc", "bc", "b"].iter().enumerate() {
+    // The greedy choice takes `c`, `d` and `e`, each of which it needs, where `a` and `b` would do.
+    let of = |one: char| [(format!("{one}c"), 4), (format!("{one}d"), 2), (format!("{one}e"), 1)];
+    let uses = ['a', 'b'].into_iter().flat_map(of).flat_map(|(uses, times)| vec![uses; times]);
+    for (at, uses) in uses.enumerate() {
         let from = node(&mut steps, &format!("u{at}"));
         let grounds = uses.chars().map(|one| {
             let grants = vec![grant(&mut steps, &one.to_string())];
