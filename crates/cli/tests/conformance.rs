@@ -6,8 +6,10 @@
 mod support;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
 use support::{World, free_port, repository, tools};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
@@ -20,8 +22,9 @@ fn harness(world: &World) -> Command {
     harness
 }
 
-/// Runs it: one line a scenario, sorted.
-fn lines(mut harness: Command) -> Vec<String> {
+/// Runs it: one line a scenario, sorted. What it saw of each is kept in the world.
+fn lines(world: &World, mut harness: Command) -> Vec<String> {
+    harness.arg("--output-dir").arg(world.path("results"));
     let output = harness.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines: Vec<String> =
@@ -50,15 +53,36 @@ fn through_the_gateway(name: &str, suite: &[&str]) {
     let _gateway = world.up_on(gateway);
     let mut harness = harness(&world);
     harness.args(["server", "--url", &format!("http://localhost:{gateway}/mcp/far")]).args(suite);
-    as_golden(name, &lines(harness));
+    as_golden(&world, name, &lines(&world, harness));
     world.verify();
 }
 
-fn as_golden(name: &str, found: &[String]) {
+fn as_golden(world: &World, name: &str, found: &[String]) {
     let golden = golden(name);
     let lost: Vec<_> = golden.iter().filter(|line| !found.contains(line)).collect();
     let new: Vec<_> = found.iter().filter(|line| !golden.contains(line)).collect();
-    assert!(lost.is_empty() && new.is_empty(), "as it should be: {lost:#?}\nthrough the gateway: {new:#?}");
+    let seen: String = new.iter().map(|line| failures(&world.path("results"), line)).collect();
+    assert!(lost.is_empty() && new.is_empty(), "as it should be: {lost:#?}\nthrough the gateway: {new:#?}\n{seen}");
+}
+
+/// What the suite says against the scenario of a line, and the last that its client or server said.
+fn failures(results: &Path, line: &str) -> String {
+    let scenario = line.split_once(' ').and_then(|(_, rest)| rest.split_once(": ")).unwrap_or_default().0;
+    // A folder is called by its scenario and when it ran; some scenarios are in groups.
+    let named = results.join(scenario);
+    let (Some(group), Some(name)) = (named.parent(), named.file_name()) else { return String::new() };
+    let folders = fs::read_dir(group).into_iter().flatten().flatten();
+    let of_it = |folder: &PathBuf| folder.to_string_lossy().contains(&*name.to_string_lossy());
+    let mut told = String::new();
+    for folder in folders.map(|folder| folder.path()).filter(of_it) {
+        let checks = fs::read(folder.join("checks.json")).unwrap_or_default();
+        let checks: Vec<Value> = serde_json::from_slice(&checks).unwrap_or_default();
+        for check in checks.iter().filter(|check| check["status"] == "FAILURE") {
+            told.push_str(&format!("{scenario}: {check:#}\n"));
+        }
+        told.push_str(&fs::read_to_string(folder.join("stderr.txt")).unwrap_or_default());
+    }
+    told
 }
 
 /// The suite as server and authorization server, the gateway between it and a client that knows nothing of logins.
@@ -76,7 +100,7 @@ fn client_mode() {
         (Some((scenario, _)), Some((_, failed))) => format!("{scenario}: {failed}"),
         _ => line.clone(),
     };
-    as_golden("client", &lines(harness).iter().map(told).collect::<Vec<_>>());
+    as_golden(&world, "client", &lines(&world, harness).iter().map(told).collect::<Vec<_>>());
 }
 
 #[test]

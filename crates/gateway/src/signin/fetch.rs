@@ -20,12 +20,39 @@ pub(crate) enum FetchError {
     /// Neither https nor on this machine.
     #[error("the address is neither https nor on this machine")]
     Address,
-    /// No answer, or not the right one.
-    #[error("no document: {0}")]
-    Answer(String),
+    /// Another answer than a document: there is none.
+    #[error("no document: status {0}")]
+    None(u16),
+    /// No answer, or not a whole one: there may be a document.
+    #[error("the document could not be fetched: {0}")]
+    Unread(String),
+    /// Of another issuer, or without what was wanted.
+    #[error("{0}")]
+    Unfit(&'static str),
     /// Not JSON.
     #[error("the document is not JSON")]
     NotJson,
+}
+
+impl FetchError {
+    /// Whether there is no such document, as somebody said who is there.
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::None(..500) | Self::NotJson)
+    }
+}
+
+/// The first document that is at one of these places. There is none only if each place says so: who makes one of them
+/// unreadable must not choose what holds without it.
+pub(crate) async fn first(outbound: &Outbound, places: &[String]) -> Result<Option<Value>, FetchError> {
+    let mut unread = None;
+    for place in places {
+        match json(outbound, place).await {
+            Ok(document) => return Ok(Some(document)),
+            Err(error) if error.is_absence() => {}
+            Err(error) => unread = unread.or(Some(error)),
+        }
+    }
+    unread.map_or(Ok(None), Err)
 }
 
 /// Fetches a JSON document.
@@ -35,7 +62,7 @@ pub(crate) async fn json(outbound: &Outbound, address: &str) -> Result<Value, Fe
         return Err(FetchError::Address);
     }
     let bytes = tokio::time::timeout(WAIT, bytes(outbound, uri)).await;
-    let bytes = bytes.map_err(|_| FetchError::Answer("it took too long".to_owned()))??;
+    let bytes = bytes.map_err(|_| FetchError::Unread("it took too long".to_owned()))??;
     serde_json::from_slice(&bytes).map_err(|_| FetchError::NotJson)
 }
 
@@ -43,12 +70,12 @@ async fn bytes(outbound: &Outbound, uri: Uri) -> Result<Bytes, FetchError> {
     let mut headers = hyper::HeaderMap::new();
     headers.insert(hyper::header::ACCEPT, hyper::header::HeaderValue::from_static("application/json"));
     let answer = outbound.fetch(Target { uri, headers, wait: WAIT }).await;
-    let answer = answer.map_err(|error| FetchError::Answer(error.to_string()))?;
+    let answer = answer.map_err(|error| FetchError::Unread(error.to_string()))?;
     if answer.status() != StatusCode::OK {
-        return Err(FetchError::Answer(format!("status {}", answer.status().as_u16())));
+        return Err(FetchError::None(answer.status().as_u16()));
     }
     let body = Limited::new(answer.into_body(), SIZE_MAX_BYTES).collect().await;
-    Ok(body.map_err(|_| FetchError::Answer("it broke off or is too large".to_owned()))?.to_bytes())
+    Ok(body.map_err(|_| FetchError::Unread("it broke off or is too large".to_owned()))?.to_bytes())
 }
 
 /// Keys that came over an open network could be anybody's.

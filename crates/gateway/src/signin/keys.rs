@@ -77,7 +77,7 @@ impl Keys {
         let document = match (&issuer.keys_file, &issuer.keys) {
             (Some(file), _) => {
                 let bytes =
-                    tokio::fs::read(file).await.map_err(|error| FetchError::Answer(error.kind().to_string()))?;
+                    tokio::fs::read(file).await.map_err(|error| FetchError::Unread(error.kind().to_string()))?;
                 serde_json::from_slice(&bytes).map_err(|_| FetchError::NotJson)?
             }
             (None, Some(address)) => fetch::json(&self.outbound, address).await?,
@@ -89,16 +89,15 @@ impl Keys {
     /// OpenID Connect Discovery, else RFC 8414.
     async fn discover(&self, issuer: &Issuer) -> Result<Value, FetchError> {
         let base = issuer.issuer.trim_end_matches('/');
-        let found = match fetch::json(&self.outbound, &format!("{base}/.well-known/openid-configuration")).await {
-            Ok(found) => found,
-            Err(_) => fetch::json(&self.outbound, &well_known(base).ok_or(FetchError::Address)?).await?,
-        };
+        let places = [format!("{base}/.well-known/openid-configuration"), well_known(base).ok_or(FetchError::Address)?];
+        let found = fetch::first(&self.outbound, &places).await?;
+        let found = found.ok_or(FetchError::Unfit("it has no document where issuers keep theirs"))?;
         // The document must be the issuer's own, or another could put in its keys.
         if found.get("issuer").and_then(Value::as_str) != Some(&issuer.issuer) {
-            return Err(FetchError::Answer("it is of another issuer".to_owned()));
+            return Err(FetchError::Unfit("its document is of another issuer"));
         }
         let keys = found.get("jwks_uri").and_then(Value::as_str);
-        fetch::json(&self.outbound, keys.ok_or_else(|| FetchError::Answer("it names no keys".to_owned()))?).await
+        fetch::json(&self.outbound, keys.ok_or(FetchError::Unfit("its document names no keys"))?).await
     }
 }
 

@@ -31,6 +31,10 @@ use crate::upstream::login::{Held, Kept, LoginError, Logins};
 /// The header by which an agent is known. It never goes upstream.
 pub const KEY_HEADER: HeaderName = HeaderName::from_static("x-bailiwick-key");
 
+/// How long a connection is kept that nobody uses. Servers end theirs after five seconds where nothing else is said
+/// (Node.js, uvicorn): a message that is sent as they do is lost, and only the server knows whether it was acted on.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
 /// Connections to servers, kept and used again.
 #[derive(Clone, Debug)]
 pub struct Outbound {
@@ -107,7 +111,7 @@ impl Outbound {
         let client = |_lane| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(Duration::from_secs(30))
+                .pool_idle_timeout(IDLE_MAX)
                 .pool_max_idle_per_host(256)
                 .build(connector.clone())
         };

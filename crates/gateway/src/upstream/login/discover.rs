@@ -263,15 +263,12 @@ async fn resource(outbound: &Outbound, server: &Uri, challenge: &Challenge) -> R
     };
     for place in &places {
         named(server, place)?;
-        match fetch::json(outbound, place).await {
-            Ok(document) => return Ok(Some(document)),
-            Err(error) if challenge.metadata.is_some() => {
-                return Err(LoginError::Answer { what: "the server's metadata", why: error.to_string() });
-            }
-            Err(_) => {}
-        }
     }
-    Ok(None)
+    let failed = |why: String| LoginError::Answer { what: "the server's metadata", why };
+    match fetch::first(outbound, &places).await.map_err(|error| failed(error.to_string()))? {
+        None if challenge.metadata.is_some() => Err(failed("none is where its challenge says".to_owned())),
+        found => Ok(found),
+    }
 }
 
 /// The resource, its first issuer, and the scopes that it knows.
@@ -301,15 +298,16 @@ async fn metadata(outbound: &Outbound, issuer: &str) -> Result<Option<Value>, Lo
     if !path.is_empty() {
         places.push(format!("{origin}{path}/.well-known/openid-configuration"));
     }
-    for place in places {
-        let Ok(document) = fetch::json(outbound, &place).await else { continue };
-        let says = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if says != issuer {
-            return Err(unfit(format!("the authorization server `{issuer}` calls itself `{says}`")));
+    let found = fetch::first(outbound, &places).await;
+    let found = found
+        .map_err(|error| LoginError::Answer { what: "the authorization server's metadata", why: error.to_string() })?;
+    let says = found.as_ref().map(|document| document.get("issuer").and_then(Value::as_str).unwrap_or_default());
+    match says {
+        Some(says) if says != issuer => {
+            Err(unfit(format!("the authorization server `{issuer}` calls itself `{says}`")))
         }
-        return Ok(Some(document));
+        _ => Ok(found),
     }
-    Ok(None)
 }
 
 /// What an authorization server answered.

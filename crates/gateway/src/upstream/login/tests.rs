@@ -163,3 +163,41 @@ async fn a_document_is_fetched_without_a_login() {
     let asked = asked.lock().unwrap();
     assert_eq!(asked.iter().map(|(_, authorization, _)| authorization.as_str()).collect::<Vec<_>>(), [""]);
 }
+
+/// A server that wants a login, whose metadata is not there or breaks off; it answers nothing else.
+async fn without_metadata(listener: TcpListener, breaks: &str) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        while let Some((head, _)) = request(&mut stream).await {
+            let path = head.split(' ').nth(1).unwrap();
+            let status = match path.contains(".well-known") {
+                true if path.contains(breaks) => break,
+                true => "404 Not Found",
+                false => "401 Unauthorized\r\nwww-authenticate: Bearer",
+            };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_cannot_be_read_is_not_taken_for_none() {
+    for (breaks, why) in [
+        ("nothing", None),
+        ("oauth-protected-resource", Some("the server's metadata")),
+        ("openid-configuration", Some("the authorization server's metadata")),
+    ] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let server = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(without_metadata(listener, breaks));
+        // A server of 2025-03-26 has no metadata and is its own authorization server, which binds no token to a key.
+        let found = discover::discover(&Outbound::new(), &server).await;
+        match (found, why) {
+            (Ok(found), None) => assert!(found.token_endpoint.ends_with("/token"), "{found:?}"),
+            (Err(LoginError::Answer { what, .. }), Some(why)) => assert_eq!(what, why),
+            (found, _) => panic!("{breaks}: {found:?}"),
+        }
+    }
+}
