@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use policy::{Integrity, Origin};
 use serde_json::Value;
 
-use super::index::{Index, Sightings};
+use super::index::Sightings;
 use super::trace::{self, Tracer};
 use super::words;
 
@@ -67,7 +67,7 @@ impl Account {
     fn vote(&mut self, tracer: &Tracer<'_>, text: &str) {
         let (user, index, text) = (tracer.user, tracer.index, tracer.apart.of(text));
         if let Some(whole) = text.keys().iter().filter_map(|key| index.get(key)).find(|found| !found.prose.is_empty()) {
-            return self.share(index, whole, 1.0);
+            return self.share(tracer, (whole, text.as_str()), 1.0);
         }
         let atoms = text.atoms().get(..ATOMS_MAX).unwrap_or(text.atoms());
         let telling: Vec<_> = atoms
@@ -79,13 +79,17 @@ impl Account {
             .map(|(_, found)| found)
             .collect();
         for sightings in &telling {
-            self.share(index, sightings, 1.0 / atoms.len() as f64);
+            self.share(tracer, (sightings, text.as_str()), 1.0 / atoms.len() as f64);
         }
     }
 
-    fn share(&mut self, index: &Index, sightings: &Sightings, votes: f64) {
+    /// A vote for the results in whose prose a value of an argument stands. What came back of a call that was made with that
+    /// argument only repeats it.
+    fn share(&mut self, tracer: &Tracer<'_>, (sightings, text): (&Sightings, &str), votes: f64) {
+        let index = tracer.index;
         let mut found: Vec<(u64, Integrity, &str)> = Vec::new();
-        for field in sightings.prose.iter().filter_map(|number| index.field(*number)) {
+        let fields = sightings.prose.iter().filter_map(|number| index.field(*number));
+        for field in fields.filter(|field| !index.repeats(field, text)) {
             let Some(place) = index.at_place(field.place) else { continue };
             if field.integrity >= Integrity::ThirdParty && !found.iter().any(|(entry, ..)| *entry == place.entry) {
                 found.push((place.entry, field.integrity, &place.source));

@@ -255,6 +255,11 @@ impl Tracer<'_> {
         (fields, worst)
     }
 
+    /// What came back of a call that was made with a value only repeats it.
+    fn tell_echoes_last(&self, text: &str, fields: &mut [u64]) {
+        fields.sort_by_key(|number| self.index.field(*number).is_some_and(|field| self.index.repeats(field, text)));
+    }
+
     /// The role of an argument, with `*` for the index of an item.
     fn role(&self, pointer: &str) -> Role {
         let roles = &self.tool.roles;
@@ -309,6 +314,7 @@ impl Tracer<'_> {
         {
             (found.choice, found.meant) = (Choice::Delegated, true);
         }
+        self.tell_echoes_last(text, &mut found.fields);
         let meant = found.meant;
         let label = ArgumentLabel {
             pointer: pointer.to_owned(),
