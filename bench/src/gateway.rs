@@ -50,7 +50,8 @@ pub(crate) struct Args {
     /// The folder of the ledger; its disk is part of what is measured.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Another gateway: `mcp-proxy` (0.6, a crate), `agent-bom` (0.108.3) or `litellm` (PyPI); `NAME=PROGRAM` if it is elsewhere.
+    /// Another gateway: `mcp-proxy` (0.6, a crate), `agent-bom` (0.108.3), `litellm` or `contextforge`
+    /// (PyPI; its program is `mcpgateway`); `NAME=PROGRAM` if it is elsewhere.
     #[arg(long, value_name = "NAME")]
     peer: Vec<peers::Wanted>,
     /// So many gateways over shared sessions, one after the other taking a connection.
@@ -519,7 +520,9 @@ fn print(table: &mut BTreeMap<(String, &'static str), Figures>) {
     loads.dedup();
     for load in loads {
         let mut direct = None;
-        for name in ["direct", "bailiwick", "… with JWT", "… replicas", "mcp-proxy", "agent-bom", "litellm"] {
+        for name in
+            ["direct", "bailiwick", "… with JWT", "… replicas", "mcp-proxy", "agent-bom", "litellm", "contextforge"]
+        {
             let Some(figures) = table.get(&(load.clone(), name)) else { continue };
             let (p50, p99, calls) = (figures.quantile(0.5), figures.quantile(0.99), figures.latencies_us.len() as f64);
             if name == "direct" {

@@ -8,6 +8,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use aws_lc_rs::{hmac, rand};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -24,6 +28,7 @@ enum Kind {
     McpProxy,
     AgentBom,
     Litellm,
+    ContextForge,
 }
 
 /// One as it was asked for: `NAME` or `NAME=PROGRAM`.
@@ -42,7 +47,8 @@ impl FromStr for Wanted {
             "mcp-proxy" => Kind::McpProxy,
             "agent-bom" => Kind::AgentBom,
             "litellm" => Kind::Litellm,
-            _ => return Err("there are `mcp-proxy`, `agent-bom` and `litellm`".to_owned()),
+            "contextforge" => Kind::ContextForge,
+            _ => return Err("there are `mcp-proxy`, `agent-bom`, `litellm` and `contextforge`".to_owned()),
         };
         Ok(Self { kind, program: PathBuf::from(program) })
     }
@@ -54,6 +60,7 @@ impl Kind {
             Self::McpProxy => "mcp-proxy",
             Self::AgentBom => "agent-bom",
             Self::Litellm => "litellm",
+            Self::ContextForge => "contextforge",
         }
     }
 
@@ -63,6 +70,7 @@ impl Kind {
             Self::McpProxy => ("/", "echo/read_echo", ""),
             Self::AgentBom => ("/mcp/echo", "read_echo", ""),
             Self::Litellm => ("/mcp", "echo-read_echo", LITELLM_KEY),
+            Self::ContextForge => ("/mcp", "echo-read-echo", ""),
         }
     }
 
@@ -91,10 +99,43 @@ impl Kind {
                 ),
                 owned(&["--config", &path, "--host", "127.0.0.1", "--port", &port.to_string(), "--telemetry", "False"]),
             ),
+            // It is told by its environment, and of the server once it listens.
+            Self::ContextForge => (String::new(), owned(&["--host", "127.0.0.1", "--port", &port.to_string()])),
         };
         std::fs::write(&file, text)?;
         Ok(words)
     }
+
+    /// What it reads from its environment.
+    fn environment(self, folder: &Path, secret: &str) -> Vec<(&'static str, String)> {
+        let owned =
+            |words: &[(&'static str, &str)]| words.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        match self {
+            Self::McpProxy | Self::AgentBom => Vec::new(),
+            // It would fetch a list of prices first.
+            Self::Litellm => owned(&[("LITELLM_LOCAL_MODEL_COST_MAP", "True"), ("LITELLM_LOG", "ERROR")]),
+            Self::ContextForge => owned(&[
+                ("DATABASE_URL", &format!("sqlite:///{}", folder.join("peer.db").display())),
+                ("CACHE_TYPE", "memory"),
+                ("RATE_LIMITING_ENABLED", "false"),
+                ("SSRF_ALLOW_LOCALHOST", "true"),
+                ("JWT_SECRET_KEY", secret),
+                ("AUTH_ENCRYPTION_SECRET", secret),
+                ("BASIC_AUTH_PASSWORD", &format!("{secret}!1aA")),
+                ("PLATFORM_ADMIN_PASSWORD", &format!("{secret}!1aA")),
+            ]),
+        }
+    }
+}
+
+/// The token of ContextForge's administrator, as its own `create_jwt_token` makes one.
+fn contextforge_token(secret: &str) -> String {
+    let (who, now) = ("admin@example.com", jiff::Timestamp::now().as_second());
+    let claims = json!({ "sub": who, "username": who, "iss": "mcpgateway", "aud": "mcpgateway-api", "iat": now, "exp": now + 86_400,
+        "jti": now.to_string(), "env": "development", "user": { "email": who, "is_admin": true, "auth_provider": "cli" }, "teams": null });
+    let text = [json!({ "alg": "HS256", "typ": "JWT" }), claims].map(|part| BASE64.encode(part.to_string())).join(".");
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), text.as_bytes());
+    format!("{text}.{}", BASE64.encode(signature))
 }
 
 /// A peer that runs. Killed with its owner.
@@ -122,7 +163,7 @@ pub(super) async fn started(wanted: &[Wanted], upstream: SocketAddr) -> Vec<Peer
     }
     if wanted.is_empty() {
         println!(
-            "no other gateway is measured: `--peer mcp-proxy`, `agent-bom`, `litellm`, each `=PROGRAM` if it is elsewhere"
+            "no other gateway is measured: `--peer mcp-proxy`, `agent-bom`, `litellm`, `contextforge`, each `=PROGRAM` if it is elsewhere"
         );
     }
     peers
@@ -134,46 +175,60 @@ async fn start(wanted: &Wanted, upstream: SocketAddr) -> anyhow::Result<Peer> {
     let address = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let words = kind.set_up(folder.path(), address.port(), upstream)?;
     let mut command = Command::new(&wanted.program);
+    let mut secret = [0; 32];
+    rand::fill(&mut secret).context("no random numbers")?;
+    let secret = BASE64.encode(secret);
     command.args(words).current_dir(folder.path()).env("HOME", folder.path());
-    // LiteLLM would fetch a list of prices first.
-    command.env("LITELLM_LOCAL_MODEL_COST_MAP", "True").env("LITELLM_LOG", "ERROR");
+    command.envs(kind.environment(folder.path(), &secret));
     command.stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::null());
     let child = command.spawn().with_context(|| format!("`{}` cannot be started", wanted.program.display()))?;
     let (path, tool, header) = kind.place();
-    let way = Way { path, tool, header, processes: vec![child.id()], ..Way::to(kind.name(), address) };
+    let token = (kind == Kind::ContextForge).then(|| contextforge_token(&secret));
+    let way = Way { path, tool, header, processes: vec![child.id()], token, ..Way::to(kind.name(), address) };
     let mut peer = Peer { child, way, _folder: folder };
-    peer.way.session = greeted(&mut peer).await?;
+    let mut stream = listening(&mut peer).await?;
+    if kind == Kind::ContextForge {
+        let server = json!({ "name": "echo", "url": format!("http://{upstream}/mcp"), "transport": "STREAMABLEHTTP", "visibility": "public" });
+        let at = Way { path: "/gateways", ..peer.way.clone() };
+        let (head, _) = said(&mut stream, &at, "", &server.to_string()).await?;
+        anyhow::ensure!(head.starts_with("http/1.1 20"), "it does not take the server: {head}");
+    }
+    peer.way.session = greeted(&mut stream, &peer.way).await?;
     Ok(peer)
 }
 
-/// Waits until the peer listens, and opens a session; `None` where it has none.
-async fn greeted(peer: &mut Peer) -> anyhow::Result<Option<String>> {
+/// Waits until the peer listens.
+async fn listening(peer: &mut Peer) -> anyhow::Result<TcpStream> {
     let deadline = Instant::now() + START_WAIT;
     let address = *peer.way.addresses.first().context("no address")?;
-    let mut stream = loop {
+    loop {
         match TcpStream::connect(address).await {
-            Ok(stream) => break stream,
+            Ok(stream) => return Ok(stream),
             Err(error) if Instant::now() > deadline => return Err(error).context("it does not listen"),
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
         anyhow::ensure!(peer.child.try_wait()?.is_none(), "it ended at once");
-    };
+    }
+}
+
+/// Opens a session; `None` where the peer has none.
+async fn greeted(stream: &mut TcpStream, way: &Way) -> anyhow::Result<Option<String>> {
     let params = r#"{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}"#;
     let hello = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{params}}}"#);
-    let (head, _) = said(&mut stream, &peer.way, "", &hello).await?;
+    let (head, _) = said(stream, way, "", &hello).await?;
     let session = head.lines().find_map(|line| line.strip_prefix("mcp-session-id:")).map(|id| id.trim().to_owned());
     if let Some(id) = &session {
         let line = format!("mcp-session-id: {id}\r\n");
-        let (head, _) =
-            said(&mut stream, &peer.way, &line, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await?;
+        let (head, _) = said(stream, way, &line, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await?;
         anyhow::ensure!(head.starts_with("http/1.1 202"), "it refuses the handshake: {head}");
     }
     Ok(session)
 }
 
 async fn said(stream: &mut TcpStream, way: &Way, more: &str, body: &str) -> anyhow::Result<(String, Vec<u8>)> {
+    let token = way.token.as_ref().map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST {} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n{}{more}content-length: {}\r\n\r\n",
+        "POST {} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n{}{token}{more}content-length: {}\r\n\r\n",
         way.path,
         way.header,
         body.len()
