@@ -8,6 +8,7 @@ pub mod http;
 pub(crate) mod joined;
 pub(crate) mod orders;
 pub(crate) mod relay;
+pub(crate) mod shown;
 pub(crate) mod tasks;
 pub(crate) mod unix;
 mod wish;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ledger::record::{Record, Status};
-use policy::{ToolId, Verb};
+use ledger::record::Status;
+use policy::Verb;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -18,9 +18,9 @@ use tokio::task::JoinSet;
 use crate::answer;
 use crate::authority::{Admitted, Authority, Patience, Returned};
 use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, Subject, Wish};
-use crate::catalogue::{self, Known};
+use crate::catalogue::Known;
 use crate::door::tasks::{self, Origin, Owed};
-use crate::door::{self, wish};
+use crate::door::{self, shown, wish};
 use crate::lines::{Line, Lines};
 use crate::pipeline::Ending;
 use crate::session::{Caller, Unshared};
@@ -383,7 +383,7 @@ impl Relay {
         if let Err(error) = self.authority.learn(&self.server, response.body()).await {
             tracing::warn!(server = self.server, error, "the server's tools were not taken in");
         }
-        Some(filter(&self.authority, &self.caller, &self.server, &response).await)
+        Some(shown::tools(&self.authority, &self.caller, &self.server, &response).await)
     }
 
     /// Lists the server's tools, because a client calls one that nobody has listed.
@@ -587,70 +587,6 @@ fn read(line: Line) -> Result<Message, call::Malformed> {
         Line::Whole(line) => Message::read(line),
         Line::TooLong => Err(call::Malformed::TooLarge { size: call::SIZE_MAX_BYTES + 1 }),
     }
-}
-
-/// A `tools/list` answer without what the caller may not see, which is recorded. If everything may be
-/// seen, the answer's own bytes.
-pub(crate) async fn filter(authority: &Authority, caller: &Caller, server: &str, response: &Response) -> Bytes {
-    authority.catch_up(caller).await;
-    // From now on a name of this server can be taken for another's.
-    if let Err(error) = caller.session.is_shown(server, &authority.memory).await {
-        return answer::withheld(Some(&response.id), &error);
-    }
-    let Some((body, withheld)) = filtered(authority, caller, server, response.body()) else {
-        return answer::error(Some(&response.id), answer::UPSTREAM, "the server's list of tools cannot be read");
-    };
-    // Of what the agent gets to see only.
-    authority.overhears(caller, server, body.as_deref().unwrap_or(response.body()));
-    for (because, names) in withheld {
-        if caller.session.withholds(&format!("{server} {because}"), &names) {
-            authority.journal.note(Record::Withheld {
-                session: caller.session.id.clone(),
-                server: server.to_owned(),
-                names,
-                because: because.to_owned(),
-            });
-        }
-    }
-    body.map_or_else(|| response.raw().clone(), |body| response.with_body(&body))
-}
-
-type Withheld = [(&'static str, Vec<String>); 2];
-
-fn filtered(authority: &Authority, caller: &Caller, server: &str, body: &str) -> Option<(Option<String>, Withheld)> {
-    let [tools] = call::fields(body, &["tools"]).ok()?;
-    let Some(tools) = tools else { return Some((None, Withheld::default())) };
-    let definitions: Vec<&serde_json::value::RawValue> = serde_json::from_str(tools.get()).ok()?;
-    let force = authority.law.force();
-    let (mut kept, mut denied, mut changed) = (Vec::new(), Vec::new(), Vec::new());
-    for definition in &definitions {
-        let name =
-            call::fields(definition.get(), &["name"]).ok().and_then(|[name]| serde_json::from_str(name?.get()).ok());
-        let Some(name): Option<String> = name else {
-            denied.push("(no name)".to_owned());
-            continue;
-        };
-        let id = ToolId { server: server.to_owned(), name };
-        match authority.catalogue.get(&id) {
-            // The definition that is shown must be the one that was approved.
-            Known::Facts(facts) if facts.pin == catalogue::pin(definition) => {
-                if authority.may_see(caller, &id, &force) {
-                    kept.push(definition.get());
-                } else {
-                    denied.push(id.name);
-                }
-            }
-            Known::Quarantined | Known::Facts(_) => changed.push(id.name),
-            Known::Unknown => denied.push(id.name),
-        }
-    }
-    let whole = kept.len() == definitions.len();
-    let span = call::span_in(body, tools);
-    let rebuilt = (!whole).then(|| {
-        let (before, after) = (body.get(..span.start).unwrap_or_default(), body.get(span.end..).unwrap_or_default());
-        format!("{before}[{}]{after}", kept.join(","))
-    });
-    Some((rebuilt, [("policy", denied), ("definition changed", changed)]))
 }
 
 /// Progress notifications for a client that asked for them.

@@ -6,6 +6,7 @@
 
 mod literal;
 mod programs;
+mod sed;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

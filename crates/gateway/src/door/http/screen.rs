@@ -17,7 +17,7 @@ use crate::answer;
 use crate::authority::Returned;
 use crate::call::{Fault, Id, Malformed, Message, Notification, Plumbing, Request, Response, Wish};
 use crate::door::tasks::{self, Owed};
-use crate::door::{relay, wish};
+use crate::door::{shown, wish};
 use crate::pipeline::{Act, Ending};
 use crate::session::{Caller, Unshared};
 use crate::signin::USER_RIGHTS;
@@ -132,7 +132,7 @@ impl Screen {
                 if let Err(error) = authority.learn(&self.server, response.body()).await {
                     tracing::warn!(server = self.server, error, "the server's tools were not taken in");
                 }
-                return relay::filter(authority, &self.caller, &self.server, response).await;
+                return shown::tools(authority, &self.caller, &self.server, response).await;
             }
             End::List | End::Tasks => {}
             End::Pass => authority.overhears(&self.caller, &self.server, response.body()),
