@@ -384,7 +384,7 @@ fn opened(options: Options, journal: Journal) -> Result<(Arc<Authority>, Arc<Sea
         },
         changes: Changes::open(dir.join("operator.json"))?,
         asks: Arc::default(),
-        tasks: Tasks::new(Kept::open(tasks.clone(), sealer.clone()).map_err(io(&tasks))?),
+        tasks: Tasks::new(Some(Kept::open(tasks.clone(), sealer.clone()).map_err(io(&tasks))?), journal.clock()),
         home: options.home,
         own_ids: AtomicU64::new(1),
         results: Results::new(limits.keep).map_err(io(Path::new("a thread for results")))?,

@@ -91,6 +91,11 @@ impl Journal {
         self.clock.now()
     }
 
+    /// The clock, for who keeps no journal.
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock.clone()
+    }
+
     /// How many acts still owe an outcome.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)

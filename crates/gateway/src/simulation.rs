@@ -167,7 +167,7 @@ impl World {
             catalogue,
             sessions: Sessions::new(dir.join("sessions"), None),
             asks: Arc::default(),
-            tasks: Tasks::default(),
+            tasks: Tasks::new(None, journal.clock()),
             memory: Memory::open(dir.join("memory.json")).map_err(|error| error.to_string())?,
             peers: Peers::open(&dir.join(LABELS_KEY), Vec::new()).map_err(|error| error.to_string())?,
             budgets: Budgets::open(dir.join("budgets.json"), None).map_err(|error| error.to_string())?,

@@ -11,7 +11,7 @@ mod kept;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use super::wish;
 use crate::answer;
 use crate::authority::{Authority, Errand, Returned};
 use crate::call::{self, Created, Request, Response, Standing, Subject};
-use crate::pipeline::{Act, Ending};
+use crate::pipeline::{Act, Clock, Ending};
 use crate::session::{Caller, Unshared};
 pub(crate) use kept::Kept;
 use kept::Row;
@@ -35,10 +35,11 @@ const TASKS_MAX: usize = 1_024;
 const KNOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The tasks of all sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tasks {
     /// Held only for map work.
     known: Mutex<HashMap<Key, Task>>,
+    clock: Clock,
     /// Where they are written down; nowhere in a simulation.
     kept: Option<Kept>,
 }
@@ -52,7 +53,7 @@ struct Key {
 
 #[derive(Debug)]
 struct Task {
-    until: Instant,
+    until: Timestamp,
     origin: Origin,
     /// Until its result has come; with the tool of its call.
     act: Option<(Act, Arc<ToolFacts>)>,
@@ -101,8 +102,8 @@ pub(crate) struct Owed {
 
 impl Tasks {
     /// None yet but those that were written down.
-    pub(crate) fn new(kept: Kept) -> Self {
-        Self { kept: Some(kept), ..Self::default() }
+    pub(crate) fn new(kept: Option<Kept>, clock: Clock) -> Self {
+        Self { known: Mutex::default(), clock, kept }
     }
 
     /// How many acts wait for the result of a task.
@@ -112,7 +113,8 @@ impl Tasks {
 
     /// Gives up on tasks that their servers keep no longer.
     pub(crate) fn expire(&self) {
-        let ended = self.remove(|task| task.until <= Instant::now());
+        let now = self.clock.now();
+        let ended = self.remove(|task| task.until <= now);
         if let Some(kept) = &self.kept {
             ended.iter().for_each(|(key, _)| kept.remove(key));
         }
@@ -141,7 +143,7 @@ impl Tasks {
         if known.len() >= TASKS_MAX || known.contains_key(&key) {
             return Some(act);
         }
-        let until = Instant::now() + keeps(created);
+        let until = after(self.clock.now(), keeps(created));
         known.insert(key, Task { until, origin, act: Some((act, tool)), unasked: Status::Unknown });
         None
     }
@@ -160,9 +162,9 @@ impl Tasks {
         if let Some(task) = self.hold().get(key) {
             return Some(task.origin.clone());
         }
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let row = self.kept.as_ref()?.read(key, now)?;
-        let (until, origin) = (Instant::now() + row.lasts(now), row.origin);
+        let (until, origin) = (after(now, row.lasts(now)), row.origin);
         let mut known = self.hold();
         if known.len() < TASKS_MAX {
             let task = Task { until, origin: origin.clone(), act: None, unasked: Status::Unknown };
@@ -206,6 +208,10 @@ impl Tasks {
 /// How long a task is known.
 fn keeps(created: &Created) -> Duration {
     created.ttl_ms.map_or(KNOWN_MAX, Duration::from_millis).min(KNOWN_MAX)
+}
+
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn key(caller: &Caller, server: &str, task: &str) -> Key {
@@ -335,4 +341,32 @@ async fn strays(authority: &Authority, caller: &Caller, key: &Key, said: &str) -
     // What cannot be read is a text for whoever reads it all the same.
     let value = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
     authority.strays(caller, &origin.errand(), &value).await
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::seal::Sealer;
+
+    #[test]
+    fn a_task_is_known_as_long_as_the_gateways_clock_says() {
+        let dir = tempfile::tempdir().unwrap();
+        let sealer = Arc::new(Sealer::open(&dir.path().join("key")).unwrap());
+        let kept = Kept::open(dir.path().join("tasks"), sealer).unwrap();
+        let [session, server, task] = ["s", "files", "t"].map(str::to_owned);
+        let (key, origin) = (Key { session, server, task }, Origin::unknown("files"));
+        kept.write(&key, &Row::new(origin, Duration::from_secs(60), Timestamp::UNIX_EPOCH)).unwrap();
+        let now = Arc::new(AtomicI64::new(0));
+        let tasks = Tasks::new(Some(kept), Clock::Simulated(now.clone()));
+        assert!(tasks.origin(&key).is_some());
+        now.store(59_000, Ordering::Relaxed);
+        tasks.expire();
+        assert!(tasks.hold().contains_key(&key) && tasks.origin(&key).is_some());
+        now.store(60_000, Ordering::Relaxed);
+        tasks.expire();
+        assert!(tasks.hold().is_empty() && tasks.origin(&key).is_none());
+    }
 }
