@@ -65,6 +65,9 @@ impl Atom {
 /// collapsed. Stops an address that only looks like a trusted one from matching nothing, or the other way round.
 pub(crate) fn normal(text: &str) -> String {
     let folded: String = if text.is_ascii() { text.to_ascii_lowercase() } else { fold(text) };
+    if !folded.contains(char::is_whitespace) {
+        return folded;
+    }
     let mut out = String::with_capacity(folded.len());
     for word in folded.split_whitespace() {
         if !out.is_empty() {
@@ -340,12 +343,15 @@ fn looks_like_date(text: &str) -> bool {
 
 /// A decimal number in one form: `1,200.50` and `$1200.5` are the same.
 pub(crate) fn number(text: &str) -> Option<String> {
+    // Most tokens are words.
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     let digits = text.trim_start_matches(['$', '€', '£', '+']).trim_end_matches(['%', '$', '€', '£']).replace(',', "");
     let ok = !digits.is_empty()
         && digits.len() <= 18
         && digits.trim_start_matches('-').chars().all(|c| c.is_ascii_digit() || c == '.');
-    let ok = ok && digits.chars().any(|c| c.is_ascii_digit()) && digits.matches('.').count() <= 1;
-    if !ok {
+    if !ok || digits.matches('.').count() > 1 {
         return None;
     }
     let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
