@@ -191,7 +191,7 @@ fn what_is_known_of_tools_is_proposed_corrected_and_checked() {
     let said = String::from_utf8(checked.stdout).unwrap();
     assert_eq!(checked.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("faulty.toml:1: error: `fs/write_file`")
+        said.contains("faulty.toml:2: error: `fs/write_file`")
             && said.contains("faulty.toml:4: warning: `fs/gone` was not seen yet"),
         "{said}"
     );
