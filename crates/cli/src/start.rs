@@ -157,10 +157,22 @@ pub(crate) async fn http_door(home: &Home, gateway: &Gateway, port: u16) -> anyh
     Ok(gateway.listen_http(address, fronts(home)?).await?.port())
 }
 
+/// The operator's files as they were before they were read: what is edited after that is a change.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Seen {
+    decisive: Vec<Stamp>,
+    fronts: Vec<Stamp>,
+}
+
+impl Seen {
+    pub(crate) fn now(home: &Home) -> Self {
+        Self { decisive: stamps(&decisive_paths(home)), fronts: stamps(&front_paths(home)) }
+    }
+}
+
 /// Follows the operator's files until dropped: an edited policy takes effect, or is refused with the reason and
 /// the old ones stay.
-pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
-    let mut seen = (stamp(&decisive_paths(home)), stamp(&front_paths(home)));
+pub(crate) async fn watch(home: &Home, gateway: &Gateway, mut seen: Seen) {
     let mut departed = mandate::adopted::Departed::default();
     loop {
         departed.say_new(home);
@@ -168,8 +180,8 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
             () = tokio::time::sleep(WATCH_EVERY) => None,
             asked = gateway.asked_to_reload() => Some(asked),
         };
-        let now = (stamp(&decisive_paths(home)), stamp(&front_paths(home)));
-        if now.0 != seen.0 || asked.is_some() {
+        let now = Seen::now(home);
+        if now.decisive != seen.decisive || asked.is_some() {
             gateway.saw(&decisive(home));
             let enacted = enact(home, gateway).await;
             if let Some(asked) = asked {
@@ -177,7 +189,7 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway) {
                 drop(asked.send(enacted));
             }
         }
-        if now.1 != seen.1 {
+        if now.fronts != seen.fronts {
             match fronts(home) {
                 Ok(fronts) => gateway.reload_fronts(fronts),
                 Err(error) => complain!("bailiwick: the servers behind the gateway stay as they were: {error:#}"),
@@ -333,8 +345,10 @@ fn agent_of(path: &std::path::Path) -> Option<String> {
     Some(name.strip_prefix("agent-")?.strip_suffix(".key")?.to_owned())
 }
 
-/// Names, sizes and times: what changes when a file is edited.
-fn stamp(paths: &[PathBuf]) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
+/// Name, size and time: what changes when a file is edited.
+type Stamp = (PathBuf, u64, Option<SystemTime>);
+
+fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
     let of = |path: &PathBuf| {
         let meta = fs::metadata(path).ok()?;
         Some((path.clone(), meta.len(), meta.modified().ok()))

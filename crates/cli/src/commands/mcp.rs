@@ -249,6 +249,7 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
             start::Opened::Held(holder) => anyhow::bail!("the ledger is in use by {holder}"),
         };
         tracing::info!(?recovery, "opened the ledger");
+        let seen = start::Seen::now(home);
         let (gateway, cosigning) = start::gateway(home, ledger.clone(), ahead).await?;
         // Whoever started us waits for it; there may be nobody.
         let mut stdout = io::stdout();
@@ -261,7 +262,7 @@ fn host(home: &Home) -> anyhow::Result<ExitCode> {
             // The terminal that started us may close.
             () = async { while hangup.recv().await.is_some() {} } => {}
             () = gateway.asked_to_end() => {}
-            () = start::watch(home, &gateway) => {}
+            () = start::watch(home, &gateway, seen) => {}
             () = unused(&gateway) => {}
         }
         gateway.drain().await;

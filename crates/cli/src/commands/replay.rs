@@ -381,7 +381,7 @@ mod tests {
         let text = text::render(&tales(), false, true);
         for part in [
             "would ask: ",
-            "argument `to` (`eve@evil.example`)",
+            "`to` is `eve@evil.example`, which comes from text of others",
             "step 2 mail/list_mail",
             "1 would have been asked, 0 denied",
         ] {

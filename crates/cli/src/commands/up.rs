@@ -167,6 +167,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let mut end = Signals::new()?;
     let socket = control.listen_unix(&home.control_socket())?;
     let console = listen(&control, args.port).await?;
+    let seen = start::Seen::now(home);
     let (gateway, cosigning) = start::gateway(home, ledger.clone(), None).await?;
     control.stop_with(Box::new(GatewayBrake(gateway.clone())));
     let fronted = front(home, &gateway, args.gateway_port).await;
@@ -179,7 +180,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     tokio::select! {
         () = end.wait() => {}
         () = gateway.asked_to_end() => {}
-        () = start::watch(home, &gateway) => {}
+        () = start::watch(home, &gateway, seen) => {}
     }
     output::print("\nEnding: open calls may finish, then the ledger is sealed. Again to leave at once.\n")?;
     let orderly = async {
