@@ -158,7 +158,6 @@ pub(crate) async fn http_door(home: &Home, gateway: &Gateway, port: u16) -> anyh
 }
 
 /// The operator's files as they were before they were read: what is edited after that is a change.
-#[derive(PartialEq, Eq)]
 pub(crate) struct Seen {
     decisive: Vec<Stamp>,
     fronts: Vec<Stamp>,

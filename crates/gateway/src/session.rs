@@ -373,7 +373,8 @@ impl Sessions {
                 session.changed.store(true, Ordering::Release);
             }
         }
-        if any {
+        // A session that found no room may be the only news.
+        if any || hold(&self.forgotten).is_news() {
             self.forget_old();
         }
     }
@@ -489,6 +490,21 @@ mod tests {
         assert!(!is_lost(&again, key(all)), "a new one");
         std::fs::write(dir.path().join(forgotten::FILE), "{").unwrap();
         assert!(is_lost(&Sessions::new(dir.path().to_owned(), None), key(all + 1)), "nobody knows which");
+    }
+
+    #[test]
+    fn a_session_that_made_room_is_noted_where_nothing_else_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |pid: u32| Key::Process { agent: "a".to_owned(), pid, started: 9 };
+        let sessions = Sessions::new(dir.path().to_owned(), None);
+        sessions.join(&[key(0)], || "first".to_owned()).change().user_says("hi", None);
+        for pid in 1..=SESSIONS_MAX as u32 {
+            sessions.join(&[key(pid)], || pid.to_string());
+        }
+        sessions.save();
+        let again = Sessions::new(dir.path().to_owned(), None);
+        assert!(matches!(again.past(&key(0)), Some(Past::Lost)));
+        assert!(again.past(&key(1)).is_none());
     }
 
     #[test]

@@ -203,6 +203,13 @@ fn tokens(statement: &str) -> Result<Vec<String>, String> {
     Ok(tokens)
 }
 
+/// Names with values, which are plain or lists of plain ones, and the end.
+fn is_map(form: &str) -> bool {
+    let text = form.replace("- value", "value").replace(" , value", "");
+    let text = text.replace("[ ]", "value").replace("[ value ]", "value").replace(" at : ", " name : ");
+    text.replace(" , name : value", "") == "{ name : value } ;"
+}
+
 /// A token's place in a grammar: what a text, a name and a number are is all the same.
 fn class(token: &str) -> &str {
     match token.as_bytes() {
@@ -223,86 +230,21 @@ fn cypher_is_statements_of_three_forms_whatever_its_texts_hold() {
     for line in lines {
         let tokens = tokens(line).unwrap();
         let words: Vec<&str> = tokens.iter().map(|token| class(token)).collect();
-        // Names with values, which are plain or lists of plain ones, and the end.
-        let is_map = |words: &[&str]| {
-            let text = words.join(" ").replace("- value", "value").replace(" , value", "");
-            let text = text.replace("[ ]", "value").replace("[ value ]", "value").replace(" at : ", " name : ");
-            let text = text.replace(" , name : value", "");
-            text == "{ name : value } ;"
+        let form = words.join(" ");
+        let one = |name: &str| format!("( {name} : Bailiwick {{ id : value }} )");
+        let entity = format!("MERGE {} SET n : ", one("n"));
+        let relation = format!("MATCH {} , {} MERGE ( a ) - [ r : ", one("a"), one("b"));
+        let told = if let Some(rest) = form.strip_prefix(&entity) {
+            counts.0 += 1;
+            rest.split_once(" , n += ")
+        } else if let Some(rest) = form.strip_prefix(&relation) {
+            counts.1 += 1;
+            rest.split_once(" ] -> ( b ) SET r += ")
+        } else {
+            panic!("no form of ours: {line}")
         };
-        let identifier = |word: &str| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        match words.as_slice() {
-            [
-                "MERGE",
-                "(",
-                "n",
-                ":",
-                "Bailiwick",
-                "{",
-                "id",
-                ":",
-                "value",
-                "}",
-                ")",
-                "SET",
-                "n",
-                ":",
-                kind,
-                ",",
-                "n",
-                "+=",
-                rest @ ..,
-            ] => {
-                assert!(identifier(kind) && is_map(rest), "{line}");
-                counts.0 += 1;
-            }
-            [
-                "MATCH",
-                "(",
-                "a",
-                ":",
-                "Bailiwick",
-                "{",
-                "id",
-                ":",
-                "value",
-                "}",
-                ")",
-                ",",
-                "(",
-                "b",
-                ":",
-                "Bailiwick",
-                "{",
-                "id",
-                ":",
-                "value",
-                "}",
-                ")",
-                "MERGE",
-                "(",
-                "a",
-                ")",
-                "-",
-                "[",
-                "r",
-                ":",
-                kind,
-                "]",
-                "->",
-                "(",
-                "b",
-                ")",
-                "SET",
-                "r",
-                "+=",
-                rest @ ..,
-            ] => {
-                assert!(identifier(kind) && is_map(rest), "{line}");
-                counts.1 += 1;
-            }
-            _ => panic!("no form of ours: {line}"),
-        }
+        let (kind, map) = told.unwrap();
+        assert!(kind.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && is_map(map), "{line}");
     }
     assert_eq!(counts, (report.graph.entities().len(), report.graph.relations().len()));
 }

@@ -61,6 +61,11 @@ impl Forgotten {
         self.kept.lost || holds(&self.kept.newest) || holds(&self.kept.before)
     }
 
+    /// Whether there is something to write.
+    pub(super) fn is_news(&self) -> bool {
+        self.changed
+    }
+
     /// Writes what changed. Blocks.
     pub(super) fn save(&mut self) -> Result<(), DiskError> {
         if self.changed {
