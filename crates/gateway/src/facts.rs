@@ -21,10 +21,12 @@ const UNREAD: &str = policy::bounds::UNREAD;
 
 /// Reads paths and hosts out of the arguments and adds what is not yet known.
 pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, facts: &mut BTreeMap<String, Value>) {
-    let mut found = Found::default();
+    let shell = facts.get("shell");
+    let knows_command = shell.and_then(|shell| shell.get("parsed")).and_then(Value::as_bool) == Some(true);
+    let mut found = Found { knows_command, ..Found::default() };
     let project = facts.get("project").and_then(Value::as_str).map(PathBuf::from);
     found.walk(tool, arguments, &mut Vec::new());
-    if let Some(shell) = facts.get("shell") {
+    if let Some(shell) = shell {
         for name in ["reads", "writes"] {
             found.paths.extend(shell.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(text));
         }
@@ -34,12 +36,9 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
             found.hosts.insert(host.name);
         }
     }
+    let patterns = shell.and_then(|shell| shell.get("patterns")).and_then(Value::as_array);
     let absolute = |path: &String| resolve(path, project.as_deref());
-    if found.unread || found.leads_anywhere {
-        facts.insert(UNREAD.to_owned(), Value::Bool(true));
-    }
     let touches = |path: PathBuf| path.starts_with(home) || home.starts_with(&path) && path.components().count() > 1;
-    let patterns = facts.get("shell").and_then(|shell| shell.get("patterns")).and_then(Value::as_array);
     let touches = found.unread
         || found.paths.iter().map(absolute).any(touches)
         || patterns
@@ -48,6 +47,9 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
             .filter_map(Value::as_str)
             .any(|pattern| may_touch(&absolute(&pattern.to_owned()), home))
         || arguments.to_string().contains(&*home.to_string_lossy());
+    if found.unread || found.leads_anywhere {
+        facts.insert(UNREAD.to_owned(), Value::Bool(true));
+    }
     if !found.paths.is_empty() {
         facts.entry("paths".to_owned()).or_insert_with(|| json!(found.paths));
     }
@@ -94,6 +96,8 @@ pub(crate) fn resolve(path: &str, folder: Option<&Path>) -> PathBuf {
 
 #[derive(Debug, Default)]
 struct Found {
+    /// Whether a door took the command apart, and understood all of it.
+    knows_command: bool,
     paths: BTreeSet<String>,
     hosts: BTreeSet<String>,
     /// Whether there are more than are kept.
@@ -119,7 +123,11 @@ impl Found {
                     pattern.pop();
                 }
             }
-            Value::String(string) => self.take(role(tool, pattern), string),
+            Value::String(string) => match role(tool, pattern) {
+                // What a command touches stands in its parts, if a door took it apart.
+                Some(Role::Command) if self.knows_command => {}
+                role => self.take(role, string),
+            },
             _ => {}
         }
     }

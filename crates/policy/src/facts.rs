@@ -30,8 +30,14 @@ pub(crate) struct Shell {
     pub(crate) writes: BTreeSet<String>,
     /// Hosts reached.
     pub(crate) hosts: BTreeSet<String>,
+    /// Files run as scripts or programs, which may do anything.
+    pub(crate) runs: BTreeSet<String>,
     /// Those of the arguments and files that the shell expands first. Marks look at it; policies cannot.
     pub(crate) patterns: BTreeSet<String>,
+    /// Those of the arguments that are text to their program, never the name of anything; likewise.
+    pub(crate) texts: BTreeSet<String>,
+    /// `unknown` if a program of it may reach hosts that its text does not name; likewise.
+    pub(crate) reaches: Option<String>,
 }
 
 /// All facts that policy knows by name.
@@ -90,7 +96,7 @@ impl Facts {
         json!({ "type": "Record", "attributes": {
             "shell": { "type": "Record", "required": false, "attributes": {
                 "parsed": { "type": "Boolean" },
-                "programs": set, "arguments": set, "reads": set, "writes": set, "hosts": set,
+                "programs": set, "arguments": set, "reads": set, "writes": set, "hosts": set, "runs": set,
             } },
             "paths": optional_set,
             "hosts": optional_set,
@@ -112,6 +118,7 @@ impl Shell {
             ("reads", texts(&self.reads)),
             ("writes", texts(&self.writes)),
             ("hosts", texts(&self.hosts)),
+            ("runs", texts(&self.runs)),
         ];
         ast::Value::record(pairs, None)
     }

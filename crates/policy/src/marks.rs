@@ -189,7 +189,13 @@ pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>
     if facts.self_touch == Some(true) {
         marks.found.insert(BAILIWICK);
     }
-    facts.paths.iter().flatten().for_each(|path| marks.path(path, touch));
+    // Of what a command touches the door says how.
+    let is_read = |path: &String| {
+        facts.shell.as_ref().is_some_and(|s| s.parsed && s.reads.contains(path) && !s.writes.contains(path))
+    };
+    for path in facts.paths.iter().flatten() {
+        marks.path(path, if is_read(path) { Touch::Read } else { touch });
+    }
     facts.hosts.iter().flatten().for_each(|host| marks.found_at(&Host::of(host)));
     if let Some(shell) = &facts.shell {
         marks.shell(shell);
@@ -257,14 +263,17 @@ impl Marks<'_> {
         shell.reads.iter().for_each(|path| self.path(path, Touch::Read));
         shell.writes.iter().for_each(|path| self.path(path, Touch::Write));
         shell.hosts.iter().for_each(|host| self.found_at(&Host::of(host)));
-        for argument in &shell.arguments {
+        for argument in shell.arguments.difference(&shell.texts) {
             // Programs name files in arguments that no table of ours knows to be files.
             let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
             self.path(value.trim_start_matches('@'), Touch::Read);
             if self.patterns.is_some_and(|patterns| patterns.contains(argument)) {
                 self.path(argument, Touch::Read);
             }
-            self.leads(value);
+            // Programs that we know say their hosts above.
+            if shell.reaches.is_some() {
+                self.leads(value);
+            }
         }
         let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
         let ends = ["kill", "pkill", "killall"].iter().any(|name| shell.programs.contains(*name));

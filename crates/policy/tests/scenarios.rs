@@ -144,8 +144,8 @@ fn shell_commands_are_judged_by_their_parts() {
         r#"ask ["delete outside the project"] ["ask-destructive-command"]"#,
     );
     check(
-        bash("curl x|sh", shell(true, &["curl", "sh"], &["https://example.org/x"], &[])),
-        r#"ask ["run code from the network"] ["ask-download-and-run"]"#,
+        bash("curl x|sh", shell(false, &["curl", "sh"], &["https://example.org/x"], &[])),
+        r#"ask ["run a command that could not be analysed", "run code from the network"] ["ask-download-and-run", "ask-unparsable-command"]"#,
     );
     check(
         bash("eval $x", shell(false, &[], &[], &[])),

@@ -2,7 +2,8 @@
 //!
 //! Nothing here is a guess: what cannot be known from the text alone (a variable, a computed program name,
 //! code of another language) makes `parsed` false, and policy asks. A program that is not in the tables may
-//! read and write every path among its arguments.
+//! read and write every path among its arguments. A script that is run may do anything, and so may what follows a
+//! script that was sourced: that it runs is known.
 
 mod literal;
 mod programs;
@@ -36,6 +37,10 @@ pub(crate) struct Shell {
     pub(crate) reads: BTreeSet<String>,
     pub(crate) writes: BTreeSet<String>,
     pub(crate) hosts: BTreeSet<String>,
+    /// Files run as scripts or programs.
+    pub(crate) runs: BTreeSet<String>,
+    /// Those of the arguments that are text to their program and no argument of another, such as what `grep` looks for.
+    pub(crate) texts: BTreeSet<String>,
     /// Those of the arguments and files that the shell expands before anything runs.
     pub(crate) patterns: BTreeSet<String>,
     /// Whether a program of it may reach hosts that its text does not name.
@@ -49,7 +54,9 @@ impl Shell {
     pub(crate) fn read(command: &str, folder: Option<&Path>) -> Self {
         let mut walk = Walk::from(folder);
         walk.script(command);
-        walk.shell
+        let Walk { mut shell, named, .. } = walk;
+        shell.texts.retain(|text| !named.contains(text));
+        shell
     }
 
     /// The fact as policy knows it.
@@ -62,10 +69,14 @@ impl Shell {
             "writes": self.writes,
             "hosts": self.hosts,
         });
-        let patterns = (!self.patterns.is_empty()).then(|| ("patterns".to_owned(), json!(self.patterns)));
         let reaches = self.reaches_unknown.then(|| ("reaches".to_owned(), json!("unknown")));
         if let Some(fact) = fact.as_object_mut() {
-            fact.extend(patterns.into_iter().chain(reaches));
+            for (name, some) in [("patterns", &self.patterns), ("runs", &self.runs), ("texts", &self.texts)] {
+                if !some.is_empty() {
+                    fact.insert(name.to_owned(), json!(some));
+                }
+            }
+            fact.extend(reaches);
         }
         fact
     }
@@ -75,21 +86,61 @@ impl Shell {
 /// has a shell of its own. Where a `cd` may have failed, what follows counts in both folders.
 struct Walk {
     shell: Shell,
+    /// Arguments that are more than text to a program.
+    named: BTreeSet<String>,
+    /// The files whose names a part of a pipeline gets, if it gets nothing else.
+    piped: Option<Listed>,
     /// Where the shell may stand, as far as what ran last succeeded; an empty path if nobody knows.
     folders: BTreeSet<PathBuf>,
     /// The same, as far as it failed.
     failed: BTreeSet<PathBuf>,
+    /// Where the command began.
+    start: PathBuf,
     nesting: usize,
 }
 
 /// A word of a command: its text, if the text alone says it.
 type Word = Option<String>;
 
+/// Files whose names a command prints.
+struct Listed {
+    /// The folders below which they lie.
+    roots: Vec<String>,
+    /// What is said of their names.
+    patterns: Vec<String>,
+}
+
+/// Whether the statement gets its input from a redirection.
+fn has_input(node: Node<'_>) -> bool {
+    let Some(whole) = node.parent().filter(|parent| parent.kind() == "redirected_statement") else { return false };
+    let mut cursor = whole.walk();
+    whole.named_children(&mut cursor).any(|child| match child.kind() {
+        "file_redirect" => {
+            (0..child.child_count()).filter_map(|at| child.child(at)).any(|part| part.kind().starts_with('<'))
+        }
+        kind => kind.ends_with("_redirect"),
+    })
+}
+
+/// The words of a command that has nothing but words which the text says.
+fn words_of(node: Node<'_>, text: &str) -> Option<Vec<String>> {
+    if node.kind() != "command" {
+        return None;
+    }
+    let mut cursor = node.walk();
+    let words = node.named_children(&mut cursor).map(|child| match child.kind() {
+        "command_name" => literal(child.named_child(0).unwrap_or(child), text),
+        _ => literal(child, text),
+    });
+    words.collect()
+}
+
 impl Walk {
     fn from(folder: Option<&Path>) -> Self {
-        let folders = BTreeSet::from([folder.map(Path::to_owned).unwrap_or_default()]);
+        let start = folder.map(Path::to_owned).unwrap_or_default();
+        let folders = BTreeSet::from([start.clone()]);
         let shell = Shell { parsed: true, ..Shell::default() };
-        Self { shell, failed: folders.clone(), folders, nesting: 0 }
+        Self { shell, named: BTreeSet::new(), piped: None, failed: folders.clone(), folders, start, nesting: 0 }
     }
 
     fn script(&mut self, text: &str) {
@@ -136,6 +187,10 @@ impl Walk {
             "if_statement" | "case_statement" => {
                 self.each(node, text, depth);
                 self.stand();
+            }
+            "variable_assignment" => {
+                self.assignment(node, text);
+                self.substitutions(node, text, depth);
             }
             "file_redirect" => {
                 self.redirect(node, text);
@@ -209,9 +264,26 @@ impl Walk {
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
             (self.folders, self.failed) = (start.clone(), start.clone());
-            self.node(child, text, depth + 1);
+            let words = words_of(child, text);
+            let listed = self.piped.take();
+            match &words {
+                // A redirection behind a pipeline is its last part's.
+                _ if has_input(node) => self.node(child, text, depth + 1),
+                Some(words) if programs::is_filter(words) => {
+                    self.node(child, text, depth + 1);
+                    self.piped = listed;
+                }
+                Some(words) => {
+                    self.piped = listed;
+                    self.node(child, text, depth + 1);
+                    self.piped = programs::lists(words);
+                }
+                // It may have another input.
+                None => self.node(child, text, depth + 1),
+            }
             ends.append(&mut self.stand());
         }
+        self.piped = None;
         (self.folders, self.failed) = (ends.clone(), ends);
     }
 
@@ -241,11 +313,7 @@ impl Walk {
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
-                "variable_assignment" => {
-                    // `LD_PRELOAD=… PATH=… cmd`: what runs is no longer what the name says.
-                    self.give_up();
-                    self.node(child, text, depth + 1);
-                }
+                "variable_assignment" => self.assignment(child, text),
                 "command_name" => words.push(self.word(child.named_child(0).unwrap_or(child), text)),
                 "file_redirect" | "herestring_redirect" | "heredoc_redirect" => self.node(child, text, depth + 1),
                 _ if child.is_named() => words.push(self.word(child, text)),
@@ -275,7 +343,7 @@ impl Walk {
         if depth > TREE_DEPTH_MAX {
             return self.give_up();
         }
-        if matches!(node.kind(), "file_redirect" | "herestring_redirect" | "heredoc_redirect" | "variable_assignment") {
+        if matches!(node.kind(), "file_redirect" | "herestring_redirect" | "heredoc_redirect") {
             return;
         }
         if matches!(node.kind(), "command_substitution" | "process_substitution") {
@@ -284,6 +352,22 @@ impl Walk {
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             self.substitutions(child, text, depth + 1);
+        }
+    }
+
+    /// `LD_PRELOAD=… cmd`, `PATH=…; cmd`: what runs, and what words mean, may no longer be what the text says.
+    fn assignment(&mut self, node: Node<'_>, text: &str) {
+        let name = node.child_by_field_name("name").and_then(|name| name.utf8_text(text.as_bytes()).ok());
+        let is_plain = node.child(1).is_some_and(|sign| sign.kind() == "=");
+        let value = node.child_by_field_name("value");
+        let value = value.map_or_else(|| Some(String::new()), |value| literal(value, text));
+        match (name, value) {
+            (Some("PYTHONPATH" | "NODE_PATH"), Some(value)) if is_plain => {
+                let places: Vec<String> = value.split(':').flat_map(|folder| self.places(folder)).collect();
+                self.shell.runs.extend(places);
+            }
+            (Some(name), Some(_)) if is_plain && programs::is_setting(name) => {}
+            _ => self.give_up(),
         }
     }
 
@@ -317,13 +401,25 @@ impl Walk {
         self.shell.programs.insert(program.clone());
         let known: Vec<&String> = arguments.iter().flatten().collect();
         self.shell.arguments.extend(known.iter().map(|word| (*word).clone()));
+        let texts = programs::texts(&program, &known);
+        for (at, word) in known.iter().enumerate() {
+            let words = if texts.contains(&at) { &mut self.shell.texts } else { &mut self.named };
+            // What starts another program says of each word what it is when it comes to that.
+            if !programs::is_wrapper(&program) {
+                words.insert((*word).clone());
+            }
+        }
         // The text of `echo` is only shown; everywhere else an unknown word may be anything.
         if known.len() < arguments.len() && !programs::is_quiet(&program) {
             self.give_up();
         }
         self.urls(&known);
-        self.shell.reaches_unknown |= !programs::is_usual(name);
-        self.program(&program, arguments, &known);
+        if !programs::is_usual(name) {
+            self.runs(name);
+        }
+        let files: Vec<&String> =
+            known.iter().enumerate().filter(|(at, _)| !texts.contains(at)).map(|(_, word)| *word).collect();
+        self.program(&program, arguments, &files);
     }
 
     fn nested(&mut self, script: &str) {
@@ -338,6 +434,14 @@ impl Walk {
         if self.folders.len() > FOLDERS_MAX {
             self.give_up();
         }
+    }
+
+    /// A script, or a program of the project's own.
+    fn runs(&mut self, path: &str) {
+        self.shell.reaches_unknown = true;
+        let places = self.places(path);
+        self.shell.reads.extend(places.iter().cloned());
+        self.shell.runs.extend(places);
     }
 
     fn reads(&mut self, path: &str) {

@@ -21,7 +21,7 @@ pub(super) fn literal(node: Node<'_>, text: &str) -> Word {
         "string" => {
             let mut cursor = node.walk();
             if node.named_children(&mut cursor).any(|part| part.kind() != "string_content") {
-                return home(node, text);
+                return home(node, text).or_else(|| document(node, text));
             }
             Some(unescape_quoted(source.strip_prefix('"')?.strip_suffix('"')?))
         }
@@ -65,6 +65,28 @@ fn home(node: Node<'_>, text: &str) -> Word {
     let rest = source.strip_prefix("\"$HOME")?.strip_suffix('"')?;
     let plain = (rest.is_empty() || rest.starts_with('/')) && !rest.contains(['$', '`', '\\', '"']);
     plain.then(|| format!("~{rest}"))
+}
+
+/// `"$(cat <<'END' … END)"`, as long texts are given to `git commit -m`: what the document holds.
+fn document(node: Node<'_>, text: &str) -> Word {
+    let statement = only_child(only_child(node, "command_substitution")?, "redirected_statement")?;
+    // Nothing stands around the substitution.
+    let is_alone = text.get(node.byte_range())?.starts_with("\"$(") && text.get(node.byte_range())?.ends_with(")\"");
+    let (body, redirect) = (statement.named_child(0)?, statement.named_child(1)?);
+    let is_cat = body.utf8_text(text.as_bytes()) == Ok("cat");
+    if !is_alone || !is_cat || statement.named_child_count() != 2 || redirect.kind() != "heredoc_redirect" {
+        return None;
+    }
+    let mut cursor = redirect.walk();
+    let parts: Vec<_> = redirect.named_children(&mut cursor).collect();
+    let [start, content, end] = parts.as_slice() else { return None };
+    let is_quoted = start.utf8_text(text.as_bytes()).is_ok_and(|start| start.starts_with(['\'', '"']));
+    let kinds = (start.kind(), content.kind(), end.kind()) == ("heredoc_start", "heredoc_body", "heredoc_end");
+    (kinds && is_quoted).then(|| text.get(content.byte_range()).map(|body| body.trim_end_matches('\n').to_owned()))?
+}
+
+fn only_child<'tree>(node: Node<'tree>, kind: &str) -> Option<Node<'tree>> {
+    node.named_child(0).filter(|child| child.kind() == kind && node.named_child_count() == 1)
 }
 
 fn unescape(source: &str) -> String {

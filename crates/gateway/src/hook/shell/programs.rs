@@ -1,7 +1,10 @@
 //! What programs do with their words: which they start, read, write and reach.
 
+use std::ops::Range;
+use std::path::Path;
+
 use super::sed::{Sed, is_plain};
-use super::{Walk, Word};
+use super::{Listed, Walk, Word};
 use crate::facts::host_of;
 
 /// Programs that start the program among their arguments.
@@ -135,6 +138,69 @@ const CALLERS: &[(&str, &str)] = &[
     ("socat", "lbtTL"),
     ("openssl", ""),
 ];
+/// The files whose names a command prints, if it prints nothing else.
+pub(super) fn lists(words: &[String]) -> Option<Listed> {
+    let here = || vec![".".to_owned()];
+    let (name, words) = words.split_first()?;
+    match name.as_str() {
+        "find" => {
+            let is_root = |word: &&String| !word.starts_with(['-', '(', '!']);
+            let roots: Vec<String> = words.iter().take_while(is_root).cloned().collect();
+            let tests = words.get(roots.len()..)?;
+            // What they print may be the caller's own text.
+            let others = ["-exec", "-ok", "-printf", "-fprint", "-fls", "-files0-from"];
+            if tests.iter().any(|test| others.iter().any(|other| test.starts_with(other))) {
+                return None;
+            }
+            let of_names = |pair: &[String]| match pair {
+                [test, pattern] if test.ends_with("name") || test.ends_with("path") => Some(pattern.clone()),
+                _ => None,
+            };
+            let patterns = tests.windows(2).filter_map(of_names).collect();
+            Some(Listed { roots: if roots.is_empty() { here() } else { roots }, patterns })
+        }
+        "git" if words.first()? == "ls-files" => {
+            let patterns = words.iter().skip(1).filter(|word| !word.starts_with('-')).cloned().collect();
+            Some(Listed { roots: here(), patterns })
+        }
+        _ => None,
+    }
+}
+
+/// Whether a command hands on some of the lines that it gets, as they are.
+pub(super) fn is_filter(words: &[String]) -> bool {
+    let Some((name, words)) = words.split_first() else { return false };
+    matches!(name.as_str(), "head" | "tail" | "sort" | "uniq")
+        && words.iter().all(|word| word.starts_with('-') || word.bytes().all(|byte| byte.is_ascii_digit()))
+        && !words.iter().any(|word| word == "-c" || word == "-o" || word.starts_with("--"))
+}
+
+/// Environment variables that say how much is shown, or in which form or place, and lead to no other code.
+const SETTINGS: &[&str] = &[
+    "CARGO_INCREMENTAL",
+    "CARGO_TERM_COLOR",
+    "CI",
+    "CLICOLOR",
+    "COLUMNS",
+    "DEBIAN_FRONTEND",
+    "DEBUG",
+    "FORCE_COLOR",
+    "GIT_TERMINAL_PROMPT",
+    "LANG",
+    "LINES",
+    "NEXT_TELEMETRY_DISABLED",
+    "NODE_ENV",
+    "NO_COLOR",
+    "PORT",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONIOENCODING",
+    "PYTHONUNBUFFERED",
+    "PYTHONUTF8",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "TERM",
+    "TZ",
+];
 /// What of git stays in the repository.
 const GIT_HERE: &[&str] = &[
     "add",
@@ -195,6 +261,78 @@ pub(super) fn is_quiet(program: &str) -> bool {
     QUIET.contains(&program)
 }
 
+pub(super) fn is_wrapper(program: &str) -> bool {
+    WRAPPERS.contains(&program)
+}
+
+/// Whether a variable of this name changes no program and no word of ours.
+pub(super) fn is_setting(name: &str) -> bool {
+    SETTINGS.contains(&name) || name.starts_with("LC_") || matches!(name.as_bytes(), [letter] if *letter != b'_')
+}
+
+/// Which of a program's words are text to it: what `echo` shows, and what is looked for. Where the options leave that
+/// open, none is.
+pub(super) fn texts(program: &str, words: &[&String]) -> Range<usize> {
+    let (valued, unclear) = match program {
+        "echo" | "printf" => return 0..words.len(),
+        // `-C` has a value for one `grep` and none for another.
+        "grep" | "egrep" | "fgrep" => ("ABm", "CdDef"),
+        "rg" => ("ABCEMTgjmrt", "ef"),
+        "jq" => ("", "fL"),
+        _ => return 0..0,
+    };
+    let mut is_value = false;
+    for (at, word) in words.iter().enumerate() {
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
+        match cluster(word) {
+            Some(letters) if letters.contains(|letter| unclear.contains(letter)) => break,
+            // What follows the first letter that takes a value is the value.
+            Some(letters) => {
+                is_value = letters.find(|letter| valued.contains(letter)).is_some_and(|at| at + 1 == letters.len());
+            }
+            // Long options may be shortened, and may have a value.
+            None if word.starts_with("--") => {
+                if !LONG.contains(&word.as_str()) && !word.contains('=') || names_patterns(word) {
+                    break;
+                }
+            }
+            None => return at..at + 1,
+        }
+    }
+    0..0
+}
+
+/// Long options without a value of programs that look for something.
+const LONG: &[&str] = &[
+    "--count",
+    "--files-with-matches",
+    "--fixed-strings",
+    "--hidden",
+    "--ignore-case",
+    "--line-number",
+    "--multiline",
+    "--no-heading",
+    "--no-ignore",
+    "--only-matching",
+    "--recursive",
+    "--raw-output",
+    "--compact-output",
+    "--slurp",
+    "--invert-match",
+    "--word-regexp",
+    "--extended-regexp",
+    "--smart-case",
+    "--pcre2",
+    "--text",
+];
+
+/// Whether a long option may give the patterns, so that no word does.
+fn names_patterns(word: &str) -> bool {
+    word.starts_with("--r") && word.contains('=') || word.starts_with("--f") && word.contains('=')
+}
+
 /// Whether a program, as it was called, is the one of that name.
 pub(super) fn is_usual(name: &str) -> bool {
     name.rsplit_once('/').is_none_or(|(folder, _)| BIN.contains(&folder))
@@ -214,7 +352,13 @@ impl Walk {
                 self.stand();
                 self.nested(&known.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" "));
             }
-            "source" | "." | "trap" | "popd" | "setopt" => self.give_up(),
+            "source" | "." => match known.first() {
+                Some(script) => self.runs(script),
+                None => self.give_up(),
+            },
+            "trap" | "popd" | "setopt" => self.give_up(),
+            // What the names mean changes from here on.
+            "alias" if known.iter().any(|word| word.contains('=')) => self.give_up(),
             // It can change what patterns mean.
             "shopt" if known.iter().any(|word| word.starts_with("-s")) => self.give_up(),
             "find" => self.find(arguments, known),
@@ -226,14 +370,21 @@ impl Walk {
             "kill" | "pkill" | "killall" => self.kill(program, known),
             program if WRAPPERS.contains(&program) => self.wrapper(program, arguments),
             program if SHELLS.contains(&program) => self.subshell(known),
-            program if is_code(program, known) => self.give_up(),
+            program if CODE.contains(&program) => self.give_up(),
             program if QUIET.contains(&program) => {}
             program if READERS.contains(&program) => self.files(known, Self::reads),
             program if WRITERS.contains(&program) => self.files(known, Self::writes),
-            program => match CALLERS.iter().find(|(name, _)| *name == program) {
-                Some((_, valued)) => self.caller(program, valued, known),
-                None => self.other(known),
-            },
+            program => {
+                match interpreter_of(program).map(|known_one| known_one.runs(known)) {
+                    Some(Runs::Code) => return self.give_up(),
+                    Some(Runs::Script(script)) => self.runs(script),
+                    Some(Runs::Nothing) | None => {}
+                }
+                match CALLERS.iter().find(|(name, _)| *name == program) {
+                    Some((_, valued)) => self.caller(program, valued, known),
+                    None => self.other(known),
+                }
+            }
         }
     }
 
@@ -277,20 +428,42 @@ impl Walk {
             return;
         }
         let Some(at) = at else { return };
-        if options.any(|word| program != "time" || word != "-p") {
+        let is_known = |word: &str| match program {
+            "time" => word == "-p",
+            "xargs" => matches!(word, "-0" | "-r" | "--null" | "--no-run-if-empty"),
+            _ => false,
+        };
+        if options.any(|word| !is_known(word)) {
             self.give_up();
         }
-        if program == "env" && arguments.iter().flatten().any(|word| word.contains('=')) {
+        // `env A=b cmd`, and of others what `time` is to the shell.
+        let names = arguments.get(..at).unwrap_or_default().iter().flatten().filter_map(|word| word.split_once('='));
+        if names.filter(|(name, _)| !name.starts_with('-')).any(|(name, _)| !is_setting(name)) {
             self.give_up();
         }
         if program == "xargs" {
-            // What the program gets is not in the text.
-            self.give_up();
+            let is_reader = arguments.get(at).and_then(Option::as_deref).is_some_and(|name| READERS.contains(&name));
+            match self.piped.take() {
+                Some(listed) if is_reader => self.reads_listed(listed),
+                // What the program gets is not in the text.
+                _ => self.give_up(),
+            }
         }
         let start = self.folders.clone();
         self.words(arguments.get(at + skip..).unwrap_or_default());
         // Some of them change the folder of this shell, others that of a process of theirs.
         self.folders.extend(start);
+    }
+
+    /// Files somewhere in the folder that the command began in.
+    fn reads_listed(&mut self, listed: Listed) {
+        for root in &listed.roots {
+            if self.places(root).iter().any(|place| !Path::new(place).starts_with(&self.start)) {
+                self.give_up();
+            }
+            self.reads(root);
+        }
+        self.shell.patterns.extend(listed.patterns);
     }
 
     fn subshell(&mut self, words: &[&String]) {
@@ -306,11 +479,20 @@ impl Walk {
                 }
                 self.apart(|walk| walk.nested(script));
             }
-            // A script file, or standard input: what runs is not in the text.
-            None => {
-                self.give_up();
-                self.files(words, Self::reads);
-            }
+            None => match words.iter().find(|word| !word.starts_with(['-', '+'])) {
+                // What options beside these take is not known, and `s` is standard input.
+                Some(script)
+                    if options(words).all(|letters| letters.chars().all(|letter| "eflnuvx".contains(letter))) =>
+                {
+                    self.runs(script);
+                    self.files(words, Self::reads);
+                }
+                // Standard input: what runs is not in the text.
+                _ => {
+                    self.give_up();
+                    self.files(words, Self::reads);
+                }
+            },
         }
     }
 
@@ -504,56 +686,66 @@ fn is_host(word: &str, option: &str, valued: &str) -> bool {
     }
 }
 
-/// Whether a program runs code that its words, or its standard input, hold.
-fn is_code(program: &str, words: &[&String]) -> bool {
-    if CODE.contains(&program) {
-        return true;
-    }
+fn interpreter_of(program: &str) -> Option<&'static Interpreter> {
     let stem = program.trim_end_matches(|char: char| char.is_ascii_digit() || char == '.');
-    INTERPRETERS.iter().find(|known| known.names.contains(&stem)).is_some_and(|known| known.runs_code(words))
+    INTERPRETERS.iter().find(|known| known.names.contains(&stem))
+}
+
+/// The options before the first other word, without their signs.
+fn options<'a>(words: &[&'a String]) -> impl Iterator<Item = &'a str> {
+    words.iter().map_while(|word| word.strip_prefix(['-', '+']))
+}
+
+/// What an interpreter is given to run.
+enum Runs<'a> {
+    /// Code among its words, or on its standard input.
+    Code,
+    Script(&'a str),
+    /// A module, or nothing at all.
+    Nothing,
 }
 
 impl Interpreter {
     /// What follows a script's name is the script's own. Without a script it reads code from standard input.
-    fn runs_code(&self, words: &[&String]) -> bool {
+    fn runs<'a>(&self, words: &[&'a String]) -> Runs<'a> {
         let is_input = |word: &str| matches!(word, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
         if let [only] = words
             && matches!(only.as_str(), "--version" | "--help" | "-V" | "-v" | "-h")
         {
-            return false;
+            return Runs::Nothing;
         }
-        let (mut has_script, mut is_value, mut maybe_value) = (false, false, false);
+        let (mut script, mut is_value, mut maybe_value) = (None, false, false);
         for word in words {
             if is_input(word) || word.starts_with("data:") || word.contains("=data:") {
-                return true;
+                return Runs::Code;
             }
             if std::mem::take(&mut is_value) {
                 continue;
             }
             if let Some(long) = word.strip_prefix("--") {
                 if self.long.contains(&long.split('=').next().unwrap_or(long)) {
-                    return true;
+                    return Runs::Code;
                 }
                 maybe_value = !long.is_empty() && !long.contains('=');
             } else if let Some(letters) = cluster(word) {
                 match self.option(letters) {
-                    Letters::Code => return true,
-                    Letters::Module => return false,
+                    Letters::Code => return Runs::Code,
+                    Letters::Module => return Runs::Nothing,
                     Letters::Value => is_value = true,
                     Letters::Plain => {}
                 }
                 maybe_value = false;
             } else {
-                if self.long.contains(&word.as_str()) && !has_script {
-                    return true;
+                if self.long.contains(&word.as_str()) && script.is_none() {
+                    return Runs::Code;
                 }
-                has_script = true;
+                script = Some(word.as_str());
                 if !std::mem::take(&mut maybe_value) {
-                    return false;
+                    break;
                 }
             }
         }
-        !has_script
+        script.map_or(Runs::Code, Runs::Script)
     }
 
     fn option(&self, letters: &str) -> Letters {
