@@ -10,7 +10,7 @@ mod shared;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -350,7 +350,7 @@ impl Sessions {
             let gone = known.remove(&oldest);
             // What of it is not on disk nobody will know.
             if gone.is_some_and(|gone| gone.shared.is_none() && gone.changed.load(Ordering::Acquire)) {
-                self.forgets(&oldest);
+                hold(&self.forgotten).add(&digest_of(&oldest));
             }
         }
         session
@@ -361,6 +361,8 @@ impl Sessions {
         let known: Vec<_> = hold(&self.known).iter().map(|(key, session)| (key.clone(), session.clone())).collect();
         let changed: Vec<_> =
             known.into_iter().filter(|(_, session)| session.changed.load(Ordering::Acquire)).collect();
+        // First, so that the file of a session that goes on after its past was lost is not the one that goes.
+        self.write_forgotten();
         let any = !changed.is_empty();
         for (_, session) in &changed {
             session.changed.store(false, Ordering::Release);
@@ -373,29 +375,24 @@ impl Sessions {
                 session.changed.store(true, Ordering::Release);
             }
         }
-        // A session that found no room may be the only news.
-        if any || hold(&self.forgotten).is_news() {
+        if any {
             self.forget_old();
         }
     }
 
-    /// The past of a session is not known any more.
-    fn forgets(&self, key: &Key) {
-        drop(std::fs::remove_file(self.file(key)));
-        hold(&self.forgotten).add(&digest_of(key));
-    }
-
     /// What an earlier process saved of a session; none if nothing was.
     fn past(&self, key: &Key) -> Option<Past> {
+        let digest = digest_of(key);
+        let lost = || {
+            tracing::warn!("what a session had seen is not kept any more; it counts as the worst");
+            Past::Lost
+        };
+        if hold(&self.forgotten).is_going(&digest) {
+            return Some(lost());
+        }
         match disk::read_json(&self.file(key)) {
             Ok(Some(saved)) => Some(Past::Saved(Box::new(saved))),
-            Ok(None) => {
-                let is_forgotten = hold(&self.forgotten).may_hold(&digest_of(key));
-                is_forgotten.then(|| {
-                    tracing::warn!("what a session had seen is not kept any more; it counts as the worst");
-                    Past::Lost
-                })
-            }
+            Ok(None) => hold(&self.forgotten).may_hold(&digest).then(lost),
             Err(error) => {
                 tracing::warn!(%error, "a saved session cannot be read; what it had seen counts as the worst");
                 Some(Past::Lost)
@@ -404,7 +401,7 @@ impl Sessions {
     }
 
     fn file(&self, key: &Key) -> PathBuf {
-        self.dir.join(format!("{}.json", digest_of(key)))
+        file_of(&self.dir, &digest_of(key))
     }
 
     /// Keeps the newest files only.
@@ -415,17 +412,25 @@ impl Sessions {
             files.filter_map(|file| Some((file.metadata().ok()?.modified().ok()?, file.path()))).collect();
         dated.sort();
         let excess = dated.len().saturating_sub(FILES_MAX);
-        let mut forgotten = hold(&self.forgotten);
-        let old: Vec<PathBuf> = dated.into_iter().take(excess).map(|(_, path)| path).collect();
-        old.iter().filter_map(|path| path.file_stem()?.to_str()).for_each(|digest| forgotten.add(digest));
-        // First the note: what is neither kept nor noted would begin anew.
-        if let Err(error) = forgotten.save() {
-            tracing::error!(%error, "which sessions are forgotten could not be saved, so none is");
-            return;
+        for path in dated.into_iter().take(excess).map(|(_, path)| path) {
+            path.file_stem()
+                .and_then(|digest| digest.to_str())
+                .into_iter()
+                .for_each(|it| hold(&self.forgotten).add(it));
         }
-        // Gone already is as good.
-        old.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        self.write_forgotten();
     }
+
+    fn write_forgotten(&self) {
+        if let Err(error) = hold(&self.forgotten).save() {
+            tracing::error!(%error, "which sessions are forgotten could not be saved, so their files stay");
+        }
+    }
+}
+
+/// The file of the session with this digest.
+fn file_of(dir: &Path, digest: &str) -> PathBuf {
+    dir.join(format!("{digest}.json"))
 }
 
 /// What names a session on disk.
@@ -505,6 +510,26 @@ mod tests {
         let again = Sessions::new(dir.path().to_owned(), None);
         assert!(matches!(again.past(&key(0)), Some(Past::Lost)));
         assert!(again.past(&key(1)).is_none());
+    }
+
+    #[test]
+    fn what_was_saved_of_a_session_goes_once_it_is_noted_that_its_past_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |pid: u32| Key::Process { agent: "a".to_owned(), pid, started: 9 };
+        let sessions = Sessions::new(dir.path().to_owned(), None);
+        let first = sessions.join(&[key(0)], || "first".to_owned());
+        first.change().user_says("hi", None);
+        sessions.save();
+        first.change().user_says("and more", None);
+        for pid in 1..=SESSIONS_MAX as u32 {
+            sessions.join(&[key(pid)], || pid.to_string());
+        }
+        assert!(matches!(sessions.past(&key(0)), Some(Past::Lost)), "what the file says is not all");
+        let restarted = || Sessions::new(dir.path().to_owned(), None).past(&key(0));
+        assert!(matches!(restarted(), Some(Past::Saved(_))), "before the note is written the file is there");
+        sessions.save();
+        assert!(matches!(restarted(), Some(Past::Lost)));
+        assert!(!sessions.file(&key(0)).exists());
     }
 
     #[test]
