@@ -32,6 +32,7 @@ pub(crate) mod source;
 mod steps;
 pub(crate) mod told;
 mod trace;
+mod value;
 pub(crate) mod words;
 pub(crate) mod writers;
 mod yaml;
@@ -220,6 +221,7 @@ impl Session {
             Request::Unnamed if tracer.is_asked_otherwise(arguments, &traced) => Request::Delegated,
             request => request,
         };
+        self.apart.rest();
         Labels { arguments: traced, request, session: self.index.session() }
     }
 
@@ -230,7 +232,9 @@ impl Session {
     /// One sentence for each argument that speaks against a call: argument, value (safely shortened), where it came
     /// from, and what would make it allowed.
     pub fn why(&self, (tool, arguments): (&ToolFacts, &Value), labels: &Labels, ways: Ways) -> Vec<Why> {
-        explain::why(&self.tracer(tool), arguments, labels, ways)
+        let why = explain::why(&self.tracer(tool), arguments, labels, ways);
+        self.apart.rest();
+        why
     }
 }
 

@@ -12,8 +12,9 @@ use super::index::keys;
 
 /// How many values inside one text are found.
 pub(crate) const ATOMS_MAX: usize = 20_000;
-/// How many texts are held.
+/// How many texts are held, and how long they are together; the one that was asked for last is held however long it is.
 const TEXTS_MAX: usize = 1_024;
+const BYTES_MAX: usize = 256 * 1024;
 
 /// What one text falls into.
 #[derive(Debug)]
@@ -66,24 +67,45 @@ impl Text {
 
 /// The texts of the call that is judged.
 #[derive(Debug, Default)]
-pub(crate) struct Apart(RefCell<HashMap<String, Arc<Text>>>);
+pub(crate) struct Apart(RefCell<Texts>);
+
+#[derive(Debug, Default)]
+struct Texts {
+    held: HashMap<String, Arc<Text>>,
+    bytes: usize,
+}
+
+impl Texts {
+    fn clear(&mut self) {
+        self.held.clear();
+        self.bytes = 0;
+    }
+}
 
 impl Apart {
     pub(crate) fn of(&self, text: &str) -> Arc<Text> {
         let mut texts = self.0.borrow_mut();
-        if let Some(known) = texts.get(text) {
+        if let Some(known) = texts.held.get(text) {
             return known.clone();
         }
-        if texts.len() >= TEXTS_MAX {
+        if texts.held.len() >= TEXTS_MAX || texts.bytes + text.len() > BYTES_MAX {
             texts.clear();
         }
         let new = Arc::new(Text::new(text));
-        texts.insert(text.to_owned(), new.clone());
+        texts.bytes += text.len();
+        texts.held.insert(text.to_owned(), new.clone());
         new
     }
 
     pub(crate) fn forget(&self) {
         self.0.borrow_mut().clear();
+    }
+
+    /// Nothing is asked for now, and a person may think for long about what was: what takes much room is worked out again then.
+    pub(crate) fn rest(&self) {
+        if self.0.borrow().bytes > BYTES_MAX {
+            self.forget();
+        }
     }
 }
 
@@ -91,5 +113,28 @@ impl Apart {
 impl Clone for Apart {
     fn clone(&self) -> Self {
         Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_bounded_by_number_and_by_length() {
+        let apart = Apart::default();
+        let held = || (apart.0.borrow().held.len(), apart.0.borrow().bytes);
+        for at in 0..3 * TEXTS_MAX {
+            apart.of(&at.to_string());
+            assert!(held().0 <= TEXTS_MAX);
+        }
+        for at in 0..100 {
+            apart.of(&format!("{at} {}", "x".repeat(BYTES_MAX / 10)));
+            assert!(held().1 <= BYTES_MAX);
+        }
+        apart.of(&"y".repeat(BYTES_MAX + 1));
+        assert_eq!(held(), (1, BYTES_MAX + 1), "what is asked for again and again");
+        apart.rest();
+        assert_eq!(held(), (0, 0));
     }
 }

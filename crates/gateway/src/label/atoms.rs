@@ -4,6 +4,8 @@
 //! Pure functions of text. Never says whether a value is good or bad.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 
 use base64::Engine as _;
 use unicode_normalization::UnicodeNormalization as _;
@@ -47,8 +49,8 @@ pub(crate) struct Atom {
 }
 
 impl Atom {
-    fn new(kind: Kind, text: &str) -> Self {
-        Atom { kind, text: text.to_owned() }
+    fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Atom { kind, text: text.into() }
     }
 
     /// Whether two of these in one place are alternatives between which somebody chose.
@@ -143,7 +145,7 @@ pub(crate) fn squeezed(text: &str) -> String {
 /// The values of a text, at most `max`, without repetition, in order of appearance.
 pub(crate) fn atoms(text: &str, max: usize) -> Vec<Atom> {
     let plain = without_escapes(text);
-    let mut found = Found { atoms: Vec::new(), seen: std::collections::HashSet::new(), max };
+    let mut found = Found { atoms: Vec::new(), seen: HashSet::new(), hasher: RandomState::new(), max };
     let mut group: Vec<&str> = Vec::new();
     for token in plain.split(is_separator) {
         let token = trim(token);
@@ -175,7 +177,9 @@ fn without_escapes(text: &str) -> Cow<'_, str> {
 
 struct Found {
     atoms: Vec<Atom>,
-    seen: std::collections::HashSet<Atom>,
+    /// Their hashes, under a key of this text's own, so that nobody can write one value that hides another.
+    seen: HashSet<u64>,
+    hasher: RandomState,
     max: usize,
 }
 
@@ -184,7 +188,7 @@ impl Found {
         if self.atoms.len() < self.max
             && !atom.text.is_empty()
             && atom.text.len() <= VALUE_MAX_BYTES
-            && self.seen.insert(atom.clone())
+            && self.seen.insert(self.hasher.hash_one(&atom))
         {
             self.atoms.push(atom);
         }
@@ -210,9 +214,9 @@ impl Found {
         let text = groups.concat();
         if groups.len() >= GROUPS_MIN && text.len() >= 8 && text.contains(|c: char| c.is_ascii_digit()) {
             let text = text.to_ascii_lowercase();
-            let is_known = self.seen.contains(&Atom::new(Kind::Identifier, &text));
+            let is_known = self.seen.contains(&self.hasher.hash_one(Atom::new(Kind::Identifier, text.as_str())));
             if !is_known {
-                self.push(Atom::new(kind, &text));
+                self.push(Atom::new(kind, text));
             }
         }
     }
@@ -286,17 +290,21 @@ impl Found {
         }
         self.glued_links(token);
         let text = normal(token);
-        self.push(Atom::new(kind(&text), &number(&text).unwrap_or_else(|| text.clone())));
+        // Most tokens are words: nothing in them has a meaning of its own.
+        if text.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return self.push(Atom::new(Kind::Word, text));
+        }
+        self.push(Atom::new(kind(&text), number(&text).unwrap_or_else(|| text.clone())));
         // An account number is one value, however its groups are parted.
         let grouped =
             text.contains(is_joint) && text.len() <= GROUPED_MAX && text.contains(|c: char| c.is_ascii_digit());
         if let Some(squeezed) = grouped.then(|| squeezed(&text)).filter(|squeezed| squeezed.len() >= 8) {
-            self.push(Atom::new(Kind::Word, &squeezed));
+            self.push(Atom::new(Kind::Word, squeezed));
         }
         // `owner/name` and `key=value` are one value and several.
         if text.contains(['/', '=', ':', '\\']) {
             for part in text.split(['/', '=', ':', '\\']).filter(|part| !part.is_empty()) {
-                self.push(Atom::new(kind(part), &number(part).unwrap_or_else(|| part.to_owned())));
+                self.push(Atom::new(kind(part), number(part).unwrap_or_else(|| part.to_owned())));
             }
         }
         if text.ends_with("'s") {
@@ -400,6 +408,8 @@ pub(crate) struct Link {
     pub(crate) full: String,
     /// The host without `www.`.
     pub(crate) host: String,
+    /// The same as it is spelled: letters in it that imitate others are what they are, and so is the site.
+    pub(crate) spelled: String,
     /// Segments of the path and values of the query, percent-decoded.
     pub(crate) parts: Vec<String>,
     /// Whether it is read as a page of the web is, and by nobody otherwise: no scheme of another kind, nobody's name or
@@ -434,9 +444,12 @@ pub(crate) fn link(token: &str) -> Option<Link> {
     let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (authority, cut) = before_glued_sentence(authority);
     let tail = if cut { "" } else { tail };
-    let host = normal(authority.split(':').next().unwrap_or_default());
+    let named = authority.split(':').next().unwrap_or_default();
+    let host = normal(named);
     let marked = scheme.is_some() || host.starts_with("www.");
-    let host = host.strip_prefix("www.").unwrap_or(&host).trim_matches('.').to_owned();
+    let bare = |host: &str| host.strip_prefix("www.").unwrap_or(host).trim_matches('.').to_owned();
+    let spelled = bare(imitates(named, &host).as_deref().unwrap_or(&host));
+    let host = bare(&host);
     if !is_host(&host, marked) {
         return None;
     }
@@ -446,7 +459,7 @@ pub(crate) fn link(token: &str) -> Option<Link> {
         .filter(|part| !part.is_empty())
         .map(|part| normal(&percent_decoded(part)))
         .collect();
-    Some(Link { full: normal(&format!("{host}{}", percent_decoded(tail))), host, parts, is_web })
+    Some(Link { full: normal(&format!("{host}{}", percent_decoded(tail))), host, spelled, parts, is_web })
 }
 
 /// `example.com.They` is a host and the next sentence.
@@ -507,6 +520,7 @@ pub(crate) fn decoded(text: &str) -> Vec<String> {
     if text.contains('%') {
         readings.push(percent_decoded(text));
     }
+    readings.extend(with_letters(text));
     let trimmed = text.trim();
     if trimmed.len() >= 12 && trimmed.len() <= 4 * 1024 && !trimmed.contains(' ') {
         let bare = trimmed.trim_end_matches('=');
@@ -524,6 +538,25 @@ pub(crate) fn decoded(text: &str) -> Vec<String> {
     readings
 }
 
+/// A text whose hosts are written as names of the DNS are (`xn--…`) with the letters that they stand for.
+fn with_letters(text: &str) -> Option<String> {
+    let is_encoded = |label: &str| label.get(..4).is_some_and(|mark| mark.eq_ignore_ascii_case("xn--"));
+    // Most texts have none, and no text is longer for it than a value may be.
+    if text.len() > TOKEN_MAX_BYTES || !text.as_bytes().windows(4).any(|mark| mark.eq_ignore_ascii_case(b"xn--")) {
+        return None;
+    }
+    let ends = |c: char| !(c.is_alphanumeric() || c == '-');
+    let letters = |label: &str| {
+        let (name, end) = label.split_at(label.find(ends).unwrap_or(label.len()));
+        // What no host may be called stands for nothing else: in other letters it could be taken for a host that is.
+        match idna::domain_to_unicode(name) {
+            (letters, Ok(())) if is_encoded(name) => format!("{letters}{end}"),
+            _ => label.to_owned(),
+        }
+    };
+    Some(text.split_inclusive(ends).map(letters).collect())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -532,6 +565,8 @@ mod tests {
     #[test]
     fn look_alikes_and_invisible_letters_do_not_hide() {
         assert_eq!(normal("p\u{430}yroll@ex\u{200b}ample.org"), "payroll@example.org");
+        // What nobody sees is no imitation of anything.
+        assert_eq!(imitates("pay\u{2066}roll", &normal("pay\u{2066}roll")), None);
     }
 
     #[test]
@@ -626,6 +661,7 @@ mod tests {
             assert!(found(&format!("pay {account} now"), "1234567890123456"), "{account}");
         }
         assert!(found("to YXVkaXRAZXZpbC5leGFtcGxl please", "audit@evil.example"));
+        assert!(found("to audit@xn--bcher-kva.example please", "audit@b\u{fc}cher.example"));
         assert!(found("to audit%40evil.example please", "audit@evil.example"));
         assert_eq!(atoms("internationalisation", 9).len(), 1);
     }

@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use policy::{Action, ArgumentLabel, Choice, Confidentiality, Decision, Effect, EffectKind, Labels, Request, Role};
+use policy::{
+    Action, ArgumentLabel, Choice, Confidentiality, Decision, Effect, EffectKind, Label, Labels, Request, Role,
+};
 use policy::{Snapshot, ToolFacts, decide};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,6 +101,8 @@ impl Ways {
             (_, both) => (both, together),
         };
         match (had, self.approved) {
+            // What is joined already is parted from the rest.
+            (Had::Permit, true) if what.contains(" and ") => format!("it passes if {what}, or a person approves it"),
             (Had::Permit, true) => format!("it passes if {what} or a person approves it"),
             (Had::Permit, false) => format!("it passes if {what}"),
             (_, true) => "it passes if a person approves it".to_owned(),
@@ -154,8 +158,22 @@ pub(crate) fn why(tracer: &Tracer<'_>, arguments: &Value, labels: &Labels, ways:
     // What came from the source that accounts for most of the call is said first; what a call is aimed at comes
     // before what it carries along.
     against.sort_by_key(|it| (account.rank_of(&it.label.label.origins), it.label.role == Role::Link));
-    let lifted = ways.if_user((ways.named, "the user names it"), "the user names it and asks for this");
-    let mut sentences: Vec<Why> = against.into_iter().map(|it| untrusted(tool, &it, &lifted)).collect();
+    let lifted = match against.len() {
+        0 | 1 => ways.if_user((ways.named, "the user names it"), "the user names it and asks for this"),
+        _ => ways.if_user(
+            (ways.named, "the user names it and the rest"),
+            "the user names it and the rest, and asks for this",
+        ),
+    };
+    let mut sentences: Vec<Why> = against.iter().map(|it| untrusted(tool, it)).collect();
+    // Said once, and of all: whoever names only one of several gets nowhere.
+    if let (Some(first), Some(it)) = (sentences.first_mut(), against.first()) {
+        let lifted = match it.label.named_by_user {
+            true => lifted.replacen("the user names it", "the user names the amount", 1),
+            false => lifted,
+        };
+        first.text += &format!("; {lifted}");
+    }
     if labels.request == Request::Unnamed && tool.effects.iter().any(|effect| *effect != EffectKind::Read) {
         let said = sentences.iter().any(|why| why.entry.is_some());
         sentences.push(unasked(&account, tool, (ways, said)));
@@ -181,13 +199,17 @@ struct Against<'a> {
 }
 
 fn against<'a>(tracer: &Tracer<'_>, arguments: &Value, labels: &'a Labels) -> Vec<Against<'a>> {
-    let mut links: HashMap<&str, std::vec::IntoIter<String>> = HashMap::new();
+    let mut links: HashMap<&str, Vec<(String, Label)>> = HashMap::new();
     let speaking = labels.arguments.iter().filter(|label| speaks_against(tracer.tool, label));
     let mut value = |label: &'a ArgumentLabel| {
         let whole = arguments.pointer(&label.pointer);
         let of_whole = whole.and_then(Value::as_str).unwrap_or_default();
-        let mut link =
-            || links.entry(&label.pointer).or_insert_with(|| tracer.foreign_links(of_whole).into_iter()).next();
+        // Of the links in a text the one with this label.
+        let mut link = || {
+            let links = links.entry(&label.pointer).or_insert_with(|| tracer.labelled_links(of_whole));
+            let at = links.iter().position(|(_, of)| is_from_where(of, &label.label))?;
+            Some(links.remove(at).0)
+        };
         match whole {
             _ if label.label.is_secret() => "a secret".to_owned(),
             Some(whole) if label.role == Role::Link => link().map_or_else(|| shown(whole), |link| clean(&link)),
@@ -196,6 +218,11 @@ fn against<'a>(tracer: &Tracer<'_>, arguments: &Value, labels: &'a Labels) -> Ve
         }
     };
     speaking.map(|label| Against { label, value: value(label) }).collect()
+}
+
+/// Whether two labels name the same places, in whatever order.
+fn is_from_where(one: &Label, other: &Label) -> bool {
+    one.origins.len() == other.origins.len() && one.origins.iter().all(|origin| other.origins.contains(origin))
 }
 
 /// The argument that carries what is protected most.
@@ -248,7 +275,7 @@ fn name_of(pointer: &str) -> String {
     clean(pointer.trim_start_matches('/'))
 }
 
-fn untrusted(tool: &ToolFacts, Against { label, value }: &Against<'_>, lifted: &str) -> Why {
+fn untrusted(tool: &ToolFacts, Against { label, value }: &Against<'_>) -> Why {
     let (name, place) = (name_of(&label.pointer), place(label));
     // For what cannot be undone it is enough that others' text names the value, whatever else does.
     let lasting = tool.effects.iter().any(|effect| matches!(effect, EffectKind::Delete | EffectKind::Pay));
@@ -259,14 +286,13 @@ fn untrusted(tool: &ToolFacts, Against { label, value }: &Against<'_>, lifted: &
     };
     let text = match place {
         Some(place) if label.named_by_user => {
-            let lifted = lifted.replacen("the user names it", "the user names the amount", 1);
             format!(
-                "the user named `{name}` (`{value}`), but not the amount, and text of others names it, too ({place}); {lifted}"
+                "the user named `{name}` (`{value}`), but not the amount, and text of others names it, too ({place})"
             )
         }
-        Some(place) if lasting => format!("`{name}` {has} `{value}`, which text of others names ({place}); {lifted}"),
-        Some(place) => format!("`{name}` {has} `{value}`, which comes from text of others ({place}); {lifted}"),
-        None => format!("`{name}` {has} `{value}`, and nobody knows any more where that comes from; {lifted}"),
+        Some(place) if lasting => format!("`{name}` {has} `{value}`, which text of others names ({place})"),
+        Some(place) => format!("`{name}` {has} `{value}`, which comes from text of others ({place})"),
+        None => format!("`{name}` {has} `{value}`, and nobody knows any more where that comes from"),
     };
     Why { pointer: label.pointer.clone(), entry: label.label.origins.first().and_then(|origin| origin.entry), text }
 }
@@ -280,7 +306,7 @@ fn unasked(account: &Account, tool: &ToolFacts, (ways, said): (Ways, bool)) -> W
     if !said {
         text += &match (speaks, best) {
             (Some((entry, source)), _) => format!(", but entry {entry}, {source}, speaks of it"),
-            (None, Some((entry, source))) => format!(", but most of it stands in entry {entry}, {source}"),
+            (None, Some((entry, source))) => format!("; most of what it says stands in entry {entry}, {source}"),
             (None, None) => String::new(),
         };
         let lifted = ways.if_user((ways.asked, "the user asks for it"), "the user asks for it and names its values");

@@ -112,13 +112,13 @@ impl Tracer<'_> {
         }
         for label in labels.iter_mut().filter(|label| label.role == Role::Destination) {
             let Some(text) = arguments.pointer(&label.pointer).and_then(Value::as_str) else { continue };
-            let Some(link) = atoms::link(text).filter(|link| link.is_web && self.user.names_site(&link.host)) else {
+            let Some(link) = atoms::link(text).filter(|link| link.is_web && self.user.names_site(&link.spelled)) else {
                 continue;
             };
             let apart = self.apart.of(text);
             let prose = apart.keys().iter().filter_map(|key| self.index.get(key)).flat_map(|found| &found.prose);
             let mut fields = prose.filter_map(|number| self.index.field(*number)).peekable();
-            let leads = fields.peek().is_some() && fields.all(|field| self.index.is_at_host(field, &link.host));
+            let leads = fields.peek().is_some() && fields.all(|field| self.index.is_at_host(field, &link.spelled));
             if label.choice == Choice::Untrusted && leads {
                 label.choice = Choice::Delegated;
             }
@@ -140,7 +140,7 @@ impl Tracer<'_> {
             .filter(|label| matches!(label.choice, Choice::User | Choice::Delegated))
             .and_then(|label| atoms::link(arguments.pointer(&label.pointer)?.as_str()?))
             .filter(|link| link.is_web)
-            .map(|link| link.host);
+            .map(|link| link.spelled);
         match host {
             Some(host) if self.user.wants_a_change_at(&host) => true,
             Some(host) => {

@@ -376,9 +376,9 @@ impl Index {
         names.flat_map(|name| user.kinds_at(name)).collect()
     }
 
-    /// Whether a field stands in a page of this host.
+    /// Whether a field stands in a page of the host that is spelled so.
     pub(crate) fn is_at_host(&self, field: &Field, host: &str) -> bool {
-        let is_of_host = |name: &String| atoms::link(name).is_some_and(|link| link.host == host);
+        let is_of_host = |name: &String| atoms::link(name).is_some_and(|link| link.spelled == host);
         self.at_place(field.place).is_some_and(|place| place.names.iter().any(is_of_host))
     }
 }

@@ -289,13 +289,14 @@ impl User {
         squeezed.len() >= 8 && squeezed.chars().any(|c| c.is_ascii_digit()) && self.words.contains(&squeezed)
     }
 
-    /// Whether the user's words name a whole site, not just a page of it.
+    /// Whether the user's words name a whole site, not just a page of it. What only looks like a site that he named
+    /// is none.
     pub(crate) fn names_site(&self, host: &str) -> bool {
         let is_page = |after: &str| {
             let mut rest = after.chars();
             rest.next() == Some('/') && rest.next().is_some_and(char::is_alphanumeric)
         };
-        occurrences(&self.text, host).any(|end| self.text.get(end..).is_some_and(|after| !is_page(after)))
+        occurrences(&self.plain, host).any(|end| self.plain.get(end..).is_some_and(|after| !is_page(after)))
     }
 
     /// Whether the user's words name each part of a path such as `owner/name`.
