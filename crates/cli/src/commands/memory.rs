@@ -44,7 +44,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Task::Forget { entry } => {
             let output = mcp::order(home, &Hello::Memory { forget: Some(*entry) })?;
             let forgotten = output.get("forgotten").and_then(serde_json::Value::as_u64).unwrap_or_default();
-            say!("{} of entry {entry} forgotten", values(forgotten))?;
+            match forgotten {
+                0 => say!("nothing that entry {entry} wrote is remembered")?,
+                _ => say!("{} of entry {entry} forgotten", values(forgotten))?,
+            }
         }
         Task::List { format } => {
             let output = mcp::order(home, &Hello::Memory { forget: None })?;

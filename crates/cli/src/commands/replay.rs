@@ -14,7 +14,7 @@ use connect::history::{self, History, What};
 use gateway::catalogue::Catalogue;
 use gateway::story::{Story, Told, Verdict};
 use gateway::tools::{infer, observed};
-use policy::{SessionLabels, Snapshot, Source, ToolFacts, ToolId};
+use policy::{ArgumentLabel, Role, SessionLabels, Snapshot, Source, ToolFacts, ToolId};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -301,6 +301,19 @@ fn in_steps(mut told: Told) -> Told {
         }
     }
     told
+}
+
+/// The arguments of a call, each once, though a link inside one has a label of its own: name, value and label.
+fn given<'a>(told: &'a Told, arguments: &Value) -> Vec<(&'a str, String, &'a ArgumentLabel)> {
+    let labels = told.labels.arguments.iter().filter(|label| label.role != Role::Link);
+    let given = labels.filter_map(|label| {
+        let value = match arguments.pointer(&label.pointer)? {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some((label.pointer.trim_start_matches('/'), value, label))
+    });
+    given.collect()
 }
 
 /// The texts at a pointer of the arguments, longest first: what is long is found in one place only.

@@ -85,7 +85,10 @@ fn annotate(args: &Annotate, home: &Home) -> anyhow::Result<ExitCode> {
     let mut tools = inferred(home)?;
     tools.retain(|seen| args.server.as_ref().is_none_or(|server| seen.facts.id.server == *server));
     let text = annotations::propose(&tools, !args.all);
-    if text.is_empty() {
+    if tools.is_empty() {
+        let of = args.server.as_ref().map(|server| format!(" of `{server}`")).unwrap_or_default();
+        say!("# no tool{of} was seen yet: it is once an agent lists the tools of a server behind the gateway")?;
+    } else if text.is_empty() {
         say!("# {} tools were seen, and none leaves anything open; `--all` prints them", tools.len())?;
     }
     output::print(&text)?;

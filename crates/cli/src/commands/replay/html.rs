@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use gateway::story::{Told, Verdict};
 use graph::visible;
-use policy::{ArgumentLabel, Choice, Integrity, Role};
+use policy::{ArgumentLabel, Choice, Integrity};
 use serde_json::Value;
 
 use super::excerpt::{self, Piece};
-use super::{Happened, Line, Quote, Taken, Tale, text};
+use super::{Happened, Line, Quote, Taken, Tale, given, text};
 
 const STYLE: &str = include_str!("style.css");
 /// How much of a text is shown at once.
@@ -132,16 +132,15 @@ impl Page {
 
     fn arguments(&self, told: &Told, arguments: &Value) -> String {
         let mut out = String::new();
-        // A link inside content has a label of its own; the content is shown once.
-        for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
-            let value = match arguments.pointer(&label.pointer) {
-                Some(Value::String(text)) => long(text),
-                Some(other) => long(&other.to_string()),
-                None => continue,
+        for (name, value, label) in given(told, arguments) {
+            let name = visible::html(name);
+            let _ = match value.is_empty() {
+                true => write!(out, "<tr><th>{name}<td class=from>(empty)<td></tr>"),
+                false => {
+                    let (class, value, from) = (of_choice(label), long(&value), self.origin(label));
+                    write!(out, "<tr><th>{name}<td class={class}>{value}<td class=from>{from}</tr>")
+                }
             };
-            let (name, from) = (visible::html(label.pointer.trim_start_matches('/')), self.origin(label));
-            let class = of_choice(label);
-            let _ = write!(out, "<tr><th>{name}<td class={class}>{value}<td class=from>{from}</tr>");
         }
         if out.is_empty() { out } else { format!("<table>{out}</table>") }
     }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use gateway::story::{Told, Verdict};
 use graph::visible;
-use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, Role, SessionLabels};
+use policy::{ArgumentLabel, Choice, Confidentiality, Integrity, SessionLabels};
 use serde_json::Value;
 
 use super::excerpt::{self, Piece};
-use super::{Happened, Line, Quote, Taken, Tale};
+use super::{Happened, Line, Quote, Taken, Tale, given};
 
 /// How much of a text is shown.
 const SHOWN_MAX_CHARS: usize = 160;
@@ -150,21 +150,12 @@ impl Page {
 
     fn arguments(&self, told: &Told, arguments: &Value) -> String {
         let mut out = String::new();
-        // A link inside content has a label of its own; the content is shown once.
-        for label in told.labels.arguments.iter().filter(|label| label.role != Role::Link) {
-            let value = match arguments.pointer(&label.pointer) {
-                Some(Value::String(text)) => short(text),
-                Some(other) => short(&other.to_string()),
-                None => continue,
+        for (name, value, label) in given(told, arguments) {
+            let said = match value.is_empty() {
+                true => self.paint(Tone::Dim, "(empty)"),
+                false => self.paint(of_choice(label), &short(&value)) + &self.paint(Tone::Dim, &origin(label)),
             };
-            let name = short(label.pointer.trim_start_matches('/'));
-            let from = origin(label);
-            let _ = writeln!(
-                out,
-                "             {name} = {}{}",
-                self.paint(of_choice(label), &value),
-                self.paint(Tone::Dim, &from)
-            );
+            let _ = writeln!(out, "             {} = {said}", short(name));
         }
         out
     }
