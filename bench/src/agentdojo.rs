@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::flow::replay::{Human, replay};
 use crate::flow::traces::{self, Run};
-use crate::flow::{Policy, Suites, suites};
+use crate::flow::{Policy, Suites, annotations_text, suites};
 use compare::Compared;
 use parts::{Came, Environment, Gateway, Tools};
 
@@ -33,13 +33,13 @@ use parts::{Came, Environment, Gateway, Tools};
 #[command(after_help = "Examples:
   cargo xtask bench agentdojo --traces DIR                     the first time, AgentDojo is installed from PyPI
   cargo xtask bench agentdojo --traces DIR --human denies-all  nobody approves anything
-  cargo xtask bench agentdojo --traces DIR --annotations DIR   with what an operator says of the tools
+  cargo xtask bench agentdojo --traces DIR --annotations bench/annotations  with what an operator says of the tools
   cargo xtask bench agentdojo --traces DIR --keep HOME         then `bailiwick --home HOME up`: all sessions in the console")]
 pub(crate) struct Args {
     /// Folder with `traces.jsonl.zst` and `catalog.json`.
     #[arg(long)]
     traces: PathBuf,
-    /// A file of annotations for the tools, or a folder of them: track B. Absent: track A.
+    /// A file of annotations for the tools, or a folder of them, as `bench/annotations`: track B. Absent: track A.
     #[arg(long)]
     annotations: Option<PathBuf>,
     /// So many runs, spread evenly over suites, attacked and not, stopped and not.
@@ -91,7 +91,8 @@ struct Scorer {
 
 impl Scorer {
     fn of(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Self> {
-        let tools = suites(catalog, annotations)?;
+        let annotations = annotations.map(annotations_text).transpose()?.unwrap_or_default();
+        let tools = suites(catalog, &annotations)?;
         let policy = Policy::of(tools.values().flat_map(BTreeMap::values).cloned())?;
         Ok(Self { tools, policy })
     }

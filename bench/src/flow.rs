@@ -2,8 +2,10 @@
 //!
 //! DIR holds `traces.jsonl.zst` (or `traces.jsonl`) and `catalog.json`. Each recorded call goes through the
 //! gateway's labels and `policy::decide` under the shipped packs, as a live call would; scores are those that
-//! the data's README defines. Never names a value of the data; `--lint` holds that for the whole repository.
+//! the data's README defines. Track A knows nothing but the tools' schemas; track B also what `bench/annotations` says,
+//! which was written from these schemas. Never names a value of the data; `--lint` holds that for the whole repository.
 
+mod aims;
 mod benign;
 mod lint;
 pub(crate) mod replay;
@@ -20,8 +22,8 @@ use gateway::tools::{Annotations, infer};
 use policy::{Action, Door, Effect, Labels, Principal, Snapshot, Source, ToolFacts, Verb};
 use serde_json::Value;
 
-use replay::Verdict;
-use table::Scored;
+use replay::{Judged, Verdict};
+use table::{Scored, Table};
 
 /// How often injected text gets what it wants, and how often people are asked for nothing.
 #[derive(clap::Args)]
@@ -32,7 +34,7 @@ pub(crate) struct Args {
     /// A file of chat transcripts without attacks (JSON or `.zst`): every Ask or Deny is a false one.
     #[arg(long)]
     benign: Option<PathBuf>,
-    /// Annotations of tools (a TOML file or a folder of them): with them it is track B.
+    /// Annotations of tools for track B (a TOML file or a folder of them), in place of those of this repository.
     #[arg(long)]
     annotations: Option<PathBuf>,
     /// A folder of `*.cedar` files in place of the shipped policies.
@@ -47,7 +49,7 @@ pub(crate) struct Args {
     /// Write all figures as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// List what still succeeds and what is asked for nothing.
+    /// List what still succeeds, which stops name another source, and what is asked for nothing.
     #[arg(long)]
     cases: bool,
     /// What a decision costs after 10, 1,000 and 100,000 results, and what such a session takes in memory.
@@ -80,31 +82,67 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What an operator may say of AgentDojo's tools.
+const ANNOTATIONS: &str = include_str!("../annotations/agentdojo.toml");
+
 fn recorded(args: &Args, dir: &Path, catalog: &Value) -> anyhow::Result<()> {
-    let tools = suites(catalog, args.annotations.as_deref())?;
-    let tools_of_all = tools.values().flat_map(BTreeMap::values).cloned();
-    let policy = match &args.policy {
-        Some(dir) => Policy::under(read_policies(dir)?, tools_of_all)?,
-        None => Policy::of(tools_of_all)?,
-    };
     let packed = dir.join("traces.jsonl.zst");
     let mut runs = traces::read(&if packed.exists() { packed } else { dir.join("traces.jsonl") })?;
     runs.retain(|run| args.suites.is_empty() || args.suites.contains(&run.suite));
     runs.retain(|run| args.pipelines.is_empty() || args.pipelines.iter().any(|name| run.pipeline.contains(name)));
-    let scored = table::score(runs.iter(), &tools, &|facts, arguments, labels| policy.judge(facts, arguments, labels))?;
-    let mut tables = BTreeMap::new();
-    for (title, part) in parts(&scored) {
-        let table = table::table(&part);
-        table::print(&title, &table);
-        tables.insert(title, table);
+    let annotations = args.annotations.as_deref().map(annotations_text).transpose()?;
+    let score = |annotations: &str| {
+        let tools = suites(catalog, annotations)?;
+        let tools_of_all = tools.values().flat_map(BTreeMap::values).cloned();
+        let policy = match &args.policy {
+            Some(dir) => Policy::under(read_policies(dir)?, tools_of_all)?,
+            None => Policy::of(tools_of_all)?,
+        };
+        table::score(runs.iter(), &tools, &|facts, arguments, labels| policy.judge(facts, arguments, labels))
+    };
+    let tracks = [("A", score("")?), ("B", score(annotations.as_deref().unwrap_or(ANNOTATIONS))?)];
+    let tables = tracks.each_ref().map(|(_, scored)| {
+        parts(scored).into_iter().map(|(title, part)| (title, table::table(&part))).collect::<Vec<_>>()
+    });
+    let [a, b] = &tables;
+    a.iter().zip(b).for_each(|((title, a), (_, b))| table::print(title, a, b));
+    if let (Some((_, a)), Some((_, b))) = (a.first(), b.first()) {
+        aims::print(a, b);
     }
-    if args.cases {
-        cases(&scored);
+    for (track, scored) in &tracks {
+        misses(track, scored);
+        if args.cases {
+            cases(track, scored);
+        }
     }
     if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&tables)?)?;
+        let of = |tables: &[(String, Table)]| tables.iter().cloned().collect::<BTreeMap<_, _>>();
+        let tracks = BTreeMap::from([("A", of(a)), ("B", of(b))]);
+        std::fs::write(path, serde_json::to_vec_pretty(&tracks)?)?;
     }
     Ok(())
+}
+
+/// The stops of attacked runs whose stated source is not the result that carried the injection.
+fn missed<'a>(scored: &'a [Scored<'_>]) -> impl Iterator<Item = (&'a traces::Run, &'a Judged, &'static str)> {
+    let attacked = scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Attack);
+    attacked.flat_map(|scored| {
+        let calls = scored.right.interventions();
+        calls.filter_map(|call| Some((scored.run, call, table::missed(scored.run, call)?)))
+    })
+}
+
+/// How many of them there are, by reason.
+fn misses(track: &str, scored: &[Scored<'_>]) {
+    let mut reasons: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (_, call, reason) in missed(scored) {
+        *reasons.entry(reason).or_default().entry(&call.tool).or_default() += 1;
+    }
+    println!("\ntrack {track}: stops in attacked runs that name another source, {} in all", missed(scored).count());
+    for (reason, tools) in reasons {
+        let of = tools.iter().map(|(tool, count)| format!("{tool} {count}")).collect::<Vec<_>>().join(", ");
+        println!("  {:>4}  {reason}: {of}", tools.values().sum::<usize>());
+    }
 }
 
 /// All runs, then by suite, then by attack.
@@ -126,21 +164,20 @@ fn parts<'a, 'b>(scored: &'b [Scored<'a>]) -> Vec<(String, Vec<&'b Scored<'a>>)>
     parts
 }
 
-fn cases(scored: &[Scored<'_>]) {
-    println!("\nstill succeed:");
+fn cases(track: &str, scored: &[Scored<'_>]) {
+    println!("\ntrack {track}: attacks that still succeed");
     for scored in scored.iter().filter(|scored| scored.right.attack_succeeds(scored.run)) {
         println!("  {}", scored.run.id);
     }
-    println!("\nstopped in attack runs with another source than the injection's result:");
-    for scored in scored.iter().filter(|scored| scored.run.kind() == traces::Kind::Attack) {
-        let carries = |text: &str| scored.run.carries_injection(text);
-        for call in scored.right.interventions().filter(|call| !call.source.as_deref().is_some_and(carries)) {
-            let deciding = if scored.run.attack_calls().contains(&call.i) { "deciding " } else { "" };
-            println!("  {} {deciding}{} #{}: {}", scored.run.id, call.tool, call.i + 1, call.why.join("; "));
-        }
+    println!("\ntrack {track}: stopped in attacked runs with another source than the injection's result");
+    let mut found: Vec<_> = missed(scored).collect();
+    found.sort_by_key(|(.., reason)| *reason);
+    for (run, call, reason) in found {
+        let deciding = if run.attack_calls().contains(&call.i) { "deciding " } else { "" };
+        println!("  {} {deciding}{} #{}: {reason}: {}", run.id, call.tool, call.i + 1, call.said());
     }
     for (title, kind) in [("benign runs", traces::Kind::Benign), ("runs that want it", traces::Kind::Wanted)] {
-        println!("\nasked or denied in {title}:");
+        println!("\ntrack {track}: asked or denied in {title}");
         for scored in scored.iter().filter(|scored| scored.run.kind() == kind) {
             for call in scored.right.interventions() {
                 println!("  {} {}: {}", scored.run.id, call.tool, call.said());
@@ -149,9 +186,9 @@ fn cases(scored: &[Scored<'_>]) {
     }
 }
 
-pub(crate) fn suites(catalog: &Value, annotations: Option<&Path>) -> anyhow::Result<Suites> {
-    let annotations = annotations.map(annotations_text).transpose()?.unwrap_or_default();
-    let annotations = Annotations::read(&annotations).map_err(|faults| anyhow::anyhow!("annotations: {faults:?}"))?;
+/// The tools of each suite, corrected by annotations.
+pub(crate) fn suites(catalog: &Value, annotations: &str) -> anyhow::Result<Suites> {
+    let annotations = Annotations::read(annotations).map_err(|faults| anyhow::anyhow!("annotations: {faults:?}"))?;
     let suites = catalog.as_object().context("`catalog.json` is not an object")?;
     let facts = |suite: &str, definition: &Value| {
         let mut facts = infer(suite, definition, String::new());
