@@ -4,6 +4,9 @@
 //! `NAME.json` lists principals with what is expected of each; `truth.json` lists scenarios, each with
 //! its account file, its principals in order and its target. Other accounts in the folder are only
 //! timed. A folder of manifests is judged by the names of its files. Nothing here knows a name of any data.
+//!
+//! What is possible because nobody says which functions or instances there are is judged again with one of them that
+//! runs as the role on the path: that shows whether anything else is lacking.
 
 #[path = "check_truth/manifests.rs"]
 mod manifests;
@@ -13,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use graph::aws::estate::Workload;
 use graph::aws::evaluate::{Evaluator, Request};
+use graph::aws::kinds;
 use graph::aws::pattern::glob;
 use graph::aws::policy::Choice;
 use graph::aws::{Arn, Context, PrincipalKind, Truth, query, report};
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
 struct Score {
     found: usize,
     possible: usize,
+    /// Of the possible ones, those that are found with what they lack.
+    supposed: usize,
     missed: usize,
     silent: usize,
     wrong: usize,
@@ -48,6 +55,7 @@ impl Score {
     fn add(&mut self, other: &Self) {
         self.found += other.found;
         self.possible += other.possible;
+        self.supposed += other.supposed;
         self.missed += other.missed;
         self.silent += other.silent;
         self.wrong += other.wrong;
@@ -56,8 +64,12 @@ impl Score {
 
 impl std::fmt::Display for Score {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { found, possible, missed, silent, wrong } = self;
-        write!(f, "{found} found, {possible} possible, {missed} missed; {silent} rightly silent, {wrong} wrong")
+        let Self { found, possible, supposed, missed, silent, wrong } = self;
+        write!(
+            f,
+            "{found} found, {possible} possible ({supposed} of them found with what they lack), {missed} missed; \
+             {silent} rightly silent, {wrong} wrong"
+        )
     }
 }
 
@@ -119,8 +131,22 @@ fn text<'j>(json: &'j Json, key: &str) -> &'j str {
     json.get(key).and_then(Json::as_str).unwrap_or_default()
 }
 
+/// Whether something is reached, how or why not, and what nobody says is there.
+struct Verdict {
+    truth: Truth,
+    why: String,
+    lacks: Vec<Workload>,
+}
+
+impl Verdict {
+    fn new(truth: Truth, why: String) -> Self {
+        Self { truth, why, lacks: Vec::new() }
+    }
+}
+
 /// One account with everything that reaches administrator.
 struct Case {
+    files: Vec<PathBuf>,
     world: World,
     found: Paths,
     took: Duration,
@@ -129,15 +155,63 @@ struct Case {
 
 impl Case {
     fn new(file: &Path, inventories: Option<PathBuf>) -> Self {
-        let started = Instant::now();
         let beside = inventories.map(|folder| folder.join(file.file_stem().unwrap_or_default()));
         let files: Vec<PathBuf> =
             [Some(file.to_owned()), beside.filter(|folder| folder.is_dir())].into_iter().flatten().collect();
+        Self::load(files, &[])
+    }
+
+    /// The account, in which there are these as well and no others of their kinds.
+    fn load(files: Vec<PathBuf>, supposed: &[Workload]) -> Self {
+        let started = Instant::now();
         let mut loaded = connect::aws::load(&files, now());
         let unread = std::mem::take(&mut loaded.unread);
+        loaded.estate.listed.extend(supposed.iter().map(|one| one.kind.clone()));
+        loaded.estate.workloads.extend(supposed.iter().cloned());
         let world = loaded.world();
         let found = paths::find(&world.steps, &world.target(&Goal::Administrator), None);
-        Self { world, found, took: started.elapsed(), unread: unread.len() }
+        Self { files, world, found, took: started.elapsed(), unread: unread.len() }
+    }
+
+    fn supposing(&self, lacks: &[Workload]) -> Self {
+        Self::load(self.files.clone(), lacks)
+    }
+
+    /// One of each thing that the steps of a path need and no inventory lists.
+    fn lacks(&self, found: &Paths, steps: &[usize]) -> Vec<Workload> {
+        let steps = steps.iter().filter_map(|step| found.steps.get(*step));
+        let each = steps.flat_map(|step| step.missing.iter().map(move |missing| (step, missing.id)));
+        each.filter_map(|(step, kind)| self.lacking(step, kinds::workload(kind)?)).collect()
+    }
+
+    fn lacking(&self, step: &Step, kind: &kinds::WorkloadKind) -> Option<Workload> {
+        let account = self.world.aws.principals.get(step.from)?.account();
+        let form = step.through.clone().unwrap_or_else(|| kind.arn.replace("{account}", account));
+        let arn = self.named_like(&form).unwrap_or(form).replacen('*', "us-east-1", 1).replace('*', "supposed");
+        // A cluster or a stream runs as nobody.
+        let is_run = step.through.is_some() || kind.id == "ecs-task-definition";
+        let role = self.world.aws.principals.get(step.to).map(|role| role.arn.clone()).filter(|_| is_run);
+        Some(Workload { kind: kind.id.to_owned(), arn, role, source: "supposed".into(), line: None })
+    }
+
+    /// The name that AWS would refuse (`arn:aws:instance:…:instance/x`) and that stands for one of this form.
+    fn named_like(&self, form: &str) -> Option<String> {
+        let form = Arn::parse(form)?;
+        let word = form.resource.split(['/', ':']).next()?;
+        self.patterns().into_iter().find_map(|one| {
+            let arn = Arn::parse(&one).filter(|arn| arn.service == word && arn.resource.starts_with(word))?;
+            Some(Arn { service: form.service, ..arn }.to_string())
+        })
+    }
+
+    /// The resources that policies of the file name.
+    fn patterns(&self) -> Vec<String> {
+        let statements = self.world.aws.policies.iter().flat_map(|policy| &policy.document.statements);
+        let resources = statements.filter_map(|statement| match &statement.resources {
+            Some(Choice::Of(patterns)) => Some(patterns),
+            _ => None,
+        });
+        resources.flatten().map(|one| one.as_str().to_owned()).collect()
     }
 
     fn print_unlabelled(&self, name: &str) {
@@ -153,15 +227,21 @@ impl Case {
     }
 
     /// Whether a principal is or gets administrator, and how or why not.
-    fn administers(&self, arn: &str) -> (Truth, String) {
-        let Some(index) = self.world.aws.index_of(arn) else { return (Truth::No, "not in the file".into()) };
+    fn administers(&self, arn: &str) -> Verdict {
+        let Some(index) = self.world.aws.index_of(arn) else {
+            return Verdict::new(Truth::No, "not in the file".into());
+        };
         if self.world.steps.administrators.contains(&index) {
-            return (Truth::Yes, "is administrator".into());
+            return Verdict::new(Truth::Yes, "is administrator".into());
         }
         match self.found.paths.iter().find(|path| path.from == index) {
-            Some(path) => (path.truth, self.steps(&self.found, &path.steps)),
-            None => (Truth::No, self.grants(index)),
+            Some(path) => self.judged(&self.found, path),
+            None => Verdict::new(Truth::No, self.grants(index)),
         }
+    }
+
+    fn judged(&self, found: &Paths, path: &paths::Path) -> Verdict {
+        Verdict { truth: path.truth, why: self.steps(found, &path.steps), lacks: self.lacks(found, &path.steps) }
     }
 
     fn steps(&self, found: &Paths, steps: &[usize]) -> String {
@@ -195,11 +275,19 @@ impl Case {
 
     fn check_labels(&self, labels: &[Json]) -> Score {
         let mut score = Score::default();
+        let judged: Vec<(&Json, Verdict)> =
+            labels.iter().map(|label| (label, self.administers(text(label, "arn")))).collect();
+        // A scenario is met by the best of its principals: not each of them gets there by itself.
         let mut scenarios: BTreeMap<&str, Truth> = BTreeMap::new();
-        for label in labels {
-            let (arn, expected) = (text(label, "arn"), text(label, "expect"));
-            let (truth, why) = self.administers(arn);
-            let verdict = match (expected, truth) {
+        for (label, verdict) in judged.iter().filter(|(label, _)| text(label, "expect") == "escalates") {
+            let best = scenarios.entry(text(label, "scenario")).or_insert(Truth::No);
+            *best = verdict.truth.or(*best);
+        }
+        let mut with_what_they_lack: BTreeSet<&str> = BTreeSet::new();
+        for (label, verdict) in &judged {
+            let arn = text(label, "arn");
+            let is_met = scenarios.get(text(label, "scenario")).is_some_and(|best| *best != Truth::No);
+            let word = match (text(label, "expect"), verdict.truth) {
                 ("none", Truth::No) => {
                     score.silent += 1;
                     continue;
@@ -216,24 +304,51 @@ impl Case {
                     score.possible += 1;
                     "possible"
                 }
+                (_, Truth::No) if is_met => "beside",
                 (_, Truth::No) => {
                     score.missed += 1;
                     "missed"
                 }
             };
-            if expected == "escalates" {
-                let best = scenarios.entry(text(label, "scenario")).or_insert(Truth::No);
-                *best = truth.or(*best);
+            println!("  {word:<8} {arn}: {}", verdict.why);
+            let supposed = self.supposed(verdict, |case| case.administers(arn));
+            score.supposed += supposed;
+            if supposed > 0 && scenarios.get(text(label, "scenario")) == Some(&Truth::Unknown) {
+                with_what_they_lack.insert(text(label, "scenario"));
             }
-            println!("  {verdict:<8} {arn}: {why}");
         }
         let count = |wanted: Truth| scenarios.values().filter(|truth| **truth == wanted).count();
         let (yes, unknown) = (count(Truth::Yes), count(Truth::Unknown));
         println!(
-            "  scenarios (one of the labelled principals): {yes} found, {unknown} possible, of {}",
+            "  scenarios (one of the labelled principals): {yes} found, {unknown} possible ({} of them found with what \
+             they lack), of {}",
+            with_what_they_lack.len(),
             scenarios.len()
         );
         score
+    }
+
+    /// Whether what is possible is found with what it lacks, as a number; says so.
+    fn supposed(&self, verdict: &Verdict, again: impl Fn(&Self) -> Verdict) -> usize {
+        if verdict.truth != Truth::Unknown || verdict.lacks.is_empty() {
+            return 0;
+        }
+        let each = verdict.lacks.iter().map(|one| {
+            let role = one.role.as_ref().map(|role| format!(" that runs as {role}")).unwrap_or_default();
+            format!("{}{role}", one.arn)
+        });
+        let found = again(&self.supposing(&verdict.lacks)).truth == Truth::Yes;
+        let word = if found { "found" } else { "still only possible" };
+        println!("           {word} with {}", each.collect::<Vec<_>>().join(" and "));
+        usize::from(found)
+    }
+
+    fn judge(&self, scenario: &Json, listed: &[&str]) -> Verdict {
+        match text(scenario, "target") {
+            _ if listed.is_empty() => self.exposed_administrator(),
+            "to-bucket" => self.reaches_bucket(listed),
+            _ => self.escalates(listed),
+        }
     }
 
     fn check_scenario(&self, name: &str, scenario: &Json) -> Score {
@@ -244,13 +359,9 @@ impl Case {
             .flatten()
             .filter_map(Json::as_str)
             .collect();
-        let (truth, why) = match text(scenario, "target") {
-            _ if listed.is_empty() => self.exposed_administrator(),
-            "to-bucket" => self.reaches_bucket(&listed),
-            _ => self.escalates(&listed),
-        };
+        let verdict = self.judge(scenario, &listed);
         let mut score = Score::default();
-        let verdict = match truth {
+        let word = match verdict.truth {
             Truth::Yes => {
                 score.found = 1;
                 "found"
@@ -264,7 +375,8 @@ impl Case {
                 "missed"
             }
         };
-        println!("  {verdict:<8} {name}: {why}");
+        println!("  {word:<8} {name}: {}", verdict.why);
+        score.supposed = self.supposed(&verdict, |case| case.judge(scenario, &listed));
         let on_the_way = self.on_the_way(&listed);
         for path in self.found.paths.iter().filter(|path| path.truth == Truth::Yes) {
             let Some(principal) = self.world.aws.principals.get(path.from) else { continue };
@@ -325,31 +437,30 @@ impl Case {
         )
     }
 
-    fn escalates(&self, listed: &[&str]) -> (Truth, String) {
+    fn escalates(&self, listed: &[&str]) -> Verdict {
         let (starts, here) = self.start(listed);
         let best = starts
             .iter()
             .filter_map(|start| self.world.aws.principals.get(*start))
             .map(|one| self.administers(&one.arn));
-        let (truth, why) = best.max_by_key(|(truth, _)| *truth).unwrap_or((Truth::No, "no start in the file".into()));
-        let note = if here { "" } else { " (the labelled start is not in the file; any user counts)" };
-        (truth, format!("{why}{note}"))
+        let best = best.max_by_key(|verdict| verdict.truth);
+        let best = best.unwrap_or_else(|| Verdict::new(Truth::No, "no start in the file".into()));
+        Verdict { why: best.why.clone() + note(here), ..best }
     }
 
-    fn reaches_bucket(&self, listed: &[&str]) -> (Truth, String) {
+    fn reaches_bucket(&self, listed: &[&str]) -> Verdict {
         let (starts, here) = self.start(listed);
-        let note = if here { "" } else { " (the labelled start is not in the file; any user counts)" };
-        let mut best = (Truth::No, String::from("the start reaches no bucket"));
+        let mut best = Verdict::new(Truth::No, "the start reaches no bucket".into());
         for bucket in self.buckets(listed) {
             let goal = Goal::Resource { action: "s3:GetObject".into(), arn: format!("{bucket}/tried") };
             for start in &starts {
                 let found = paths::find(&self.world.steps, &self.world.target(&goal), Some(*start));
-                let (truth, why) = match found.paths.first() {
-                    Some(path) => (path.truth, self.steps(&found, &path.steps)),
+                let verdict = match found.paths.first() {
+                    Some(path) => self.judged(&found, path),
                     None => self.by_bucket_policy(*start, &bucket),
                 };
-                if truth > best.0 || best.0 == Truth::No {
-                    best = (truth, format!("{why}{note}"));
+                if verdict.truth > best.truth || best.truth == Truth::No {
+                    best = Verdict { why: verdict.why.clone() + note(here), ..verdict };
                 }
             }
         }
@@ -357,7 +468,7 @@ impl Case {
     }
 
     /// A principal within reach whose access hangs only on a bucket policy that no file holds.
-    fn by_bucket_policy(&self, start: usize, bucket: &str) -> (Truth, String) {
+    fn by_bucket_policy(&self, start: usize, bucket: &str) -> Verdict {
         let evaluator = Evaluator::new(&self.world.aws);
         let context = Context::default();
         let object = format!("{bucket}/tried");
@@ -371,25 +482,20 @@ impl Case {
             let answer = evaluator.decide(&Request::new(index, "s3:GetObject", &object, &context));
             if answer.could_be() == Truth::Unknown {
                 let name = self.world.aws.principals.get(index).map_or("", |principal| principal.short());
-                return (
+                return Verdict::new(
                     Truth::Unknown,
                     format!("reaches {name}; [no inventory of bucket policies: {}]", answer.gaps.join("; ")),
                 );
             }
         }
-        (Truth::No, self.grants(start))
+        Verdict::new(Truth::No, self.grants(start))
     }
 
     /// The labelled buckets under the names that the file's policies give them; else all of the file's.
     fn buckets(&self, listed: &[&str]) -> Vec<String> {
-        let policies = self.world.aws.policies.iter();
-        let statements = policies.flat_map(|policy| &policy.document.statements);
-        let resources = statements.filter_map(|statement| match &statement.resources {
-            Some(Choice::Of(patterns)) => Some(patterns),
-            _ => None,
-        });
+        let patterns = self.patterns();
         let mut named: Vec<String> =
-            resources.flatten().map(|one| one.as_str().split('/').next().unwrap_or_default().to_owned()).collect();
+            patterns.iter().map(|one| one.split('/').next().unwrap_or_default().to_owned()).collect();
         named.retain(|name| is_bucket(name) && !name.ends_with('*'));
         named.sort();
         named.dedup();
@@ -407,17 +513,21 @@ impl Case {
     }
 
     /// A misconfiguration without a start: a role that instances hold and that is administrator.
-    fn exposed_administrator(&self) -> (Truth, String) {
+    fn exposed_administrator(&self) -> Verdict {
         let administrators =
             self.world.steps.administrators.iter().filter_map(|index| self.world.aws.principals.get(*index));
         match administrators.into_iter().find(|role| !role.instance_profiles.is_empty()) {
-            Some(role) => (
+            Some(role) => Verdict::new(
                 Truth::Yes,
                 format!("{} is administrator and has an instance profile (no start is labelled)", role.short()),
             ),
-            None => (Truth::No, "no administrator has an instance profile".into()),
+            None => Verdict::new(Truth::No, "no administrator has an instance profile".into()),
         }
     }
+}
+
+fn note(is_start_there: bool) -> &'static str {
+    if is_start_there { "" } else { " (the labelled start is not in the file; any user counts)" }
 }
 
 fn is_bucket(arn: &str) -> bool {

@@ -517,7 +517,7 @@ fn the_engine_agrees_with_the_reference_on_random_accounts() {
                     counts[answer.verdict as usize] += 1;
                     asked += 1;
                 }
-                agree(&estate, action, resource, &context);
+                agree(&evaluator, action, resource, &context);
             }
         }
     }
@@ -528,10 +528,9 @@ fn the_engine_agrees_with_the_reference_on_random_accounts() {
 }
 
 /// Who-can lists exactly those whom can does not refuse.
-fn agree(estate: &Estate, action: &str, resource: &str, context: &Context) {
-    let evaluator = Evaluator::new(estate);
+fn agree(evaluator: &Evaluator<'_>, action: &str, resource: &str, context: &Context) {
     let who: Vec<usize> =
-        query::who_can(estate, action, resource, context).into_iter().map(|(index, _)| index).collect();
+        query::who_can(evaluator.estate, action, resource, context).into_iter().map(|(index, _)| index).collect();
     for index in 0..2 {
         let can = evaluator.decide(&Request::new(index, action, resource, context)).verdict;
         assert_eq!(who.contains(&index), can != Truth::No);
