@@ -89,7 +89,7 @@ pub fn derive(mut estate: Estate) -> Derived {
 
 /// What users let the agents of an account do elsewhere.
 fn consents(domain: Arc<str>) -> Node {
-    let name = format!("what users let the agents of {domain} do elsewhere");
+    let name = format!("users' consents to agents of {domain}");
     Node { key: name.clone(), name, kind: NodeKind::Resource, domain, source: "".into(), line: None }
 }
 
@@ -253,9 +253,9 @@ impl<'a> Deriver<'a> {
     }
 
     fn existing(&mut self, index: usize, kind: &'static Kind, only_foreign: bool) {
-        let Shape::ExistingWorkload { workload, needs, role_needs } = &kind.shape else { return };
+        let Shape::ExistingWorkload { workload, needs } = &kind.shape else { return };
         if let Some(workload) = kinds::workload(workload) {
-            self.existing_workloads(index, &Existing { kind, workload, needs, role_needs, only_foreign });
+            self.existing_workloads(index, &Existing { kind, workload, needs, only_foreign });
         }
     }
 
@@ -316,7 +316,7 @@ impl<'a> Deriver<'a> {
     /// A form of an ARN in the account and the partition of a principal.
     fn form(&self, index: usize, form: &str) -> String {
         let partition = self.estate.principals.get(index).map_or("", Principal::partition);
-        in_partition(form, partition).replace("{account}", self.account(index))
+        in_partition(form, partition).replace("{account}", self.account(index)).replace("{elsewhere}", kinds::ELSEWHERE)
     }
 
     fn assume(&mut self, index: usize, kind: &'static Kind) {

@@ -109,12 +109,14 @@ pub struct Request<'a> {
     pub added: &'a [PolicyId],
     /// Policies that it is taken to be without.
     pub without: &'a [PolicyId],
+    /// Whether the resource's own policy, which is not in the files, is known to let in the principal's account.
+    pub is_brought: bool,
 }
 
 impl<'a> Request<'a> {
     /// A request without session policies, in a given context.
     pub fn new(principal: usize, action: &'a str, resource: &'a str, context: &'a Context) -> Self {
-        Self { principal, action, resource, context, session: &[], added: &[], without: &[] }
+        Self { principal, action, resource, context, session: &[], added: &[], without: &[], is_brought: false }
     }
 }
 
@@ -311,7 +313,10 @@ impl<'a> Evaluator<'a> {
             [] => Tally { allow: Truth::Yes, deny: Truth::No },
             policies => self.tally(policies, Layer::Session, matching, &mut answer),
         };
-        let (naming, resource_deny, strict) = self.resource_side(matching, &mut answer);
+        let (naming, resource_deny, strict) = match request.is_brought {
+            true => (Naming { account: Truth::Yes, ..Naming::default() }, Truth::No, false),
+            false => self.resource_side(matching, &mut answer),
+        };
         let resource_account = resource_account(matching.resource, matching.owner());
         let scp = self.organisation(&self.estate.scps, Layer::ServiceControl, matching, &mut answer);
         let rcp = self.organisation(&self.estate.rcps, Layer::ResourceControl, matching, &mut answer);

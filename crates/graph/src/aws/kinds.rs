@@ -88,8 +88,6 @@ pub enum Shape {
         workload: &'static str,
         /// What the attacker must be allowed on it.
         needs: &'static [Need],
-        /// What the role itself must be allowed for the way in to work.
-        role_needs: &'static [&'static str],
     },
     /// Something that the role of an agent reads, by its policies, may be written by the attacker.
     Shared {
@@ -187,7 +185,13 @@ pub enum On {
     Resource(&'static str),
     /// What the workload is joined to in this way, one of [`JOINTS`]. Without an action it must only be there.
     Joined(&'static str),
+    /// It is the role that must be allowed it for the way in to work, on a resource of this form. `{elsewhere}` is an
+    /// account of the attacker's own, whose policies let in whom the attacker wants.
+    Role(&'static str),
 }
+
+/// An account of the attacker's own, which no file describes.
+pub const ELSEWHERE: &str = "000000000000";
 
 /// A way in which a workload is joined to something.
 #[derive(Debug)]
@@ -235,6 +239,11 @@ const fn on(resource: &'static str, any_of: &'static [&'static str]) -> Need {
 /// A need on what the workload is joined to.
 const fn joined(relation: &'static str, any_of: &'static [&'static str]) -> Need {
     Need { any_of, on: On::Joined(relation) }
+}
+
+/// What the role itself must be allowed for the way in to work.
+const fn by_role(resource: &'static str, any_of: &'static [&'static str]) -> Need {
+    Need { any_of, on: On::Role(resource) }
 }
 
 /// A type of thing that runs as a role.

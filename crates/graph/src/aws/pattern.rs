@@ -10,6 +10,8 @@ use super::truth::Truth;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
+    /// As it was written, where that is not `text`.
+    written: Option<Box<str>>,
     form: Form,
     variables: bool,
 }
@@ -54,10 +56,17 @@ impl Pattern {
         Self::new(text, first.map_or(Form::Exact, Form::Glob))
     }
 
+    /// A plain pattern of what has no case: it matches texts in lower case.
+    pub fn folded(text: &str) -> Self {
+        let lower = text.to_ascii_lowercase();
+        let written = (lower != text).then(|| text.into());
+        Self { written, ..Self::plain(&lower) }
+    }
+
     fn new(text: &str, form: Form) -> Self {
         let is_variable = |token: &Token| matches!(token, Token::Variable { .. });
         let variables = matches!(&form, Form::Tokens(tokens) if tokens.iter().any(is_variable));
-        Self { text: text.to_owned(), form, variables }
+        Self { text: text.to_owned(), written: None, form, variables }
     }
 
     /// A text without wildcards; variables are still read when `variables` says so.
@@ -73,9 +82,14 @@ impl Pattern {
         Self::new(text, Form::Tokens(tokens))
     }
 
-    /// As written.
+    /// As it is matched.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// As somebody wrote it.
+    pub fn written(&self) -> &str {
+        self.written.as_deref().unwrap_or(&self.text)
     }
 
     /// Whether it matches everything.

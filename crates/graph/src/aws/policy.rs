@@ -123,7 +123,7 @@ impl Statement {
             Some("Deny") => Effect::Deny,
             _ => return Err(DocumentError::NoEffect(index)),
         };
-        let action = |text: &str| Pattern::plain(&text.to_ascii_lowercase());
+        let action = Pattern::folded;
         let resource = |text: &str| if variables { Pattern::with_variables(text) } else { Pattern::plain(text) };
         Ok(Self {
             sid: json.get("Sid").and_then(Json::as_str).filter(|sid| !sid.is_empty()).map(str::to_owned),

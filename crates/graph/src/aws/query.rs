@@ -40,9 +40,9 @@ pub struct Grant {
 /// Actions and resources by pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// Action patterns; all but these when `not_actions`.
+    /// Actions, as they were written: their case means nothing.
     pub actions: Side,
-    /// Resource patterns; all but these when `not_resources`.
+    /// Resources.
     pub resources: Side,
 }
 
@@ -57,11 +57,21 @@ pub enum Side {
 
 impl Side {
     fn new(choice: Option<&Choice>) -> Self {
-        let texts = |patterns: &[super::pattern::Pattern]| patterns.iter().map(|one| one.as_str().to_owned()).collect();
+        let texts =
+            |patterns: &[super::pattern::Pattern]| patterns.iter().map(|one| one.written().to_owned()).collect();
         match choice {
             None => Self::Of(vec!["*".to_owned()]),
             Some(Choice::Of(patterns)) => Self::Of(texts(patterns)),
             Some(Choice::Except(patterns)) => Self::Except(texts(patterns)),
+        }
+    }
+
+    /// The same in lower case.
+    fn folded(&self) -> Self {
+        let lower = |texts: &[String]| texts.iter().map(|text| text.to_ascii_lowercase()).collect();
+        match self {
+            Self::Of(patterns) => Self::Of(lower(patterns)),
+            Self::Except(patterns) => Self::Except(lower(patterns)),
         }
     }
 
@@ -102,11 +112,11 @@ impl Scope {
 
     /// Whether it covers an action and a resource.
     pub fn covers(&self, action: &str, resource: &str) -> bool {
-        self.actions.covers(&action.to_ascii_lowercase()) && self.resources.covers(resource)
+        self.actions.folded().covers(&action.to_ascii_lowercase()) && self.resources.covers(resource)
     }
 
     fn may_overlap(&self, other: &Self) -> bool {
-        self.actions.may_overlap(&other.actions) && self.resources.may_overlap(&other.resources)
+        self.actions.folded().may_overlap(&other.actions.folded()) && self.resources.may_overlap(&other.resources)
     }
 }
 

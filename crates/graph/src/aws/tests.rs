@@ -561,3 +561,33 @@ user bob
     assert_eq!(with_another(alice), 0);
     assert_eq!(with_another(derived.estate.find("bob").unwrap()), 1);
 }
+
+#[test]
+fn a_queue_of_another_account_starts_the_function_if_the_role_may_receive_from_it() {
+    let gets = |grants: &str| {
+        let text = format!(
+            "role worker
+  trusts lambda.amazonaws.com
+{grants}
+user ann
+  allow iam:PassRole on role/worker
+  allow lambda:CreateFunction on *
+  allow lambda:CreateEventSourceMapping on *
+listed event-source"
+        );
+        gets_to(&text, "ann", "role/worker")
+    };
+    let own = "arn:aws:sqs:us-east-1:111122223333:jobs";
+    for (grants, expected) in [
+        ("  allow sqs:* on *", Truth::Yes),
+        // The name of a queue is the attacker's choice, and so is its region.
+        ("  allow sqs:* on arn:aws:sqs:eu-west-1:*:jobs-*", Truth::Yes),
+        (&format!("  allow sqs:* on {own}"), Truth::No),
+        ("  allow sqs:ReceiveMessage on *\n  allow sqs:DeleteMessage on *", Truth::No),
+        ("  allow sqs:* on *\n  if StringEquals aws:ResourceAccount 111122223333", Truth::No),
+        ("  allow sqs:* on *\n  if StringEquals app:Key x", Truth::Unknown),
+        ("  allow sqs:* on *\n  deny sqs:GetQueueAttributes on *", Truth::No),
+    ] {
+        assert_eq!(gets(grants), expected, "{grants}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Steps to a user or role that the attacker makes: nothing of what limits the attacker limits it, but the organisation.
 
 use super::rewrite::ADMINISTRATOR_ACCESS;
+use super::workload::meant;
 use super::{CROWN, Deriver, TRIED, chosen_region, step};
 use crate::aws::condition::{Context, Value};
 use crate::aws::evaluate::{Layer, Request};
@@ -25,7 +26,7 @@ impl Deriver<'_> {
         let truth =
             able.truth.and(self.account_allows(index)).and(self.may_assume_what_names_it(index, &able.resource));
         let mut step = step(index, CROWN, kind.page(), truth, able.grounds);
-        step.through = Some(able.resource);
+        step.through = Some(meant(&able.resource));
         self.push(step);
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::workload::partly;
+use super::workload::{meant, partly};
 use super::{CONSENTS, Deriver, step};
 use crate::aws::kinds::{Kind, Need, On};
 use crate::aws::truth::Truth;
@@ -35,7 +35,7 @@ impl Deriver<'_> {
             });
             let Some((truth, mine, its)) = both.max_by_key(|(truth, ..)| *truth) else { continue };
             let mut step = step(index, role, sharing.kind.page(), truth, mine.grounds);
-            step.through = Some(mine.resource);
+            step.through = Some(meant(&mine.resource));
             step.grounds.extend(its.grounds);
             partly(&mut step, sharing.kind);
             self.push(step);

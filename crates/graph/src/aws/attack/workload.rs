@@ -26,7 +26,6 @@ pub(super) struct Existing {
     pub(super) kind: &'static Kind,
     pub(super) workload: &'static WorkloadKind,
     pub(super) needs: &'static [Need],
-    pub(super) role_needs: &'static [&'static str],
     /// Whether only those of other accounts count: the own ones are an administrator's already.
     pub(super) only_foreign: bool,
 }
@@ -50,8 +49,8 @@ const PROFILES: &str = "arn:aws:iam::{account}:instance-profile/*";
 
 impl Deriver<'_> {
     pub(super) fn new_workloads(&mut self, index: usize, principal: &Principal, new: &New) {
-        let actions = new.needs.iter().all(|need| need.any_of.iter().any(|action| self.may_try(index, action)));
-        if !actions || !self.may_try(index, "iam:PassRole") {
+        let may = |need: &Need| is_of_role(need) || need.any_of.iter().any(|action| self.may_try(index, action));
+        if !new.needs.iter().all(may) || !self.may_try(index, "iam:PassRole") {
             return;
         }
         let Some(able) = self.able_to_make(index, new) else { return };
@@ -72,8 +71,10 @@ impl Deriver<'_> {
                 if pass.verdict == Truth::No {
                     continue;
                 }
+                let Some(by_role) = self.role_grounds(role, new.needs) else { continue };
                 let mut grounds = self.grounds(&format!("iam:PassRole on {}", target.arn), &pass);
                 grounds.extend(able.grounds.iter().cloned());
+                grounds.extend(by_role);
                 grounds.push(self.trust_ground(target, service, trusts, trust));
                 grounds.extend(profile.into_iter().flat_map(|able| able.grounds));
                 let mut step = step(index, role, new.kind.page(), able.truth.and(pass.verdict).and(trusts), grounds);
@@ -114,7 +115,9 @@ impl Deriver<'_> {
     }
 
     pub(super) fn existing_workloads(&mut self, index: usize, existing: &Existing) {
-        let may = |need: &Need| need.any_of.is_empty() || need.any_of.iter().any(|action| self.may_try(index, action));
+        let may = |need: &Need| {
+            is_of_role(need) || need.any_of.is_empty() || need.any_of.iter().any(|action| self.may_try(index, action))
+        };
         if !existing.needs.iter().all(may) {
             return;
         }
@@ -169,24 +172,56 @@ impl Deriver<'_> {
         if role == index || wrong_profile || target.account() != self.account(index) && able.missing.is_some() {
             return;
         }
-        for action in existing.role_needs {
-            let context = Context::default();
-            let answer = self.evaluator.decide(&Request::new(role, action, "*", &context));
-            let claim = format!("{} may {action}, which the way in needs", target.short());
-            match (answer.verdict, answer.could_be()) {
-                (Truth::No, Truth::No) => return,
-                // A policy of the role that is not in the files may be the one that allows it.
-                (Truth::No, truth) => {
-                    able.grounds.push(Arc::new(Ground { claim, grants: Vec::new(), truth, open: answer.gaps }));
-                }
-                _ => able.grounds.extend(self.grounds(&claim, &answer)),
-            }
-        }
+        let Some(by_role) = self.role_grounds(role, existing.needs) else { return };
+        able.grounds.extend(by_role);
         let mut step = step(index, role, existing.kind.page(), able.truth, able.grounds);
-        step.through = Some(able.resource);
+        step.through = Some(meant(&able.resource));
         step.missing.extend(able.missing.map(WorkloadKind::missing));
         partly(&mut step, existing.kind);
         self.push(step);
+    }
+
+    /// What the role itself is allowed, where the needs ask for that; nothing where it is not.
+    fn role_grounds(&self, role: usize, needs: &[Need]) -> Option<Vec<Arc<Ground>>> {
+        let mut grounds = Vec::new();
+        let forms: BTreeSet<&str> = needs.iter().filter_map(|need| of_role(need)).collect();
+        for form in forms {
+            let same: Vec<&Need> = needs.iter().filter(|need| of_role(need) == Some(form)).collect();
+            let on =
+                if form == "*" { vec![form.to_owned()] } else { self.candidates(role, &same, &self.form(role, form)) };
+            let tried = on.iter().filter_map(|resource| self.role_grounds_on(role, &same, resource));
+            let truth = |grounds: &Vec<Arc<Ground>>| Truth::all(grounds.iter().map(|ground| ground.truth));
+            grounds.extend(tried.max_by_key(truth)?);
+        }
+        Some(grounds)
+    }
+
+    fn role_grounds_on(&self, role: usize, needs: &[&Need], resource: &str) -> Option<Vec<Arc<Ground>>> {
+        let name = self.estate.principals.get(role).map_or("", Principal::short);
+        let is_brought = Arn::parse(resource).is_some_and(|arn| arn.account == kinds::ELSEWHERE);
+        let (at, context) = match is_brought {
+            true => (" in another account", chosen_region().with("aws:ResourceAccount", Value::one(kinds::ELSEWHERE))),
+            false => ("", Context::default()),
+        };
+        let mut grounds = Vec::new();
+        for need in needs {
+            let ask = |action| {
+                let request = Request { is_brought, ..Request::new(role, action, resource, &context) };
+                (action, self.evaluator.decide(&request))
+            };
+            let tried = need.any_of.iter().copied().map(ask);
+            let (action, answer) = tried.max_by_key(|(_, answer)| (answer.verdict, answer.could_be()))?;
+            let claim = format!("{name} may {action}{at}, which the way in needs");
+            match (answer.verdict, answer.could_be()) {
+                (Truth::No, Truth::No) => return None,
+                // A policy of the role that is not in the files may be the one that allows it.
+                (Truth::No, truth) => {
+                    grounds.push(Arc::new(Ground { claim, grants: Vec::new(), truth, open: answer.gaps }));
+                }
+                _ => grounds.extend(self.grounds(&claim, &answer)),
+            }
+        }
+        Some(grounds)
     }
 
     /// Whether the principal can do all needs; those on the workload on the same one of `workloads`, those on what it
@@ -201,7 +236,7 @@ impl Deriver<'_> {
         let mut done: Vec<&str> = Vec::new();
         for need in needs {
             let best = match (need.on, known) {
-                (On::Workload, _) => continue,
+                (On::Workload | On::Role(_), _) => continue,
                 (On::Joined(relation), Some(workload)) => self.on_joined(index, need, (workload, relation))?,
                 (On::Joined(relation), None) => self.on_form(index, &[need], kinds::joint(relation)?.form?)?,
                 (On::Resource(form), _) if done.contains(&form) => continue,
@@ -305,6 +340,18 @@ impl Deriver<'_> {
     }
 }
 
+/// The form of what the role itself must be allowed something on.
+fn of_role(need: &Need) -> Option<&'static str> {
+    match need.on {
+        On::Role(form) => Some(form),
+        On::Workload | On::Resource(_) | On::Joined(_) => None,
+    }
+}
+
+fn is_of_role(need: &Need) -> bool {
+    of_role(need).is_some()
+}
+
 /// Whether two names are of the same thing, in whatever region.
 fn is_same(one: &str, other: &str) -> bool {
     let bare = |text| Arn::parse(text).map(|Arn { service, account, resource, .. }| (service, account, resource));
@@ -352,7 +399,7 @@ fn is_sample(resource: &str) -> bool {
 }
 
 /// A made-up name as what it stands for: any name there, in any region.
-fn meant(resource: &str) -> String {
+pub(super) fn meant(resource: &str) -> String {
     let Some(arn) = Arn::parse(resource).filter(|arn| arn.resource.contains(SAMPLES[5])) else {
         return resource.to_owned();
     };

@@ -17,7 +17,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "bedrock-agent",
             needs: &[joined("knowledge-bucket", &["s3:PutObject"])],
-            role_needs: &[],
         },
         partial: Some("the knowledge base is synchronised, and the agent does what it reads there"),
         references: &[
@@ -33,7 +32,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "bedrock-agent",
             needs: &[joined("knowledge-base", &["bedrock:IngestKnowledgeBaseDocuments"])],
-            role_needs: &[],
         },
         partial: Some(OBEYS),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/kb-direct-ingestion-add.html"],
@@ -49,7 +47,6 @@ pub(super) const KINDS: &[Kind] = &[
                 joined("guardrail", &["bedrock:DeleteGuardrail", "bedrock:UpdateGuardrail"]),
                 on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"]),
             ],
-            role_needs: &[],
         },
         partial: Some("the guardrail was all that kept the agent from it"),
         references: &[
@@ -65,7 +62,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "bedrock-agent",
             needs: &[joined("tool", &["lambda:UpdateFunctionCode"])],
-            role_needs: &[],
         },
         partial: Some("the agent does what its tool answers"),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-lambda.html"],
@@ -101,11 +97,7 @@ pub(super) const KINDS: &[Kind] = &[
         title: "pushes the image that an AgentCore runtime with the role runs",
         catalogue: &[],
         why: "A tag names whatever was pushed last; the next deployment of the agent runs it.",
-        shape: Shape::ExistingWorkload {
-            workload: "agent-runtime",
-            needs: &[joined("image", &["ecr:PutImage"])],
-            role_needs: &[],
-        },
+        shape: Shape::ExistingWorkload { workload: "agent-runtime", needs: &[joined("image", &["ecr:PutImage"])] },
         partial: Some("the runtime is deployed again with the same tag"),
         references: &[
             "https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html",
@@ -117,11 +109,7 @@ pub(super) const KINDS: &[Kind] = &[
         title: "pushes the image that a Lambda function with the role runs",
         catalogue: &[],
         why: "A tag names whatever was pushed last; the next deployment of the function runs it.",
-        shape: Shape::ExistingWorkload {
-            workload: "lambda-function",
-            needs: &[joined("image", &["ecr:PutImage"])],
-            role_needs: &[],
-        },
+        shape: Shape::ExistingWorkload { workload: "lambda-function", needs: &[joined("image", &["ecr:PutImage"])] },
         partial: Some("the function is deployed again with the same tag"),
         references: &["https://docs.aws.amazon.com/lambda/latest/dg/images-create.html"],
     },
@@ -133,7 +121,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "ecs-task-definition",
             needs: &[joined("image", &["ecr:PutImage"])],
-            role_needs: &[],
         },
         partial: Some("a task of the definition is started"),
         references: &["https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security-tasks-containers.html"],
@@ -146,14 +133,13 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "codebuild-project",
             needs: &[joined("source", &["codecommit:GitPush"])],
-            role_needs: &[],
         },
         partial: Some("the project builds what is pushed, by a trigger or by somebody's hand"),
         references: &["https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html"],
     },
     Kind {
         id: "agentcore-take-consent",
-        title: "takes the OAuth tokens that users let agents have, and gets",
+        title: "takes the OAuth tokens that users let agents have",
         catalogue: &[],
         why: "Whoever may name any user when it asks for a workload's access token gets the tokens that this user \
               consented to give the agent, and acts elsewhere as the user.",

@@ -25,11 +25,7 @@ pub(super) const KINDS: &[Kind] = &[
         title: "submits a Batch job that runs as the role, with a command of its own",
         catalogue: &["batch-002"],
         why: "`containerOverrides` replaces the command of a job definition, which keeps its role.",
-        shape: Shape::ExistingWorkload {
-            workload: "batch-job-definition",
-            needs: &[it(&["batch:SubmitJob"])],
-            role_needs: &[],
-        },
+        shape: Shape::ExistingWorkload { workload: "batch-job-definition", needs: &[it(&["batch:SubmitJob"])] },
         partial: None,
         references: &["https://pathfinding.cloud/paths/batch-002"],
     },

@@ -41,7 +41,6 @@ pub(super) const KINDS: &[Kind] = &[
                 it(&["bedrock-agentcore:StartCodeInterpreterSession"]),
                 it(&["bedrock-agentcore:InvokeCodeInterpreter"]),
             ],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/bedrock-002"],
@@ -95,7 +94,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "agent-runtime",
             needs: &[it(&["bedrock-agentcore:InvokeAgentRuntimeCommand"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/bedrock-004"],
@@ -152,7 +150,6 @@ pub(super) const KINDS: &[Kind] = &[
                 it(&["bedrock-agentcore:StartBrowserSession"]),
                 it(&["bedrock-agentcore:ConnectBrowserAutomationStream"]),
             ],
-            role_needs: &[],
         },
         partial: None,
         references: &[
@@ -177,7 +174,7 @@ pub(super) const KINDS: &[Kind] = &[
             existing: None,
         },
         partial: Some(
-            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+            "what follows takes no more than models, knowledge bases and the functions of its action groups: a Bedrock agent uses its role for nothing else",
         ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },
@@ -193,10 +190,9 @@ pub(super) const KINDS: &[Kind] = &[
                 it(&["bedrock:PrepareAgent"]),
                 on("arn:aws:bedrock:*:{account}:agent-alias/*", &["bedrock:InvokeAgent"]),
             ],
-            role_needs: &[],
         },
         partial: Some(
-            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+            "what follows takes no more than models, knowledge bases and the functions of its action groups: a Bedrock agent uses its role for nothing else",
         ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },
@@ -216,7 +212,7 @@ pub(super) const KINDS: &[Kind] = &[
             existing: Some("bedrock-agent"),
         },
         partial: Some(
-            "a Bedrock agent uses its role only for models, knowledge bases and the functions of its action groups",
+            "what follows takes no more than models, knowledge bases and the functions of its action groups: a Bedrock agent uses its role for nothing else",
         ),
         references: &["https://docs.aws.amazon.com/bedrock/latest/userguide/agents-permission.html"],
     },

@@ -25,7 +25,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "cloudformation-stack",
             needs: &[it(&["cloudformation:UpdateStack"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/cloudformation-002"],
@@ -38,7 +37,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "cloudformation-stack",
             needs: &[it(&["cloudformation:CreateChangeSet"]), it(&["cloudformation:ExecuteChangeSet"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/cloudformation-005"],

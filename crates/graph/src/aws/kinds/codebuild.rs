@@ -28,7 +28,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "codebuild-project",
             needs: &[it(&["codebuild:StartBuild", "codebuild:StartBuildBatch"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/codebuild-002", "https://pathfinding.cloud/paths/codebuild-003"],

@@ -39,7 +39,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "ec2-instance",
             needs: &[it(&["ec2:ModifyInstanceAttribute"]), it(&["ec2:StopInstances"]), it(&["ec2:StartInstances"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ec2-002"],
@@ -52,7 +51,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "launch-template",
             needs: &[it(&["ec2:CreateLaunchTemplateVersion"]), it(&["ec2:ModifyLaunchTemplate"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ec2-004"],
@@ -68,7 +66,6 @@ pub(super) const KINDS: &[Kind] = &[
                 "ec2-instance-connect:SendSSHPublicKey",
                 "ec2-instance-connect:SendSerialConsoleSSHPublicKey",
             ])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ec2instanceconnect-003"],

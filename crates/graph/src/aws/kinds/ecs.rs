@@ -1,6 +1,6 @@
 //! Ways through ECS tasks.
 
-use super::{Kind, Shape, it, on};
+use super::{Kind, Shape, by_role, it, on};
 
 pub(super) const KINDS: &[Kind] = &[
     Kind {
@@ -111,8 +111,7 @@ pub(super) const KINDS: &[Kind] = &[
         why: "ECS Exec gives a shell in the container, next to the endpoint with the role's credentials.",
         shape: Shape::ExistingWorkload {
             workload: "ecs-task",
-            needs: &[it(&["ecs:ExecuteCommand"])],
-            role_needs: &["ssmmessages:CreateDataChannel"],
+            needs: &[it(&["ecs:ExecuteCommand"]), by_role("*", &["ssmmessages:CreateDataChannel"])],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ecs-006"],

@@ -55,7 +55,7 @@ impl Kind {
             ],
             Shape::Rewrite(rewrite) => rewriting(*rewrite),
             Shape::NewWorkload { services, profile, needs, existing } => new(services, *profile, (needs, *existing)),
-            Shape::ExistingWorkload { workload: kind, needs, .. } => {
+            Shape::ExistingWorkload { workload: kind, needs } => {
                 workload(kind).map(|kind| running(kind, needs)).unwrap_or_default()
             }
             Shape::Shared { services, resource, writes, reads } => sharing(services, resource, (writes, reads)),
@@ -96,7 +96,7 @@ fn new(services: &[&str], profile: bool, (needs, existing): (&[Need], Option<&st
     lines.extend(profile.then(|| required("  profile")));
     lines.extend([fixed("  allow * on *"), fixed("user attacker")]);
     lines.push(required("  allow iam:PassRole on role/target"));
-    lines.extend(needs.iter().map(allow));
+    lines.extend(needs.iter().filter(|need| !matches!(need.on, On::Role(_))).map(allow));
     if let Some(existing) = existing.and_then(workload) {
         lines.push(fixed(&format!("workload {} {}", existing.id, instance(existing.arn))));
     }
@@ -113,13 +113,14 @@ fn running(kind: &WorkloadKind, needs: &[Need]) -> Vec<Line> {
     let workload = instance(kind.arn);
     let on_it = |need: &Need| match need.on {
         On::Workload => allow_on(need, &workload),
-        On::Resource(_) | On::Joined(_) => allow(need),
+        On::Resource(_) | On::Joined(_) | On::Role(_) => allow(need),
     };
-    lines.extend(needs.iter().filter(|need| !need.any_of.is_empty()).map(on_it));
+    let of_attacker = |need: &&Need| !need.any_of.is_empty() && !matches!(need.on, On::Role(_));
+    lines.extend(needs.iter().filter(of_attacker).map(on_it));
     lines.push(required(&format!("workload {} {workload} as role/target", kind.id)));
     lines.extend(needs.iter().filter_map(|need| match need.on {
         On::Joined(relation) => Some(joint(relation, &workload)),
-        On::Workload | On::Resource(_) => None,
+        On::Workload | On::Resource(_) | On::Role(_) => None,
     }));
     lines.extend(whole_inventories());
     lines
@@ -224,7 +225,7 @@ fn allow_on(need: &Need, resource: &str) -> Line {
 fn allow(need: &Need) -> Line {
     let resource = match need.on {
         On::Workload => "*".to_owned(),
-        On::Resource(form) => instance(form),
+        On::Resource(form) | On::Role(form) => instance(form),
         On::Joined(relation) => joint_resource(relation),
     };
     allow_on(need, &resource)

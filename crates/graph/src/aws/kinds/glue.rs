@@ -22,11 +22,7 @@ pub(super) const KINDS: &[Kind] = &[
         title: "adds an SSH key to a Glue development endpoint that runs as the role",
         catalogue: &["glue-002"],
         why: "The endpoint accepts the new key and holds the role's credentials.",
-        shape: Shape::ExistingWorkload {
-            workload: "glue-dev-endpoint",
-            needs: &[it(&["glue:UpdateDevEndpoint"])],
-            role_needs: &[],
-        },
+        shape: Shape::ExistingWorkload { workload: "glue-dev-endpoint", needs: &[it(&["glue:UpdateDevEndpoint"])] },
         partial: None,
         references: &["https://pathfinding.cloud/paths/glue-002"],
     },

@@ -1,6 +1,9 @@
 //! Ways through AWS Lambda.
 
-use super::{Kind, Shape, it, joined, on};
+use super::{Kind, Shape, by_role, it, joined, on};
+
+/// A queue of the attacker's own account.
+const OWN_QUEUE: &str = "arn:aws:sqs:*:{elsewhere}:*";
 
 pub(super) const KINDS: &[Kind] = &[
     Kind {
@@ -38,6 +41,29 @@ pub(super) const KINDS: &[Kind] = &[
         references: &["https://pathfinding.cloud/paths/lambda-006"],
     },
     Kind {
+        id: "lambda-create-own-queue",
+        title: "creates a Lambda function that runs as the role, and binds it to a queue of another account",
+        catalogue: &["lambda-002"],
+        why: "A queue of another account invokes the function too, if the function's role may receive from it: the attacker brings one that lets it, and no right to invoke is needed.",
+        shape: Shape::NewWorkload {
+            services: &["lambda.amazonaws.com"],
+            profile: false,
+            needs: &[
+                on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateFunction"]),
+                on("arn:aws:lambda:*:{account}:function:*", &["lambda:CreateEventSourceMapping"]),
+                by_role(OWN_QUEUE, &["sqs:ReceiveMessage"]),
+                by_role(OWN_QUEUE, &["sqs:DeleteMessage"]),
+                by_role(OWN_QUEUE, &["sqs:GetQueueAttributes"]),
+            ],
+            existing: None,
+        },
+        partial: None,
+        references: &[
+            "https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-cross-account-example.html",
+            "https://pathfinding.cloud/paths/lambda-002",
+        ],
+    },
+    Kind {
         id: "lambda-create-event-source",
         title: "creates a Lambda function that runs as the role, and binds it to an event source",
         catalogue: &["lambda-002"],
@@ -65,7 +91,6 @@ pub(super) const KINDS: &[Kind] = &[
                 it(&["lambda:UpdateFunctionCode"]),
                 it(&["lambda:InvokeFunction", "lambda:AddPermission", "lambda:InvokeFunctionUrl"]),
             ],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/lambda-004", "https://pathfinding.cloud/paths/lambda-005"],
@@ -75,12 +100,8 @@ pub(super) const KINDS: &[Kind] = &[
         title: "replaces the code of a Lambda function that runs as the role, and waits for its trigger",
         catalogue: &["lambda-003"],
         why: "The function keeps its role when its code changes; its own triggers will run it.",
-        shape: Shape::ExistingWorkload {
-            workload: "lambda-function",
-            needs: &[it(&["lambda:UpdateFunctionCode"])],
-            role_needs: &[],
-        },
-        partial: Some("the function must have a trigger of its own"),
+        shape: Shape::ExistingWorkload { workload: "lambda-function", needs: &[it(&["lambda:UpdateFunctionCode"])] },
+        partial: Some("the function has a trigger of its own"),
         references: &["https://pathfinding.cloud/paths/lambda-003"],
     },
     Kind {
@@ -91,7 +112,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "lambda-function",
             needs: &[it(&["lambda:UpdateFunctionCode"]), joined("public-url", &[])],
-            role_needs: &[],
         },
         partial: None,
         references: &[
@@ -110,7 +130,6 @@ pub(super) const KINDS: &[Kind] = &[
                 it(&["lambda:UpdateFunctionConfiguration"]),
                 it(&["lambda:InvokeFunction", "lambda:AddPermission"]),
             ],
-            role_needs: &[],
         },
         partial: None,
         references: &[

@@ -32,7 +32,6 @@ pub(super) const KINDS: &[Kind] = &[
                 on("arn:aws:codedeploy:*:{account}:application:*", &["codedeploy:RegisterApplicationRevision"]),
                 on("arn:aws:codedeploy:*:{account}:deploymentconfig:*", &["codedeploy:GetDeploymentConfig"]),
             ],
-            role_needs: &[],
         },
         partial: Some("the instance belongs to a deployment group and runs the CodeDeploy agent"),
         references: &["https://pathfinding.cloud/paths/codedeploy-001"],

@@ -22,11 +22,7 @@ pub(super) const KINDS: &[Kind] = &[
         title: "replaces the image of an App Runner service that runs as the role",
         catalogue: &["apprunner-002"],
         why: "The service keeps its role when its image or start command changes.",
-        shape: Shape::ExistingWorkload {
-            workload: "apprunner-service",
-            needs: &[it(&["apprunner:UpdateService"])],
-            role_needs: &[],
-        },
+        shape: Shape::ExistingWorkload { workload: "apprunner-service", needs: &[it(&["apprunner:UpdateService"])] },
         partial: None,
         references: &["https://pathfinding.cloud/paths/apprunner-002"],
     },
@@ -75,7 +71,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "state-machine",
             needs: &[it(&["states:UpdateStateMachine"]), it(&["states:StartExecution", "states:StartSyncExecution"])],
-            role_needs: &[],
         },
         partial: None,
         references: &[

@@ -62,7 +62,6 @@ pub(super) const KINDS: &[Kind] = &[
         shape: Shape::ExistingWorkload {
             workload: "sagemaker-notebook",
             needs: &[it(&["sagemaker:CreatePresignedNotebookInstanceUrl"])],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/sagemaker-004"],
@@ -86,7 +85,6 @@ pub(super) const KINDS: &[Kind] = &[
                     ],
                 ),
             ],
-            role_needs: &[],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/sagemaker-005"],

@@ -1,6 +1,6 @@
 //! Ways through Systems Manager.
 
-use super::{Kind, Shape, it, on};
+use super::{Kind, Shape, by_role, it, on};
 
 /// AWS's own documents that run a command; their names have no account.
 const RUNS: &str = "arn:aws:ssm:*::document/AWS-Run*";
@@ -13,8 +13,7 @@ pub(super) const KINDS: &[Kind] = &[
         why: "A shell on the instance reads the role's credentials from the metadata service.",
         shape: Shape::ExistingWorkload {
             workload: "ec2-instance",
-            needs: &[it(&["ssm:StartSession"])],
-            role_needs: &["ssmmessages:CreateDataChannel"],
+            needs: &[it(&["ssm:StartSession"]), by_role("*", &["ssmmessages:CreateDataChannel"])],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ssm-001"],
@@ -26,8 +25,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "AWS asks for the instance and for the document. The command runs as root and reads the role's credentials from the metadata service.",
         shape: Shape::ExistingWorkload {
             workload: "ec2-instance",
-            needs: &[it(&["ssm:SendCommand"]), on(RUNS, &["ssm:SendCommand"])],
-            role_needs: &["ssmmessages:CreateDataChannel"],
+            needs: &[
+                it(&["ssm:SendCommand"]),
+                on(RUNS, &["ssm:SendCommand"]),
+                by_role("*", &["ssmmessages:CreateDataChannel"]),
+            ],
         },
         partial: None,
         references: &["https://pathfinding.cloud/paths/ssm-002"],
@@ -39,8 +41,11 @@ pub(super) const KINDS: &[Kind] = &[
         why: "State Manager runs the document on the instance as root.",
         shape: Shape::ExistingWorkload {
             workload: "ec2-instance",
-            needs: &[it(&["ssm:CreateAssociation"]), on(RUNS, &["ssm:CreateAssociation"])],
-            role_needs: &["ssmmessages:CreateDataChannel"],
+            needs: &[
+                it(&["ssm:CreateAssociation"]),
+                on(RUNS, &["ssm:CreateAssociation"]),
+                by_role("*", &["ssmmessages:CreateDataChannel"]),
+            ],
         },
         partial: None,
         references: &[
