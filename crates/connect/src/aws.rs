@@ -5,6 +5,7 @@
 //! Never calls AWS and never stops at one broken file or policy: it is said in [`Loaded::unread`].
 //! What the files mean is in `graph::aws`; this module only reads.
 
+pub(crate) mod command;
 mod details;
 mod inventory;
 pub(crate) mod joint;
@@ -62,11 +63,29 @@ impl Loaded {
 
 /// Reads files, or all JSON and YAML files of a folder. `now` is in seconds since 1970.
 pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
+    load_at(Moment::Planned, paths, now)
+}
+
+/// The same with plans as they say that everything was before.
+pub(crate) fn before(paths: &[PathBuf], now: i64) -> Loaded {
+    load_at(Moment::Before, paths, now)
+}
+
+/// Which of the two accounts that a plan describes is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// As it was before.
+    Before,
+    /// As it will be.
+    Planned,
+}
+
+fn load_at(moment: Moment, paths: &[PathBuf], now: i64) -> Loaded {
     let mut loaded = Loaded { estate: Estate::at(now), ..Loaded::default() };
     for path in paths {
         for (source, text) in read::texts(path, &mut loaded.unread) {
             let folder = Path::new(&source).parent().map(Path::to_owned);
-            add_from(&mut loaded, &source, &text, folder);
+            add_from(&mut loaded, &source, &text, (moment, folder));
         }
     }
     loaded.link();
@@ -75,11 +94,11 @@ pub fn load(paths: &[PathBuf], now: i64) -> Loaded {
 
 /// Reads one text. Call [`Loaded::link`] after the last.
 pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
-    add_from(loaded, source, text, None);
+    add_from(loaded, source, text, (Moment::Planned, None));
 }
 
 /// Reads one text that came from a folder.
-fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBuf>) {
+fn add_from(loaded: &mut Loaded, source: &str, text: &str, (moment, folder): (Moment, Option<PathBuf>)) {
     let Loaded { estate, cluster, delegation, organization, .. } = loaded;
     let mut reader = Reader {
         estate,
@@ -88,6 +107,7 @@ fn add_from(loaded: &mut Loaded, source: &str, text: &str, folder: Option<PathBu
         organization,
         unread: Vec::new(),
         source: source.into(),
+        moment,
         folder,
         document: None,
     };
@@ -106,6 +126,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) organization: &'a mut organization::Organization,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
+    pub(crate) moment: Moment,
     /// Where the file lies, if it is one.
     pub(crate) folder: Option<PathBuf>,
     document: Option<Arc<Document>>,

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use graph::paths::patch::Patch;
 
+use crate::aws::command;
 use crate::cloud::is_workflow;
 use crate::delegation::revoke::revocation;
 use crate::document::{Document, Format, Node};
@@ -74,13 +75,16 @@ impl File {
         Some(file)
     }
 
-    /// The change that takes away what begins at a line: a hunk of the file, or the command that revokes a consent, for
-    /// an export of consents is no place to change anything.
+    /// The change that takes away what begins at a line: a hunk of the file, or the command that revokes a consent or
+    /// changes an account, for an export of those is no place to change anything.
     pub fn patch(&self, line: u32) -> Option<Patch> {
-        if let Kind::Document(Format::Json, document) = &self.kind
-            && let Some(command) = revocation(document, line)
-        {
-            return Some(command);
+        if let Kind::Document(Format::Json, document) = &self.kind {
+            if command::is_account(document) {
+                return command::taking_out(document, line);
+            }
+            if let Some(command) = revocation(document, line) {
+                return Some(command);
+            }
         }
         let (title, language) = ("take it out of the file".to_owned(), "diff".to_owned());
         self.removal(line).map(|text| Patch { title, language, text })

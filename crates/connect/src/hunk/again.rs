@@ -165,6 +165,40 @@ fn apply_hunk(folder: &Path, hunk: &str) {
     assert!(output.status.success(), "{output:?}\n{hunk}");
 }
 
+/// What AWS would make of a command that takes a statement out of an inline or a trust policy.
+fn apply_command(account: &Path, command: &str) {
+    let mut value: Json = serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap();
+    let (words, document) = command.split_once(" --policy-document ").unwrap_or((command.trim_end(), "''"));
+    let words: Vec<&str> = words.split(' ').collect();
+    let option = |name: &str| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
+    let document: Option<Json> = serde_json::from_str(document.trim_end().trim_matches('\'')).ok();
+    let mut changed = 0;
+    for (list, key, inline) in
+        [("UserDetailList", "UserName", "UserPolicyList"), ("RoleDetailList", "RoleName", "RolePolicyList")]
+    {
+        for one in value[list].as_array_mut().unwrap() {
+            let own = one[key].as_str().map(str::to_owned);
+            if !["--user-name", "--role-name"].iter().any(|name| option(name) == own.as_deref()) {
+                continue;
+            }
+            changed += 1;
+            match (words[2], &document) {
+                ("update-assume-role-policy", Some(document)) => one["AssumeRolePolicyDocument"] = document.clone(),
+                (put, document) => {
+                    let policies = one[inline].as_array_mut().unwrap();
+                    policies.retain(|policy| policy["PolicyName"].as_str() != option("--policy-name"));
+                    let kept =
+                        document.iter().map(|document| json!({ "PolicyName": "kept", "PolicyDocument": document }));
+                    assert_eq!(put.starts_with("put-"), document.is_some(), "{command}");
+                    policies.extend(kept);
+                }
+            }
+        }
+    }
+    assert_eq!(changed, 1, "{command}");
+    std::fs::write(account, value.to_string()).unwrap();
+}
+
 /// The statements as a policy of the users that the title names.
 fn apply_statements(account: &Path, change: &patch::Patch) {
     let mut value: Json = serde_json::from_slice(&std::fs::read(account).unwrap()).unwrap();
@@ -184,7 +218,7 @@ fn apply_statements(account: &Path, change: &patch::Patch) {
 #[test]
 fn what_a_patch_was_said_to_end_is_gone_once_it_is_applied() {
     for (name, text, hunks, statements) in [
-        ("account.json", ACCOUNT, 2, 1),
+        ("account.json", ACCOUNT, 3, 1),
         ("stack.yaml", TEMPLATE, 2, 0),
         ("cluster.yaml", CLUSTER, 1, 0),
         (".github/workflows/w.yml", WORKFLOW, 1, 0),
@@ -202,11 +236,14 @@ fn what_a_patch_was_said_to_end_is_gone_once_it_is_applied() {
                 assert!(after.is_subset(&before), "{name}: {what}: {after:?}");
                 assert!(after.len() + choke.ends <= before.len(), "{name}: {grant:?} leaves {after:?}:\n{what}");
             };
-            let hunk = File::read(&dir.path().join(name), name).and_then(|file| file.removal(grant.line?));
-            if let Some(hunk) = hunk {
+            let change = File::read(&dir.path().join(name), name).and_then(|file| file.patch(grant.line?));
+            if let Some(change) = change {
                 let copy = folder(name, text);
-                apply_hunk(copy.path(), &hunk);
-                ended(pairs_in(copy.path()), &hunk);
+                match change.language.as_str() {
+                    "sh" => apply_command(&copy.path().join(name), &change.text),
+                    _ => apply_hunk(copy.path(), &change.text),
+                }
+                ended(pairs_in(copy.path()), &change.text);
                 by_hunk += 1;
             }
             for change in patch::patches(&model, choke.grant).iter().filter(|one| one.language == "iam") {
