@@ -37,6 +37,17 @@ pub fn read(paths: &[PathBuf], salt: &Salt, now: i64) -> Cloud {
     cloud
 }
 
+/// What plans among some exports say was there before them, beside what is in others. Nothing where none is a plan.
+pub fn before(changes: &[PathBuf], there: &[PathBuf], now: i64) -> Vec<Observation> {
+    let is_plan = |path: &&PathBuf| says(&head(path), PLANNED);
+    let mut paths: Vec<PathBuf> = changes.iter().filter(is_plan).cloned().collect();
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    paths.extend(there.iter().cloned());
+    way::world::observe(&aws::before(&paths, now).world())
+}
+
 /// How deep folders are looked through for exports, and how much of a file is looked at.
 const DEPTH_MAX: usize = 8;
 const HEAD_BYTES: u64 = 1 << 20;
@@ -61,7 +72,8 @@ const SIGNS: &[&str] = &[
 ];
 
 /// What a plan or a state of Terraform says.
-const PLAN: &[&str] = &["\"planned_values\"", "\"terraform_version\""];
+const PLAN: &[&str] = &[PLANNED, "\"terraform_version\""];
+const PLANNED: &str = "\"planned_values\"";
 
 /// What objects of a cluster have, all of them.
 const OBJECT: &[&str] = &["apiVersion", "kind"];

@@ -383,15 +383,20 @@ fn joints(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
 /// Who may sign in to a cluster of EKS, and which roles its pods are handed.
 fn eks(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     let (source, line) = (reader.source.clone(), reader.line(item.node));
-    let word = |key: &str| template.text(item.properties.get(key));
+    // What could not be followed is left as `${…}` and names nobody.
+    let is_known = |text: &String| !text.contains("${");
+    let word = |key: &str| template.text(item.properties.get(key)).filter(is_known);
     match item.kind {
         "AWS::EKS::AccessEntry" => {
-            let Some(arn) = word("PrincipalArn") else { return };
+            let Some(arn) = word("PrincipalArn") else {
+                return reader.pending(item.node, format!("whom `{}` lets in is not known here", item.id));
+            };
             for one in item.properties.get("AccessPolicies").map(|all| template.chosen(all).items()).unwrap_or_default()
             {
                 let one = template.chosen(one);
                 let scope = |key: &str| one.get("AccessScope").and_then(|scope| scope.get(key));
-                let namespaces = template.texts(scope("Namespaces"));
+                let mut namespaces = template.texts(scope("Namespaces"));
+                namespaces.retain(is_known);
                 if namespaces.is_empty() && template.text(scope("Type")).as_deref() != Some("cluster") {
                     reader.pending(
                         one,
@@ -399,20 +404,23 @@ fn eks(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
                     );
                     continue;
                 }
-                if let Some(policy) = template.text(one.get("PolicyArn")) {
-                    let place = (source.clone(), reader.line(one));
-                    grant(reader.cluster, Access { principal: arn.clone(), policy, namespaces }, place);
-                }
+                let Some(policy) = template.text(one.get("PolicyArn")).filter(is_known) else {
+                    reader.pending(one, format!("what an access policy of `{}` gives is not known here", item.id));
+                    continue;
+                };
+                let place = (source.clone(), reader.line(one));
+                grant(reader.cluster, Access { principal: arn.clone(), policy, namespaces }, place);
             }
             let groups = template.texts(item.properties.get("KubernetesGroups"));
             reader.cluster.mappings.push(Mapping { arn, user: word("Username"), groups, source, line });
         }
         "AWS::EKS::PodIdentityAssociation" => {
-            if let (Some(namespace), Some(account), Some(role)) =
+            let (Some(namespace), Some(account), Some(role)) =
                 (word("Namespace"), word("ServiceAccount"), word("RoleArn"))
-            {
-                reader.cluster.pod_identities.push(PodIdentity { account: (namespace, account), role, source, line });
-            }
+            else {
+                return reader.pending(item.node, format!("whom `{}` gives a role is not known here", item.id));
+            };
+            reader.cluster.pod_identities.push(PodIdentity { account: (namespace, account), role, source, line });
         }
         _ => {}
     }

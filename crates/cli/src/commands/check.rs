@@ -7,7 +7,7 @@ use graph::difference::Difference;
 use graph::{Fact, Graph, Observation, Report, Severity, Unread, export, visible};
 
 use super::diff;
-use super::estate::{Scanned, below, graph, joined, said, scanned};
+use super::estate::{Scanned, before, below, graph, joined, said, scanned};
 use super::scan::write;
 use crate::home::Home;
 use crate::progress;
@@ -15,8 +15,8 @@ use crate::progress;
 /// Admit or deny a change: MCP configurations, cloud exports and Terraform plans against what is there.
 ///
 /// Denied is what opens a new attack path (from outside, or from a cloud identity to administrator) or brings a new
-/// finding, by the same rules as everywhere. Without a baseline,
-/// everything is new.
+/// finding, by the same rules as everywhere. Without a baseline everything is new but what a Terraform plan itself says
+/// was there before it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 What cannot be read is in every output, and denies, unless the baseline has it too or `--allow-unread` is given: what
@@ -34,7 +34,8 @@ pub(crate) struct Args {
     /// What is to be admitted.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// What is there already: a scan's JSON, files or folders, or `@0` for the last stored scan.
+    /// What is there already: a scan's JSON, files or folders, or `@0` for the last stored scan. Without it, what a
+    /// Terraform plan says was there before.
     #[arg(long, value_name = "GRAPH")]
     baseline: Option<String>,
     /// Cloud exports that are there already, and that the change adds to.
@@ -153,7 +154,9 @@ fn checked(args: &Args, home: &Home) -> anyhow::Result<Checked> {
         change = below(folder, change);
     }
     let hidden = hidden(&change, &baseline.unread, &there);
-    let old = joined(baseline.graph.observations().into_iter().chain(there.observations).collect());
+    let before = if args.baseline.is_none() { before(&args.paths, &args.cloud) } else { Vec::new() };
+    let old = baseline.graph.observations().into_iter().chain(there.observations).chain(before);
+    let old = joined(old.collect());
     let difference = Difference::between(&old, &changed(&baseline.graph, change.observations));
     Ok(Checked { difference, unread: change.unread, hidden })
 }

@@ -116,6 +116,12 @@ pub(crate) fn scanned(home: &Home, paths: &[PathBuf], cloud: &[PathBuf]) -> anyh
     Ok(Scanned { observations, unread }.relative_to(&here))
 }
 
+/// What plans in some places say was there before them, beside what the exports say.
+pub(crate) fn before(paths: &[PathBuf], cloud: &[PathBuf]) -> Vec<Observation> {
+    let exports = connect::cloud::find(paths);
+    here(connect::cloud::before(&exports, cloud, jiff::Timestamp::now().as_second()))
+}
+
 /// Facts with what lies below the current folder named relative to it.
 fn here(observations: Vec<Observation>) -> Vec<Observation> {
     let here = std::env::current_dir().map(|here| here.display().to_string()).unwrap_or_default();

@@ -80,6 +80,51 @@ fn principal(resources: &str) -> (Principal, Vec<String>, Loaded) {
 }
 
 #[test]
+fn access_to_a_cluster_is_read_from_a_template() {
+    let of = |scope: &str| {
+        let text = format!(
+            "Resources:
+  R: {{Type: 'AWS::IAM::Role', Properties: {{RoleName: ci}}}}
+  E: {{Type: 'AWS::EKS::AccessEntry', Properties: {{PrincipalArn: !GetAtt R.Arn, Username: bot, KubernetesGroups: [ops],
+    AccessPolicies: [{{AccessScope: {scope}, PolicyArn: 'arn:aws:eks::aws:cluster-access-policy/AmazonEKSAdminPolicy'}}]}}}}
+  P: {{Type: 'AWS::EKS::PodIdentityAssociation', Properties: {{Namespace: n, ServiceAccount: s, RoleArn: !GetAtt R.Arn}}}}
+"
+        );
+        loaded(&text)
+    };
+    let cluster = of("{Type: cluster}").cluster;
+    let arn = "arn:aws:iam::000000000000:role/ci";
+    assert_eq!((cluster.pod_identities[0].role.as_str(), cluster.pod_identities[0].account.1.as_str()), (arn, "s"));
+    let entry = cluster.mappings.iter().find(|one| one.user.as_deref() == Some("bot")).unwrap();
+    assert_eq!((entry.arn.as_str(), entry.groups.as_slice()), (arn, ["ops".to_owned()].as_slice()));
+    let bound = |scope: &str| {
+        let loaded = of(scope);
+        let bindings = loaded.cluster.bindings.into_iter().map(|one| one.meta.namespace).collect::<Vec<_>>();
+        (bindings, loaded.unread.len())
+    };
+    assert_eq!(bound("{Type: cluster}"), (vec![String::new()], 0));
+    assert_eq!(bound("{Type: namespace, Namespaces: [a, b]}"), (vec!["a".to_owned(), "b".to_owned()], 0));
+    assert_eq!(bound("{Type: namespace, Namespaces: !ImportValue theirs}"), (vec![], 1), "not known is not everywhere");
+}
+
+#[test]
+fn what_a_template_does_not_know_of_a_cluster_is_said() {
+    let said = |kind: &str, properties: &str| {
+        let text = format!("Resources:\n  X: {{Type: 'AWS::EKS::{kind}', Properties: {{{properties}}}}}\n");
+        loaded(&text).unread.into_iter().map(|one| (one.is_pending, one.reason)).collect::<Vec<_>>()
+    };
+    let pending = |reason: &str| vec![(true, reason.to_owned())];
+    let role = "!ImportValue theirs";
+    assert_eq!(
+        said("PodIdentityAssociation", &format!("Namespace: n, ServiceAccount: s, RoleArn: {role}")),
+        pending("whom `X` gives a role is not known here")
+    );
+    assert_eq!(said("AccessEntry", &format!("PrincipalArn: {role}")), pending("whom `X` lets in is not known here"));
+    let policy = "PrincipalArn: 'arn:aws:iam::1:role/r', AccessPolicies: [{AccessScope: {Type: cluster}, PolicyArn: !ImportValue p}]";
+    assert_eq!(said("AccessEntry", policy), pending("what an access policy of `X` gives is not known here"));
+}
+
+#[test]
 fn a_name_that_is_made_of_itself_ends_and_is_said() {
     let (role, said, _) = principal("  R: {Type: AWS::IAM::Role, Properties: {RoleName: !Ref R}}\n");
     assert_eq!(role.arn, "arn:aws:iam::000000000000:role/${R}");

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::files::Files;
 use super::home::home;
 use super::state;
-use crate::aws::text;
+use crate::aws::{Moment, text};
 use crate::budget::Budget;
 use crate::document::{Node, Value};
 use crate::hcl::{Expression, Part};
@@ -116,8 +116,9 @@ impl<'s> Scope<'s> {
 }
 
 impl Plan {
-    /// The plan of a document's root; nothing when the document is none.
-    pub(super) fn of(root: &Node) -> Option<Self> {
+    /// The plan of a document's root; nothing when the document is none. Of a state, which plans nothing, there is no
+    /// moment before.
+    pub(super) fn of(root: &Node, moment: Moment) -> Option<Self> {
         let kept = state::resources(root);
         let is_kept = kept.is_some();
         let mut resources = kept.unwrap_or_default();
@@ -125,7 +126,14 @@ impl Plan {
         let shown = root.get("values").filter(|_| root.get("terraform_version").is_some());
         let planned = root.get("planned_values").or(shown).or_else(|| root.get("resources").filter(|_| is_kept))?;
         let prior = root.get("prior_state").and_then(|state| state.get("values"));
-        for (values, only_data) in [(Some(planned), false), (prior, true)] {
+        let read = match moment {
+            Moment::Planned => [(Some(planned), false), (prior, true)],
+            Moment::Before => {
+                resources.clear();
+                [(prior, false), (None, true)]
+            }
+        };
+        for (values, only_data) in read {
             if let Some(module) = values.and_then(|values| values.get("root_module")) {
                 collect(module, "", only_data, &mut resources);
             }
