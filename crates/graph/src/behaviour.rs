@@ -126,14 +126,8 @@ pub fn enabled(server: &Entity) -> bool {
 /// The behaviours of one tool.
 pub fn of_tool(tool: &Entity) -> Vec<Sign> {
     let text = ToolText::of(tool);
-    let mut signs = stated(tool);
-    signs.extend(BY_WORDS.iter().filter_map(|rule| rule.sign(&text)));
-    // A tool that says it only reads is believed where the words are the only other witness.
-    if annotation(tool, "readOnlyHint") == Some(true) {
-        let changes = [Behaviour::Writes, Behaviour::Destroys, Behaviour::Pays];
-        signs.retain(|sign| sign.basis == Basis::Collected || !changes.contains(&sign.behaviour));
-    }
-    first_of_each(signs)
+    // That it only reads, a tool says of itself: what its words show stays.
+    first_of_each(stated(tool).into_iter().chain(BY_WORDS.iter().filter_map(|rule| rule.sign(&text))).collect())
 }
 
 fn first_of_each(mut signs: Vec<Sign>) -> Vec<Sign> {
@@ -547,7 +541,7 @@ mod tests {
         check("add description=\"Adds two numbers.\"", &[]);
         check("getWeather description=\"Gets the weather of a city.\"", &[]);
         check("lookup annotations={\"openWorldHint\":true,\"readOnlyHint\":true}", &[ReadsUntrusted]);
-        check("delete_row annotations={\"readOnlyHint\":true}", &[]);
+        check("delete_row annotations={\"readOnlyHint\":true}", &[Destroys]);
         check("delete_row", &[Destroys]);
         check("text_editor description=\"Writes a file.\"", &[Writes]);
     }
