@@ -26,23 +26,46 @@ export function PathsPage({ id }: { id: string | undefined }) {
             {each.name}
           </button>
         ))}
+        {!QUESTIONS.some((each) => each.id === question) && (
+          <button type="button" className="chip" aria-pressed="true">
+            {asked(from, to)}
+          </button>
+        )}
       </div>
       <Answer key={question} from={from} to={to} />
     </>
   );
 }
 
+/** A question about one thing, in words. */
+function asked(from: string, to: string): string {
+  if (from === "anyone") return `Who can reach ${thing(to)}`;
+  return to === "jewels" ? `What ${thing(from)} can reach` : `From ${thing(from)} to ${thing(to)}`;
+}
+
+/** `kind:key` as people read it: a digest is cut. */
+function thing(id: string): string {
+  const [kind = "", ...key] = id.split(":");
+  const name = key.join(":");
+  return key.length === 0 ? id : `${kind} ${/^[0-9a-f]{64}$/.test(name) ? `${name.slice(0, 8)}…` : name}`;
+}
+
 function Search() {
   const [text, setText] = useState("");
+  // The answer stands below: what was found would stand in its way.
+  const ask = (question: string) => {
+    setText("");
+    go(`/paths/${encodeURIComponent(question)}`);
+  };
   return (
     <search className="path-search">
       <input type="search" placeholder="Search agents, servers, secrets, identities, data" aria-label="Search the graph" value={text} onChange={(event) => setText(event.target.value)} />
-      {text.trim() !== "" && <Results text={text.trim()} />}
+      {text.trim() !== "" && <Results text={text.trim()} ask={ask} />}
     </search>
   );
 }
 
-function Results({ text }: { text: string }) {
+function Results({ text, ask }: { text: string; ask: (question: string) => void }) {
   const { data, error, reload } = useLoaded<Things>(`/api/search?text=${encodeURIComponent(text)}`);
   if (data === undefined) return error === undefined ? <Loading /> : <Failure message={error} retry={reload} />;
   if (data.things.length === 0) return <Empty title="Nothing has that name" />;
@@ -55,10 +78,10 @@ function Results({ text }: { text: string }) {
               <span className="step-kind">{thing.kind}</span> <strong>{thing.name}</strong>
             </span>
             <span className="thing-asks">
-              <button type="button" className="button" onClick={() => go(`/paths/${encodeURIComponent(`${thing.id} to jewels`)}`)}>
+              <button type="button" className="button" onClick={() => ask(`${thing.id} to jewels`)}>
                 What can it reach
               </button>
-              <button type="button" className="button" onClick={() => go(`/paths/${encodeURIComponent(`anyone to ${thing.id}`)}`)}>
+              <button type="button" className="button" onClick={() => ask(`anyone to ${thing.id}`)}>
                 Who can reach it
               </button>
             </span>
@@ -95,7 +118,7 @@ function Endings({ paths }: { paths: Paths }) {
         {paths.endings.slice(0, 5).map((ending, index) => (
           <li key={index}>
             <p>
-              Without <strong><Marked text={ending.grant.name} /></strong>, {ending.ends} of {count(paths.paths, "path")} end. <PlaceView {...ending.grant.place} />
+              Without <strong><Marked text={ending.grant.name} /></strong>, {ending.ends} of {count(paths.paths, "path")} {ending.ends === 1 ? "ends" : "end"}. <PlaceView {...ending.grant.place} />
             </p>
             {ending.patches.map((patch) => (
               <details key={patch.title} className="patch">

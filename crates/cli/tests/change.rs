@@ -4,7 +4,7 @@
 
 mod support;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::World;
 
 /// An account in which ann may read reports; `boss` administers it and trusts whoever the account lets.
@@ -107,6 +107,33 @@ fn a_change_is_denied_for_what_it_opens_and_the_code_host_is_told_where() {
     let place = &results[0]["locations"][0]["physicalLocation"];
     assert!(place["artifactLocation"]["uri"].as_str().unwrap().ends_with("new.json"), "{place}");
     assert_eq!(place["region"]["startLine"], 3);
+}
+
+#[test]
+fn what_a_plan_says_was_there_before_it_is_not_new() {
+    let world = World::bare();
+    let resource = |kind: &str, values: Value| json!({ "address": format!("{kind}.x"), "mode": "managed", "type": kind, "name": "x", "values": values });
+    let user = resource("aws_iam_user", json!({ "name": "ann", "arn": "arn:aws:iam::111122223333:user/ann" }));
+    let policy = |action: &str| {
+        let policy = json!({ "Statement": { "Effect": "Allow", "Action": action, "Resource": "*" } }).to_string();
+        resource("aws_iam_user_policy", json!({ "name": "p", "user": "ann", "policy": policy }))
+    };
+    let plan = |before: &[Value], after: &[Value]| {
+        let values = |resources: &[Value]| json!({ "root_module": { "resources": resources } });
+        let plan = json!({ "format_version": "1.2", "terraform_version": "1.9.0", "resource_changes": [],
+            "planned_values": values(after), "prior_state": { "values": values(before) }, "configuration": {} });
+        world.write("files/plan.json", &plan.to_string());
+        run(&world, &["check", "plan.json"])
+    };
+    let (harmless, leads_on) = (policy("s3:GetObject"), policy("iam:PutUserPolicy"));
+    assert_eq!(plan(&[], &[user.clone(), leads_on.clone()]).0, 1, "nothing was there");
+    assert_eq!(plan(&[user.clone(), harmless.clone()], &[user.clone(), leads_on.clone()]).0, 1);
+    let (code, text) = plan(&[user.clone(), leads_on.clone()], &[user.clone(), leads_on.clone()]);
+    assert_eq!(code, 0, "{text}");
+    world.write("files/empty/none.json", "{}");
+    assert_eq!(run(&world, &["check", "plan.json", "--baseline", "empty"]).0, 1, "the baseline that is given counts");
+    let (code, text) = plan(&[user.clone(), leads_on], &[user, harmless]);
+    assert!(code == 0 && text.contains("gone: the path from"), "{code} {text}");
 }
 
 #[test]
@@ -217,12 +244,7 @@ const TEMPLATE: &str = "Resources:
 #[test]
 fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
     let world = world();
-    let account = std::fs::read_to_string(world.path("files/new.json")).unwrap();
-    let account = account.replace(
-        "\"Resource\": \"*\"}",
-        "\"Resource\": \"*\"},\n    {\"Effect\": \"Allow\", \"Action\": \"s3:ListBucket\", \"Resource\": \"*\"}",
-    );
-    for (name, text) in [("cluster.yaml", BINDING), ("stack.yaml", TEMPLATE), ("lines.json", account.as_str())] {
+    for (name, text) in [("cluster.yaml", BINDING), ("stack.yaml", TEMPLATE)] {
         world.write(&format!("files/{name}"), text);
         let (code, json) = run(&world, &["paths", name, "--format", "json"]);
         let json: Value = serde_json::from_str(&json).unwrap();
@@ -236,6 +258,15 @@ fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
             assert_eq!(run(&world, &["paths", &format!("after-{name}")]).0, 0, "{name}: {patch}");
         }
     }
+}
+
+#[test]
+fn the_patch_of_an_account_is_a_command_and_not_an_edit_of_its_export() {
+    let world = world();
+    let (_, text) = run(&world, &["paths", "new.json"]);
+    assert!(text.contains("   | aws iam delete-user-policy --user-name ann --policy-name own\n"), "{text}");
+    assert!(text.contains("   | aws iam update-assume-role-policy --role-name boss --policy-document '"), "{text}");
+    assert!(!text.contains("@@"), "{text}");
 }
 
 #[test]

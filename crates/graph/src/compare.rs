@@ -96,7 +96,7 @@ fn one(model: &Model<'_>, mandate: &Entity, at: u32, calls: &Calls) -> Option<Co
         let is = |tool: &str| server.map_or(tool == what, |server| tool.split('/').next() == Some(server));
         Some(calls.iter().filter(|((by, tool), _)| *by == client && is(tool)).map(|(_, count)| count).sum())
     };
-    let granted = granted(graph, at);
+    let granted = granted(graph, at, &client);
     let mut rows: Vec<Row> = granted
         .iter()
         .map(|what| Row {
@@ -127,9 +127,10 @@ fn list(mandate: &Entity, name: &str) -> Option<Vec<String>> {
     Some(mandate.list(name).map(str::to_owned).collect())
 }
 
-/// Its tools by server; a server whose tools are not known is one row.
-fn granted(graph: &Graph, agent: u32) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
+/// Its tools by server, its own by its name; a server whose tools are not known is one row.
+fn granted(graph: &Graph, agent: u32, client: &str) -> BTreeSet<String> {
+    let own = graph.targets(agent, RelationKind::Offers).filter(|(_, tool)| tool.id.kind == EntityKind::Tool);
+    let mut all: BTreeSet<String> = own.map(|(_, tool)| format!("{client}/{}", tool.name)).collect();
     for (at, server) in graph.targets(agent, RelationKind::Uses).filter(|(_, server)| behaviour::enabled(server)) {
         let name = server.name.replace('/', "-");
         let tools: Vec<&Entity> = graph
@@ -243,6 +244,18 @@ mod tests {
             resource in Server::"files"
         };
         "#);
+    }
+
+    #[test]
+    fn what_an_agent_brings_itself_is_meant_or_excess_like_the_rest() {
+        let of = |tools: &str| {
+            let text = format!("agent claude client=claude-code offers Bash\nmandate m tools={tools} governs claude");
+            let found = compare(&text::parse(&text).unwrap(), &None);
+            found[0].rows.iter().map(|row| (row.what.clone(), row.standing())).collect::<Vec<_>>()
+        };
+        let bash = || "claude-code/Bash".to_owned();
+        assert_eq!(of("[\"claude-code/*\"]"), [(bash(), Standing::Fits)]);
+        assert_eq!(of("[]"), [(bash(), Standing::Excess)]);
     }
 
     #[test]

@@ -150,10 +150,7 @@ pub(crate) fn what(args: &WhatArgs) -> anyhow::Result<ExitCode> {
 /// Reads the files and says on standard error what could not be read.
 pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<connect::aws::Loaded> {
     let loaded = connect::aws::load(files, jiff::Timestamp::now().as_second());
-    for unread in &loaded.unread {
-        let line = unread.line.map(|line| format!(":{line}")).unwrap_or_default();
-        complain!("could not be read: {}{line}: {}", unread.source, unread.reason);
-    }
+    super::estate::said(&loaded.unread);
     anyhow::ensure!(loaded.files > 0, "none of the files could be used");
     Ok(loaded)
 }

@@ -67,6 +67,9 @@ enum Command {
         /// Mandates, or folders that hold one.
         #[arg(value_name = "PATH", default_value = ".")]
         paths: Vec<PathBuf>,
+        /// Cloud exports that say what the agents' identities reach.
+        #[arg(long, value_name = "PATH")]
+        cloud: Vec<PathBuf>,
         /// How to print.
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -79,7 +82,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Command::Adopt(args) => adopted::adopt(args, home),
         Command::List { format } => adopted::list(*format, home),
         Command::Withdraw(args) => adopted::withdraw(args, home),
-        Command::Check { paths, format } => check(paths, *format, home),
+        Command::Check { paths, cloud, format } => check((paths, cloud), *format, home),
     }
 }
 
@@ -164,7 +167,7 @@ struct Remark {
     is_fault: bool,
 }
 
-fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitCode> {
+fn check((paths, cloud): (&[PathBuf], &[PathBuf]), format: Format, home: &Home) -> anyhow::Result<ExitCode> {
     let mut remarks = Vec::new();
     let mut compared = Vec::new();
     for path in paths {
@@ -175,7 +178,7 @@ fn check(paths: &[PathBuf], format: Format, home: &Home) -> anyhow::Result<ExitC
                 remarks.extend(unanswered(&path, &mandate));
                 remarks.extend(unknown_agents(&path, &mandate));
                 remarks.extend(unknown_servers(&path, &text, &mandate)?);
-                compared.extend(against::compared(&path, home)?);
+                compared.extend(against::compared(&path, cloud, home)?);
             }
             Err(faults) => remarks.extend(faults.into_iter().map(|fault| Remark {
                 path: path.clone(),

@@ -220,7 +220,8 @@ pub fn search(graph: &Graph, wanted: &str, shown: usize) -> (Vec<ThingView>, u64
         EntityKind::Path => 5,
         _ => 6,
     };
-    found.sort_by_key(|entity| rank(entity.id.kind));
+    // A way station, such as a user as a member of a group that it is not in, is seldom what somebody looks for.
+    found.sort_by_key(|entity| (entity.text("role") == Some("inner"), rank(entity.id.kind)));
     let view = |entity: &&graph::Entity| ThingView {
         id: entity.id.to_string(),
         kind: entity.id.kind.to_string(),

@@ -125,7 +125,12 @@ fn explained(graph: &Graph, relation: &Relation) -> Vec<Link> {
         RelationKind::Publishes => "publishes",
         _ => "may touch",
     };
-    let mut plain = Link { certain: relation.text("truth") != Some("unknown"), ..plain(graph, relation, title) };
+    let mut plain = plain(graph, relation, title);
+    if relation.text("truth") == Some("unknown") {
+        plain.certain = false;
+        let beside = relation.text("setting").map(|setting| format!(" beside `{setting}`")).unwrap_or_default();
+        plain.open.push(format!("whether anything{beside} lets it do that"));
+    }
     if graph.entity(relation.from).is_some_and(|entity| entity.id.kind == EntityKind::Credential) {
         // Whose key it is is a fact and no grant: nobody can take it away but by taking the key.
         plain.needs.clear();

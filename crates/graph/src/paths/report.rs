@@ -146,8 +146,9 @@ fn endings(text: &mut String, model: &Model<'_>, found: &Found, beside: &impl Be
     for ending in found.chokes.iter().take(CHOKES_SHOWN) {
         let Some(grant) = model.grants().get(ending.grant) else { continue };
         let named = if grant.name.is_empty() { what(model, ending.grant) } else { grant.name.clone() };
-        let _ =
-            writeln!(text, "help: without this one grant, {} of {} end: {named}", ending.ends, plural(total, "path"));
+        let (ends, all) = (ending.ends, plural(total, "path"));
+        let verb = if ends == 1 { "ends" } else { "end" };
+        let _ = writeln!(text, "help: without this one grant, {ends} of {all} {verb}: {named}");
         let _ = writeln!(text, "  --> {}", beside.shown(&grant.place()));
         let changes = beside.hunks(&grant.source, grant.line).into_iter().chain(patch::patches(model, ending.grant));
         for patch in changes {

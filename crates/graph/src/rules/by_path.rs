@@ -35,7 +35,12 @@ pub(super) fn steps(graph: &Graph, model: &Model<'_>, path: &Path) -> Vec<Step> 
 pub(super) fn step(graph: &Graph, link: &Link) -> Option<Step> {
     let entity = graph.entity(link.to)?;
     let via = RelationKind::ALL.iter().copied().find(|kind| kind.as_str() == link.kind);
-    let note = via.is_none().then(|| link.title.clone());
+    // A title stands before what it leads to, a note after it.
+    let how = || match link.title.strip_suffix(", and gets") {
+        Some(title) => format!("how: {title}"),
+        None => format!("how: {} it", link.title),
+    };
+    let note = via.is_none().then(how);
     Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence: link.evidence.clone() })
 }
 

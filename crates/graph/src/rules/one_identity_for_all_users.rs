@@ -59,10 +59,10 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
             step(graph, relation.from, relation.kind, relation.to)?,
         ],
         choke_point: Some(key.id.clone()),
-        fix: format!(
-            "write `${{{}}}` there and let each user set it, or let each sign in",
-            relation.text("setting").unwrap_or(name)
-        ),
+        fix: match relation.text("setting") {
+            Some(setting) => format!("write `${{{setting}}}` there and let each user set it, or let each sign in"),
+            None => "write the name of a variable there and let each user set it, or let each sign in".to_owned(),
+        },
     })
 }
 

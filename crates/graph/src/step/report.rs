@@ -101,7 +101,8 @@ impl View<'_> {
         let there: Vec<&str> = self.target.there.iter().filter(starts).map(|index| self.name(*index)).collect();
         let _ = writeln!(
             text,
-            "{certain} {} certainly, {possible} possibly; {} {} there already{}",
+            "{}: {certain} {} certainly, {possible} possibly; {} {} there already{}",
+            self.target.what,
             if certain == 1 { "start gets there" } else { "starts get there" },
             there.len(),
             if there.len() == 1 { "is" } else { "are" },
@@ -157,12 +158,18 @@ impl View<'_> {
 
     fn step_lines(&self, text: &mut String, step: &Step) {
         for ground in &step.grounds {
-            let at = match ground.grants.as_slice() {
-                [] => String::new(),
-                [one] => format!(": {}", self.cite(*one)),
-                [one, rest @ ..] => format!(": {}, and {} more", self.cite(*one), rest.len()),
+            let cited = ground.grants.first().map(|one| self.cite(*one)).unwrap_or_default();
+            let more = match ground.grants.len() {
+                0 | 1 => String::new(),
+                all => format!(", and {} more", all - 1),
             };
-            let _ = writeln!(text, "    |   {}{at}", ground.claim);
+            // The name of a setting may say all that it gives.
+            let said = match cited.contains(&ground.claim) {
+                true => cited,
+                false if cited.is_empty() => ground.claim.clone(),
+                false => format!("{}: {cited}", ground.claim),
+            };
+            let _ = writeln!(text, "    |   {said}{more}");
             for open in &ground.open {
                 let _ = writeln!(text, "    |     open: {open}");
             }
@@ -202,7 +209,9 @@ impl View<'_> {
         let total = found.paths.len();
         for choke in found.chokes.iter().take(5) {
             let at = self.cite(choke.grant);
-            let _ = writeln!(text, "help: remove this one grant: {} of {total} paths die\n  --> {at}", choke.ends);
+            let all = plural(total, "path");
+            let verb = if choke.ends == 1 { "dies" } else { "die" };
+            let _ = writeln!(text, "help: remove this one grant: {} of {all} {verb}\n  --> {at}", choke.ends);
             self.hunk(text, choke.grant);
         }
         if found.chokes.len() > 5 {

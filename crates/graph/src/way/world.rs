@@ -100,7 +100,7 @@ impl Observer<'_> {
     fn way(&self, step: &Step) -> Way {
         let mut open: BTreeSet<String> = step.grounds.iter().flat_map(|ground| ground.open.iter().cloned()).collect();
         open.extend(step.missing.iter().map(|missing| format!("which {} exist ({})", missing.noun, missing.listing)));
-        open.extend(step.assuming.iter().cloned());
+        open.extend(step.assuming.iter().map(|assumed| format!("whether {assumed}")));
         let need = |ground: &std::sync::Arc<crate::step::Ground>| Need {
             claim: ground.claim.clone(),
             any: ground.grants.iter().filter_map(|id| self.world.steps.grant(*id)).map(grant).collect(),

@@ -92,7 +92,8 @@ pub(super) fn who(estate: &Estate, question: &Question, format: Format) -> anyho
     for (subject, answer) in &found {
         output::print(&report::answer(&evaluator, &subject.name(), answer))?;
     }
-    say!("{} of the files' principals can {}", found.len(), request.text())?;
+    let whole = if request.namespace.is_none() { " in the whole cluster; `-n` asks about one namespace" } else { "" };
+    say!("{} of the files' principals can {}{whole}", found.len(), request.text())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! A mandate beside what its agents can do and did.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use graph::compare::{Compared, Row, Standing, compare};
@@ -12,9 +12,9 @@ use super::super::paths::joined::Reader;
 use crate::home::Home;
 
 /// Every agent that a mandate governs.
-pub(super) fn compared(path: &Path, home: &Home) -> anyhow::Result<Vec<Compared>> {
+pub(super) fn compared(path: &Path, cloud: &[PathBuf], home: &Home) -> anyhow::Result<Vec<Compared>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut observations = scanned(home, &[folder.to_owned()], &[])?.said();
+    let mut observations = scanned(home, &[folder.to_owned()], cloud)?.said();
     observations.extend(offered(&observations, home));
     Ok(compare(&joined(observations), &Reader::new(home)?.tools()))
 }
