@@ -241,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_of_aws_is_taken_from_who_has_it_whatever_else_it_says() {
+        let only = "\"Action\": \"c:C\", \"Resource\": \"*\"}";
+        let split = EXPORT
+            .replace(only, &format!("{only},\n {{\"Effect\": \"Deny\", \"Action\": \"d:D\", \"Resource\": \"*\"}}"));
+        assert!(
+            at(&split, 16).unwrap().starts_with("aws iam create-policy-version --policy-arn arn:aws:iam::1:policy/p ")
+        );
+        let of_aws = split.replace("iam::1:policy", "iam::aws:policy");
+        assert!(at(&of_aws, 16).unwrap().starts_with("aws iam detach-user-policy --user-name ann "));
+    }
+
+    #[test]
     fn what_is_not_one_statement_or_no_name_has_none() {
         assert_eq!(
             at(
@@ -252,6 +264,7 @@ mod tests {
             ),
             None
         );
+        assert_eq!(at(&EXPORT.replace("\n", " "), 1), None, "several places in one line");
         assert_eq!(at(&EXPORT.replace("\"one\"", "\"one;rm -rf ~\""), 4), None);
         assert_eq!(at(&EXPORT.replace("\"ann\"", "\"--profile\""), 4), None);
     }

@@ -395,6 +395,20 @@ fn reached(policies: &str, kind: &str, beside: &str) -> Truth {
 }
 
 #[test]
+fn what_a_settings_name_says_is_said_once() {
+    let world = world(
+        "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n}, spec: {containers: [{name: c, image: i, securityContext: {privileged: true}}]}}",
+    );
+    let target = world.target(&Goal::Administrator);
+    let found = find(&world.steps, &target, None);
+    let view =
+        graph::step::report::View { steps: &world.steps, target: &target, found: &found, patch: &|_| None, gaps: &[] };
+    let text = view.text(false);
+    let said = text.lines().find(|line| line.contains("is privileged")).unwrap();
+    assert_eq!(said.matches("container c is privileged").count(), 1, "{said}");
+}
+
+#[test]
 fn a_network_policy_lets_in_whom_it_names_at_the_ports_that_it_names() {
     let policy = |ingress: &str| {
         format!(
@@ -438,6 +452,17 @@ fn an_ingress_and_a_route_lead_from_outside_to_the_service_and_port_that_they_na
 ---
 {kind: HTTPRoute, apiVersion: gateway.networking.k8s.io/v1, metadata: {name: r, namespace: g}, spec: {rules: [{backendRefs: [{name: s, namespace: n, port: 80}]}]}}");
     assert!(route.steps.nodes.iter().any(|node| node.name == "whoever reaches httproute g/r"));
+}
+
+#[test]
+fn a_number_that_no_container_lists_may_be_anyones_and_one_that_is_listed_is_its_containers() {
+    let listeners = |ports: &str| {
+        let world = world(&format!("{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n, labels: {{app: a}}}}, spec: {{containers: [{{name: one, image: i}}, {{name: two, image: i{ports}}}]}}}}
+---
+{{kind: Service, apiVersion: v1, metadata: {{name: s, namespace: n}}, spec: {{type: LoadBalancer, selector: {{app: a}}, ports: [{{port: 80}}]}}}}"));
+        world.steps.steps.iter().filter(|step| step.kind.id == "k8s-endpoint").count()
+    };
+    assert_eq!((listeners(""), listeners(", ports: [{containerPort: 80}]")), (2, 1));
 }
 
 #[test]
@@ -493,14 +518,28 @@ fn an_access_policy_of_eks_is_what_its_role_would_be() {
     let (all, one) = (r#"{"type": "cluster", "namespaces": []}"#, r#"{"type": "namespace", "namespaces": ["n"]}"#);
     assert_eq!(administers_cluster(&[&policies("AmazonEKSClusterAdminPolicy", all)], ROLE), Truth::Yes);
     assert_eq!(administers_cluster(&[&policies("AmazonEKSViewPolicy", all)], ROLE), Truth::No);
-    let mut loaded = Loaded::default();
-    add(&mut loaded, "eks.json", &policies("AmazonEKSEditPolicy", one));
-    loaded.link();
     let who = Subject::User("arn:aws:iam::111122223333:role/ci".into());
-    let may = |verb: &str, place: &str| {
-        Evaluator::new(&loaded.cluster).decide(&who, &Request::core(verb, "pods/exec", Some(place))).verdict
+    let may = |(name, scope): (&str, &str), (verb, what, place): (&str, &str, &str)| {
+        let mut loaded = Loaded::default();
+        add(&mut loaded, "eks.json", &policies(name, scope));
+        loaded.link();
+        let groups = if what == "rolebindings" { "rbac.authorization.k8s.io" } else { "" };
+        let request = Request { group: groups, ..Request::core(verb, what, Some(place)) };
+        Evaluator::new(&loaded.cluster).decide(&who, &request).verdict
     };
-    assert_eq!((may("create", "n"), may("create", "m")), (Truth::Yes, Truth::No));
+    let (edit, admin, reads) = ("AmazonEKSEditPolicy", "AmazonEKSAdminPolicy", "AmazonEKSAdminViewPolicy");
+    for (policy, asked, expected) in [
+        ((edit, one), ("create", "pods/exec", "n"), Truth::Yes),
+        ((edit, one), ("create", "pods/exec", "m"), Truth::No),
+        ((edit, one), ("create", "rolebindings", "n"), Truth::No),
+        ((admin, one), ("create", "rolebindings", "n"), Truth::Yes),
+        ((reads, all), ("get", "secrets", "n"), Truth::Yes),
+        ((reads, all), ("get", "rolebindings", "n"), Truth::Yes),
+        ((reads, all), ("create", "pods", "n"), Truth::No),
+        (("AmazonEKSViewPolicy", all), ("get", "secrets", "n"), Truth::No),
+    ] {
+        assert_eq!(may(policy, asked), expected, "{policy:?} {asked:?}");
+    }
     let unknown = world(&policies("AmazonEKSOtherPolicy", all));
     let gaps = Evaluator::new(&unknown.cluster).gaps();
     assert!(gaps[0].starts_with("the EKS access policy AmazonEKSOtherPolicy, which the access of arn:"), "{gaps:?}");
@@ -528,6 +567,7 @@ fn whoever_makes_access_entries_administers_the_cluster_that_takes_them() {
     assert_eq!(administers_cluster(&[&map], &both), Truth::No, "the cluster takes no entries");
     assert_eq!(administers_cluster(&[&api], &associate), Truth::No, "it has no entry");
     assert_eq!(administers_cluster(&[&api, entry], &associate), Truth::Yes, "it has one");
+    assert_eq!(administers_cluster(&[entry], &associate), Truth::Yes, "where an entry is, entries are taken");
     let elsewhere = details(r#""eks:*""#, "arn:aws:eks:eu-west-1:111122223333:cluster/other");
     assert_eq!(administers_cluster(&[&api], &elsewhere), Truth::No);
 }

@@ -491,6 +491,12 @@ fn access_to_a_cluster_is_read_from_a_plan() {
     };
     assert_eq!(bindings(json!({ "type": "namespace", "namespaces": ["n", "m"] })), ["n", "m"]);
     assert_eq!(bindings(json!({ "type": "namespace" })), [""; 0], "not known yet is not everywhere");
+    let takes = |mode: &str| {
+        let cluster =
+            one("aws_eks_cluster", json!({ "name": "own", "access_config": [{ "authentication_mode": mode }] }));
+        self::loaded(&whole_plan(&[cluster], json!([]), json!({}))).cluster.clusters.len()
+    };
+    assert_eq!((takes("API"), takes("CONFIG_MAP")), (1, 0));
 }
 
 /// A value of a local, over five others.

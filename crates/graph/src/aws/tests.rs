@@ -160,7 +160,10 @@ user alice
     let (_, found) = paths(text);
     assert_eq!(found.paths.len(), 1);
     assert_eq!(found.paths[0].truth, Truth::Unknown);
-    assert_eq!(found.steps[found.paths[0].steps[0]].missing[0].id, "lambda-function");
+    let step = &found.steps[found.paths[0].steps[0]];
+    assert_eq!(step.missing[0].id, "lambda-function");
+    let any = "arn:aws:lambda:*:111122223333:function:*";
+    assert_eq!(step.through.as_deref(), Some(any), "a name that was made up is none to tell");
     // A whole inventory without functions ends the path.
     assert!(paths(&format!("{text}\nlisted lambda-function")).1.paths.is_empty());
 }
@@ -590,4 +593,14 @@ listed event-source"
     ] {
         assert_eq!(gets(grants), expected, "{grants}");
     }
+}
+
+#[test]
+fn a_grant_has_its_actions_as_they_were_written_and_covers_them_in_any_case() {
+    let estate = Fixture::parse("user ann\n  allow S3:GetObject on *\n  deny s3:GETOBJECT on arn:aws:s3:::b/x").estate;
+    let grants = super::query::what_can(&estate, estate.find("ann").unwrap());
+    assert!(super::report::grants(&estate, &grants).starts_with("S3:GetObject on *\n"));
+    assert!(
+        grants[0].covers("s3:getobject", "arn:aws:s3:::b/y") && !grants[0].covers("s3:GetObject", "arn:aws:s3:::b/x")
+    );
 }

@@ -77,3 +77,10 @@ fn a_step_that_needs_two_principals_needs_both() {
     assert!(check(&fixture(""), "a", "admin").contains("0 paths certain"));
     assert!(check(&fixture("a acts_as b"), "a", "admin").contains("1 path certain"));
 }
+
+#[test]
+fn a_step_that_is_not_certain_says_what_is_open() {
+    let text = "agent a uses s\ns acts_as identity boss administrator=true via.truth=unknown via.setting=AWS_ROLE_ARN";
+    let said = check(text, "agents", "admin");
+    assert!(said.contains("not known: whether anything beside `AWS_ROLE_ARN` lets it do that"), "{said}");
+}

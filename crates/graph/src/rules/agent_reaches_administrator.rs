@@ -50,3 +50,17 @@ fn check(graph: &Graph) -> Vec<Match> {
     };
     paths.iter().filter_map(matched).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn a_step_says_how_what_stands_before_the_note_is_reached() {
+        let way = r#"via.ways=[{"kind":"k","title":"writes its policy","certain":true,"needs":[]}]"#;
+        let text = format!("agent claude acts_as ci\nidentity ci acts_as identity ops administrator=true {way}");
+        let found = check(&crate::text::parse(&text).unwrap());
+        let notes: Vec<&str> = found[0].path.iter().filter_map(|step| step.note.as_deref()).collect();
+        assert_eq!(notes, ["how: writes its policy"]);
+    }
+}
