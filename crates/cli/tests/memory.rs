@@ -173,7 +173,9 @@ fn what_is_known_of_tools_is_proposed_corrected_and_checked() {
 
     let proposal = world.ok(&["tools", "annotate", "--all", "--server", "fs"]);
     assert!(proposal.contains("[\"fs/write_file\"]\neffects = [\"write\""), "{proposal}");
-    assert!(world.ok(&["tools", "annotate", "--all", "--server", "none"]).starts_with("# 0 tools were seen"));
+    assert!(
+        world.ok(&["tools", "annotate", "--all", "--server", "none"]).starts_with("# no tool of `none` was seen yet")
+    );
     let doubtful = world.ok(&["tools", "annotate"]);
     assert!(doubtful.len() < proposal.len(), "only what is doubtful: {doubtful}");
 
