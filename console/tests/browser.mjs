@@ -183,7 +183,7 @@ try {
     await found.getByRole("button", { name: "Who can reach it" }).click();
     await page.waitForURL(/\/paths\/anyone/);
     await page.locator(".path .place").first().waitFor();
-    await page.getByRole("button", { name: /^Who can reach path/, pressed: true }).waitFor();
+    await page.getByRole("button", { name: /^Who can reach /, pressed: true }).waitFor();
     assert.equal(await page.getByRole("list", { name: "Found" }).count(), 0, "what was found does not stand before the answer");
     await accessible(page, "paths to a thing");
     await page.getByLabel("Search the graph").fill("cursor");
