@@ -101,7 +101,7 @@ pub(crate) async fn gateway(
         minder: minder(home),
     };
     let (gateway, diagnostics) = Gateway::start(options, ledger.clone()).await?;
-    gateway.saw(&decisive(home));
+    gateway.saw(|| decisive(home));
     diagnostics.iter().for_each(say);
     match fronts(home) {
         Ok(fronts) => gateway.reload_fronts(fronts),
@@ -181,7 +181,7 @@ pub(crate) async fn watch(home: &Home, gateway: &Gateway, mut seen: Seen) {
         };
         let now = Seen::now(home);
         if now.decisive != seen.decisive || asked.is_some() {
-            gateway.saw(&decisive(home));
+            gateway.saw(|| decisive(home));
             let enacted = enact(home, gateway).await;
             if let Some(asked) = asked {
                 // Whoever asked may have gone.

@@ -186,8 +186,8 @@ impl Gateway {
     }
 
     /// The operator's files as they are now: path from the home, and bytes. What changed is recorded.
-    pub fn saw(&self, files: &[(String, Vec<u8>)]) {
-        self.shared.authority.changes.saw(files, &self.shared.authority.journal);
+    pub fn saw(&self, read: impl FnOnce() -> Vec<(String, Vec<u8>)>) {
+        self.shared.authority.changes.saw(read, &self.shared.authority.journal);
     }
 
     /// What is stopped: `agent NAME`, `server NAME` or `everything`.

@@ -78,11 +78,13 @@ async fn mandate(
     let file = folder.join(format!("{name}.toml"));
     let command = if text.is_some() { "mandate adopt" } else { "mandate withdraw" };
     let path = format!("mandates/{name}.toml");
+    let writing = authority.changes.writing(&path);
     authority.changes.made((&path, bytes), (who(peer.uid, command), because), &authority.journal).await?;
     let written = match bytes {
         Some(bytes) => disk::make_private(&folder).and_then(|()| private::write(&file, bytes)),
         None => fs::remove_file(&file),
     };
+    drop(writing);
     written.map_err(|error| format!("`{}`: {error}", file.display()))?;
     shared.reload().await?;
     Ok(json!({ "snapshot": authority.law.force().snapshot.id() }))
