@@ -270,9 +270,12 @@ impl Marks<'_> {
             if self.patterns.is_some_and(|patterns| patterns.contains(argument)) {
                 self.path(argument, Touch::Read);
             }
-            // Programs that we know say their hosts above.
-            if shell.reaches.is_some() {
-                self.leads(value);
+            // A name of one word may be a folder's, unless a program that nobody knows has it.
+            let host = host::of_url(value).or_else(|| host::bare(value));
+            let is_host =
+                |host: &Host| shell.reaches.is_some() || value.contains(['.', ':']) || host.address().is_some();
+            if let Some(host) = host.filter(is_host) {
+                self.found_at(&host);
             }
         }
         let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
