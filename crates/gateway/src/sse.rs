@@ -1,5 +1,7 @@
 //! Server-sent events, as far as MCP uses them: whole events out of a stream of bytes.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::call::SIZE_MAX_BYTES;
@@ -96,6 +98,13 @@ pub(crate) fn number(event: &[u8]) -> Option<&[u8]> {
     lines(event).find_map(|line| line.strip_prefix(b"id:")).map(<[u8]>::trim_ascii)
 }
 
+/// How long a client is to wait before it takes up a stream again.
+pub(crate) fn retry(event: &[u8]) -> Option<Duration> {
+    let text = lines(event).find_map(|line| line.strip_prefix(b"retry:"))?;
+    let milliseconds: u32 = std::str::from_utf8(text).ok()?.trim().parse().ok()?;
+    Some(Duration::from_millis(milliseconds.into()))
+}
+
 /// The event with other data.
 pub(crate) fn with_data(event: &[u8], data: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(event.len());
@@ -161,6 +170,12 @@ mod tests {
             let data: Vec<_> = found.iter().map(|event| data(event)).collect();
             assert_eq!(data, [Some(Bytes::from("{\"a\":\n1}")), None, Some(Bytes::from("x"))], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_again() {
+        assert_eq!(retry(b"id: 1\nretry: 500\n\n"), Some(Duration::from_millis(500)));
+        assert_eq!((retry(b"retry: -1\n\n"), retry(b"retry: soon\n\n"), retry(b"data: 1\n\n")), (None, None, None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Things that a later message must claim by key, such as the end of a call whose stream broke off.
+//! Things that a later message must claim by key, such as the end of a call whose answer may come on any stream.
 //!
 //! Bounded in number and time: what nobody claims is given back by [`Claims::overdue`]. This module never decides
 //! what becomes of it.
@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 /// The most things that wait at a time.
 const CLAIMS_MAX: usize = 4_096;
 
+/// A thing, and until when it waits; without end as long as somebody sees to it.
+type Waiting<V> = (Option<Instant>, V);
+
 /// What waits to be claimed.
 #[derive(Debug)]
 pub(crate) struct Claims<K, V> {
     /// Held only for map work.
-    waiting: Mutex<HashMap<K, (Instant, V)>>,
+    waiting: Mutex<HashMap<K, Waiting<V>>>,
 }
 
 impl<K, V> Default for Claims<K, V> {
@@ -25,14 +28,22 @@ impl<K, V> Default for Claims<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V> Claims<K, V> {
-    /// Keeps a thing for a while. It comes back at once if there is no room, or if the key is taken.
-    pub(crate) fn keep(&self, key: K, value: V, wait: Duration) -> Result<(), V> {
+    /// Keeps a thing for a while, or until somebody says how long. It comes back at once if there is no room, or if the key
+    /// is taken.
+    pub(crate) fn keep(&self, key: K, value: V, wait: Option<Duration>) -> Result<(), V> {
         let mut waiting = self.lock();
         if waiting.len() >= CLAIMS_MAX || waiting.contains_key(&key) {
             return Err(value);
         }
-        waiting.insert(key, (Instant::now() + wait, value));
+        waiting.insert(key, (wait.map(|wait| Instant::now() + wait), value));
         Ok(())
+    }
+
+    /// From now on a thing is kept for a while.
+    pub(crate) fn waits(&self, key: &K, wait: Duration) {
+        if let Some((until, _)) = self.lock().get_mut(key) {
+            *until = Some(Instant::now() + wait);
+        }
     }
 
     /// Claims a thing.
@@ -42,7 +53,7 @@ impl<K: Eq + Hash + Clone, V> Claims<K, V> {
 
     /// What nobody claimed in time.
     pub(crate) fn overdue(&self) -> Vec<V> {
-        self.drain(|until| until <= Instant::now())
+        self.drain(|until| until.is_some_and(|until| until <= Instant::now()))
     }
 
     /// Everything, because nobody will claim any more.
@@ -50,13 +61,13 @@ impl<K: Eq + Hash + Clone, V> Claims<K, V> {
         self.drain(|_| true)
     }
 
-    fn drain(&self, ends: impl Fn(Instant) -> bool) -> Vec<V> {
+    fn drain(&self, ends: impl Fn(Option<Instant>) -> bool) -> Vec<V> {
         let mut waiting = self.lock();
         let keys: Vec<K> = waiting.iter().filter(|(_, (until, _))| ends(*until)).map(|(key, _)| key.clone()).collect();
         keys.iter().filter_map(|key| Some(waiting.remove(key)?.1)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, (Instant, V)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Waiting<V>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -68,15 +79,17 @@ mod tests {
     #[test]
     fn a_thing_is_claimed_once_or_comes_back() {
         let claims = Claims::default();
-        assert_eq!(claims.keep(1, 'a', Duration::from_secs(600)), Ok(()));
-        assert_eq!(claims.keep(1, 'b', Duration::from_secs(600)), Err('b'));
-        assert_eq!(claims.keep(2, 'c', Duration::ZERO), Ok(()));
+        assert_eq!(claims.keep(1, 'a', Some(Duration::from_secs(600))), Ok(()));
+        assert_eq!(claims.keep(1, 'b', None), Err('b'));
+        assert_eq!(claims.keep(2, 'c', None), Ok(()));
         assert_eq!((claims.take(&1), claims.take(&1)), (Some('a'), None));
+        assert!(claims.overdue().is_empty());
+        claims.waits(&2, Duration::ZERO);
         assert_eq!(claims.overdue(), ['c']);
         for key in 0..CLAIMS_MAX {
-            assert_eq!(claims.keep(key, 'd', Duration::ZERO), Ok(()));
+            assert_eq!(claims.keep(key, 'd', None), Ok(()));
         }
-        assert_eq!(claims.keep(CLAIMS_MAX, 'e', Duration::ZERO), Err('e'));
+        assert_eq!(claims.keep(CLAIMS_MAX, 'e', None), Err('e'));
         assert_eq!(claims.all().len(), CLAIMS_MAX);
     }
 }

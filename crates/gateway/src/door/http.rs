@@ -121,7 +121,7 @@ pub(crate) struct HttpDoor {
     pub(crate) outbound: Outbound,
     pub(crate) user: String,
     pub(crate) tokens: signin::Door,
-    /// Answers that were promised on a stream that broke off.
+    /// Answers that were promised on a stream of a conversation, and may come on another.
     promised: Claims<(Conversation, Id), Expect>,
     /// Requests of servers that their clients have not answered yet, with the act where one was judged.
     asked: Claims<(Conversation, Id), Option<Act>>,

@@ -39,8 +39,10 @@ const PIPE_BYTES: usize = 64 * 1024;
 const OPEN_MAX: usize = 256;
 /// How long the server may take to accept a notification, or the end of the session.
 const ASIDE_WAIT: Duration = Duration::from_secs(10);
-/// How long until a stream that ended is taken up again.
+/// How long until a stream that ended is taken up again, where the server does not say.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// And the longest that it may say.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 /// How often a stream that ends before its answer is taken up again.
 const AGAIN_MAX: usize = 60;
 
@@ -82,6 +84,31 @@ struct Talk {
 struct Said {
     session: Option<HeaderValue>,
     version: Option<HeaderValue>,
+}
+
+/// What a stream said of how it is taken up again.
+#[derive(Default)]
+struct Seen {
+    /// Of the last numbered event.
+    number: Option<HeaderValue>,
+    retry: Option<Duration>,
+}
+
+impl Seen {
+    fn note(&mut self, event: &[u8]) {
+        let number = sse::number(event).and_then(|number| HeaderValue::from_bytes(number).ok());
+        self.number = number.or(self.number.take());
+        self.retry = sse::retry(event).or(self.retry);
+    }
+
+    async fn wait(&self) {
+        tokio::time::sleep(self.retry.unwrap_or(AGAIN_AFTER).min(AGAIN_AFTER_MAX)).await;
+    }
+
+    /// From where on to hear a stream.
+    fn headers(&self) -> HeaderMap {
+        self.number.iter().map(|number| (LAST_EVENT_HEADER, number.clone())).collect()
+    }
 }
 
 /// There is no answer: what the client is told instead.
@@ -187,14 +214,14 @@ impl Talk {
 
     /// What the server says outside of requests, for as long as the conversation lasts.
     async fn listen(self: Arc<Self>) {
-        let mut last = None;
+        let mut seen = Seen::default();
         loop {
-            let Ok(answer) = self.remote.outbound.listen(self.target(after(last.as_ref()))).await else { return };
+            let Ok(answer) = self.remote.outbound.listen(self.target(seen.headers())).await else { return };
             if !answer.status().is_success() || !is_events(&answer) {
                 return;
             }
-            self.events(answer, None, &mut last).await;
-            tokio::time::sleep(AGAIN_AFTER).await;
+            self.events(answer, None, &mut seen).await;
+            seen.wait().await;
         }
     }
 
@@ -215,16 +242,16 @@ impl Talk {
             return self.whole(request, answer).await;
         }
         self.opened(request, answer.headers(), None);
-        let mut last = None;
+        let mut seen = Seen::default();
         for _ in 0..AGAIN_MAX {
-            if self.events(answer, Some(request), &mut last).await {
+            if self.events(answer, Some(request), &mut seen).await {
                 return Ok(());
             }
             // A server may end a stream and go on in another, if it numbers its events.
             let broke = || Lost::new("the server's answer broke off");
-            let seen = last.as_ref().ok_or_else(broke)?;
-            tokio::time::sleep(AGAIN_AFTER).await;
-            answer = self.remote.outbound.listen(self.target(after(Some(seen)))).await?;
+            seen.number.as_ref().ok_or_else(broke)?;
+            seen.wait().await;
+            answer = self.remote.outbound.listen(self.target(seen.headers())).await?;
             if !answer.status().is_success() || !is_events(&answer) {
                 return Err(broke());
             }
@@ -259,12 +286,7 @@ impl Talk {
     }
 
     /// Passes events on; whether the answer to the request was among them. Ends with it, or with the stream.
-    async fn events(
-        &self,
-        answer: HttpResponse<Incoming>,
-        request: Option<&Request>,
-        last: &mut Option<HeaderValue>,
-    ) -> bool {
+    async fn events(&self, answer: HttpResponse<Incoming>, request: Option<&Request>, seen: &mut Seen) -> bool {
         let mut events = sse::Events::default();
         let mut body = answer.into_body();
         while let Some(Ok(frame)) = body.frame().await {
@@ -274,20 +296,25 @@ impl Talk {
                 return false;
             }
             while let Some(event) = events.next() {
-                if let Some(id) = sse::number(&event).and_then(|id| HeaderValue::from_bytes(id).ok()) {
-                    *last = Some(id);
-                }
+                seen.note(&event);
                 let Some(data) = sse::data(&event) else { continue };
-                let answers = match (Message::read(data.clone()), request) {
-                    (Ok(Message::Response(response)), Some(request)) if response.id == request.id => {
-                        self.opened(request, &HeaderMap::new(), Some(response.body()));
-                        true
-                    }
-                    _ => false,
+                let answered = match Message::read(data.clone()) {
+                    Ok(Message::Response(response)) => Some(response),
+                    _ => None,
                 };
                 self.tell(data).await;
-                if answers {
-                    return true;
+                match (answered, request) {
+                    (Some(response), Some(request)) if response.id == request.id => {
+                        self.opened(request, &HeaderMap::new(), Some(response.body()));
+                        return true;
+                    }
+                    // To what was asked on another stream, where nothing more will come.
+                    (Some(response), _) => {
+                        if let Some(task) = self.hold_open().remove(&response.id) {
+                            task.abort();
+                        }
+                    }
+                    (None, _) => {}
                 }
             }
         }
@@ -324,10 +351,6 @@ impl Talk {
 fn is_events(answer: &HttpResponse<Incoming>) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
-}
-
-fn after(last: Option<&HeaderValue>) -> HeaderMap {
-    last.map(|last| (LAST_EVENT_HEADER, last.clone())).into_iter().collect()
 }
 
 /// What the protocol without sessions says of a request in its headers.

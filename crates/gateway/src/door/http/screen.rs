@@ -188,24 +188,41 @@ impl Screen {
         place(&self.caller, &self.server, self.session.as_ref())
     }
 
-    /// What waits for an answer that was promised on a stream that ended without it.
+    /// What waits for an answer that was promised on a stream of this conversation.
     fn promised(&self, id: &Id) -> Option<Expect> {
         self.door.promised.take(&(self.place(), id.clone()))
     }
 
-    /// The stream ended before the answer. A client of the stateful protocol may take up a stream with numbered
-    /// events again; else the end is unknown.
-    fn broke_off(&self, mut expect: Expect, is_numbered: bool) {
-        let wait = self.door.shared.authority.limits.call_wait;
-        if is_numbered
-            && self.session.is_some()
-            && let Some(id) = expect.id.clone()
-        {
-            let kept = self.door.promised.keep((self.place(), id), expect, wait);
-            let Err(back) = kept else { return };
-            expect = back;
+    /// A server may answer on any stream of a conversation: leaves what is expected of this one where each finds it, and
+    /// says for which request.
+    fn promise(&self, expect: &mut Expect) -> Option<Id> {
+        self.session.as_ref()?;
+        let id = expect.id.clone()?;
+        let own = std::mem::replace(expect, Expect::nothing());
+        match self.door.promised.keep((self.place(), id.clone()), own, None) {
+            Ok(()) => Some(id),
+            Err(back) => {
+                *expect = back;
+                None
+            }
         }
-        expect.ends(Status::Unknown);
+    }
+
+    /// The stream ended. A client of the stateful protocol may take up a stream with numbered events again; else, if the
+    /// answer has not come, the end is unknown.
+    fn ended(&self, promised: Option<Id>, expect: Expect, is_numbered: bool, is_left: bool) {
+        let mut expect = match promised {
+            Some(id) if is_numbered => {
+                let wait = self.door.shared.authority.limits.call_wait;
+                return self.door.promised.waits(&(self.place(), id), wait);
+            }
+            Some(id) => self.promised(&id).unwrap_or_else(Expect::nothing),
+            None => expect,
+        };
+        // An act that is dropped says in the ledger that the client left.
+        if !is_left {
+            expect.ends(Status::Unknown);
+        }
     }
 
     /// A request of the server on a stream: judged, and then the client is asked or the server told why not.
@@ -216,7 +233,7 @@ impl Screen {
             Ok(None) => answer::unknown_method(&request),
             Err(fault) => answer::malformed(Some(&request.id), &fault),
             Ok(Some(wish)) => match self.admitted(wish).await {
-                Ok(act) => match self.door.asked.keep(key.clone(), act, wait) {
+                Ok(act) => match self.door.asked.keep(key.clone(), act, Some(wait)) {
                     Ok(()) => {
                         if to.send(event).await.is_err() {
                             // The client left: an act that is dropped says so.
@@ -260,6 +277,7 @@ pub(crate) async fn events(
     let screen = &stream.0;
     let mut events = sse::Events::default();
     let mut is_numbered = false;
+    let promised = screen.promise(&mut expect);
     let all = async {
         while let Some(Ok(frame)) = body.frame().await {
             let Some(bytes) = frame.data_ref() else { continue };
@@ -286,6 +304,12 @@ pub(crate) async fn events(
                     }
                     read => read,
                 };
+                // It names no request: the one that was made on this stream.
+                if let (Ok(Message::Fault(_)), Some(id)) = (&read, &promised)
+                    && let Some(own) = screen.promised(id)
+                {
+                    expect = own;
+                }
                 let Some(passed) = screen.message(read, &mut expect).await else { continue };
                 if to.send(sse::with_data(&event, &passed)).await.is_err() {
                     return;
@@ -297,11 +321,7 @@ pub(crate) async fn events(
         () = all => {}
         () = to.closed() => {}
     }
-    if to.is_closed() && !(is_numbered && screen.session.is_some()) {
-        // The client left: the act is dropped, and says so in the ledger.
-        return;
-    }
-    screen.broke_off(expect, is_numbered);
+    screen.ended(promised, expect, is_numbered, to.is_closed());
 }
 
 #[cfg(test)]
