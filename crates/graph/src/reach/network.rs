@@ -78,7 +78,7 @@ impl Builder {
         let joint = self.joint_to.iter().zip(self.joint_start.windows(2)).flat_map(|(to, range)| {
             self.joint_tails[range[0] as usize..range[1] as usize].iter().map(|tail| (*tail, *to))
         });
-        order::Adjacency::new(self.nodes, || self.plain.iter().copied().chain(joint.clone()))
+        order::Adjacency::new(self.nodes, self.plain.iter().copied().chain(joint))
     }
 }
 
@@ -122,17 +122,9 @@ impl Joint {
             joint.tail_start.push(len(&joint.tails));
         }
         joint.in_start = starts(nodes, joint.to.iter().copied());
-        joint.out_start = starts(nodes, joint.tails.iter().copied());
-        let mut next = joint.out_start.clone();
-        joint.out = vec![0; joint.tails.len()];
-        for at in 0..len(&joint.to) {
-            for tail in joint.tail_start[at as usize]..joint.tail_start[at as usize + 1] {
-                let slot = &mut next[joint.tails[tail as usize] as usize];
-                joint.out[*slot as usize] = at;
-                *slot += 1;
-            }
-        }
-        joint
+        let tails = (0..len(&joint.to)).flat_map(|at| joint.tails(at).iter().map(move |tail| (*tail, at)));
+        let (out_start, out) = by_key(nodes, tails);
+        Self { out_start, out, ..joint }
     }
 
     /// The starts of a joint step.
@@ -211,22 +203,15 @@ impl Network {
     }
 }
 
-/// Steps by target and, within it, by source; equal ones once. Two passes of a counting sort, and short sorts within.
+/// Steps by target and, within it, by source; equal ones once.
 fn incoming(nodes: u32, steps: Vec<(u32, u32)>) -> (Vec<u32>, Vec<u32>) {
-    let start = starts(nodes, steps.iter().map(|(_, to)| *to));
-    let mut next = start.clone();
-    let mut from = vec![0; steps.len()];
-    for (tail, to) in &steps {
-        let slot = &mut next[*to as usize];
-        from[*slot as usize] = *tail;
-        *slot += 1;
-    }
-    drop((steps, next));
+    let (start, mut from) = by_key(nodes, steps.iter().map(|(from, to)| (*to, *from)));
+    drop(steps);
     let mut kept = Vec::with_capacity(nodes as usize + 1);
     let mut end = 0;
-    for rank in 0..nodes as usize {
+    for range in start.windows(2) {
         kept.push(end as u32);
-        let (low, high) = (start[rank] as usize, start[rank + 1] as usize);
+        let (low, high) = (range[0] as usize, range[1] as usize);
         from[low..high].sort_unstable();
         let mut last = None;
         for at in low..high {
@@ -242,17 +227,39 @@ fn incoming(nodes: u32, steps: Vec<(u32, u32)>) -> (Vec<u32>, Vec<u32>) {
 }
 
 fn outgoing(nodes: u32, in_start: &[u32], in_from: &[u32]) -> (Vec<u32>, Vec<(u32, u32)>) {
-    let start = starts(nodes, in_from.iter().copied());
-    let mut next = start.clone();
-    let mut out = vec![(0, 0); in_from.len()];
-    for (to, range) in (0u32..).zip(in_start.windows(2)) {
-        for step in range[0]..range[1] {
-            let slot = &mut next[in_from[step as usize] as usize];
-            out[*slot as usize] = (to, step);
-            *slot += 1;
-        }
+    let into = (0u32..).zip(in_start.windows(2));
+    let steps = into.flat_map(|(to, range)| (range[0]..range[1]).map(move |step| (to, step)));
+    by_key(nodes, in_from.iter().copied().zip(steps))
+}
+
+/// How many neighbouring keys make a block: what is written for as many stays in the cache.
+const BLOCK: usize = 4096;
+
+/// The values of each key in the order in which they come: where those of each key begin, and all of them.
+///
+/// A counting sort in two passes, into blocks of keys and from there to each key's place: written at once, nearly every
+/// value of a large network would miss the cache.
+pub(super) fn by_key<T: Copy + Default>(
+    keys: u32,
+    pairs: impl Iterator<Item = (u32, T)> + Clone,
+) -> (Vec<u32>, Vec<T>) {
+    let start = starts(keys, pairs.clone().map(|(key, _)| key));
+    let count = start[keys as usize] as usize;
+    let mut blocks = vec![(0, T::default()); count];
+    let mut next: Vec<u32> = start.iter().copied().step_by(BLOCK).collect();
+    for (key, value) in pairs {
+        let slot = &mut next[key as usize / BLOCK];
+        blocks[*slot as usize] = (key, value);
+        *slot += 1;
     }
-    (start, out)
+    let mut next = start.clone();
+    let mut values = vec![T::default(); count];
+    for (key, value) in blocks {
+        let slot = &mut next[key as usize];
+        values[*slot as usize] = value;
+        *slot += 1;
+    }
+    (start, values)
 }
 
 /// Where the items of each node begin in an array ordered by node.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "INVARIANT: every index is a node below the length of all arrays")]
 
-use super::network::starts;
+use super::network::by_key;
 
 /// Targets by source.
 pub(super) struct Adjacency {
@@ -11,16 +11,8 @@ pub(super) struct Adjacency {
 }
 
 impl Adjacency {
-    pub(super) fn new<I: Iterator<Item = (u32, u32)>>(nodes: u32, steps: impl Fn() -> I) -> Self {
-        let known = || steps().filter(|(from, to)| *from < nodes && *to < nodes);
-        let start = starts(nodes, known().map(|(from, _)| from));
-        let mut next = start.clone();
-        let mut to = vec![0; start[nodes as usize] as usize];
-        for (from, target) in known() {
-            let slot = &mut next[from as usize];
-            to[*slot as usize] = target;
-            *slot += 1;
-        }
+    pub(super) fn new(nodes: u32, steps: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
+        let (start, to) = by_key(nodes, steps.filter(|(from, to)| *from < nodes && *to < nodes));
         Self { start, to }
     }
 }
