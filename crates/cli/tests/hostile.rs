@@ -270,7 +270,13 @@ fn nothing_malformed_reaches_a_server_over_http() {
         } else {
             door.send(&bytes)
         };
-        assert!(!answer.contains("served"), "{name}: {answer}");
+        let status = match name {
+            "a body that breaks off" => "",
+            "a head that never ends" => "HTTP/1.1 431 ",
+            "a coding before the chunks" | "two codings" => "HTTP/1.1 501 ",
+            _ => "HTTP/1.1 400 ",
+        };
+        assert!(answer.starts_with(status) && !answer.contains("served"), "{name}: {answer}");
         assert_eq!(door.served(), before, "{name} reached the server");
         door.serves_on(name);
     }
