@@ -13,8 +13,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::canonical;
-use crate::record::{Payload, Scope};
+use crate::record::Scope;
+use crate::{canonical, string};
 
 /// As many levels as `scan` follows; serde_json goes to 128.
 const DEPTH_MAX: u32 = 100;
@@ -22,6 +22,8 @@ const DEPTH_MAX: u32 = 100;
 const DIGITS_MAX: usize = 18;
 /// What every entry has: `kind`, `time` and `v`.
 const HEADS: u8 = 3;
+/// What every payload has: `digest`, `size_bytes` and `subject`.
+const PAYLOAD_HEADS: u8 = 3;
 
 /// The members that matter.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -49,12 +51,14 @@ pub(crate) struct Brief<'a> {
     #[serde(borrow, default)]
     pub(crate) binding: Cow<'a, str>,
     pub(crate) expires: Option<Time<'a>>,
-    pub(crate) payload: Option<Payload>,
+    #[serde(borrow)]
+    pub(crate) payload: Option<Payload<'a>>,
     #[serde(borrow, default)]
     pub(crate) snapshot: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(crate) event: Cow<'a, str>,
-    pub(crate) details: Option<Details>,
+    #[serde(borrow)]
+    pub(crate) details: Option<Details<'a>>,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -82,9 +86,22 @@ pub(crate) struct Effect {
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
-pub(crate) struct Details {
-    pub(crate) key: Option<String>,
-    pub(crate) from: Option<String>,
+pub(crate) struct Payload<'a> {
+    #[serde(borrow)]
+    pub(crate) digest: Cow<'a, str>,
+    #[serde(borrow)]
+    subject: Cow<'a, str>,
+    size_bytes: u64,
+    #[serde(default)]
+    pub(crate) segment: u64,
+}
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct Details<'a> {
+    #[serde(borrow)]
+    pub(crate) key: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) from: Option<Cow<'a, str>>,
     pub(crate) calls: Option<u64>,
     pub(crate) sent: Option<u64>,
 }
@@ -105,26 +122,19 @@ impl<'a> Time<'a> {
 
 /// Whether this is a time as we write it, of a day that every month has. Any other is parsed to find out.
 fn is_plain_time(text: &[u8]) -> bool {
-    let Some((head, rest)) = text.split_first_chunk::<19>() else { return false };
-    let shape = head.iter().zip(b"0000-00-00T00:00:00").all(|(byte, sample)| match sample {
-        b'0' => byte.is_ascii_digit(),
-        other => byte == other,
-    });
-    let number = |place: usize| match head.get(place..place + 2) {
-        Some([tens, ones]) => tens.wrapping_sub(b'0').wrapping_mul(10).wrapping_add(ones.wrapping_sub(b'0')),
-        _ => u8::MAX,
+    let Some((head, fraction)) = text.split_first_chunk() else { return false };
+    let [c, e, y, n, b'-', m, o, b'-', d, a, b'T', h, r, b':', i, u, b':', s, k] = *head else { return false };
+    let number = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        if tens < 10 && ones < 10 { tens * 10 + ones } else { u8::MAX }
     };
-    let in_range = matches!(number(5), 1..=12)
-        && matches!(number(8), 1..=28)
-        && number(11) < 24
-        && number(14) < 60
-        && number(17) < 60;
-    let fraction = match rest {
+    let date = number(c, e) < 100 && number(y, n) < 100 && matches!((number(m, o), number(d, a)), (1..=12, 1..=28));
+    let fraction = match fraction {
         [b'Z'] => true,
         [b'.', digits @ .., b'Z'] => matches!(digits.len(), 1..=9) && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    shape && in_range && fraction
+    date && number(h, r) < 24 && number(i, u) < 60 && number(s, k) < 60 && fraction
 }
 
 impl<'de> Deserialize<'de> for Time<'_> {
@@ -169,7 +179,8 @@ impl<'de> Visitor<'de> for EffectForms {
 impl<'a> Brief<'a> {
     /// Of an entry's bytes.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, serde_json::Error> {
-        if let Some(brief) = scan(bytes) {
+        let mut brief = Self::default();
+        if scan(bytes, &mut brief).is_some() {
             return Ok(brief);
         }
         let brief = serde_json::from_slice(bytes)?;
@@ -227,296 +238,230 @@ fn are_next_to_each_other(one: &[u8], other: &[u8]) -> bool {
     one.to_bits().abs_diff(other.to_bits()) <= 1
 }
 
-/// The same where the entry is as we write it; `None` says nothing about it.
-fn scan(bytes: &[u8]) -> Option<Brief<'_>> {
-    std::str::from_utf8(bytes).ok()?;
-    let mut scan = Scan { rest: bytes };
-    let (mut brief, mut heads) = (Brief::default(), 0);
-    scan.members(|scan, name| {
-        match name {
-            b"kind" => (brief.kind, heads) = (scan.text()?, heads + 1),
-            b"time" => (brief.time, heads) = (Time::new(scan.text()?)?, heads + 1),
-            b"v" => (brief.v, heads) = (scan.count()?, heads + 1),
-            b"action" => brief.action = scan.action()?,
-            b"decision" => brief.decision = scan.decision()?,
-            b"now" => brief.now = Some(Time::new(scan.text()?)?),
-            b"session" => brief.session = scan.text()?,
-            b"sequence" => brief.sequence = scan.count()?,
-            b"uses" => brief.uses = Some(scan.count()?),
-            b"intent" => brief.intent = Some(scan.count()?),
-            b"ask" => brief.ask = Some(scan.count()?),
-            b"approved" => brief.approved = scan.truth()?,
-            b"upstream" => brief.upstream = Some(scan.count()?),
-            b"scope" => brief.scope = Some(scan.scope()?),
-            b"binding" => brief.binding = scan.text()?,
-            b"expires" => brief.expires = Some(Time::new(scan.text()?)?),
-            b"payload" => brief.payload = Some(scan.payload()?),
-            b"snapshot" => brief.snapshot = scan.text()?,
-            b"event" => brief.event = scan.text()?,
-            b"details" => brief.details = Some(scan.details()?),
-            _ => scan.pass(0)?,
-        }
-        Some(())
+/// Reads the same from an entry that is as we write it; `None` says nothing about it.
+fn scan<'a>(bytes: &'a [u8], brief: &mut Brief<'a>) -> Option<()> {
+    let text = Text(std::str::from_utf8(bytes).ok()?);
+    let mut heads = 0;
+    let end = text.members(0, |name, at| match name {
+        b"kind" => set(&mut brief.kind, text.string(at)?).inspect(|_| heads += 1),
+        b"time" => set(&mut brief.time, text.time(at)?).inspect(|_| heads += 1),
+        b"v" => set(&mut brief.v, text.count(at)?).inspect(|_| heads += 1),
+        b"action" => set(&mut brief.action, text.action(at)?),
+        b"decision" => set(&mut brief.decision, text.decision(at)?),
+        b"now" => set(&mut brief.now, text.time(at)?),
+        b"session" => set(&mut brief.session, text.string(at)?),
+        b"sequence" => set(&mut brief.sequence, text.count(at)?),
+        b"uses" => set(&mut brief.uses, text.count(at)?),
+        b"intent" => set(&mut brief.intent, text.count(at)?),
+        b"ask" => set(&mut brief.ask, text.count(at)?),
+        b"approved" => set(&mut brief.approved, text.truth(at)?),
+        b"upstream" => set(&mut brief.upstream, text.count(at)?),
+        b"scope" => set(&mut brief.scope, text.scope(at)?),
+        b"binding" => set(&mut brief.binding, text.string(at)?),
+        b"expires" => set(&mut brief.expires, text.time(at)?),
+        b"payload" => set(&mut brief.payload, text.payload(at)?),
+        b"snapshot" => set(&mut brief.snapshot, text.string(at)?),
+        b"event" => set(&mut brief.event, text.string(at)?),
+        b"details" => set(&mut brief.details, text.details(at)?),
+        _ => text.pass(at, 0),
     })?;
-    (heads == HEADS && scan.rest.is_empty()).then_some(brief)
+    (heads == HEADS && end == bytes.len()).then_some(())
 }
 
-/// What is left of an entry.
-struct Scan<'a> {
-    rest: &'a [u8],
+/// Puts what was read into its place, and gives on where it ended.
+fn set<P: From<T>, T>(place: &mut P, (value, end): (T, usize)) -> Option<usize> {
+    *place = value.into();
+    Some(end)
 }
 
-impl<'a> Scan<'a> {
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
+/// An entry's text. Whatever reads a part of it is told where that begins, and says where it ends: a place that is
+/// handed on stays in a register, and most of the time that this takes is spent waiting for the next place.
+#[derive(Clone, Copy)]
+struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    /// The byte at a place. Behind the last one it is 0, which is allowed nowhere.
+    fn byte(self, at: usize) -> u8 {
+        self.0.as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    fn eat(&mut self, byte: u8) -> Option<()> {
-        (self.next()? == byte).then_some(())
+    fn word(self, at: usize, word: &str) -> Option<usize> {
+        self.0.as_bytes().get(at..)?.starts_with(word.as_bytes()).then_some(at + word.len())
     }
 
-    fn eat_all(&mut self, bytes: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(bytes)?;
-        Some(())
-    }
-
-    /// Whether the next byte is this one, which is then taken.
-    fn is(&mut self, byte: u8) -> bool {
-        match self.rest.split_first() {
-            Some((first, rest)) if *first == byte => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The members of an object, sorted by their names, which have no escapes.
-    fn members(&mut self, mut each: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
-        self.eat(b'{')?;
-        if self.is(b'}') {
-            return Some(());
+    /// The members of an object, sorted by their names, which are of ASCII and have no escapes.
+    #[inline]
+    fn members(self, at: usize, mut each: impl FnMut(&'a [u8], usize) -> Option<usize>) -> Option<usize> {
+        match (self.byte(at), self.byte(at + 1)) {
+            (b'{', b'}') => return Some(at + 2),
+            (b'{', _) => {}
+            _ => return None,
         }
         let mut last: Option<&[u8]> = None;
+        let mut at = at + 1;
         loop {
-            let name = self.plain()?;
-            if !name.is_ascii() || last.is_some_and(|last| !is_before(last, name)) {
+            let end = string::name_end(self.0.as_bytes(), at + 1);
+            if (self.byte(at), self.byte(end), self.byte(end + 1)) != (b'"', b'"', b':') {
                 return None;
             }
-            self.eat(b':')?;
-            each(self, name)?;
-            match self.next()? {
-                b',' => last = Some(name),
-                b'}' => return Some(()),
+            let name = self.0.as_bytes().get(at + 1..end)?;
+            if last.is_some_and(|last| string::order(last, name).is_ge()) {
+                return None;
+            }
+            at = each(name, end + 2)?;
+            match self.byte(at) {
+                b',' => at += 1,
+                b'}' => return Some(at + 1),
                 _ => return None,
             }
+            last = Some(name);
         }
     }
 
     /// A string without escapes.
-    fn plain(&mut self) -> Option<&'a [u8]> {
-        self.eat(b'"')?;
-        let (text, rest) = self.rest.split_at_checked(run(self.rest))?;
-        self.rest = rest;
-        self.eat(b'"')?;
-        Some(text)
+    #[inline]
+    fn string(self, at: usize) -> Option<(Cow<'a, str>, usize)> {
+        let end = string::end(self.0.as_bytes(), at + 1);
+        let quoted = (self.byte(at), self.byte(end)) == (b'"', b'"');
+        quoted.then_some((Cow::Borrowed(self.0.get(at + 1..end)?), end + 1))
     }
 
-    fn text(&mut self) -> Option<Cow<'a, str>> {
-        std::str::from_utf8(self.plain()?).ok().map(Cow::Borrowed)
+    fn time(self, at: usize) -> Option<(Time<'a>, usize)> {
+        let (text, end) = self.string(at)?;
+        Some((Time::new(text)?, end))
     }
 
-    fn owned(&mut self) -> Option<String> {
-        self.text().map(Cow::into_owned)
-    }
-
-    /// A whole number that is not negative.
-    fn count(&mut self) -> Option<u64> {
-        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (number, rest) = self.rest.split_at_checked(digits)?;
-        let zeros = number.len() > 1 && number.starts_with(b"0");
-        if zeros || matches!(rest, [b'.' | b'e' | b'E', ..]) {
-            return None;
+    /// A whole number that is not negative. Fractions have more forms than the canonical one, and what is too large is
+    /// one for serde_json.
+    #[inline]
+    fn count(self, at: usize) -> Option<(u64, usize)> {
+        let (mut number, mut end) = (0_u64, at);
+        while let digit @ b'0'..=b'9' = self.byte(end) {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            end += 1;
         }
-        self.rest = rest;
-        std::str::from_utf8(number).ok()?.parse().ok()
+        let fits = matches!(end - at, 1..=DIGITS_MAX) && (self.byte(at) != b'0' || end - at == 1);
+        (fits && !matches!(self.byte(end), b'.' | b'e' | b'E')).then_some((number, end))
     }
 
-    fn truth(&mut self) -> Option<bool> {
-        match self.rest.first()? {
-            b't' => self.eat_all(b"true").map(|()| true),
-            _ => self.eat_all(b"false").map(|()| false),
+    fn truth(self, at: usize) -> Option<(bool, usize)> {
+        match self.byte(at) {
+            b't' => Some((true, self.word(at, "true")?)),
+            _ => Some((false, self.word(at, "false")?)),
         }
     }
 
-    fn scope(&mut self) -> Option<Scope> {
-        match self.plain()? {
-            b"once" => Some(Scope::Once),
-            b"session" => Some(Scope::Session),
+    fn scope(self, at: usize) -> Option<(Scope, usize)> {
+        let (word, end) = self.string(at)?;
+        match word.as_ref() {
+            "once" => Some((Scope::Once, end)),
+            "session" => Some((Scope::Session, end)),
             _ => None,
         }
     }
 
-    fn action(&mut self) -> Option<Action<'a>> {
-        let mut server = Cow::Borrowed("");
-        self.members(|scan, name| match name {
-            b"tool" => scan.members(|scan, name| match name {
-                b"server" => scan.text().map(|text| server = text),
-                _ => scan.pass(2),
+    fn action(self, at: usize) -> Option<(Action<'a>, usize)> {
+        let mut action = Action::default();
+        let end = self.members(at, |name, at| match name {
+            b"tool" => self.members(at, |name, at| match name {
+                b"server" => set(&mut action.tool.server, self.string(at)?),
+                _ => self.pass(at, 2),
             }),
-            _ => scan.pass(1),
+            _ => self.pass(at, 1),
         })?;
-        Some(Action { tool: Tool { server } })
+        Some((action, end))
     }
 
-    fn decision(&mut self) -> Option<Decision> {
-        let mut effect = Effect::default();
-        self.members(|scan, name| match name {
-            b"effect" => scan.effect().map(|found| effect = found),
-            _ => scan.pass(1),
+    fn decision(self, at: usize) -> Option<(Decision, usize)> {
+        let mut decision = Decision::default();
+        let end = self.members(at, |name, at| match name {
+            b"effect" => set(&mut decision.effect, self.effect(at)?),
+            _ => self.pass(at, 1),
         })?;
-        Some(Decision { effect })
+        Some((decision, end))
     }
 
-    fn effect(&mut self) -> Option<Effect> {
+    fn effect(self, at: usize) -> Option<(Effect, usize)> {
         let mut word = None;
-        match self.rest.first()? {
-            b'{' => self.members(|scan, name| match name {
-                b"effect" => scan.text().map(|text| word = Some(text)),
-                _ => scan.pass(2),
-            })?,
-            _ => word = Some(self.text()?),
-        }
-        Some(Effect { permits: word? == "permit" })
+        let end = match self.byte(at) {
+            b'{' => self.members(at, |name, at| match name {
+                b"effect" => set(&mut word, self.string(at)?),
+                _ => self.pass(at, 2),
+            }),
+            _ => set(&mut word, self.string(at)?),
+        }?;
+        let word: Cow<'_, str> = word?;
+        Some((Effect { permits: word == "permit" }, end))
     }
 
-    fn payload(&mut self) -> Option<Payload> {
-        let (mut digest, mut subject, mut size_bytes, mut segment) = (None, None, None, 0);
-        self.members(|scan, name| {
-            match name {
-                b"digest" => digest = Some(scan.owned()?),
-                b"subject" => subject = Some(scan.owned()?),
-                b"size_bytes" => size_bytes = Some(scan.count()?),
-                b"segment" => segment = scan.count()?,
-                _ => scan.pass(1)?,
-            }
-            Some(())
+    fn payload(self, at: usize) -> Option<(Payload<'a>, usize)> {
+        let (mut payload, mut heads) = (Payload::default(), 0);
+        let end = self.members(at, |name, at| match name {
+            b"digest" => set(&mut payload.digest, self.string(at)?).inspect(|_| heads += 1),
+            b"subject" => set(&mut payload.subject, self.string(at)?).inspect(|_| heads += 1),
+            b"size_bytes" => set(&mut payload.size_bytes, self.count(at)?).inspect(|_| heads += 1),
+            b"segment" => set(&mut payload.segment, self.count(at)?),
+            _ => self.pass(at, 1),
         })?;
-        Some(Payload { digest: digest?, subject: subject?, size_bytes: size_bytes?, segment })
+        (heads == PAYLOAD_HEADS).then_some((payload, end))
     }
 
-    fn details(&mut self) -> Option<Details> {
+    fn details(self, at: usize) -> Option<(Details<'a>, usize)> {
         let mut details = Details::default();
-        self.members(|scan, name| {
-            match name {
-                b"key" => details.key = Some(scan.owned()?),
-                b"from" => details.from = Some(scan.owned()?),
-                b"calls" => details.calls = Some(scan.count()?),
-                b"sent" => details.sent = Some(scan.count()?),
-                _ => scan.pass(1)?,
-            }
-            Some(())
+        let end = self.members(at, |name, at| match name {
+            b"key" => set(&mut details.key, self.string(at)?),
+            b"from" => set(&mut details.from, self.string(at)?),
+            b"calls" => set(&mut details.calls, self.count(at)?),
+            b"sent" => set(&mut details.sent, self.count(at)?),
+            _ => self.pass(at, 1),
         })?;
-        Some(details)
+        Some((details, end))
     }
 
     /// Any value, which must be JSON.
-    fn pass(&mut self, depth: u32) -> Option<()> {
-        if depth > DEPTH_MAX {
-            return None;
-        }
-        if self.rest.first() == Some(&b'{') {
-            return self.members(|scan, _| scan.pass(depth + 1));
-        }
-        match self.next()? {
-            b'"' => self.pass_string(),
-            b'[' => self.pass_array(depth),
-            b't' => self.eat_all(b"rue"),
-            b'f' => self.eat_all(b"alse"),
-            b'n' => self.eat_all(b"ull"),
-            b'-' => match self.next()? {
-                // What has no sign for us, or is a fraction.
-                b'0' => None,
-                first => self.pass_number(first),
-            },
-            first => self.pass_number(first),
+    fn pass(self, at: usize, depth: u32) -> Option<usize> {
+        match self.byte(at) {
+            b'"' => self.pass_string(at + 1),
+            b'0'..=b'9' => Some(self.count(at)?.1),
+            b'{' if depth < DEPTH_MAX => self.members(at, |_, at| self.pass(at, depth + 1)),
+            b'[' if depth < DEPTH_MAX => self.pass_array(at + 1, depth + 1),
+            b't' => self.word(at, "true"),
+            b'f' => self.word(at, "false"),
+            b'n' => self.word(at, "null"),
+            // Zero has no sign.
+            b'-' if self.byte(at + 1) != b'0' => Some(self.count(at + 1)?.1),
+            _ => None,
         }
     }
 
-    fn pass_array(&mut self, depth: u32) -> Option<()> {
-        if self.is(b']') {
-            return Some(());
+    /// The rest of an array.
+    fn pass_array(self, mut at: usize, depth: u32) -> Option<usize> {
+        if self.byte(at) == b']' {
+            return Some(at + 1);
         }
         loop {
-            self.pass(depth + 1)?;
-            match self.next()? {
-                b',' => {}
-                b']' => return Some(()),
+            at = self.pass(at, depth)?;
+            match self.byte(at) {
+                b',' => at += 1,
+                b']' => return Some(at + 1),
                 _ => return None,
             }
         }
     }
 
     /// The rest of a string.
-    fn pass_string(&mut self) -> Option<()> {
+    #[inline]
+    fn pass_string(self, mut at: usize) -> Option<usize> {
         loop {
-            self.rest = self.rest.get(run(self.rest)..)?;
-            match self.next()? {
-                b'"' => return Some(()),
-                // Ours are `\"`, `\\` and control characters; the others are rare enough for serde_json.
-                b'\\' => match self.next()? {
-                    b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                    _ => return None,
-                },
+            at = string::end(self.0.as_bytes(), at);
+            match (self.byte(at), self.byte(at + 1)) {
+                (b'"', _) => return Some(at + 1),
+                // Ours are these and control characters; the others are rare enough for serde_json.
+                (b'\\', b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
                 _ => return None,
             }
         }
     }
-
-    /// The rest of a whole number after its first digit. Fractions have more forms than the canonical one, and what is
-    /// too large is a fraction for serde_json.
-    fn pass_number(&mut self, first: u8) -> Option<()> {
-        let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (_, rest) = self.rest.split_at_checked(digits)?;
-        let fits = first.is_ascii_digit() && digits < DIGITS_MAX && !(first == b'0' && digits > 0);
-        if !fits || matches!(rest, [b'.' | b'e' | b'E', ..]) {
-            return None;
-        }
-        self.rest = rest;
-        Some(())
-    }
-}
-
-/// Whether one name comes before another. Most differ in their first letter.
-fn is_before(last: &[u8], name: &[u8]) -> bool {
-    match (last.first(), name.first()) {
-        (Some(one), Some(other)) if one != other => one < other,
-        _ => last < name,
-    }
-}
-
-/// How many bytes come before a quote, a backslash or a control character, eight at a time.
-fn run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut rest = bytes;
-    while let Some((chunk, behind)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        // The lowest byte that is marked is right: a borrow only goes upwards.
-        let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quote = zero_in(word ^ (ONES * 0x22));
-        let backslash = zero_in(word ^ (ONES * 0x5c));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let marked = (quote | backslash | control) & HIGH;
-        if marked != 0 {
-            return bytes.len() - rest.len() + marked.trailing_zeros() as usize / 8;
-        }
-        rest = behind;
-    }
-    let tail = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)).count();
-    bytes.len() - rest.len() + tail
 }
 
 #[cfg(test)]
@@ -527,11 +472,16 @@ mod tests {
     use super::*;
     use crate::canonical;
 
-    /// Whatever `scan` answers, serde_json answers the same.
+    /// Whatever `scan` answers, serde_json answers the same, of bytes that are canonical.
     fn agrees(bytes: &[u8]) -> bool {
-        let Some(scanned) = scan(bytes) else { return false };
+        let mut scanned = Brief::default();
+        if scan(bytes, &mut scanned).is_none() {
+            return false;
+        }
         let parsed = serde_json::from_slice::<Brief<'_>>(bytes);
         assert_eq!(parsed.ok(), Some(scanned), "{}", String::from_utf8_lossy(bytes));
+        let made = serde_json::from_slice::<Value>(bytes).and_then(|value| canonical::to_vec(&value)).unwrap();
+        assert!(made == bytes, "{} is not {}", String::from_utf8_lossy(bytes), String::from_utf8_lossy(&made));
         true
     }
 
@@ -673,9 +623,44 @@ mod tests {
         }
 
         #[test]
-        fn a_run_ends_where_it_should(bytes: Vec<u8>) {
-            let first = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-            prop_assert_eq!(run(&bytes), first.unwrap_or(bytes.len()));
+        fn values_are_scanned_as_they_are_written(value in values(), place: u16, byte: u8) {
+            let entry = json!({"v": 1, "time": "2026-01-02T03:04:05Z", "kind": "log", "details": {"x": value}});
+            let mut whole = canonical::to_vec(&entry).unwrap();
+            prop_assert!(agrees(&whole), "{entry}");
+            let place = usize::from(place) % whole.len();
+            whole[place] = byte;
+            agrees(&whole);
+            whole.remove(place);
+            agrees(&whole);
         }
+    }
+
+    /// What `scan` has an answer for, of any depth and form.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            (-(10_i64.pow(17))..10_i64.pow(18)).prop_map(Value::from),
+            r#"[a-zö€😀"\\\n\t \[\]\{\},:0-9]{0,40}"#.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 64, 8, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+                proptest::collection::btree_map("[ -!#-\\[\\]-~]{0,20}", inner, 0..8)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    #[test]
+    fn what_is_deeper_than_anybody_reads_is_no_entry() {
+        let entry = |depth: usize| {
+            let (open, close) = ([r#"{"a":["#].repeat(depth).concat(), ["]}"].repeat(depth).concat());
+            format!(r#"{{"kind":"log","time":"2026-01-02T03:04:05Z","v":1,"x":{open}{close}}}"#)
+        };
+        assert!(agrees(entry(49).as_bytes()) && !agrees(entry(51).as_bytes()));
+        assert!(Brief::read(entry(60).as_bytes()).is_ok() && Brief::read(entry(70).as_bytes()).is_err());
+        assert!(Brief::read(entry(20_000).as_bytes()).is_err());
     }
 }

@@ -10,6 +10,8 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
+use crate::string;
+
 /// The canonical bytes of a value. Fails only where JSON itself does: a key that is no string, or NaN.
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     framed(value, 0, |bytes| bytes.to_vec())
@@ -104,8 +106,7 @@ impl Canonical {
         let object = objects.last_mut().ok_or_else(unbalanced)?;
         let member = members.last_mut().ok_or_else(unbalanced)?;
         member.key_end = out.len();
-        let key = out.get(member.start..).unwrap_or_default();
-        member.plain = key.is_ascii() && !key.contains(&b'\\');
+        member.plain = string::name_end(out, member.start + 1) + 1 == out.len();
         if let Some([before, member]) = members.get(object.first..).and_then(<[Member]>::last_chunk::<2>) {
             object.sorted &= compare(out, before, member) == Ordering::Less;
         }
@@ -116,14 +117,14 @@ impl Canonical {
 /// RFC 8785 §3.2.3: by UTF-16 code units of the unescaped key. Bytes do the same for plain ASCII.
 fn compare(out: &[u8], a: &Member, b: &Member) -> Ordering {
     let key = |member: &Member| out.get(member.start..member.key_end).unwrap_or_default();
-    let plain = a.plain && b.plain;
-    let (a, b) = (key(a), key(b));
-    if plain {
-        // Without the closing quote: it is larger than `!` and would put `a!` before `a`.
-        return a.strip_suffix(b"\"").unwrap_or(a).cmp(b.strip_suffix(b"\"").unwrap_or(b));
+    if a.plain && b.plain {
+        // Without the quotes: the closing one is larger than `!` and would put `a!` before `a`.
+        let name = |member: &Member| out.get(member.start + 1..member.key_end - 1).unwrap_or_default();
+        return string::order(name(a), name(b));
     }
-    let units =
-        |key: &[u8]| -> Vec<u16> { serde_json::from_slice::<String>(key).unwrap_or_default().encode_utf16().collect() };
+    let units = |member| -> Vec<u16> {
+        serde_json::from_slice::<String>(key(member)).unwrap_or_default().encode_utf16().collect()
+    };
     units(a).cmp(&units(b))
 }
 

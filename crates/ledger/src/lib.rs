@@ -38,6 +38,7 @@ mod seal;
 mod semantics;
 pub mod simulated;
 mod storage;
+mod string;
 mod tile;
 pub mod tree;
 pub mod verify;

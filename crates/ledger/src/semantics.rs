@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::brief::{Brief, Details, Time};
+use crate::brief::{Brief, Details, Payload, Time};
 use crate::cosign::Behind;
 use crate::handover::ROTATED;
-use crate::record::{Payload, Scope};
+use crate::record::Scope;
 use crate::seal::CHECKPOINT;
 use crate::verify::Report;
 
@@ -180,7 +180,7 @@ impl Run {
     }
 
     /// Compares with what the gateway counted by itself.
-    fn total(&self, details: &Details, faults: &mut Vec<String>) {
+    fn total(&self, details: &Details<'_>, faults: &mut Vec<String>) {
         let counted = [("calls", details.calls, self.intents), ("acts", details.sent, self.sent)];
         for (what, said, found) in counted {
             if let Some(said) = said.filter(|said| *said != found) {
@@ -216,7 +216,7 @@ impl Semantics {
                     None => _ = report.kinds.insert(brief.kind.to_string(), 1),
                 }
                 self.behind.iter_mut().for_each(|behind| behind.entry(index, &brief.time));
-                self.check(index, file, brief, &mut faults);
+                self.check(index, file, &brief, &mut faults);
             }
             Err(error) => faults.push(format!("it is no entry: {error}")),
         }
@@ -225,29 +225,29 @@ impl Semantics {
         }
     }
 
-    fn check(&mut self, index: u64, file: &Arc<str>, brief: Brief<'_>, faults: &mut Vec<String>) {
+    fn check(&mut self, index: u64, file: &Arc<str>, brief: &Brief<'_>, faults: &mut Vec<String>) {
         if brief.v != 1 {
             faults.push(format!("it is of version {}, which this program does not know", brief.v));
         }
         match brief.kind.as_ref() {
-            "intent" => self.intent(index, file, &brief, faults),
-            "outcome" => self.outcome(index, &brief, faults),
+            "intent" => self.intent(index, file, brief, faults),
+            "outcome" => self.outcome(index, brief, faults),
             "asked" => {
-                let (binding, expires) = (brief.binding.into_owned(), brief.expires.as_ref().and_then(Time::get));
+                let (binding, expires) = (brief.binding.to_string(), brief.expires.as_ref().and_then(Time::get));
                 self.asks.insert(index, Ask { binding, expires, answer: None, is_over: false, uses: 0 });
                 return;
             }
-            "answered" => self.answered(&brief, faults),
+            "answered" => self.answered(brief, faults),
             "expired" => {
                 let ask = brief.ask.and_then(|ask| self.asks.get_mut(&ask));
                 ask.into_iter().for_each(|ask| ask.is_over = true);
             }
             "snapshot" => _ = self.used.snapshots.entry(brief.snapshot.to_string()).or_insert(index),
-            "log" => self.log(index, &brief, faults),
+            "log" => self.log(index, brief, faults),
             _ => {}
         }
-        if let Some(Payload { digest, segment, .. }) = brief.payload {
-            self.used.payloads.insert(digest, (index, segment));
+        if let Some(Payload { digest, segment, .. }) = &brief.payload {
+            self.used.payloads.insert(digest.to_string(), (index, *segment));
         }
     }
 
@@ -357,10 +357,13 @@ impl Semantics {
                 }
             }
             ROTATED => {
-                let from = brief.details.as_ref().and_then(|details| details.from.clone());
-                self.used.rotated.push((index, from.unwrap_or_default()));
+                let from = brief.details.as_ref().and_then(|details| details.from.as_deref());
+                self.used.rotated.push((index, from.unwrap_or_default().to_owned()));
             }
-            "erased" => self.used.erased.extend(brief.details.as_ref().and_then(|details| details.key.clone())),
+            "erased" => {
+                let key = brief.details.as_ref().and_then(|details| details.key.as_deref());
+                self.used.erased.extend(key.map(str::to_owned));
+            }
             _ => {}
         }
     }
