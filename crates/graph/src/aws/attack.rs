@@ -12,17 +12,17 @@ mod unread;
 mod workload;
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use self::rewrite::{Of, Rewritable};
+use self::rewrite::{ByAccount, Of};
 use self::shared::Sharing;
 use self::workload::{Existing, New};
 use super::arn::in_partition;
 use super::condition::{Condition, Context, Value};
 use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, StatementId};
 use super::evaluate::{Answer, Evaluator, Layer, LetsIn, Request, resource_patterns};
-use super::kinds::{self, Kind, Shape, Whose};
+use super::kinds::{self, Kind, Shape};
 use super::pattern::Pattern;
 use super::policy::{Choice, Statement, placeholder};
 use super::truth::Truth;
@@ -158,7 +158,7 @@ struct Deriver<'a> {
     trusted: HashMap<&'static str, Vec<(usize, Truth, StatementId)>>,
     /// Whether each principal would be administrator if its policies allowed everything.
     unlimited: Vec<OnceCell<Truth>>,
-    rewritable: BTreeMap<Option<Whose>, Arc<[Rewritable<'a>]>>,
+    rewritable: ByAccount<'a>,
     /// The account of each principal.
     accounts: Vec<&'a str>,
     /// Roles whose trust policies may let in a user or a role.
@@ -233,7 +233,7 @@ impl<'a> Deriver<'a> {
                 Shape::Assume => self.assume(index, kind),
                 Shape::TakeUser { action, assuming } => self.take_users(index, kind, action, assuming),
                 Shape::JoinGroup => self.join_groups(index, principal, kind),
-                Shape::RewriteTrust => self.rewrite_trusts(index, principal, kind),
+                Shape::RewriteTrust => self.rewrite_trusts(index, kind),
                 Shape::Rewrite(rewrite) => self.rewrites(index, kind, (*rewrite, Of::Others)),
                 Shape::NewWorkload { services, profile, needs, existing } => {
                     let new = New { kind, services, profile: *profile, needs, existing: *existing };
@@ -373,7 +373,7 @@ impl<'a> Deriver<'a> {
         for (group, joined) in self.estate.principals.iter().enumerate() {
             if joined.kind != PrincipalKind::Group
                 || joined.identity.is_empty()
-                || joined.account() != principal.account()
+                || self.account(group) != self.account(index)
             {
                 continue;
             }

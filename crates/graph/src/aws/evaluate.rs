@@ -8,13 +8,15 @@
 //! Never returns a bare yes or no: an [`Answer`] lists what allowed, what denied and what is open.
 
 mod asked;
+mod index;
 mod naming;
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use self::asked::{container, has_resource_policy, limited_by_rcp, of_request, principal_context, resource_account};
+use self::asked::{Asked, Resource, principal_context};
+use self::index::Index;
 use self::naming::{Naming, name, same_service};
 use super::arn::Arn;
 use super::condition::{Context, Value};
@@ -129,16 +131,23 @@ pub fn decide(estate: &Estate, principal: usize, action: &str, resource: &str) -
 pub struct Evaluator<'a> {
     /// The estate that is judged.
     pub estate: &'a Estate,
-    contexts: Vec<Context>,
-    policies: Vec<Vec<PolicyId>>,
+    askers: Vec<Asker<'a>>,
     /// Whether the files describe more than one account.
     several: bool,
-    /// For each action asked so far, the statements of each policy that speak of it.
-    by_action: RefCell<HashMap<String, Rc<ActionIndex>>>,
+    index: Index<'a>,
+    /// What is known of a request of which nothing is asked.
+    nothing: Context,
 }
 
-/// The statements that speak of one action, by policy, filled when first asked.
-struct ActionIndex(Vec<OnceCell<Vec<StatementId>>>);
+/// A principal with what is the same for all its requests.
+struct Asker<'a> {
+    principal: &'a Principal,
+    account: &'a str,
+    /// Its own policies and those of its groups.
+    policies: Vec<PolicyId>,
+    /// The condition keys that follow from who it is.
+    context: Context,
+}
 
 /// Whom a trust policy may let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,54 +172,63 @@ struct Tally {
 
 /// One request with everything that its statements are matched against.
 struct Matching<'e> {
-    principal: &'e Principal,
-    action: String,
-    index: Rc<ActionIndex>,
-    resource: &'e str,
-    context: &'e Context,
+    asker: &'e Asker<'e>,
+    asked: Rc<Asked>,
+    resource: Resource<'e>,
+    /// What the question says of the request.
+    said: &'e Context,
+    /// All that is known of the request, made when a statement asks for it.
+    known: OnceCell<Context>,
+    nothing: &'e Context,
 }
 
 impl<'a> Evaluator<'a> {
     /// Prepares an estate.
     pub fn new(estate: &'a Estate) -> Self {
-        let contexts = estate.principals.iter().map(|principal| principal_context(estate, principal)).collect();
-        let policies = estate.principals.iter().map(|principal| identity_policies(estate, principal)).collect();
-        let insiders =
-            estate.principals.iter().filter(|one| matches!(one.kind, PrincipalKind::User | PrincipalKind::Role));
-        let mut accounts = insiders.map(Principal::account);
+        let asker = |principal: &'a Principal| Asker {
+            principal,
+            account: principal.account(),
+            policies: identity_policies(estate, principal),
+            context: principal_context(estate, principal),
+        };
+        let askers: Vec<Asker<'a>> = estate.principals.iter().map(asker).collect();
+        let is_insider = |one: &&Asker<'_>| matches!(one.principal.kind, PrincipalKind::User | PrincipalKind::Role);
+        let mut accounts = askers.iter().filter(is_insider).map(|one| one.account);
         let several = accounts.next().is_some_and(|first| accounts.any(|other| other != first));
-        Self { estate, contexts, policies, several, by_action: RefCell::default() }
+        Self { estate, askers, several, index: Index::new(estate), nothing: Context::default() }
     }
 
     /// The principal's own policies and those of its groups.
     pub fn identity(&self, principal: usize) -> &[PolicyId] {
-        self.policies.get(principal).map(Vec::as_slice).unwrap_or_default()
+        self.askers.get(principal).map(|asker| asker.policies.as_slice()).unwrap_or_default()
+    }
+
+    /// The statements of the principal's policies that speak of an action.
+    pub fn speaking(&self, principal: usize, action: &str) -> Vec<&'a Statement> {
+        let asked = self.index.asked(action);
+        let ids = self.identity(principal).iter().flat_map(|policy| asked.of(*policy));
+        ids.filter_map(|id| self.estate.statement(*id)).collect()
     }
 
     /// Whether some policy of the principal allows the action on something: a cheap first test.
     pub fn may_try(&self, principal: usize, action: &str) -> bool {
-        let action = action.to_ascii_lowercase();
-        let index = self.index(&action);
-        let Some(who) = self.estate.principals.get(principal) else { return false };
-        let matching = Matching { principal: who, action, index, resource: "*", context: &Context::default() };
-        let policies = self.identity(principal).iter();
-        let mut statements =
-            policies.flat_map(|policy| self.speaking(*policy, &matching)).filter_map(|id| self.estate.statement(*id));
-        statements.any(|statement| statement.effect == Effect::Allow)
+        self.speaks(principal, action, |statement| statement.effect == Effect::Allow)
+    }
+
+    /// Whether the principal's policies have a statement of this kind that speaks of an action.
+    fn speaks(&self, principal: usize, action: &str, is: impl Fn(&Statement) -> bool) -> bool {
+        let asked = self.index.asked(action);
+        let mut ids = self.identity(principal).iter().flat_map(|policy| asked.of(*policy));
+        ids.any(|id| self.estate.statement(*id).is_some_and(&is))
     }
 
     /// Whether something beside a resource's policy may deny the action: a cheap first test.
     pub fn may_be_denied(&self, principal: usize, action: &str) -> bool {
         let Some(who) = self.estate.principals.get(principal) else { return true };
         let organisation = [&self.estate.scps, &self.estate.rcps];
-        if who.boundary != Boundary::None || organisation.into_iter().any(|policies| !policies.is_empty()) {
-            return true;
-        }
-        let action = action.to_ascii_lowercase();
-        let index = self.index(&action);
-        let matching = Matching { principal: who, action, index, resource: "*", context: &Context::default() };
-        let mut statements = self.identity(principal).iter().flat_map(|policy| self.speaking(*policy, &matching));
-        statements.any(|id| self.estate.statement(*id).is_none_or(|statement| statement.effect == Effect::Deny))
+        who.boundary != Boundary::None
+            || organisation.into_iter().any(|policies| !policies.is_empty())
+            || self.speaks(principal, action, |statement| statement.effect == Effect::Deny)
     }
 
     /// Whom a role's trust policy may let in: a cheap first test.
@@ -238,65 +256,52 @@ impl<'a> Evaluator<'a> {
     /// Whether the answer is the same for every resource of the principal's account that has no policy of its own:
     /// all that speaks of the action speaks of everything, and without conditions.
     pub fn is_same_everywhere(&self, principal: usize, action: &str) -> bool {
-        let Some(who) = self.estate.principals.get(principal) else { return false };
-        let action = action.to_ascii_lowercase();
-        let limited = limited_by_rcp(&action) || has_resource_policy(&action) || action.starts_with("kms:");
-        if limited || who.boundary != Boundary::None || self.estate.scps.contains_key(who.account()) {
+        let Some(asker) = self.askers.get(principal) else { return false };
+        let asked = self.index.asked(action);
+        let limited = asked.limited_by_rcp || asked.has_resource_policy || asked.is_of("kms:");
+        if limited || asker.principal.boundary != Boundary::None || self.estate.scps.contains_key(asker.account) {
             return false;
         }
-        let index = self.index(&action);
-        let matching = Matching { principal: who, action, index, resource: "*", context: &Context::default() };
-        let mut statements = self.identity(principal).iter().flat_map(|policy| self.speaking(*policy, &matching));
         let everywhere = |statement: &Statement| {
             let all =
                 matches!(&statement.resources, Some(Choice::Of(patterns)) if patterns.iter().any(Pattern::is_any));
             all && statement.conditions.is_empty()
         };
-        statements.all(|id| self.estate.statement(*id).is_some_and(everywhere))
+        !self.speaks(principal, action, |statement| !everywhere(statement))
     }
 
     /// The condition keys that follow from who the principal is.
     pub fn context(&self, principal: usize) -> Context {
-        self.contexts.get(principal).cloned().unwrap_or_default()
+        self.askers.get(principal).map(|asker| asker.context.clone()).unwrap_or_default()
     }
 
     /// Judges one request.
     pub fn decide(&self, request: &Request<'_>) -> Answer {
-        let own = self.contexts.get(request.principal);
-        let (Some(principal), Some(own)) = (self.estate.principals.get(request.principal), own) else {
-            return Answer::default();
-        };
-        let action = request.action.to_ascii_lowercase();
-        let mut context = own.clone();
-        of_request(&mut context, &action, request.resource);
-        context.extend(request.context);
-        let index = self.index(&action);
-        self.judge(&Matching { principal, action, index, resource: request.resource, context: &context }, request)
+        let Some(asker) = self.askers.get(request.principal) else { return Answer::default() };
+        let asked = self.index.asked(request.action);
+        self.judge(&self.matching(asker, asked, (request.resource, request.context)), request)
     }
 
-    fn index(&self, action: &str) -> Rc<ActionIndex> {
-        if let Some(index) = self.by_action.borrow().get(action) {
-            return index.clone();
-        }
-        let index = Rc::new(ActionIndex(vec![OnceCell::new(); self.estate.policies.len()]));
-        self.by_action.borrow_mut().insert(action.to_owned(), index.clone());
-        index
+    fn matching<'m>(
+        &'m self,
+        asker: &'m Asker<'a>,
+        asked: Rc<Asked>,
+        (resource, said): (&'m str, &'m Context),
+    ) -> Matching<'m> {
+        let (resource, known) = (Resource::new(resource), OnceCell::new());
+        Matching { asker, asked, resource, said, known, nothing: &self.nothing }
     }
 
-    /// The statements of a policy that speak of the request's action.
-    fn speaking<'m>(&self, policy: PolicyId, matching: &'m Matching<'_>) -> &'m [StatementId] {
-        let slot = usize::try_from(policy.0).ok().and_then(|at| matching.index.0.get(at));
-        let fill = || {
-            let statements =
-                self.estate.statements(policy).filter(|(_, statement)| statement.has_action(&matching.action));
-            statements.map(|(id, _)| id).collect()
-        };
-        slot.map(|slot| slot.get_or_init(fill).as_slice()).unwrap_or_default()
+    /// A request for a role by somebody who is no principal of the files, of whom all is known that can be.
+    fn from_outside<'m>(&'m self, role: usize, action: &str, known: Context) -> Option<Matching<'m>> {
+        let asker = self.askers.get(role)?;
+        let matching = self.matching(asker, self.index.asked(action), (&asker.principal.arn, &self.nothing));
+        Some(Matching { known: known.into(), ..matching })
     }
 
     fn judge(&self, matching: &Matching<'_>, request: &Request<'_>) -> Answer {
         let mut answer = Answer::default();
-        let principal = matching.principal;
+        let principal = matching.asker.principal;
         let own = self.identity(request.principal);
         let mut identity = if request.without.is_empty() {
             self.tally(own, Layer::Identity, matching, &mut answer)
@@ -317,7 +322,7 @@ impl<'a> Evaluator<'a> {
             true => (Naming { account: Truth::Yes, ..Naming::default() }, Truth::No, false),
             false => self.resource_side(matching, &mut answer),
         };
-        let resource_account = resource_account(matching.resource, matching.owner());
+        let resource_account = matching.resource.account().unwrap_or_else(|| matching.owner());
         let scp = self.organisation(&self.estate.scps, Layer::ServiceControl, matching, &mut answer);
         let rcp = self.organisation(&self.estate.rcps, Layer::ResourceControl, matching, &mut answer);
 
@@ -331,13 +336,13 @@ impl<'a> Evaluator<'a> {
         let named = naming.session.or(naming.direct.and(direct_limit)).or(naming.anyone.and(limit_of_all));
         let across = own.and(naming.somehow());
         let within = if strict { named.or(naming.account.and(own)) } else { named.or(own) };
-        let access = match resource_account == principal.account() {
+        let access = match resource_account == matching.asker.account {
             false => across,
             // Whose it is decides, and no file says whose it is.
             true if across != within && self.has_no_owner(matching) => {
                 answer
                     .gaps
-                    .push(format!("which of the accounts `{}` belongs to is not in the files", matching.resource));
+                    .push(format!("which of the accounts `{}` belongs to is not in the files", matching.resource.text));
                 Truth::Unknown
             }
             true => within,
@@ -349,7 +354,7 @@ impl<'a> Evaluator<'a> {
             answer.gaps.push(PAST_LIMITS.to_owned());
         }
         if answer.verdict == Truth::No {
-            let outside = resource_account != principal.account();
+            let outside = resource_account != matching.asker.account;
             let resource_allow = naming.somehow();
             let lacking = [
                 (Layer::Identity, identity.allow, true),
@@ -362,12 +367,13 @@ impl<'a> Evaluator<'a> {
             let lacks = lacking.into_iter().filter(|(_, allow, needed)| *needed && *allow == Truth::No);
             answer.lacks = lacks.map(|(layer, _, _)| layer).collect();
         }
-        self.unread(principal, &mut answer);
+        self.unread(matching.asker, &mut answer);
         answer
     }
 
     /// What applies to the principal and could not be read may deny; AWS's own policies only allow.
-    fn unread(&self, principal: &Principal, answer: &mut Answer) {
+    fn unread(&self, asker: &Asker<'_>, answer: &mut Answer) {
+        let principal = asker.principal;
         let groups = principal.member_of.iter().filter_map(|group| self.estate.principals.get(*group));
         let of_all = std::iter::once(principal).chain(groups);
         let documents = of_all.flat_map(|one| one.unread.iter().map(move |arn| (arn, one.short())));
@@ -376,9 +382,9 @@ impl<'a> Evaluator<'a> {
             may_deny |= !arn.contains(":iam::aws:");
             answer.gaps.push(format!("the document of `{arn}`, attached to `{whose}`, is not in the files"));
         }
-        for account in [principal.account()].into_iter().filter(|one| self.estate.unread_limits.contains(*one)) {
+        if self.estate.unread_limits.contains(asker.account) {
             may_deny = true;
-            answer.gaps.push(format!("a policy of the organisation for account {account} could not be read"));
+            answer.gaps.push(format!("a policy of the organisation for account {} could not be read", asker.account));
         }
         if may_deny && answer.verdict == Truth::Yes {
             answer.verdict = Truth::Unknown;
@@ -387,12 +393,12 @@ impl<'a> Evaluator<'a> {
 
     /// Whether a name of S3, which has no account in it, may be of any of several accounts.
     fn has_no_owner(&self, matching: &Matching<'_>) -> bool {
-        let unnamed = Arn::parse(matching.resource).is_some_and(|arn| arn.service == "s3" && arn.account.is_empty());
-        self.several && unnamed && !matches!(matching.context.get(OWNER), Value::Known(_))
+        let unnamed = matching.resource.arn.is_some_and(|arn| arn.service == "s3" && arn.account.is_empty());
+        self.several && unnamed && !matches!(matching.said.get(OWNER), Value::Known(_))
     }
 
     fn boundary(&self, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
-        match &matching.principal.boundary {
+        match &matching.asker.principal.boundary {
             Boundary::None => Tally { allow: Truth::Yes, deny: Truth::No },
             Boundary::Policy(policy) => self.tally(&[*policy], Layer::Boundary, matching, answer),
             Boundary::Unread(arn) => {
@@ -405,17 +411,20 @@ impl<'a> Evaluator<'a> {
     /// Every level of the organisation must allow; an account without levels is not limited.
     fn organisation(
         &self,
-        levels: &std::collections::BTreeMap<String, Vec<Vec<PolicyId>>>,
+        levels: &BTreeMap<String, Vec<Vec<PolicyId>>>,
         layer: Layer,
         matching: &Matching<'_>,
         answer: &mut Answer,
     ) -> Tally {
         let free = Tally { allow: Truth::Yes, deny: Truth::No };
-        let principal = matching.principal;
+        if levels.is_empty() {
+            return free;
+        }
+        let Asker { principal, account, .. } = *matching.asker;
         let account = match layer {
-            Layer::ResourceControl if !limited_by_rcp(&matching.action) => return free,
-            Layer::ResourceControl => resource_account(matching.resource, principal.account()),
-            _ => principal.account(),
+            Layer::ResourceControl if !matching.asked.limited_by_rcp => return free,
+            Layer::ResourceControl => matching.resource.account().unwrap_or(account),
+            _ => account,
         };
         let exempt = principal.is_service_linked() || self.estate.management_account.as_deref() == Some(account);
         let Some(levels) = levels.get(account).filter(|_| !exempt) else { return free };
@@ -428,7 +437,7 @@ impl<'a> Evaluator<'a> {
     fn tally(&self, policies: &[PolicyId], layer: Layer, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
         let mut tally = Tally::default();
         for policy in policies {
-            for id in self.speaking(*policy, matching) {
+            for id in matching.asked.of(*policy) {
                 let Some(statement) = self.estate.statement(*id) else { continue };
                 let truth = matching.applies(statement);
                 if truth == Truth::No {
@@ -453,27 +462,27 @@ impl<'a> Evaluator<'a> {
 
     /// How the resource's policy names the principal, whether it denies, and whether it must take part.
     fn resource_side(&self, matching: &Matching<'_>, answer: &mut Answer) -> (Naming, Truth, bool) {
-        let assume = matching.action.starts_with("sts:assumerole");
-        let strict = assume || matching.action.starts_with("kms:");
-        let policy = if assume { self.trust_of(matching.resource) } else { self.policy_of(matching.resource) };
+        let (asked, resource) = (&matching.asked, &matching.resource);
+        let assume = asked.assumes();
+        let strict = assume || asked.is_of("kms:");
+        let policy = if assume { self.trust_of(resource.text) } else { self.policy_of(resource) };
         let Some(policy) = policy else {
-            let outside =
-                resource_account(matching.resource, matching.principal.account()) != matching.principal.account();
-            if strict || outside || has_resource_policy(&matching.action) {
-                answer.gaps.push(format!("the resource policy of `{}` is not in the files", matching.resource));
+            let outside = resource.account().is_some_and(|account| account != matching.asker.account);
+            if strict || outside || asked.has_resource_policy {
+                answer.gaps.push(format!("the resource policy of `{}` is not in the files", resource.text));
             }
             return (Naming::default(), Truth::No, strict && assume);
         };
         let mut naming = Naming::default();
         let mut deny = Truth::No;
-        for id in self.speaking(policy, matching).iter().copied() {
+        for id in asked.of(policy).iter().copied() {
             let Some(statement) = self.estate.statement(id) else { continue };
             let Some(principals) = &statement.principals else { continue };
             let applies = matching.applies(statement);
             if applies == Truth::No {
                 continue;
             }
-            let named = name(principals, statement.effect, matching.principal);
+            let named = name(principals, statement.effect, matching.asker.principal);
             let truth = named.somehow().and(applies);
             if truth == Truth::No {
                 continue;
@@ -500,24 +509,22 @@ impl<'a> Evaluator<'a> {
         self.estate.principals.get(self.estate.index_of(role)?)?.trust
     }
 
-    fn policy_of(&self, resource: &str) -> Option<PolicyId> {
+    fn policy_of(&self, resource: &Resource<'_>) -> Option<PolicyId> {
         let policies = &self.estate.resource_policies;
-        policies.get(resource).or_else(|| policies.get(container(resource))).copied()
+        policies.get(resource.text).or_else(|| policies.get(resource.container())).copied()
     }
 
     /// Whether the trust policy of a role, or a resource control policy of its account, denies an action to somebody
     /// from outside of the files, whom `is` knows by the names of policies.
     pub fn keeps_out(&self, role: usize, action: &str, is: impl Fn(&Named) -> bool, context: &Context) -> Truth {
-        let Some(principal) = self.estate.principals.get(role) else { return Truth::Unknown };
-        let action = action.to_ascii_lowercase();
-        let index = self.index(&action);
-        let matching = Matching { principal, action, index, resource: &principal.arn, context };
-        let of_rcps = match self.estate.rcps.get(principal.account()).filter(|_| limited_by_rcp(&matching.action)) {
-            Some(levels) if self.estate.management_account.as_deref() != Some(principal.account()) => levels.as_slice(),
+        let Some(matching) = self.from_outside(role, action, context.clone()) else { return Truth::Unknown };
+        let Asker { principal, account, .. } = *matching.asker;
+        let of_rcps = match self.estate.rcps.get(account).filter(|_| matching.asked.limited_by_rcp) {
+            Some(levels) if self.estate.management_account.as_deref() != Some(account) => levels.as_slice(),
             _ => &[],
         };
         let policies = principal.trust.into_iter().chain(of_rcps.iter().flatten().copied());
-        let denied = policies.flat_map(|policy| self.speaking(policy, &matching)).filter_map(|id| {
+        let denied = policies.flat_map(|policy| matching.asked.of(policy)).filter_map(|id| {
             let statement = self.estate.statement(*id).filter(|one| one.effect == Effect::Deny)?;
             let meant = match &statement.principals {
                 Some(Principals::Of(list)) => list.iter().any(|one| *one == Named::Anyone || is(one)),
@@ -539,16 +546,15 @@ impl<'a> Evaluator<'a> {
             .with("sts:ExternalId", Value::Absent);
         // Identity pools hand out tokens of their own, as providers do.
         let federates = service == "cognito-identity.amazonaws.com";
-        let action = if federates { "sts:assumerolewithwebidentity" } else { "sts:assumerole" }.to_owned();
-        let index = self.index(&action);
-        let matching = Matching { principal, action, index, resource: &principal.arn, context: &context };
+        let action = if federates { "sts:assumerolewithwebidentity" } else { "sts:assumerole" };
+        let Some(matching) = self.from_outside(role, action, context) else { return (Truth::No, None) };
         let names = |named: &Named| match named {
             Named::Service(name) => same_service(name, service),
             Named::Federated(name) => federates && name == service,
             Named::Anyone | Named::Aws(_) | Named::Canonical(_) => false,
         };
         let (mut best, mut denied) = ((Truth::No, None), Truth::No);
-        for id in self.speaking(trust, &matching).iter().copied() {
+        for id in matching.asked.of(trust).iter().copied() {
             let Some(statement) = self.estate.statement(id) else { continue };
             let named = match &statement.principals {
                 Some(Principals::Of(list)) => list
@@ -574,16 +580,24 @@ const OWNER: &str = "aws:resourceaccount";
 impl Matching<'_> {
     /// Whose a resource is taken to be that has no account in its name.
     fn owner(&self) -> &str {
-        match self.context.get(OWNER) {
+        match self.said.get(OWNER) {
             Value::Known(values) => values.first().map_or("", String::as_str),
-            _ => self.principal.account(),
+            _ => self.asker.account,
         }
     }
 
     /// Whether the resource and conditions of a statement that speaks of the action cover the request.
     fn applies(&self, statement: &Statement) -> Truth {
-        let resource = statement.has_resource(self.resource, self.context);
-        if resource == Truth::No { Truth::No } else { resource.and(statement.conditions_hold(self.context)) }
+        let context = if statement.asks_context() { self.known.get_or_init(|| self.know()) } else { self.nothing };
+        let resource = statement.has_resource(self.resource.text, context);
+        if resource == Truth::No { Truth::No } else { resource.and(statement.conditions_hold(context)) }
+    }
+
+    fn know(&self) -> Context {
+        let mut context = self.asker.context.clone();
+        self.asked.tell(&mut context, self.resource.arn.as_ref());
+        context.extend(self.said);
+        context
     }
 }
 

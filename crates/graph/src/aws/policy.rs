@@ -157,6 +157,15 @@ impl Statement {
         }
     }
 
+    /// Whether what is known of the request decides anything: only conditions and policy variables ask for it.
+    pub fn asks_context(&self) -> bool {
+        let named = match &self.resources {
+            Some(Choice::Of(patterns) | Choice::Except(patterns)) => patterns.as_slice(),
+            None => &[],
+        };
+        !self.conditions.is_empty() || named.iter().any(Pattern::has_variables)
+    }
+
     /// Whether all conditions hold.
     pub fn conditions_hold(&self, context: &Context) -> Truth {
         let one = |condition: &Condition| match self.effect {

@@ -1,6 +1,6 @@
 //! Steps by rewriting: of trust policies, and of what a principal is allowed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Answers, CROWN, Deriver, step};
@@ -18,7 +18,7 @@ pub(super) const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/Administr
 const ATTACHED: [&str; 2] = [ADMINISTRATOR_ACCESS, "arn:aws:iam::aws:policy/IAMFullAccess"];
 
 impl Deriver<'_> {
-    pub(super) fn rewrite_trusts(&mut self, index: usize, principal: &Principal, kind: &'static Kind) {
+    pub(super) fn rewrite_trusts(&mut self, index: usize, kind: &'static Kind) {
         let action = "iam:UpdateAssumeRolePolicy";
         if !self.may_try(index, action) {
             return;
@@ -26,7 +26,7 @@ impl Deriver<'_> {
         let mut answers = Answers::new(self, index, action);
         for (target, role) in self.estate.principals.iter().enumerate() {
             if role.kind != PrincipalKind::Role
-                || self.account(target) != principal.account()
+                || self.account(target) != self.account(index)
                 || target == index
                 || role.is_service_linked()
             {
@@ -69,15 +69,14 @@ impl Deriver<'_> {
             Rewrite::Inline(whose) | Rewrite::Attach(whose) => Some(whose),
             Rewrite::NewVersion | Rewrite::OtherVersion => None,
         };
-        let account = self.account(index);
         let same = self.evaluator.is_same_everywhere(index, rewrite.action());
-        let mut known: HashMap<&str, Answer> = HashMap::new();
-        let all = self.rewritable.get(&wanted).cloned().unwrap_or_default();
-        let asked = |one: &&Rewritable<'_>| one.account == account && (one.of == index) == (whose == Of::Itself);
-        for one in all.iter().filter(asked) {
+        let all = self.rewritable.get(&(wanted, self.account(index))).cloned().unwrap_or_default();
+        let mut last: Option<(&str, Answer)> = None;
+        for one in all.iter().filter(|one| (one.of == index) == (whose == Of::Itself)) {
             let target = Target { rewrite, arn: one.arn, whose: wanted };
-            let key = if same { "*" } else { one.arn };
-            let answer = known.entry(key).or_insert_with(|| self.worth_rewriting(index, &target, whose));
+            let known = last.take().filter(|(arn, _)| same || *arn == one.arn);
+            let (_, answer) =
+                last.insert(known.unwrap_or_else(|| (one.arn, self.worth_rewriting(index, &target, whose))));
             if answer.verdict != Truth::No {
                 self.rewrite_one(index, one.of, kind, (&target, answer));
             }
@@ -201,23 +200,26 @@ struct Target<'t> {
 pub(super) struct Rewritable<'a> {
     of: usize,
     arn: &'a str,
-    account: &'a str,
 }
 
-/// Everything that can be rewritten, by whose policies are.
-pub(super) fn rewritable(estate: &Estate) -> BTreeMap<Option<Whose>, Arc<[Rewritable<'_>]>> {
-    let insiders = || {
-        let is = |one: &Principal| matches!(one.kind, PrincipalKind::User | PrincipalKind::Role);
-        estate.principals.iter().enumerate().filter(move |(_, one)| is(one) && !one.is_service_linked())
-    };
-    let of = |wanted: Option<Whose>| {
-        let each = insiders().flat_map(|(of, principal)| {
-            let account = principal.account();
-            arns(estate, principal, wanted).into_iter().map(move |arn| Rewritable { of, arn, account })
-        });
-        (wanted, each.collect())
-    };
-    [None, Some(Whose::User), Some(Whose::Role), Some(Whose::Group)].into_iter().map(of).collect()
+/// By whose policies are rewritten, and the account.
+pub(super) type ByAccount<'a> = BTreeMap<(Option<Whose>, &'a str), Arc<[Rewritable<'a>]>>;
+
+/// Everything that can be rewritten, those of one ARN together.
+pub(super) fn rewritable(estate: &Estate) -> ByAccount<'_> {
+    let mut found: BTreeMap<_, Vec<Rewritable<'_>>> = BTreeMap::new();
+    let is =
+        |one: &Principal| matches!(one.kind, PrincipalKind::User | PrincipalKind::Role) && !one.is_service_linked();
+    for (of, principal) in estate.principals.iter().enumerate().filter(|(_, one)| is(one)) {
+        for wanted in [None, Some(Whose::User), Some(Whose::Role), Some(Whose::Group)] {
+            let list = found.entry((wanted, principal.account())).or_default();
+            list.extend(arns(estate, principal, wanted).into_iter().map(|arn| Rewritable { of, arn }));
+        }
+    }
+    for list in found.values_mut() {
+        list.sort_by_key(|one| (one.arn, one.of));
+    }
+    found.into_iter().map(|(key, list)| (key, list.into())).collect()
 }
 
 fn arns<'a>(estate: &'a Estate, principal: &'a Principal, wanted: Option<Whose>) -> BTreeSet<&'a str> {

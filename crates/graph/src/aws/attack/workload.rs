@@ -315,16 +315,10 @@ impl Deriver<'_> {
     /// Resources of the template's form that the principal's own statements speak of: if the needs
     /// are allowed on any resource of that form, then on one of these.
     pub(super) fn candidates(&self, index: usize, needs: &[&Need], template: &str) -> Vec<String> {
-        let actions: Vec<String> =
-            needs.iter().flat_map(|need| need.any_of).map(|action| action.to_ascii_lowercase()).collect();
-        let mut patterns: Vec<&str> = Vec::new();
-        for policy in self.evaluator.identity(index) {
-            for (_, statement) in self.estate.statements(*policy) {
-                if statement.effect != Effect::Deny && actions.iter().any(|action| statement.has_action(action)) {
-                    patterns.extend(resource_patterns(statement));
-                }
-            }
-        }
+        let speaking =
+            needs.iter().flat_map(|need| need.any_of).flat_map(|action| self.evaluator.speaking(index, action));
+        let allowing = speaking.filter(|statement| statement.effect == Effect::Allow);
+        let mut patterns: Vec<&str> = allowing.flat_map(resource_patterns).collect();
         patterns.sort_unstable();
         patterns.dedup();
         let mut candidates = vec![instance_of(template, template).unwrap_or_default()];

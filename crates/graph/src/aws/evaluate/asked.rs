@@ -2,7 +2,7 @@
 
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Context, Value};
-use crate::aws::estate::{Estate, Principal, PrincipalKind};
+use crate::aws::estate::{Estate, PolicyId, Principal, PrincipalKind, StatementId};
 
 /// What AWS itself puts into the request because of who asks.
 pub(super) fn principal_context(estate: &Estate, principal: &Principal) -> Context {
@@ -39,44 +39,98 @@ pub(super) fn principal_context(estate: &Estate, principal: &Principal) -> Conte
     context
 }
 
-/// What the request itself carries, as far as its action and its resource tell.
-pub(super) fn of_request(context: &mut Context, action: &str, resource: &str) {
-    if let Some(region) = requested_region(action, resource) {
-        context.lay("aws:requestedregion", region);
+/// An action with what follows from its name alone, and the statements that speak of it.
+pub(super) struct Asked {
+    /// In lower case.
+    pub(super) action: String,
+    /// Ordered by policy.
+    statements: Vec<StatementId>,
+    /// Whether what it is asked on may have a policy of its own.
+    pub(super) has_resource_policy: bool,
+    /// Whether resource control policies limit it.
+    pub(super) limited_by_rcp: bool,
+    endpoint: Endpoint,
+    tags: Option<Value>,
+}
+
+/// Which region an action is called in.
+enum Endpoint {
+    /// The one that services without regions have.
+    Global,
+    /// The caller's choice.
+    Any,
+    /// That of the resource.
+    OfResource,
+}
+
+impl Asked {
+    /// An action in lower case with the statements that speak of it, in order.
+    pub(super) fn new(action: String, statements: Vec<StatementId>) -> Self {
+        let of = |services: &[&str]| services.iter().any(|service| action.starts_with(service));
+        let endpoint = match () {
+            () if of(WITHOUT_REGIONS) => Endpoint::Global,
+            () if of(&["sts:"]) => Endpoint::Any,
+            () => Endpoint::OfResource,
+        };
+        let (has_resource_policy, limited_by_rcp) = (of(WITH_RESOURCE_POLICIES), of(LIMITED_BY_RCPS));
+        let tags = tags_of(&action);
+        Self { action, statements, has_resource_policy, limited_by_rcp, endpoint, tags }
     }
-    if let Some(tags) = tags_of(action) {
-        context.lay("aws:requesttag/*", tags.clone());
-        context.lay("aws:tagkeys", tags);
+
+    /// The statements of a policy that speak of it.
+    pub(super) fn of(&self, policy: PolicyId) -> &[StatementId] {
+        let from = self.statements.partition_point(|id| id.policy < policy);
+        let rest = self.statements.get(from..).unwrap_or_default();
+        rest.get(..rest.partition_point(|id| id.policy == policy)).unwrap_or_default()
     }
-    if action.starts_with("sts:") {
-        context.lay("sts:rolesessionname", Value::Chosen);
-        context.lay("sts:sourceidentity", Value::Chosen);
+
+    /// Whether it is one of a service, given with its colon.
+    pub(super) fn is_of(&self, service: &str) -> bool {
+        self.action.starts_with(service)
+    }
+
+    /// Whether it takes on a role.
+    pub(super) fn assumes(&self) -> bool {
+        self.is_of("sts:assumerole")
+    }
+
+    /// What the request itself carries, as far as the action and the resource tell.
+    pub(super) fn tell(&self, context: &mut Context, resource: Option<&Arn<'_>>) {
+        if let Some(region) = self.region(resource) {
+            context.lay("aws:requestedregion", region);
+        }
+        if let Some(tags) = &self.tags {
+            context.lay("aws:requesttag/*", tags.clone());
+            context.lay("aws:tagkeys", tags.clone());
+        }
+        if self.is_of("sts:") {
+            context.lay("sts:rolesessionname", Value::Chosen);
+            context.lay("sts:sourceidentity", Value::Chosen);
+        }
+    }
+
+    /// The region of the endpoint that is called: that of the resource, or the one that services without regions have.
+    /// Only where the request names no resource, or asks for a session, the caller chooses it.
+    fn region(&self, resource: Option<&Arn<'_>>) -> Option<Value> {
+        match (&self.endpoint, resource) {
+            (Endpoint::Global, arn) => Some(Value::one(match arn.map_or("", |arn| arn.partition) {
+                "aws-us-gov" => "us-gov-west-1",
+                "aws-cn" => "cn-north-1",
+                _ => "us-east-1",
+            })),
+            (Endpoint::Any, _) | (Endpoint::OfResource, None) => Some(Value::Chosen),
+            (Endpoint::OfResource, Some(arn)) if arn.region.contains(['*', '?']) => Some(Value::Chosen),
+            (Endpoint::OfResource, Some(arn)) if !arn.region.is_empty() => Some(Value::one(arn.region)),
+            // A bucket has a region that its name does not tell.
+            (Endpoint::OfResource, Some(_)) => None,
+        }
     }
 }
 
-/// The region of the endpoint that is called: that of the resource, or the one that services without regions have.
-/// Only where the request names no resource, or asks for a session, the caller chooses it.
-fn requested_region(action: &str, resource: &str) -> Option<Value> {
-    const WITHOUT_REGIONS: [&str; 8] =
-        ["iam:", "organizations:", "route53:", "cloudfront:", "support:", "account:", "budgets:", "ce:"];
-    let arn = Arn::parse(resource);
-    let partition = arn.as_ref().map_or("", |arn| arn.partition);
-    if WITHOUT_REGIONS.iter().any(|service| action.starts_with(service)) {
-        return Some(Value::one(match partition {
-            "aws-us-gov" => "us-gov-west-1",
-            "aws-cn" => "cn-north-1",
-            _ => "us-east-1",
-        }));
-    }
-    match arn {
-        _ if action.starts_with("sts:") => Some(Value::Chosen),
-        None => Some(Value::Chosen),
-        Some(arn) if arn.region.contains(['*', '?']) => Some(Value::Chosen),
-        Some(arn) if !arn.region.is_empty() => Some(Value::one(arn.region)),
-        // A bucket has a region that its name does not tell.
-        Some(_) => None,
-    }
-}
+const WITHOUT_REGIONS: &[&str] =
+    &["iam:", "organizations:", "route53:", "cloudfront:", "support:", "account:", "budgets:", "ce:"];
+const WITH_RESOURCE_POLICIES: &[&str] = &["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"];
+const LIMITED_BY_RCPS: &[&str] = &["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"];
 
 /// Tags that a request passes: the caller's choice where the action takes some, and none where it only reads or
 /// takes away.
@@ -89,30 +143,31 @@ fn tags_of(action: &str) -> Option<Value> {
     begins(&["get", "list", "describe", "head", "delete", "batchget", "query", "scan"]).then_some(Value::Absent)
 }
 
-/// The account that owns a resource. S3 names carry none: it is taken to be the asker's own.
-pub(super) fn resource_account<'r>(resource: &'r str, own: &'r str) -> &'r str {
-    match Arn::parse(resource) {
-        Some(arn) if arn.account.bytes().all(|byte| byte.is_ascii_digit()) && !arn.account.is_empty() => arn.account,
-        _ => own,
+/// A resource as it is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Resource<'r> {
+    /// Its ARN, or `*`.
+    pub(super) text: &'r str,
+    /// Its parts, where it has them.
+    pub(super) arn: Option<Arn<'r>>,
+}
+
+impl<'r> Resource<'r> {
+    pub(super) fn new(text: &'r str) -> Self {
+        Self { text, arn: Arn::parse(text) }
     }
-}
 
-/// The bucket of an object; otherwise the resource itself.
-pub(super) fn container(resource: &str) -> &str {
-    match Arn::parse(resource) {
-        Some(arn) if arn.service == "s3" => resource.split('/').next().unwrap_or(resource),
-        _ => resource,
+    /// The account that owns it; nothing where its name has none, as in S3.
+    pub(super) fn account(&self) -> Option<&'r str> {
+        let account = self.arn.map(|arn| arn.account)?;
+        (!account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
     }
-}
 
-pub(super) fn has_resource_policy(action: &str) -> bool {
-    ["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"]
-        .iter()
-        .any(|service| action.starts_with(service))
-}
-
-pub(super) fn limited_by_rcp(action: &str) -> bool {
-    ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"]
-        .iter()
-        .any(|service| action.starts_with(service))
+    /// The bucket of an object; otherwise the resource itself.
+    pub(super) fn container(&self) -> &'r str {
+        match self.arn {
+            Some(arn) if arn.service == "s3" => self.text.split('/').next().unwrap_or(self.text),
+            _ => self.text,
+        }
+    }
 }

@@ -80,15 +80,18 @@ fn name_one(named: &Named, principal: &Principal) -> Naming {
 }
 
 fn names_account(text: &str, account: &str) -> bool {
-    !account.is_empty()
-        && (text == account || Arn::parse(text).is_some_and(|arn| arn.account == account && arn.resource == "root"))
+    let is_root = || {
+        text.ends_with(":root") && Arn::parse(text).is_some_and(|arn| arn.account == account && arn.resource == "root")
+    };
+    !account.is_empty() && (text == account || is_root())
 }
 
 /// The session's name is chosen by whoever assumes the role, so this is never certain.
 fn names_session(text: &str, principal: &Principal) -> bool {
+    if principal.kind != PrincipalKind::Role || text.ends_with(":root") {
+        return false;
+    }
     let (Some(session), Some(own)) = (Arn::parse(text), Arn::parse(&principal.arn)) else { return false };
     let Some(rest) = session.resource.strip_prefix("assumed-role/") else { return false };
-    principal.kind == PrincipalKind::Role
-        && session.account == own.account
-        && rest.split('/').next() == Some(own.name())
+    session.account == own.account && rest.split('/').next() == Some(own.name())
 }
