@@ -104,7 +104,6 @@ impl Deriver<'_> {
 
     /// Adds a step of the kind at hand. What is assumed makes it possible only.
     fn step(&mut self, from: usize, to: usize, grounds: Vec<Arc<Ground>>, assuming: Vec<String>) {
-        let truth = if assuming.is_empty() { Truth::Yes } else { Truth::Unknown };
-        self.steps.push(Step { truth, grounds, assuming, ..Step::new(from, to, self.page) });
+        self.steps.push(Step { grounds, assuming, ..Step::new(from, to, self.page) });
     }
 }

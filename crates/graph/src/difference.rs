@@ -176,7 +176,7 @@ type Same = (Vec<String>, String, String, bool);
 
 fn same(graph: &Graph, link: &Link) -> Same {
     let from = link.from.iter().map(|place| shared_name(graph, *place)).collect();
-    (from, link.kind.clone(), shared_name(graph, Place::Entity(link.to)), link.certain)
+    (from, link.kind.clone(), shared_name(graph, Place::Entity(link.to)), link.is_certain())
 }
 
 fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &BTreeSet<Same>) -> Option<Opened> {

@@ -99,7 +99,7 @@ impl<'g> Model<'g> {
         let grants: Vec<Grant> = grants.into_iter().cloned().collect();
         let numbers = Numbers::new(graph, &grants);
         let all = numbers.steps(&links, |_| true);
-        let certain = numbers.steps(&links, |link| link.certain);
+        let certain = numbers.steps(&links, |link| link.is_certain());
         Self { graph, links, grants, all, certain }
     }
 

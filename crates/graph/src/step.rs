@@ -2,8 +2,8 @@
 //!
 //! The platforms ([`crate::aws`], [`crate::kubernetes`]) derive the steps; [`paths`] finds what follows
 //! from them and [`report`] writes it down. Nothing here knows a platform. A step is certain only if each
-//! of its requirements ([`Ground`]s) is; what hangs on a condition, or on a resource that no inventory
-//! lists, is possible and says so.
+//! of its requirements ([`Ground`]s) is, and possible as soon as it says of anything that it is not known: a
+//! condition, a resource that no inventory lists, an assumption ([`Step::settled`]). A path is what its steps are.
 
 mod cut;
 pub mod docs;
@@ -179,13 +179,31 @@ pub struct Step {
     pub missing: Vec<Missing>,
     /// What is taken to be so and no file shows.
     pub assuming: Vec<String>,
+    /// What defeats every step of the kind and no file ever shows: an exception, and nothing that is open here.
+    pub unless: Option<&'static str>,
 }
 
 impl Step {
     /// A step that nothing stands in the way of.
     pub fn new(from: usize, to: usize, kind: Page) -> Self {
         let (grounds, missing, assuming) = (Vec::new(), Vec::new(), Vec::new());
-        Self { from, also: None, to, kind, truth: Truth::Yes, grounds, through: None, missing, assuming }
+        Self { from, also: None, to, kind, truth: Truth::Yes, grounds, through: None, missing, assuming, unless: None }
+    }
+
+    /// Whether it says of anything that it is not known.
+    pub fn is_open(&self) -> bool {
+        let grounds = self.grounds.iter().any(|ground| !ground.open.is_empty());
+        grounds || !self.missing.is_empty() || !self.assuming.is_empty()
+    }
+
+    /// As certain as what it rests on, and never certain while something of it is open.
+    #[must_use]
+    pub fn settled(mut self) -> Self {
+        self.truth = self.truth.and(Truth::all(self.grounds.iter().map(|ground| ground.truth)));
+        if self.is_open() {
+            self.truth = self.truth.and(Truth::Unknown);
+        }
+        self
     }
 }
 
@@ -245,11 +263,8 @@ impl Steps {
     }
 
     /// Adds a step, as certain as what it rests on; one that does not hold is left out.
-    pub fn push(&mut self, mut step: Step) {
-        step.truth = step.truth.and(Truth::all(step.grounds.iter().map(|ground| ground.truth)));
-        if !step.missing.is_empty() {
-            step.truth = step.truth.and(Truth::Unknown);
-        }
+    pub fn push(&mut self, step: Step) {
+        let step = step.settled();
         if step.truth != Truth::No && step.from != step.to {
             self.steps.push(step);
         }

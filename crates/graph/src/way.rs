@@ -33,6 +33,17 @@ pub struct Way {
     pub open: Vec<String>,
 }
 
+impl Way {
+    /// Certain is what leaves nothing open, and what is not certain says what is.
+    fn settled(mut self) -> Self {
+        if !self.certain && self.open.is_empty() {
+            self.open.push("whether it holds".to_owned());
+        }
+        self.certain = self.open.is_empty();
+        self
+    }
+}
+
 /// One thing that a way needs. Any of the grants is enough; without any grant it holds by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Need {
@@ -67,5 +78,5 @@ impl Grant {
 /// The ways of a relation that its connector wrote down; empty where it wrote none.
 pub fn of(relation: &Relation) -> Vec<Way> {
     let ways = relation.props.get(WAYS).and_then(Value::as_array);
-    ways.into_iter().flatten().filter_map(|way| Way::deserialize(way).ok()).collect()
+    ways.into_iter().flatten().filter_map(|way| Way::deserialize(way).ok()).map(Way::settled).collect()
 }

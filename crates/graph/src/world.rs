@@ -88,8 +88,8 @@ impl World {
         if !certain {
             target.there.clear();
             for step in &mut target.steps {
-                step.truth = Truth::Unknown;
                 step.assuming.push(format!("{arn} belongs to the administrator's account"));
+                *step = step.clone().settled();
             }
         }
         let (evaluator, grants) = (Evaluator::new(&self.aws), self.aws.grants());
@@ -107,10 +107,9 @@ impl World {
                 claim: format!("{action} on {arn}"),
                 grants: grants.all(answer.allows.iter().map(|cite| cite.statement)),
                 truth: answer.verdict,
-                open: Vec::new(),
+                open: attack::open(&self.aws, &answer),
             };
-            let truth = answer.verdict;
-            target.steps.push(Step { truth, grounds: vec![Arc::new(ground)], ..Step::new(index, goal, ACCESS) });
+            target.steps.push(Step { grounds: vec![Arc::new(ground)], ..Step::new(index, goal, ACCESS) }.settled());
         }
         target
     }
@@ -128,12 +127,8 @@ impl World {
         let grants = vec![self.aws.grants().joint(at)];
         let ground = Ground { claim, grants, truth: Truth::Unknown, open: Vec::new() };
         let assuming = vec!["the policy, whose text is not in the files, allows it".to_owned()];
-        Some(Step {
-            truth: Truth::Unknown,
-            grounds: vec![Arc::new(ground)],
-            assuming,
-            ..Step::new(index, index, ACCESS)
-        })
+        let step = Step { grounds: vec![Arc::new(ground)], assuming, ..Step::new(index, index, ACCESS) };
+        Some(step.settled())
     }
 }
 

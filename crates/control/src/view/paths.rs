@@ -189,7 +189,7 @@ fn story_view(model: &Model<'_>, story: &Story) -> Option<StoryView> {
                     .join(" with "),
                 how: visible::line(&link.title, 300),
                 to: visible::line(&name(model, Place::Entity(link.to)), 300),
-                certain: link.certain,
+                certain: link.is_certain(),
                 claims: link
                     .needs
                     .iter()

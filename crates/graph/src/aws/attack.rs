@@ -49,6 +49,9 @@ const TRIED: [(&str, &str); 8] = [
     ("lambda:UpdateFunctionCode", "arn:aws:lambda:us-east-1:{account}:function:tried"),
 ];
 
+/// What is open where a deny hangs on what no file shows of a request from outside.
+pub(crate) const MAY_BE_KEPT_OUT: &str = "whether a deny of the trust policy, or of the organisation, keeps it out";
+
 /// The index that stands for the administrator of the acting principal's account until all are known.
 const CROWN: usize = usize::MAX;
 /// The index that stands for what users let the agents of that account do elsewhere.
@@ -231,7 +234,7 @@ impl<'a> Deriver<'a> {
         for kind in kinds::all() {
             match &kind.shape {
                 Shape::Assume => self.assume(index, kind),
-                Shape::TakeUser { action, assuming } => self.take_users(index, kind, action, assuming),
+                Shape::TakeUser { action, unless } => self.take_users(index, kind, action, unless),
                 Shape::JoinGroup => self.join_groups(index, principal, kind),
                 Shape::RewriteTrust => self.rewrite_trusts(index, kind),
                 Shape::Rewrite(rewrite) => self.rewrites(index, kind, (*rewrite, Of::Others)),
@@ -259,12 +262,8 @@ impl<'a> Deriver<'a> {
         }
     }
 
-    fn push(&mut self, mut step: Step) {
-        let open = step.grounds.iter().map(|ground| ground.truth);
-        step.truth = step.truth.and(Truth::all(open));
-        if !step.missing.is_empty() {
-            step.truth = step.truth.and(Truth::Unknown);
-        }
+    fn push(&mut self, step: Step) {
+        let step = step.settled();
         if step.truth != Truth::No && step.from != step.to {
             if step.to == CROWN && step.also.is_none() {
                 self.alone.push(self.found.steps.len());
@@ -301,7 +300,7 @@ impl<'a> Deriver<'a> {
                 return (Truth::No, Vec::new());
             }
             statements.extend(identity_allows(&answer));
-            open.extend(self.open(&answer));
+            open.extend(self::open(self.estate, &answer));
         }
         let claim = "every action on every resource".to_owned();
         let ground =
@@ -339,7 +338,7 @@ impl<'a> Deriver<'a> {
         }
     }
 
-    fn take_users(&mut self, index: usize, kind: &'static Kind, action: &str, assuming: &str) {
+    fn take_users(&mut self, index: usize, kind: &'static Kind, action: &str, unless: &'static str) {
         if !self.may_try(index, action) {
             return;
         }
@@ -354,9 +353,8 @@ impl<'a> Deriver<'a> {
             let answer = answers.on(self, &user.arn);
             if answer.verdict != Truth::No {
                 let grounds = self.grounds(&format!("{action} on {}", user.arn), answer);
-                let mut step = step(index, target, kind.page(), answer.verdict, grounds);
-                step.assuming.push(assuming.to_owned());
-                self.push(step);
+                let step = step(index, target, kind.page(), answer.verdict, grounds);
+                self.push(Step { unless: Some(unless), ..step });
             }
         }
     }
@@ -409,7 +407,7 @@ impl<'a> Deriver<'a> {
         let of = |layer: Layer| -> Vec<StatementId> {
             answer.allows.iter().filter(|cite| cite.layer == layer).map(|cite| cite.statement).collect()
         };
-        let open = self.open(answer);
+        let open = open(self.estate, answer);
         let ground = |statements: Vec<StatementId>| {
             let grants = self.grants.all(statements);
             Arc::new(Ground { claim: claim.to_owned(), grants, truth: answer.verdict, open: open.clone() })
@@ -426,19 +424,18 @@ impl<'a> Deriver<'a> {
         }
         grounds
     }
+}
 
-    fn open(&self, answer: &Answer) -> Vec<String> {
-        if answer.verdict != Truth::Unknown {
-            return Vec::new();
-        }
-        let cites = answer.allows.iter().chain(&answer.denies).filter(|cite| cite.truth == Truth::Unknown);
-        cites
-            .filter_map(|cite| self.estate.statement(cite.statement))
-            .flat_map(|statement| conditions(statement).into_iter().chain(placeholders(statement)))
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect()
+/// What keeps an answer from being certain, as people read it: what its statements leave open, or else what is missing.
+pub(crate) fn open(estate: &Estate, answer: &Answer) -> Vec<String> {
+    if answer.verdict != Truth::Unknown {
+        return Vec::new();
     }
+    let cites = answer.allows.iter().chain(&answer.denies).filter(|cite| cite.truth == Truth::Unknown);
+    let statements = cites.filter_map(|cite| estate.statement(cite.statement));
+    let said: BTreeSet<String> =
+        statements.flat_map(|statement| conditions(statement).into_iter().chain(placeholders(statement))).collect();
+    if said.is_empty() { answer.gaps.clone() } else { said.into_iter().collect() }
 }
 
 /// A context in which the caller chooses the region.

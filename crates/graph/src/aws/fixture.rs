@@ -128,6 +128,12 @@ impl Fixture {
                         }
                         ["profile"] => principal.instance_profiles.push(block.name.clone()),
                         ["trusts", whom] => trusted.push(trust(whom, account)),
+                        ["trusts", "all-but", whom] => {
+                            let mut trusting = trust(whom, account);
+                            trusting["NotPrincipal"] = trusting["Principal"].take();
+                            trusting.as_object_mut().unwrap().remove("Principal");
+                            trusted.push(trusting);
+                        }
                         ["refuses", whom, operator, key, value] => {
                             let mut refused = trust(whom, account);
                             refused["Effect"] = json!("Deny");

@@ -62,8 +62,8 @@ pub enum Shape {
     TakeUser {
         /// The action.
         action: &'static str,
-        /// What must be so and no export shows.
-        assuming: &'static str,
+        /// What defeats it and no export shows.
+        unless: &'static str,
     },
     /// The user's own group memberships may be changed.
     JoinGroup,

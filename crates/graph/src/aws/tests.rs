@@ -13,6 +13,13 @@ fn check(text: &str) {
 fn paths(text: &str) -> (Derived, Paths) {
     let derived = derive(Fixture::parse(text).estate);
     let found = find(&derived.steps, &Target::crowns(&derived.steps), None);
+    for step in &derived.steps.steps {
+        assert_eq!(step.truth == Truth::Yes, !step.is_open(), "how sure it is and what it says: {step:?}");
+    }
+    for path in &found.paths {
+        let open = path.steps.iter().any(|step| found.steps[*step].is_open());
+        assert_eq!(path.truth == Truth::Yes, !open, "{path:?}");
+    }
     (derived, found)
 }
 
@@ -603,4 +610,39 @@ fn a_grant_has_its_actions_as_they_were_written_and_covers_them_in_any_case() {
     assert!(
         grants[0].covers("s3:getobject", "arn:aws:s3:::b/y") && !grants[0].covers("s3:GetObject", "arn:aws:s3:::b/x")
     );
+}
+
+#[test]
+fn whoever_is_not_named_by_an_exception_is_let_in_from_outside() {
+    let (derived, found) = paths("role admin\n  trusts all-but 444455556666\n  allow * on *");
+    let from: Vec<&str> = found.paths.iter().map(|path| derived.steps.name(path.from)).collect();
+    assert_eq!(from, ["anyone with an AWS account"]);
+}
+
+#[test]
+fn an_account_decides_for_itself_and_one_of_its_own_needs_its_leave() {
+    let text = |whom: &str| format!("role admin\n  trusts {whom}\n  allow * on *");
+    let whole = paths(&text("444455556666")).1;
+    assert_eq!(whole.paths.iter().map(|path| path.truth).collect::<Vec<_>>(), [Truth::Yes]);
+    let one = paths(&text("arn:aws:iam::444455556666:role/vendor")).1;
+    assert_eq!(one.paths.iter().map(|path| path.truth).collect::<Vec<_>>(), [Truth::Unknown]);
+}
+
+#[test]
+fn what_defeats_every_step_of_a_kind_is_an_exception_and_leaves_nothing_open() {
+    let (_, found) = paths("user boss\n  allow * on *\nuser alice\n  allow iam:CreateAccessKey on user/boss");
+    let step = &found.steps[found.paths[0].steps[0]];
+    assert_eq!((step.truth, step.is_open()), (Truth::Yes, false));
+    assert!(step.unless.is_some_and(|unless| unless.contains("two access keys")));
+}
+
+#[test]
+fn what_is_only_possible_says_why() {
+    // Whether `*` reaches past a boundary is not documented.
+    let text = "policy limit\n  allow s3:* on *\nrole open\n  trusts anyone\n  allow * on *\nrole bounded\n  boundary limit\n  allow * on *";
+    let (derived, found) = paths(text);
+    let bounded = derived.estate.find("role/bounded").unwrap();
+    let path = found.paths.iter().find(|path| path.from == bounded).unwrap();
+    assert_eq!(path.truth, Truth::Unknown);
+    assert!(found.steps[path.steps[0]].grounds.iter().any(|ground| !ground.open.is_empty()));
 }

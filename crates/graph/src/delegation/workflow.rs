@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::{Deriver, Kind, Place};
+use crate::aws::attack::MAY_BE_KEPT_OUT;
 use crate::aws::condition::Condition;
 use crate::aws::estate::{Principal, StatementId};
 use crate::aws::evaluate::Evaluator;
@@ -483,7 +484,13 @@ fn role(deriver: &mut Deriver<'_>, job: &Job, (from, arn): (usize, &str), (said,
     if let Some((statement, truth)) = trusted(deriver, job, (index, principal)) {
         let claim = format!("the trust policy of {} lets the repository in", principal.short());
         let grants = deriver.aws.grants().all([statement]);
-        let open = if truth == Truth::Unknown { subjects(deriver, statement) } else { Vec::new() };
+        let open = match truth {
+            Truth::Unknown => match subjects(deriver, statement) {
+                none if none.is_empty() => vec![MAY_BE_KEPT_OUT.to_owned()],
+                some => some,
+            },
+            _ => Vec::new(),
+        };
         let ground = Arc::new(Ground { claim, grants, truth, open });
         deriver.step(from, index, vec![said, ground], Vec::new());
     }

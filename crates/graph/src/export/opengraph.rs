@@ -68,8 +68,8 @@ fn edge(relation: &Relation, from: &str, to: &str) -> Value {
 /// is an edge of its own that is not traversable: BloodHound would take it for enough.
 fn attack((from, to): (&str, &str), together: bool, links: &[&Link]) -> Value {
     let steps: BTreeSet<&str> = links.iter().map(|link| link.kind.as_str()).collect();
-    let certain = links.iter().any(|link| link.certain);
-    let how = links.iter().find(|link| link.certain == certain).map_or("", |link| link.title.as_str());
+    let certain = links.iter().any(|link| link.is_certain());
+    let how = links.iter().find(|link| link.is_certain() == certain).map_or("", |link| link.title.as_str());
     let seen: BTreeSet<String> = links.iter().flat_map(|link| &link.evidence).map(Evidence::place).collect();
     json!({
         "kind": if together { "BailiwickHelpsControl" } else { "BailiwickControls" },

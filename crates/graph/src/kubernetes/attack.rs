@@ -252,14 +252,13 @@ impl<'a> Deriver<'a> {
     /// Adds a step that holds only if something is so that no file shows.
     pub fn push_possible(&mut self, (from, to): (usize, usize), grounds: Vec<Arc<Ground>>, assuming: &str) {
         let assuming = vec![assuming.to_owned()];
-        let step = Step { grounds, truth: Truth::Unknown, assuming, ..Step::new(from, to, self.page) };
+        let step = Step { grounds, assuming, ..Step::new(from, to, self.page) };
         self.steps.push(step);
     }
 
     /// Adds a step that holds unless something that no file shows forbids it.
-    pub fn push_assuming(&mut self, (from, to): (usize, usize), grounds: Vec<Arc<Ground>>, assuming: &str) {
-        let assuming = vec![assuming.to_owned()];
-        let step = Step { grounds, assuming, ..Step::new(from, to, self.page) };
+    pub fn push_unless(&mut self, (from, to): (usize, usize), grounds: Vec<Arc<Ground>>, unless: &'static str) {
+        let step = Step { grounds, unless: Some(unless), ..Step::new(from, to, self.page) };
         self.steps.push(step);
     }
 

@@ -18,14 +18,19 @@ pub struct Link {
     pub title: String,
     /// A stable word for the kind of step.
     pub kind: String,
-    /// Whether it certainly works; otherwise it may.
-    pub certain: bool,
     /// What it rests on.
     pub needs: Vec<Need>,
     /// Where it was seen.
     pub evidence: Vec<Evidence>,
-    /// What stays open where it is not certain.
+    /// What is not known of it; where something is, it may work, and is not certain to.
     pub open: Vec<String>,
+}
+
+impl Link {
+    /// Whether it certainly works.
+    pub fn is_certain(&self) -> bool {
+        self.open.is_empty()
+    }
 }
 
 /// Where an attacker can stand.
@@ -78,7 +83,6 @@ fn plain(graph: &Graph, relation: &Relation, title: &str) -> Link {
         to: relation.to,
         title: title.to_owned(),
         kind: relation.kind.to_string(),
-        certain: true,
         needs: vec![shown(graph, relation)],
         evidence: relation.evidence.clone(),
         open: Vec::new(),
@@ -115,7 +119,7 @@ fn held(graph: &Graph, relation: &Relation) -> Link {
     };
     let runs = placed.iter().any(|placed| placed.sign.behaviour == Behaviour::Executes);
     let open = if runs { Vec::new() } else { vec!["how far its tools let the secret be used".to_owned()] };
-    Link { certain: runs, open, ..plain(graph, relation, "holds") }
+    Link { open, ..plain(graph, relation, "holds") }
 }
 
 /// A relation with the ways that its connector wrote down.
@@ -127,7 +131,6 @@ fn explained(graph: &Graph, relation: &Relation) -> Vec<Link> {
     };
     let mut plain = plain(graph, relation, title);
     if relation.text("truth") == Some("unknown") {
-        plain.certain = false;
         let beside = relation.text("setting").map(|setting| format!(" beside `{setting}`")).unwrap_or_default();
         plain.open.push(format!("whether anything{beside} lets it do that"));
     }
@@ -146,7 +149,6 @@ fn explained(graph: &Graph, relation: &Relation) -> Vec<Link> {
             from: plain.from.iter().copied().chain(also(&way).flatten().map(Place::Entity)).collect(),
             title: format!("{}, and gets", way.title),
             kind: way.kind,
-            certain: way.certain,
             needs: way.needs,
             open: way.open,
             ..plain.clone()
@@ -173,7 +175,6 @@ fn untrusted(graph: &Graph, agent: u32) -> Vec<Link> {
                 to: agent,
                 title: format!("write what {how} brings in{inferred} to"),
                 kind: "untrusted".to_owned(),
-                certain: true,
                 needs: used.into_iter().chain([offered]).map(|relation| shown(graph, relation)).collect(),
                 evidence: used.into_iter().chain([offered]).flat_map(|relation| relation.evidence.clone()).collect(),
                 open: Vec::new(),
@@ -196,7 +197,6 @@ fn secrets_in_reach(graph: &Graph) -> Vec<Link> {
                     to: credential,
                     title: "holds a file with".to_owned(),
                     kind: "lies-in".to_owned(),
-                    certain: true,
                     needs: vec![Need { claim: format!("{name} lies in {}", path.id.key), any: vec![grant] }],
                     evidence: vec![evidence.clone()],
                     open: Vec::new(),
@@ -231,7 +231,6 @@ fn configurations_in_reach(graph: &Graph) -> Vec<Link> {
                     to: agent,
                     title: format!("may rewrite `{config}`, which configures"),
                     kind: "rewrites".to_owned(),
-                    certain: known,
                     open,
                     ..plain(graph, relation, "")
                 });

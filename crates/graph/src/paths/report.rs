@@ -259,7 +259,7 @@ fn step(link: &Link, id: &impl Fn(Place) -> String) -> Value {
         "to": id(Place::Entity(link.to)),
         "kind": link.kind,
         "how": link.title,
-        "certain": link.certain,
+        "certain": link.is_certain(),
         "needs": link.needs,
         "evidence": link.evidence,
         "open": link.open,

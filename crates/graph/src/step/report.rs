@@ -183,6 +183,9 @@ impl View<'_> {
         for assumed in &step.assuming {
             let _ = writeln!(text, "    |   if {assumed}");
         }
+        if let Some(unless) = step.unless {
+            let _ = writeln!(text, "    |   unless {unless}");
+        }
     }
 
     fn hunk(&self, text: &mut String, grant: GrantId) {
@@ -302,6 +305,7 @@ impl View<'_> {
             "through": step.through,
             "missing": step.missing.iter().map(missing).collect::<Vec<_>>(),
             "assuming": step.assuming,
+            "unless": step.unless,
         })
     }
 }

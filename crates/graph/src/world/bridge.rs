@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::aws::estate::{Grants, Principal};
 use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::policy::{Effect, Named, Principals};
-use crate::aws::{self, Context, PrincipalKind, Truth, Value};
+use crate::aws::{self, Context, PrincipalKind, Truth, Value, attack};
 use crate::kubernetes::attack::DOMAIN;
 use crate::kubernetes::estate::{CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share};
 use crate::kubernetes::{Estate, Subject};
@@ -204,10 +204,13 @@ impl Bridge<'_> {
             if statement.effect != Effect::Allow || !named || !statement.has_action(&ACTION.to_ascii_lowercase()) {
                 continue;
             }
-            let held = statement.conditions_hold(&context).and(kept.negate());
+            let holds = statement.conditions_hold(&context);
+            let held = holds.and(kept.negate());
             if held > best.as_ref().map_or(Truth::No, |ground| ground.truth) {
                 let claim = format!("the trust policy of {} lets {subject} assume it", role.short());
-                let open = if issuer == Truth::Yes { Vec::new() } else { vec![OTHER_ISSUER.to_owned()] };
+                let mut open = if holds == Truth::Unknown { attack::conditions(statement) } else { Vec::new() };
+                open.extend((kept == Truth::Unknown).then(|| attack::MAY_BE_KEPT_OUT.to_owned()));
+                open.extend((issuer == Truth::Unknown).then(|| OTHER_ISSUER.to_owned()));
                 best = Some(Ground { claim, grants: self.grants.all([id]), truth: held, open });
             }
         }
@@ -286,7 +289,6 @@ impl Bridge<'_> {
             let from = self.node(&name, NodeKind::Workload, &pod.meta);
             let mut step = Step { grounds: vec![said.clone()], ..Step::new(from, to, METADATA) };
             if !on_host {
-                step.truth = Truth::Unknown;
                 step.assuming.push("the instance's metadata service answers over more than one hop".to_owned());
             }
             self.steps.push(step);
@@ -340,7 +342,8 @@ impl Bridge<'_> {
         let answer = self.evaluator.decide(&Request::new(principal, action, resource, &Context::default()));
         let grants = self.grants.all(answer.allows.iter().map(|cite| cite.statement));
         let claim = format!("{action} on {resource}");
-        (answer.verdict != Truth::No).then_some(Ground { claim, grants, truth: answer.verdict, open: Vec::new() })
+        let open = attack::open(self.aws, &answer);
+        (answer.verdict != Truth::No).then_some(Ground { claim, grants, truth: answer.verdict, open })
     }
 
     fn agents(&mut self) {

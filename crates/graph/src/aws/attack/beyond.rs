@@ -38,10 +38,9 @@ pub(super) fn add(estate: &Estate, steps: &mut Steps) {
             let Some(answer) = surest(answers) else { continue };
             let by_trust = answer.allows.iter().filter(|cite| cite.layer == Layer::Resource);
             let statements: Vec<StatementId> = by_trust.map(|cite| cite.statement).collect();
-            let open = statements.iter().filter_map(|id| estate.statement(*id)).flat_map(attack::conditions);
             let ground = Ground {
                 claim: format!("the trust policy of {} lets account {account} in", role.short()),
-                open: if answer.verdict == Truth::Unknown { open.collect() } else { Vec::new() },
+                open: attack::open(estate, &answer),
                 grants: grants.all(statements),
                 truth: answer.verdict,
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::workload::partly;
-use super::{Deriver, conditions, step};
+use super::{Deriver, MAY_BE_KEPT_OUT, conditions, step};
 use crate::aws::arn::Arn;
 use crate::aws::condition::{Condition, Context, Value};
 use crate::aws::estate::{Estate, Joint, PolicyId, Principal, PrincipalKind};
@@ -21,8 +21,7 @@ pub(super) fn add(estate: &mut Estate) {
     for role in estate.principals.iter().filter(|one| one.kind == PrincipalKind::Role) {
         let Some(trust) = role.trust else { continue };
         for (_, statement) in estate.statements(trust).filter(|(_, statement)| statement.effect == Effect::Allow) {
-            let Some(Principals::Of(list)) = &statement.principals else { continue };
-            for named in list {
+            for named in let_in(statement) {
                 let Some((kind, name)) = outsider(named, statement, (&accounts, role.partition())) else { continue };
                 let known = estate.index_of(&name).is_some() || found.iter().any(|one| one.arn == name);
                 if !known {
@@ -54,6 +53,16 @@ fn exposes(joint: &Joint) -> bool {
 fn whoever_reaches(joint: &Joint) -> String {
     let name = Arn::parse(&joint.workload).map_or(joint.workload.as_str(), |arn| arn.name());
     format!("whoever has the {} of {name}", joint.relation.replace('-', " ").replace("url", "URL"))
+}
+
+/// Whom a statement that allows lets in: all but some are anyone.
+fn let_in(statement: &Statement) -> &[Named] {
+    const EVERYBODY: &[Named] = &[Named::Anyone];
+    match &statement.principals {
+        Some(Principals::Of(list)) => list,
+        Some(Principals::Except(_)) => EVERYBODY,
+        None => &[],
+    }
 }
 
 fn outsider(
@@ -104,8 +113,7 @@ impl Deriver<'_> {
         for (target, role) in self.estate.principals.iter().enumerate() {
             let Some(trust) = role.trust else { continue };
             for (id, statement) in self.estate.statements(trust) {
-                let Some(Principals::Of(list)) = &statement.principals else { continue };
-                let named = list.iter().any(|named| names_outsider(named, statement, principal));
+                let named = let_in(statement).iter().any(|named| names_outsider(named, statement, principal));
                 let assumes = ["sts:assumerole", "sts:assumerolewithwebidentity", "sts:assumerolewithsaml"];
                 if statement.effect != Effect::Allow
                     || !named
@@ -118,12 +126,16 @@ impl Deriver<'_> {
                 let assumed = assumes.iter().filter(|action| statement.has_action(&action.to_ascii_lowercase()));
                 let kept = assumed.map(|action| self.evaluator.keeps_out(target, action, is, &context));
                 let kept = kept.min().unwrap_or_default();
-                let truth = statement.conditions_hold(&context).and(kept.negate());
-                let open = if truth == Truth::Unknown { conditions(statement) } else { Vec::new() };
+                let holds = statement.conditions_hold(&context);
+                let truth = holds.and(kept.negate());
+                let mut open = if holds == Truth::Unknown { conditions(statement) } else { Vec::new() };
+                open.extend((kept == Truth::Unknown).then(|| MAY_BE_KEPT_OUT.to_owned()));
                 let claim = format!("the trust policy of {} lets it in", role.short());
                 let ground = Ground { claim, grants: self.grants.all([id]), truth, open };
                 let mut step = step(index, target, kind.page(), truth, vec![Arc::new(ground)]);
-                if principal.kind == PrincipalKind::Outside && principal.account() != role.account() {
+                // An account decides for itself; whether it lets one of its own is in its policies.
+                let is_account = principal.arn.ends_with(":root");
+                if principal.kind == PrincipalKind::Outside && !is_account && principal.account() != role.account() {
                     step.assuming.push(format!("account {} lets it assume the role", principal.account()));
                 }
                 self.push(step);

@@ -120,10 +120,6 @@ impl Deriver<'_> {
         step.also = (of != index).then_some(of);
         step.through = Some(target.arn.to_owned());
         step.assuming.extend(missing);
-        if matches!(target.rewrite, Rewrite::Attach(_)) {
-            step.assuming
-                .push("a policy of AWS that gives everything, which every account has, is what it attaches".to_owned());
-        }
         self.push(step);
     }
 

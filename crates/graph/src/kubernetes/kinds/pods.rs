@@ -165,7 +165,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
 ];
 
-const UNSECURED: &str = "no admission controller forbids it: the namespace has no pod security label that would";
+const UNSECURED: &str = "an admission controller forbids it: the namespace has no pod security label that would";
 
 fn create(deriver: &mut Deriver<'_>) {
     for (subject, node) in deriver.actors() {
@@ -248,7 +248,7 @@ fn gets_pods(deriver: &mut Deriver<'_>, node: usize, (namespace, ground): (&str,
     }
     if !deriver.is_secured(namespace) {
         for machine in deriver.machines() {
-            deriver.push_assuming((node, machine), vec![ground.clone()], UNSECURED);
+            deriver.push_unless((node, machine), vec![ground.clone()], UNSECURED);
         }
     }
 }
@@ -282,7 +282,7 @@ fn contents(deriver: &mut Deriver<'_>) {
         }
         if !deriver.is_secured(&namespace) {
             for machine in deriver.machines() {
-                deriver.push_assuming((holder, machine), Vec::new(), UNSECURED);
+                deriver.push_unless((holder, machine), Vec::new(), UNSECURED);
             }
         }
     }
