@@ -15,6 +15,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+pub(super) use self::asked::is_limited_by_rcp;
 use self::asked::{Asked, Resource, principal_context};
 use self::index::Index;
 use self::naming::{Naming, name, same_service};
@@ -402,7 +403,7 @@ impl<'a> Evaluator<'a> {
             Boundary::None => Tally { allow: Truth::Yes, deny: Truth::No },
             Boundary::Policy(policy) => self.tally(&[*policy], Layer::Boundary, matching, answer),
             Boundary::Unread(arn) => {
-                answer.gaps.push(format!("the permissions boundary `{arn}` is not in the files"));
+                answer.gaps.push(boundary_unread(arn));
                 Tally { allow: Truth::Unknown, deny: Truth::No }
             }
         }
@@ -426,12 +427,37 @@ impl<'a> Evaluator<'a> {
             Layer::ResourceControl => matching.resource.account().unwrap_or(account),
             _ => account,
         };
-        let exempt = principal.is_service_linked() || self.estate.management_account.as_deref() == Some(account);
-        let Some(levels) = levels.get(account).filter(|_| !exempt) else { return free };
-        levels.iter().fold(free, |total, policies| {
+        self.levels_of(principal, account, levels).iter().fold(free, |total, policies| {
             let level = self.tally(policies, layer, matching, answer);
             Tally { allow: total.allow.and(level.allow), deny: total.deny.or(level.deny) }
         })
+    }
+
+    /// The levels of an organisation's policies that limit a principal, at resources of his own account; each must allow.
+    pub(super) fn levels(&self, principal: usize, layer: Layer) -> &[Vec<PolicyId>] {
+        let levels = if layer == Layer::ResourceControl { &self.estate.rcps } else { &self.estate.scps };
+        self.askers.get(principal).map_or(&[], |asker| self.levels_of(asker.principal, asker.account, levels))
+    }
+
+    fn levels_of<'l>(
+        &self,
+        principal: &Principal,
+        account: &str,
+        levels: &'l BTreeMap<String, Vec<Vec<PolicyId>>>,
+    ) -> &'l [Vec<PolicyId>] {
+        let exempt = principal.is_service_linked() || self.estate.management_account.as_deref() == Some(account);
+        levels.get(account).filter(|_| !exempt).map_or(&[], Vec::as_slice)
+    }
+
+    /// What may limit a principal and is not in the files.
+    pub(super) fn unread_limits(&self, principal: usize) -> Vec<String> {
+        let Some(asker) = self.askers.get(principal) else { return Vec::new() };
+        let mut answer = Answer::default();
+        self.unread(asker, &mut answer);
+        if let Boundary::Unread(arn) = &asker.principal.boundary {
+            answer.gaps.push(boundary_unread(arn));
+        }
+        answer.gaps
     }
 
     fn tally(&self, policies: &[PolicyId], layer: Layer, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
@@ -599,6 +625,10 @@ impl Matching<'_> {
         context.extend(self.said);
         context
     }
+}
+
+fn boundary_unread(arn: &str) -> String {
+    format!("the permissions boundary `{arn}` is not in the files")
 }
 
 fn identity_policies(estate: &Estate, principal: &Principal) -> Vec<PolicyId> {

@@ -4,8 +4,8 @@
 
 use super::attack::conditions;
 use super::condition::Context;
-use super::estate::{Boundary, Estate, PrincipalKind, StatementId};
-use super::evaluate::{Answer, Evaluator, Request};
+use super::estate::{Boundary, Estate, PolicyId, PrincipalKind, StatementId};
+use super::evaluate::{Answer, Evaluator, Layer, Request, is_limited_by_rcp};
 use super::pattern::glob;
 use super::policy::{Choice, Effect, Statement};
 use super::truth::Truth;
@@ -32,9 +32,31 @@ pub struct Grant {
     /// Conditions that must hold.
     pub conditions: Vec<String>,
     /// What takes away from it: denies that overlap it.
-    pub except: Vec<(StatementId, Scope)>,
-    /// If not empty, only what one of these covers as well is granted (the permissions boundary).
-    pub within: Vec<(StatementId, Scope)>,
+    pub except: Vec<Limit>,
+    /// Of each of these (the permissions boundary, each level of service control policies), one must cover it as well.
+    pub within: Vec<Vec<Limit>>,
+    /// What may take away from it and is not in the files.
+    pub unread: Vec<String>,
+}
+
+/// A statement beside a grant that narrows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The statement.
+    pub statement: StatementId,
+    /// What it covers.
+    pub scope: Scope,
+    /// Conditions without which it does not count; none if it does whatever they are.
+    pub conditions: Vec<String>,
+    /// Whether it is a resource control policy's, which speak of a few services alone.
+    pub is_resource_control: bool,
+}
+
+impl Limit {
+    fn covers(&self, action: &str, resource: &str) -> bool {
+        self.scope.covers(action, resource)
+            && (!self.is_resource_control || is_limited_by_rcp(&action.to_ascii_lowercase()))
+    }
 }
 
 /// Actions and resources by pattern.
@@ -121,49 +143,60 @@ impl Scope {
 }
 
 impl Grant {
-    /// Whether the grant gives an action on a resource, apart from its conditions.
+    /// Whether the grant gives an action on a resource, apart from what hangs on conditions and on what was not read.
     pub fn covers(&self, action: &str, resource: &str) -> bool {
+        let covers = |limit: &Limit| limit.covers(action, resource);
         self.scope.covers(action, resource)
-            && !self.except.iter().any(|(_, scope)| scope.covers(action, resource))
-            && (self.within.is_empty() || self.within.iter().any(|(_, scope)| scope.covers(action, resource)))
+            && !self.except.iter().any(|deny| deny.conditions.is_empty() && covers(deny))
+            && self.within.iter().all(|limit| limit.iter().any(covers))
     }
 }
 
-/// What a principal's policies grant, after denies and boundary. Grants of resource policies are
-/// not among them: ask `can` about a resource.
+/// What a principal's policies grant, after denies, boundary and the policies of his organisation; of resource control policies,
+/// those of his own account. Grants of resource policies are not among them: ask `can` about a resource.
 pub fn what_can(estate: &Estate, principal: usize) -> Vec<Grant> {
+    let Some(whose) = estate.principals.get(principal) else { return Vec::new() };
     let evaluator = Evaluator::new(estate);
     let context = evaluator.context(principal);
-    let policies = evaluator.identity(principal).to_vec();
-    let boundary = match estate.principals.get(principal).map(|principal| &principal.boundary) {
-        Some(Boundary::Policy(policy)) => vec![*policy],
-        _ => Vec::new(),
+    let own = [evaluator.identity(principal)];
+    let boundary: Vec<Vec<PolicyId>> = match whose.boundary {
+        Boundary::Policy(policy) => vec![vec![policy]],
+        Boundary::None | Boundary::Unread(_) => Vec::new(),
     };
-    let live = |effect: Effect, policies: &[super::estate::PolicyId]| -> Vec<(StatementId, Statement)> {
+    let service = evaluator.levels(principal, Layer::ServiceControl);
+    let resource = evaluator.levels(principal, Layer::ResourceControl);
+    let live = |effect: Effect, policies: &[PolicyId]| -> Vec<Limit> {
         let statements = policies.iter().flat_map(|policy| estate.statements(*policy));
-        let wanted = statements
-            .filter(|(_, statement)| statement.effect == effect && statement.conditions_hold(&context) != Truth::No);
-        wanted.map(|(id, statement)| (id, statement.clone())).collect()
-    };
-    let scopes = |statements: Vec<(StatementId, Statement)>| -> Vec<(StatementId, Scope)> {
-        statements.into_iter().map(|(id, statement)| (id, Scope::new(&statement))).collect()
-    };
-    let mut denies = live(Effect::Deny, &policies);
-    denies.extend(live(Effect::Deny, &boundary));
-    let denies = scopes(denies);
-    let limits = scopes(live(Effect::Allow, &boundary));
-    let mut grants = Vec::new();
-    for (statement, allow) in live(Effect::Allow, &policies) {
-        let scope = Scope::new(&allow);
-        let overlapping = |list: &[(StatementId, Scope)]| {
-            list.iter().filter(|(_, other)| other.may_overlap(&scope)).cloned().collect::<Vec<_>>()
+        let held = statements.filter(|(_, statement)| statement.effect == effect);
+        let held = held.map(|(id, statement)| (id, statement, statement.conditions_hold(&context)));
+        let limit = |(id, statement, holds): (_, &Statement, _)| Limit {
+            statement: id,
+            scope: Scope::new(statement),
+            conditions: if holds == Truth::Yes { Vec::new() } else { conditions(statement) },
+            is_resource_control: resource.iter().flatten().any(|policy| *policy == id.policy),
         };
-        let within = overlapping(&limits);
-        if !boundary.is_empty() && within.is_empty() {
+        held.filter(|(.., holds)| *holds != Truth::No).map(limit).collect()
+    };
+    let levels = || boundary.iter().chain(service);
+    let all = own.iter().copied().chain(levels().map(Vec::as_slice)).chain(resource.iter().map(Vec::as_slice));
+    let denies: Vec<Limit> = all.flat_map(|policies| live(Effect::Deny, policies)).collect();
+    let limits: Vec<Vec<Limit>> = levels().map(|policies| live(Effect::Allow, policies)).collect();
+    let unread = evaluator.unread_limits(principal);
+    let mut grants = Vec::new();
+    for (statement, allow) in own.iter().copied().flatten().flat_map(|policy| estate.statements(*policy)) {
+        if allow.effect != Effect::Allow || allow.conditions_hold(&context) == Truth::No {
             continue;
         }
-        let except = overlapping(&denies);
-        grants.push(Grant { statement, scope, conditions: conditions(&allow), except, within });
+        let scope = Scope::new(allow);
+        let overlapping = |list: &Vec<Limit>| -> Vec<Limit> {
+            list.iter().filter(|other| other.scope.may_overlap(&scope)).cloned().collect()
+        };
+        let within: Vec<Vec<Limit>> = limits.iter().map(overlapping).collect();
+        if within.iter().any(Vec::is_empty) {
+            continue;
+        }
+        let (except, conditions, unread) = (overlapping(&denies), conditions(allow), unread.clone());
+        grants.push(Grant { statement, scope, conditions, except, within, unread });
     }
     grants
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::attack::conditions;
 use super::estate::{Estate, StatementId};
 use super::evaluate::Answer;
-use super::query::{Grant, Side};
+use super::query::{Grant, Limit, Side};
 use super::truth::Truth;
 
 /// A statement with where it stands, in one line.
@@ -82,23 +82,20 @@ pub fn grants(estate: &Estate, grants: &[Grant]) -> String {
         for condition in &grant.conditions {
             let _ = writeln!(text, "  = if {condition}");
         }
-        for (id, scope) in &grant.except {
-            let _ = writeln!(
-                text,
-                "  = but not {} on {}: {}",
-                side(&scope.actions),
-                side(&scope.resources),
-                cite(estate, *id)
-            );
+        let mut limit = |what: &str, limit: &Limit| {
+            let (actions, resources) = (side(&limit.scope.actions), side(&limit.scope.resources));
+            let conditions: String = limit.conditions.iter().map(|condition| format!(" if {condition}")).collect();
+            let at = cite(estate, limit.statement);
+            let _ = writeln!(text, "  = {what} {actions} on {resources}{conditions}: {at}");
+        };
+        grant.except.iter().for_each(|deny| limit("but not", deny));
+        for level in &grant.within {
+            for (at, one) in level.iter().enumerate() {
+                limit(if at == 0 { "only within" } else { "         or" }, one);
+            }
         }
-        for (id, scope) in &grant.within {
-            let _ = writeln!(
-                text,
-                "  = only within {} on {}: {}",
-                side(&scope.actions),
-                side(&scope.resources),
-                cite(estate, *id)
-            );
+        for gap in &grant.unread {
+            let _ = writeln!(text, "  = as far as is known: {gap}");
         }
     }
     text
@@ -115,13 +112,18 @@ fn side(side: &Side) -> String {
 pub fn grants_json(estate: &Estate, grants: &[Grant]) -> Json {
     let scope =
         |scope: &super::query::Scope| json!({"actions": side(&scope.actions), "resources": side(&scope.resources)});
+    let limit = |limit: &Limit| {
+        let at = cite_json(estate, limit.statement);
+        json!({"scope": scope(&limit.scope), "at": at, "conditions": limit.conditions})
+    };
     let one = |grant: &Grant| {
         json!({
             "scope": scope(&grant.scope),
             "at": cite_json(estate, grant.statement),
             "conditions": grant.conditions,
-            "except": grant.except.iter().map(|(id, one)| json!({"scope": scope(one), "at": cite_json(estate, *id)})).collect::<Vec<_>>(),
-            "within": grant.within.iter().map(|(id, one)| json!({"scope": scope(one), "at": cite_json(estate, *id)})).collect::<Vec<_>>(),
+            "except": grant.except.iter().map(limit).collect::<Vec<_>>(),
+            "within": grant.within.iter().map(|level| level.iter().map(limit).collect()).collect::<Vec<Vec<_>>>(),
+            "not_known": grant.unread,
         })
     };
     Json::Array(grants.iter().map(one).collect())

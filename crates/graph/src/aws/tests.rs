@@ -85,6 +85,39 @@ scp 111122223333
 }
 
 #[test]
+fn what_can_is_after_denies_and_the_organisation() {
+    check(
+        "policy limit
+  allow s3:* on *
+  allow lambda:* on *
+  allow ec2:* on *
+user ann
+  boundary limit
+  allow * on *
+  deny s3:PutObject on *
+  if StringEquals aws:RequestTag/x y
+scp 111122223333
+  allow * on *
+  deny lambda:Delete* on *
+scp 111122223333
+  allow s3:* on *
+  allow lambda:* on *
+  allow ec2:Describe* on *
+rcp 111122223333
+  allow * on *
+  deny s3:DeleteObject on *
+  deny lambda:GetFunction on *
+? ann lambda:GetFunction * = yes
+? ann lambda:DeleteFunction * = no
+? ann ec2:DescribeInstances * = yes
+? ann ec2:RunInstances * = no
+? ann s3:GetObject arn:aws:s3:::b/x = yes
+? ann s3:PutObject arn:aws:s3:::b/x = unknown
+? ann s3:DeleteObject arn:aws:s3:::b/x = no",
+    );
+}
+
+#[test]
 fn resource_policies() {
     check(
         "policy limit

@@ -53,6 +53,11 @@ pub(super) struct Asked {
     tags: Option<Value>,
 }
 
+/// Whether resource control policies limit an action, given in lower case.
+pub(crate) fn is_limited_by_rcp(action: &str) -> bool {
+    LIMITED_BY_RCPS.iter().any(|service| action.starts_with(service))
+}
+
 /// Which region an action is called in.
 enum Endpoint {
     /// The one that services without regions have.
@@ -72,7 +77,7 @@ impl Asked {
             () if of(&["sts:"]) => Endpoint::Any,
             () => Endpoint::OfResource,
         };
-        let (has_resource_policy, limited_by_rcp) = (of(WITH_RESOURCE_POLICIES), of(LIMITED_BY_RCPS));
+        let (has_resource_policy, limited_by_rcp) = (of(WITH_RESOURCE_POLICIES), is_limited_by_rcp(&action));
         let tags = tags_of(&action);
         Self { action, statements, has_resource_policy, limited_by_rcp, endpoint, tags }
     }
