@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::commit::Shared;
 use crate::end::{Keeper, Live, Place, read_frames};
@@ -15,6 +15,11 @@ use crate::seal::Sealer;
 /// syncs, which are the disk's time, too.
 const CLOSED_MAX: usize = 4;
 
+/// Appends wait for the disk while a checkpoint's syncs have it. So the pause before the next one is as long as takes them
+/// to a hundredth of the time, but on the slowest disk only so many times as long as it should be.
+const PAUSE_PER_SEAL: u32 = 100;
+const PAUSE_GROWS_MAX: u32 = 10;
+
 /// What the keeper does next.
 enum Chore {
     Allocate(u64),
@@ -25,7 +30,7 @@ enum Chore {
 }
 
 impl Shared {
-    fn next_chore(&self, due: &mut Option<Instant>) -> Chore {
+    fn next_chore(&self, due: &mut Option<Instant>, pause: Duration) -> Chore {
         let mut state = self.state();
         loop {
             state.keeper = Keeper::Busy;
@@ -51,7 +56,7 @@ impl Shared {
                 return Chore::Seal;
             }
             if unsealed && !state.closing {
-                let until = *due.get_or_insert(now + self.options.checkpoint_every);
+                let until = *due.get_or_insert(now + pause);
                 state.keeper = Keeper::Patient;
                 state = self.keep.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
             } else {
@@ -62,12 +67,18 @@ impl Shared {
     }
 
     pub(crate) fn keep_all(&self, mut sealer: Sealer) {
-        let mut due = None;
+        let every = self.options.checkpoint_every;
+        let (mut due, mut pause) = (None, every);
         loop {
-            let done = match self.next_chore(&mut due) {
+            let done = match self.next_chore(&mut due, pause) {
                 Chore::Leave => break,
                 Chore::Allocate(number) => self.allocate(number),
-                Chore::Seal => self.seal(&mut sealer),
+                Chore::Seal => {
+                    let began = Instant::now();
+                    let done = self.seal(&mut sealer);
+                    pause = (began.elapsed() * PAUSE_PER_SEAL).clamp(every, every * PAUSE_GROWS_MAX);
+                    done
+                }
                 Chore::HandOver(next, index) => self.hand_over(&mut sealer, next, index),
             };
             if let Err(error) = done {
@@ -91,13 +102,15 @@ impl Shared {
         let checkpoint = sealer.seal(&places, &open)?;
         let mut state = self.state();
         state.sealed = checkpoint.checkpoint.size;
-        state.tail.drain(..places.len());
+        let rest = state.tail.split_off(places.len());
+        let gone = std::mem::replace(&mut state.tail, rest);
         state.checkpoint = Some(checkpoint);
         let sealed = state.sealed;
         let retired: Vec<Arc<Live>> =
             state.closed.extract_if(.., |(_, end)| *end <= sealed).map(|(live, _)| live).collect();
         self.sealed.notify_all();
         drop(state);
+        drop((gone, places));
         // Not before the state has the new size: `chunk` takes a partial bundle that is gone while its
         // checkpoint is still the last one for damage.
         sealer.tidy()?;

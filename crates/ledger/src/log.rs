@@ -78,7 +78,7 @@ pub struct Options {
     pub now: Timestamp,
     /// The size of a journal segment.
     pub segment_bytes: u64,
-    /// Durable entries wait at most so long for a checkpoint.
+    /// Durable entries wait at most so long for a checkpoint; on a slow disk up to ten times as long.
     pub checkpoint_every: Duration,
     /// An outcome waits at most about so long for a sync to ride on.
     pub ride_max: Duration,
