@@ -102,6 +102,8 @@ pub(crate) struct Details<'a> {
     pub(crate) key: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(crate) from: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) witness: Option<Cow<'a, str>>,
     pub(crate) calls: Option<u64>,
     pub(crate) sent: Option<u64>,
 }
@@ -411,6 +413,7 @@ impl<'a> Text<'a> {
         let end = self.members(at, |name, at| match name {
             b"key" => set(&mut details.key, self.string(at)?),
             b"from" => set(&mut details.from, self.string(at)?),
+            b"witness" => set(&mut details.witness, self.string(at)?),
             b"calls" => set(&mut details.calls, self.count(at)?),
             b"sent" => set(&mut details.sent, self.count(at)?),
             _ => self.pass(at, 1),
@@ -502,6 +505,7 @@ mod tests {
             json!({"v": 1, "time": time, "kind": "answered", "ask": 5, "approved": false, "scope": "session"}),
             json!({"v": 1, "time": time, "kind": "log", "event": "drained", "details": {"calls": 3, "sent": 2, "more": [1]}}),
             json!({"v": 1, "time": time, "kind": "log", "event": "erased", "details": {"key": "00", "from": "x", "subject": "alice"}}),
+            json!({"v": 1, "time": time, "kind": "log", "event": "contradicted", "details": {"size": 39, "witness": "w"}}),
         ]
     }
 

@@ -1,5 +1,5 @@
 //! The cosignatures that a log has collected: for each witness, the last checkpoint that it cosigned, with all
-//! signatures. They lie beside the log's own checkpoint, which moves on every second.
+//! signatures. They lie beside the log's own checkpoint, which moves on every few seconds.
 
 use std::io;
 

@@ -47,6 +47,8 @@ pub(crate) struct Used {
     pub(crate) snapshots: BTreeMap<String, u64>,
     /// Entries that announce another key of the log, each with the old key.
     pub(crate) rotated: Vec<(u64, String)>,
+    /// Entries by which a witness has seen another history of the log, each with its name.
+    pub(crate) contradicted: Vec<(u64, String)>,
 }
 
 /// Takes the entries in order.
@@ -363,6 +365,10 @@ impl Semantics {
             "erased" => {
                 let key = brief.details.as_ref().and_then(|details| details.key.as_deref());
                 self.used.erased.extend(key.map(str::to_owned));
+            }
+            "contradicted" => {
+                let witness = brief.details.as_ref().and_then(|details| details.witness.as_deref());
+                self.used.contradicted.push((index, witness.unwrap_or_default().to_owned()));
             }
             _ => {}
         }

@@ -92,6 +92,9 @@ pub struct Report {
     pub unknown_kinds: BTreeMap<String, u64>,
     /// Witnesses that cosigned, and when, in seconds since 1970.
     pub cosigned: Vec<(String, u64)>,
+    /// Entries by which a witness has seen another history of this log, each with its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contradicted: Vec<(u64, String)>,
     /// How many entries each of them vouches for.
     pub witnessed: BTreeMap<String, u64>,
     /// Permitted intents that are still being carried out.
@@ -159,6 +162,14 @@ pub(crate) fn verify_storage(
     let used = semantics.finish(&mut report);
     let unknown = report.kinds.iter().filter(|(kind, _)| Record::fields(kind).is_empty());
     report.unknown_kinds = unknown.map(|(kind, count)| (kind.clone(), *count)).collect();
+    report.contradicted.clone_from(&used.contradicted);
+    // Nobody else's word counts against a log.
+    for (index, name) in
+        used.contradicted.iter().filter(|(_, name)| options.witnesses.iter().any(|key| key.name() == name))
+    {
+        let text = format!("`{name}` has seen another history of this log: one of the two was rolled back or replaced");
+        report.fault(CHECKPOINT, text).entry = Some(*index);
+    }
     archive::check(storage.as_ref(), sealed, &mut report)?;
     handover::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &used.rotated, &mut report)?;
     if !options.without_payloads {

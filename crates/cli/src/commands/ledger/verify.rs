@@ -244,6 +244,13 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
             format!("           {name}: the first {size} entries, at {}", date(*time))
         }));
     }
+    let demanded = |name: &String| options.witnesses.iter().any(|key| key.name() == name);
+    let contradicted = report.contradicted.iter().filter(|(_, name)| !demanded(name));
+    lines.extend(contradicted.map(|(entry, name)| {
+        format!(
+            "told       entry {entry}: `{name}` has seen another history of this log; `--witness` makes that a fault"
+        )
+    }));
     match report.faults.len() {
         0 => lines.push(format!("verified: every byte and every rule holds{}", unsigned(report))),
         count => {
