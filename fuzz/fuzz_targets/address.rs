@@ -7,8 +7,8 @@ use policy::{glob, host};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(host) = host::of_url(text) {
-        assert!(!host.is_empty() && !host.contains(char::is_whitespace), "a host that is none");
-        assert_eq!(host, host.to_lowercase());
+        assert!(!host.name.is_empty() && !host.name.contains(char::is_whitespace), "a host that is none");
+        assert_eq!(host.name, host.name.to_lowercase());
     }
     let (pattern, name) = text.split_once('\n').unwrap_or((text, "id_rsa"));
     let _ = glob::is_pattern(pattern);
