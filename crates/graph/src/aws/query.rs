@@ -143,13 +143,23 @@ impl Scope {
 }
 
 impl Grant {
-    /// Whether the grant gives an action on a resource, apart from what hangs on conditions and on what was not read.
-    pub fn covers(&self, action: &str, resource: &str) -> bool {
-        let covers = |limit: &Limit| limit.covers(action, resource);
-        self.scope.covers(action, resource)
-            && !self.except.iter().any(|deny| deny.conditions.is_empty() && covers(deny))
-            && self.within.iter().all(|limit| limit.iter().any(covers))
+    /// Whether the grant gives an action on a resource; unknown where that hangs on conditions or on what was not read.
+    pub fn gives(&self, action: &str, resource: &str) -> Truth {
+        let any = |limits: &[Limit]| {
+            let covering = limits.iter().filter(|limit| limit.covers(action, resource));
+            Truth::any(covering.map(|limit| settled(limit.conditions.is_empty())))
+        };
+        if !self.scope.covers(action, resource) {
+            return Truth::No;
+        }
+        let own = settled(self.conditions.is_empty() && self.unread.is_empty());
+        let within = Truth::all(self.within.iter().map(|level| any(level)));
+        own.and(within).and(any(&self.except).negate())
     }
+}
+
+fn settled(is_settled: bool) -> Truth {
+    if is_settled { Truth::Yes } else { Truth::Unknown }
 }
 
 /// What a principal's policies grant, after denies, boundary and the policies of his organisation; of resource control policies,

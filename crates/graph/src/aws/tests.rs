@@ -640,9 +640,9 @@ fn a_grant_has_its_actions_as_they_were_written_and_covers_them_in_any_case() {
     let estate = Fixture::parse("user ann\n  allow S3:GetObject on *\n  deny s3:GETOBJECT on arn:aws:s3:::b/x").estate;
     let grants = super::query::what_can(&estate, estate.find("ann").unwrap());
     assert!(super::report::grants(&estate, &grants).starts_with("S3:GetObject on *\n"));
-    assert!(
-        grants[0].covers("s3:getobject", "arn:aws:s3:::b/y") && !grants[0].covers("s3:GetObject", "arn:aws:s3:::b/x")
-    );
+    let gives = |action: &str, resource: &str| grants[0].gives(action, resource);
+    assert_eq!(gives("s3:getobject", "arn:aws:s3:::b/y"), Truth::Yes);
+    assert_eq!(gives("s3:GetObject", "arn:aws:s3:::b/x"), Truth::No);
 }
 
 #[test]
