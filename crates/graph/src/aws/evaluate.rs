@@ -294,7 +294,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A request for a role by somebody who is no principal of the files, of whom all is known that can be.
-    fn from_outside<'m>(&'m self, role: usize, action: &str, known: Context) -> Option<Matching<'m>> {
+    fn outsider<'m>(&'m self, role: usize, action: &str, known: Context) -> Option<Matching<'m>> {
         let asker = self.askers.get(role)?;
         let matching = self.matching(asker, self.index.asked(action), (&asker.principal.arn, &self.nothing));
         Some(Matching { known: known.into(), ..matching })
@@ -543,7 +543,7 @@ impl<'a> Evaluator<'a> {
     /// Whether the trust policy of a role, or a resource control policy of its account, denies an action to somebody
     /// from outside of the files, whom `is` knows by the names of policies.
     pub fn keeps_out(&self, role: usize, action: &str, is: impl Fn(&Named) -> bool, context: &Context) -> Truth {
-        let Some(matching) = self.from_outside(role, action, context.clone()) else { return Truth::Unknown };
+        let Some(matching) = self.outsider(role, action, context.clone()) else { return Truth::Unknown };
         let Asker { principal, account, .. } = *matching.asker;
         let of_rcps = match self.estate.rcps.get(account).filter(|_| matching.asked.limited_by_rcp) {
             Some(levels) if self.estate.management_account.as_deref() != Some(account) => levels.as_slice(),
@@ -573,7 +573,7 @@ impl<'a> Evaluator<'a> {
         // Identity pools hand out tokens of their own, as providers do.
         let federates = service == "cognito-identity.amazonaws.com";
         let action = if federates { "sts:assumerolewithwebidentity" } else { "sts:assumerole" };
-        let Some(matching) = self.from_outside(role, action, context) else { return (Truth::No, None) };
+        let Some(matching) = self.outsider(role, action, context) else { return (Truth::No, None) };
         let names = |named: &Named| match named {
             Named::Service(name) => same_service(name, service),
             Named::Federated(name) => federates && name == service,
