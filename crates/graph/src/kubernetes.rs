@@ -7,7 +7,7 @@
 //! possible, not certain.
 
 pub mod attack;
-mod builtin;
+pub mod builtin;
 pub mod estate;
 pub mod evaluate;
 pub mod kinds;

@@ -46,12 +46,14 @@ fn pod(reader: &Reader<'_>, node: &Node, (template, spec): (&Node, &Node), kind:
     let keys = ["initContainers", "containers", "ephemeralContainers"];
     let listed = keys.iter().flat_map(|key| spec.get(key).map(Node::items).unwrap_or_default());
     let containers = listed.map(|one| container(reader, one, &volumes, user.clone())).collect();
-    let account = text(spec, "serviceAccountName").or_else(|| text(spec, "serviceAccount"));
+    let account = spec.get("serviceAccountName").or_else(|| spec.get("serviceAccount"));
+    let account = account.and_then(|node| Some((node.text()?.to_owned(), reader.line(node))));
     Pod {
         meta: meta(reader, node, false),
         kind: kind.to_ascii_lowercase(),
         labels: texts(template.get("metadata").and_then(|metadata| metadata.get("labels"))),
-        account: account.unwrap_or("default").to_owned(),
+        account_line: account.as_ref().map(|(_, line)| *line),
+        account: account.map_or_else(|| "default".to_owned(), |(name, _)| name),
         automount: spec.get("automountServiceAccountToken").and_then(Node::bool),
         shares,
         node: text(spec, "nodeName").map(str::to_owned),

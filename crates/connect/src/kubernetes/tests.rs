@@ -377,6 +377,87 @@ subjects: [{kind: User, name: ann}]
     assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));
 }
 
+/// Whether the first is said to get the role that a trust policy gives to these subjects.
+fn trusted(who: &str, (sub, further): (&str, &str), cluster: &str) -> Truth {
+    let account = r#"{"RoleDetailList": [{"RoleName": "cloud", "Arn": "arn:aws:iam::111122223333:role/cloud",
+      "AssumeRolePolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/A"},
+        "Condition": {"StringLike": {"oidc.eks.eu-west-1.amazonaws.com/id/A:sub": "SUB"}FURTHER}}]}}]}"#;
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "account.json", &account.replace("SUB", sub).replace("FURTHER", further));
+    add(&mut loaded, "cluster.yaml", cluster);
+    assert_eq!(loaded.unread, []);
+    loaded.link();
+    let world = loaded.world();
+    let (from, to) = (world.steps.find(who).unwrap(), world.steps.find("role/cloud").unwrap());
+    let found = find(&world.steps, &world.target(&Goal::Node(to)), Some(from));
+    found.paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn a_role_is_open_to_every_account_that_its_trust_policy_lets_in() {
+    let account = "apiVersion: v1
+kind: ServiceAccount
+metadata: {name: s, namespace: n, annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::111122223333:role/other'}}
+";
+    let who = "serviceaccount/n/s";
+    assert_eq!(trusted(who, ("system:serviceaccount:n:*", ""), account), Truth::Yes, "its pods have a token for it");
+    assert_eq!(trusted(who, ("system:serviceaccount:m:*", ""), account), Truth::No);
+    let other = r#", "StringEquals": {"oidc.eks.eu-west-1.amazonaws.com/id/A:aud": "vault"}"#;
+    assert_eq!(trusted(who, ("system:serviceaccount:n:*", other), account), Truth::No);
+    let plain = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: n}\n";
+    assert_eq!(trusted(who, ("system:serviceaccount:n:*", ""), plain), Truth::Unknown, "somebody must ask for one");
+    let pod =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec: {containers: [{name: c, image: i}]}\n";
+    assert_eq!(trusted("pod/n/p", ("*", ""), pod), Truth::Unknown, "an issuer of EKS, whatever it says of the subject");
+}
+
+#[test]
+fn a_pod_without_the_clusters_token_has_the_one_for_the_cloud() {
+    let pod = |mounts: &str| {
+        format!(
+            "apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: s, namespace: n, annotations: {{eks.amazonaws.com/role-arn: 'arn:aws:iam::111122223333:role/cloud'}}}}
+automountServiceAccountToken: {mounts}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: p, namespace: n}}
+spec: {{serviceAccountName: s, containers: [{{name: c, image: i}}]}}
+"
+        )
+    };
+    for mounts in ["true", "false"] {
+        assert_eq!(trusted("pod/n/p", ("system:serviceaccount:n:s", ""), &pod(mounts)), Truth::Yes, "{mounts}");
+    }
+    let other = pod("false").replace("serviceAccountName: s,", "");
+    assert_eq!(trusted("pod/n/p", ("system:serviceaccount:n:s", ""), &other), Truth::No);
+}
+
+#[test]
+fn an_administrator_of_the_cluster_is_one_of_the_clusters_things() {
+    let graph = graph::Graph::build(graph::way::world::observe(&world(CLUSTER_ADMIN)));
+    let crown = graph.entities().iter().find(|entity| entity.name == "administrator of kubernetes").unwrap();
+    assert_eq!(crown.text("cloud"), Some("kubernetes"));
+    let pod = graph.entities().iter().find(|entity| entity.name == "pod/n/p").unwrap();
+    let places: Vec<String> = pod.evidence.iter().map(graph::Evidence::place).collect();
+    assert_eq!(places, ["cluster.yaml:9"], "where it is, and not where a relation ends in it");
+    let tokens = graph.relations().iter().find(|one| graph.entity(one.from) == Some(pod)).unwrap();
+    assert_eq!(tokens.evidence[0].line, Some(8), "the line that names the account, which a patch may take out");
+}
+
+const CLUSTER_ADMIN: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: User, name: ann}, {kind: ServiceAccount, name: s, namespace: n}]
+--- {kind: Pod, apiVersion: v1, metadata: {name: p, namespace: n},
+  spec: {
+    serviceAccountName: s,
+    containers: [{name: c, image: i}]}}
+";
+
 /// What whoever reaches a service or an Ingress gets to.
 fn reached(policies: &str, kind: &str, beside: &str) -> Truth {
     let world = world(&format!(

@@ -176,6 +176,8 @@ pub struct Pod {
     pub labels: BTreeMap<String, String>,
     /// The service account that it runs as.
     pub account: String,
+    /// The line that names it, if one does.
+    pub account_line: Option<u32>,
     /// Whether the token is mounted, where the pod says so.
     pub automount: Option<bool>,
     /// What it shares, with the line that says so.
@@ -468,6 +470,13 @@ pub struct Estate {
 }
 
 impl Estate {
+    /// Whether a pod carries the token of its service account: unless it or the account says otherwise.
+    pub fn mounts_token(&self, pod: &Pod) -> bool {
+        let mut accounts = self.accounts.iter();
+        let account = accounts.find(|one| one.meta.namespace == pod.meta.namespace && one.meta.name == pod.account);
+        pod.automount.or(account.and_then(|one| one.automount)) != Some(false)
+    }
+
     /// Whether nothing was read.
     pub fn is_empty(&self) -> bool {
         self.roles.is_empty()

@@ -1,13 +1,14 @@
 //! Steps between a cluster and the cloud it runs in, and of the agents that a cluster describes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::aws::estate::{Grants, Principal};
 use crate::aws::evaluate::{Evaluator, Request};
-use crate::aws::policy::{Effect, Named, Principals};
+use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::{self, Context, PrincipalKind, Truth, Value, attack};
 use crate::kubernetes::attack::DOMAIN;
-use crate::kubernetes::estate::{CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share};
+use crate::kubernetes::estate::{Container, CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share};
 use crate::kubernetes::{Estate, Subject};
 use crate::step::{Grant, Ground, Missing, Node, NodeKind, Page, Step, Steps};
 
@@ -92,13 +93,18 @@ const DETAILS: Missing = Missing {
     noun: "roles of the cloud account",
     listing: "aws iam get-account-authorization-details",
 };
+const NO_TOKEN: &str =
+    "it has a token for `sts.amazonaws.com`: only pods of accounts that name a role are given one unasked";
 const OTHER_ISSUER: &str = "the issuer that the role trusts is this cluster's: the accounts trust several";
+/// What gives a service account a role.
+const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const METADATA_ADDRESS: &str = "169.254.169.254";
 const METADATA_PORT: &str = "80";
 
 pub(super) fn derive(aws: &aws::Estate, cluster: &Estate, steps: &mut Steps) {
     let mut bridge = Bridge { aws, cluster, steps, evaluator: Evaluator::new(aws), grants: aws.grants() };
     bridge.annotated_accounts();
+    bridge.trusted_accounts();
     for identity in &cluster.pod_identities {
         bridge.pod_identity(identity);
     }
@@ -151,8 +157,8 @@ impl Bridge<'_> {
             let from = self.account(&meta.namespace, &meta.name, meta);
             let policy = format!("ServiceAccount {}/{}", meta.namespace, meta.name);
             let place = (&meta.source, meta.line);
-            if let Some(role) = meta.annotations.get("eks.amazonaws.com/role-arn") {
-                let said = self.said(policy.clone(), format!("names the role {role}"), place);
+            if let Some(role) = meta.annotations.get(ROLE_ANNOTATION) {
+                let said = self.named(meta, role);
                 self.irsa(from, role, (meta, said));
             }
             for (key, cloud) in
@@ -168,6 +174,72 @@ impl Bridge<'_> {
         }
     }
 
+    /// Service accounts that a role trusts without being named by them: what a trust policy lets in is not limited to
+    /// who was told of it.
+    fn trusted_accounts(&mut self) {
+        let roles: Vec<(usize, &Principal)> =
+            self.aws.principals.iter().enumerate().filter(|(_, role)| self.trusts_accounts(role)).collect();
+        if roles.is_empty() {
+            return;
+        }
+        let mut accounts: BTreeMap<(&str, &str), &Meta> = BTreeMap::new();
+        for pod in &self.cluster.pods {
+            accounts.insert((&pod.meta.namespace, &pod.account), &pod.meta);
+        }
+        for account in &self.cluster.accounts {
+            accounts.insert((&account.meta.namespace, &account.meta.name), &account.meta);
+        }
+        for ((namespace, name), meta) in accounts {
+            let named = meta.annotations.get(ROLE_ANNOTATION).filter(|_| meta.name == name);
+            for (to, role) in roles.iter().copied().filter(|(_, role)| named != Some(&role.arn)) {
+                let meta = Meta { namespace: namespace.to_owned(), name: name.to_owned(), ..meta.clone() };
+                let Some(trusted) = self.issuer_trusted((to, role), &meta) else { continue };
+                let mut step = Step::new(self.account(namespace, name, &meta), to, IRSA);
+                step.grounds.push(Arc::new(trusted));
+                match named {
+                    Some(own) => step.grounds.push(self.named(&meta, own)),
+                    None => step.assuming.push(NO_TOKEN.to_owned()),
+                }
+                self.steps.push(step.clone());
+                if named.is_some() {
+                    self.without_token(&meta, &step);
+                }
+            }
+        }
+    }
+
+    /// That a service account names a role: its pods are given a token for it.
+    fn named(&mut self, meta: &Meta, role: &str) -> Arc<Ground> {
+        let policy = format!("ServiceAccount {}/{}", meta.namespace, meta.name);
+        self.said(policy, format!("names the role {role}"), (&meta.source, meta.line))
+    }
+
+    /// Pods that do not mount the token of their service account are given the one for the cloud all the same.
+    fn without_token(&mut self, account: &Meta, step: &Step) {
+        let of = |pod: &&Pod| pod.meta.namespace == account.namespace && pod.account == account.name;
+        let pods = self.cluster.pods.iter().filter(of).filter(|pod| !self.cluster.mounts_token(pod));
+        for pod in pods.collect::<Vec<_>>() {
+            for from in self.containers(pod) {
+                self.steps.push(Step { from, ..step.clone() });
+            }
+        }
+    }
+
+    fn containers(&mut self, pod: &Pod) -> Vec<usize> {
+        let several = pod.containers.len() > 1;
+        let name = |one: &Container| {
+            let container = if several { format!(":{}", one.name) } else { String::new() };
+            format!("{}/{}/{}{container}", pod.kind, pod.meta.namespace, pod.meta.name)
+        };
+        pod.containers.iter().map(|one| self.node(&name(one), NodeKind::Workload, &pod.meta)).collect()
+    }
+
+    /// Whether a role's trust policy speaks of service accounts.
+    fn trusts_accounts(&self, role: &Principal) -> bool {
+        let mut statements = role.trust.into_iter().flat_map(|trust| self.aws.statements(trust));
+        statements.any(|(_, statement)| is_for_accounts(statement))
+    }
+
     fn irsa(&mut self, from: usize, role: &str, (meta, said): (&Meta, Arc<Ground>)) {
         let (to, known) = self.cloud(role, (&meta.source, meta.line));
         let mut step = Step { grounds: vec![said], ..Step::new(from, to, IRSA) };
@@ -178,7 +250,8 @@ impl Bridge<'_> {
                 None => return,
             },
         }
-        self.steps.push(step);
+        self.steps.push(step.clone());
+        self.without_token(meta, &step);
     }
 
     /// Whether a role trusts a token issuer for this service account. That the issuer is this cluster's no file says:
@@ -221,11 +294,7 @@ impl Bridge<'_> {
     fn issuers(&self) -> usize {
         let roles = self.aws.principals.iter().filter_map(|role| role.trust);
         let statements = roles.flat_map(|trust| self.aws.statements(trust)).map(|(_, statement)| statement);
-        let for_accounts = statements.filter(|statement| {
-            let mut values = statement.conditions.iter().flat_map(|one| &one.values);
-            values.any(|value| value.starts_with("system:serviceaccount:"))
-        });
-        let named = for_accounts.filter_map(|statement| match &statement.principals {
+        let named = statements.filter(|one| is_for_accounts(one)).filter_map(|statement| match &statement.principals {
             Some(Principals::Of(list)) => Some(list),
             _ => None,
         });
@@ -255,7 +324,9 @@ impl Bridge<'_> {
                 (_, None) => return,
             },
         }
-        self.steps.push(step);
+        self.steps.push(step.clone());
+        let account = Meta { namespace: namespace.clone(), name: name.clone(), ..meta };
+        self.without_token(&account, &step);
     }
 
     fn machines(&mut self) {
@@ -283,10 +354,7 @@ impl Bridge<'_> {
         if !on_host && !asks_metadata(self.cluster, pod) {
             return;
         }
-        for container in &pod.containers {
-            let several = if pod.containers.len() > 1 { format!(":{}", container.name) } else { String::new() };
-            let name = format!("{}/{}/{}{several}", pod.kind, pod.meta.namespace, pod.meta.name);
-            let from = self.node(&name, NodeKind::Workload, &pod.meta);
+        for from in self.containers(pod) {
             let mut step = Step { grounds: vec![said.clone()], ..Step::new(from, to, METADATA) };
             if !on_host {
                 step.assuming.push("the instance's metadata service answers over more than one hop".to_owned());
@@ -380,6 +448,15 @@ impl Bridge<'_> {
         };
         self.node(&format!("{word}/{}/{}", meta.namespace, meta.name), node, meta)
     }
+}
+
+/// Whether a statement speaks of service accounts, or of an issuer that is a cluster's.
+fn is_for_accounts(statement: &Statement) -> bool {
+    let mut values = statement.conditions.iter().flat_map(|one| &one.values);
+    let of_cluster =
+        |named: &Named| matches!(named, Named::Federated(issuer) if issuer.contains("oidc-provider/oidc.eks."));
+    values.any(|value| value.starts_with("system:serviceaccount:"))
+        || matches!(&statement.principals, Some(Principals::Of(list)) if list.iter().any(of_cluster))
 }
 
 /// Whether network policies let a pod ask the metadata service.

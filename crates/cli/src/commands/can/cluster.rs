@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use graph::kubernetes::builtin::group_of;
 use graph::kubernetes::{Estate, Evaluator, Request, Subject, report};
 
 use super::exit;
@@ -28,7 +29,7 @@ impl Question {
             Some((resource, below)) => (resource, format!("/{below}")),
             None => (resource, String::new()),
         };
-        let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let (resource, group) = resource.split_once('.').unwrap_or((resource, group_of(resource)));
         let (verb, group, namespace) = (verb.to_owned(), group.to_owned(), namespace.map(str::to_owned));
         Self { verb, resource: format!("{resource}{below}"), group, name, namespace }
     }

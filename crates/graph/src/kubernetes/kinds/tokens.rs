@@ -128,14 +128,12 @@ pub(super) const KINDS: &[Kind] = &[
 
 fn mounted(deriver: &mut Deriver<'_>) {
     for (pod, _, node) in deriver.containers.clone() {
-        let account = deriver.estate.accounts.iter();
-        let account =
-            account.into_iter().find(|one| one.meta.namespace == pod.meta.namespace && one.meta.name == pod.account);
-        if pod.automount.or(account.and_then(|one| one.automount)) == Some(false) {
+        if !deriver.estate.mounts_token(pod) {
             continue;
         }
         let to = deriver.subject(&Subject::ServiceAccount(pod.meta.namespace.clone(), pod.account.clone()));
-        let ground = deriver.pod_setting(pod, format!("runs as service account {}", pod.account), pod.meta.line);
+        let line = pod.account_line.unwrap_or(pod.meta.line);
+        let ground = deriver.pod_setting(pod, format!("runs as service account {}", pod.account), line);
         deriver.push(node, to, vec![ground]);
     }
 }
