@@ -14,7 +14,7 @@ use graph::aws::policy::Document;
 use graph::kubernetes::estate::{Mapping, PodIdentity};
 
 use self::value::{ACCOUNT, Template};
-use crate::aws::{Reader, joint, text};
+use crate::aws::{Reader, joint, text, unnamed};
 use crate::document::{Node, Value};
 use crate::kubernetes::eks::{Access, grant};
 
@@ -136,7 +136,7 @@ fn document(
     };
     let json = template.value(node);
     let gap = format!("what `{name}` says beside what could be read");
-    let whole = !template.report(reader, node);
+    let whole = !template.report(reader, node) && unnamed(&json).is_empty();
     match Document::parse(&json, &lines) {
         Ok(document) => {
             let source = reader.source.clone();
@@ -153,15 +153,8 @@ fn document(
 fn principal(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     let generated = item.kind == "AWS::Serverless::Function" && item.properties.get("Role").is_none();
     if generated {
-        // The role that the serverless transform makes for a function.
-        let arn = format!("arn:aws:iam::{ACCOUNT}:role/{}Role", item.id);
-        let mut principal = Principal::new(PrincipalKind::Role, arn, reader.source.clone());
-        principal.line = Some(reader.line(item.node));
-        reader.estate.principals.push(principal);
-        reader.pending(
-            item.node,
-            format!("the role that the serverless transform makes for `{}` has no policies here", item.id),
-        );
+        let role = generated_role(reader, template, item);
+        reader.estate.principals.push(role);
         return;
     }
     let Some((kind, _, _)) = principal_kind(item.kind) else { return };
@@ -186,6 +179,41 @@ fn principal(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) 
         principal.trust = document(reader, template, trust, (&format!("trust policy of {}", item.id), None)).id;
     }
     reader.estate.principals.push(principal);
+}
+
+/// The role that the serverless transform makes for a function: what its `Policies` name or hold. The transform's own
+/// templates of policies are said and not read.
+fn generated_role(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) -> Principal {
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/{}Role", item.id);
+    let mut role = Principal::new(PrincipalKind::Role, arn, reader.source.clone());
+    role.line = Some(reader.line(item.node));
+    role.boundary_arn = template.text(item.properties.get("PermissionsBoundary"));
+    role.attached.push("arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole".to_owned());
+    let all = item.properties.get("Policies").map(|all| template.chosen(all));
+    let several = all.map(Node::items).filter(|items| !items.is_empty());
+    for (at, one) in
+        several.map_or_else(|| all.into_iter().collect(), |all| all.iter().collect::<Vec<_>>()).iter().enumerate()
+    {
+        let one = template.chosen(one);
+        if one.get("Statement").is_some() {
+            let read = document(reader, template, one, (&format!("policy {} of {}", at + 1, item.id), None));
+            role.inline.extend(read.id);
+            role.attached.extend(read.gap);
+            continue;
+        }
+        match template.text(Some(one)) {
+            Some(arn) if arn.starts_with("arn:") => role.attached.push(arn),
+            Some(name) if !name.contains("${") => role.attached.push(format!("arn:aws:iam::aws:policy/{name}")),
+            _ if template.is_absent(one) => {}
+            _ => {
+                let what =
+                    format!("policy {} of `{}`, which the serverless transform makes, is not read", at + 1, item.id);
+                role.attached.push(what.clone());
+                reader.pending(one, what);
+            }
+        }
+    }
+    role
 }
 
 /// Types that hold a policy of a resource: the property with the document, and the one with what it is of; without

@@ -1,5 +1,6 @@
 //! Templates, in YAML and JSON, and those that would cost too much.
 
+use graph::Lack;
 use graph::aws::estate::Principal;
 use graph::aws::{Truth, decide};
 use graph::step::paths::find;
@@ -52,7 +53,7 @@ fn a_template_is_followed_through_its_functions() {
     assert_eq!(administers(YAML), Truth::Yes);
     let another = administers(&YAML.replace("!Ref Worker]", "other]"));
     assert_eq!(another, Truth::Unknown, "a function that the template does not make may have the role");
-    assert_eq!(administers(&YAML.replace("!GetAtt Strong.Arn", "!Ref Elsewhere")), Truth::No);
+    assert_eq!(administers(&YAML.replace("!GetAtt Strong.Arn", "arn:aws:iam::000000000000:role/other")), Truth::No);
 }
 
 #[test]
@@ -104,16 +105,17 @@ fn access_to_a_cluster_is_read_from_a_template() {
     };
     assert_eq!(bound("{Type: cluster}"), (vec![String::new()], 0));
     assert_eq!(bound("{Type: namespace, Namespaces: [a, b]}"), (vec!["a".to_owned(), "b".to_owned()], 0));
-    assert_eq!(bound("{Type: namespace, Namespaces: !ImportValue theirs}"), (vec![], 1), "not known is not everywhere");
+    assert_eq!(bound("{Type: namespace, Namespaces: !ImportValue theirs}"), (vec![], 2), "not known is not everywhere");
 }
 
 #[test]
 fn what_a_template_does_not_know_of_a_cluster_is_said() {
     let said = |kind: &str, properties: &str| {
         let text = format!("Resources:\n  X: {{Type: 'AWS::EKS::{kind}', Properties: {{{properties}}}}}\n");
-        loaded(&text).unread.into_iter().map(|one| (one.is_pending, one.reason)).collect::<Vec<_>>()
+        loaded(&text).unread.into_iter().map(|one| (one.lack == Lack::Pending, one.reason)).collect::<Vec<_>>()
     };
-    let pending = |reason: &str| vec![(true, reason.to_owned())];
+    let later = "what `Fn::ImportValue` comes to is known once the stack is made";
+    let pending = |reason: &str| vec![(true, reason.to_owned()), (true, later.to_owned())];
     let role = "!ImportValue theirs";
     assert_eq!(
         said("PodIdentityAssociation", &format!("Namespace: n, ServiceAccount: s, RoleArn: {role}")),
@@ -156,6 +158,10 @@ Parameters:
   Open: {Type: String}
   Actions: {Type: CommaDelimitedList, Default: 's3:GetObject, s3:PutObject'}
   Kept: {Type: 'AWS::SSM::Parameter::Value<String>', Default: /bucket}
+Mappings:
+  Of:
+    dev: {Action: s3:GetObject, All: [s3:GetObject, s3:PutObject]}
+    us-east-1: {Action: '*'}
 Conditions:
   Prod: !Equals [!Ref Stage, prod]
   Not: !Not [!Condition Prod]
@@ -191,6 +197,11 @@ fn a_choice_is_made_by_what_the_template_says_or_said() {
         ("!If [Both, s3:ListBucket, '*']", vec!["s3:ListBucket"]),
         ("[s3:ListBucket, !If [Prod, '*', !Ref AWS::NoValue]]", vec!["s3:ListBucket"]),
         ("!Ref Actions", vec!["s3:GetObject", "s3:PutObject"]),
+        ("!FindInMap [Of, !Ref Stage, Action]", vec!["s3:GetObject"]),
+        ("!FindInMap [Of, dev, All]", vec!["s3:GetObject", "s3:PutObject"]),
+        ("!Select [1, [s3:GetObject, s3:ListBucket]]", vec!["s3:ListBucket"]),
+        ("!Select ['0', !Ref Actions]", vec!["s3:GetObject"]),
+        ("!Split [',', 's3:GetObject,s3:ListBucket']", vec!["s3:GetObject", "s3:ListBucket"]),
     ] {
         assert_eq!(actions(action), (expected.into_iter().map(str::to_owned).collect(), Vec::new()), "{action}");
     }
@@ -202,6 +213,58 @@ fn a_choice_is_made_by_what_the_template_says_or_said() {
         assert_eq!(loaded.estate.principals[0].attached.len(), 1, "it is a gap of what is asked about the user");
     }
     assert_eq!(actions("!Ref Kept").0, Vec::<String>::new(), "a default that is a place is not its value");
+    for (action, why) in [
+        ("!FindInMap [Of, !Ref AWS::Region, Action]", "what `Fn::FindInMap` comes to"),
+        ("!FindInMap [Of, prod, Action]", "what `Fn::FindInMap` comes to"),
+        ("!Select [7, !Ref Actions]", "what `Fn::Select` comes to"),
+        ("!Split [',', !Ref Open]", "what parameter `Open` is given"),
+        ("!ImportValue other-stack-actions", "what `Fn::ImportValue` comes to"),
+        ("!Sub 's3:${Open}'", "what parameter `Open` is given"),
+        ("!Ref Elsewhere", "`Elsewhere` is no parameter and no resource"),
+        ("!GetAtt Log.Arn", "the ARN of `Log` is known once"),
+    ] {
+        let (allowed, said) = actions(action);
+        assert_eq!(allowed, Vec::<String>::new(), "{action}");
+        assert!(said.iter().any(|said| said.contains(why)), "{action}: {said:?}");
+        let loaded = loaded(&CHOICE.replace("ACTION", action));
+        assert_eq!(loaded.estate.principals[0].attached.len(), 1, "{action} is a gap of what is asked about the user");
+    }
+}
+
+#[test]
+fn a_name_that_is_known_later_is_open_and_no_gap_of_other_questions() {
+    let mut loaded =
+        loaded(&CHOICE.replace("ACTION", "s3:GetObject").replace("Resource: '*'", "Resource: !Sub '${Open}/*'"));
+    loaded.estate.link();
+    assert_eq!(loaded.unread[0].reason, "what parameter `Open` is given is known once the stack is made");
+    let ann = loaded.estate.find("user/ann").unwrap();
+    let verdict = |action: &str| decide(&loaded.estate, ann, action, "arn:aws:s3:::b/x");
+    assert_eq!((verdict("s3:GetObject").verdict, verdict("s3:PutObject").verdict), (Truth::Unknown, Truth::No));
+    assert_eq!(loaded.estate.principals[0].attached, Vec::<String>::new());
+    let told = graph::aws::report::answer(&loaded.estate, "ann", &verdict("s3:GetObject"));
+    assert!(told.contains("open: ${Open}/* holds what is not known before it is made"), "{told}");
+}
+
+#[test]
+fn the_role_that_the_serverless_transform_makes_has_what_its_function_says() {
+    let function = |policies: &str| {
+        let resources =
+            format!("  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Policies: {policies}\n");
+        principal(&resources)
+    };
+    let (role, said, mut loaded) =
+        function("[AmazonDynamoDBFullAccess, {Statement: [{Effect: Allow, Action: s3:GetObject, Resource: '*'}]}]");
+    assert_eq!((role.short(), said.len()), ("role/FRole", 0));
+    loaded.estate.link();
+    let asked = |action: &str| decide(&loaded.estate, 0, action, "*").verdict;
+    assert_eq!(
+        (asked("dynamodb:PutItem"), asked("s3:GetObject"), asked("s3:PutObject")),
+        (Truth::Yes, Truth::Yes, Truth::No)
+    );
+    let (_, said, mut loaded) = function("[{S3ReadPolicy: {BucketName: b}}]");
+    assert!(said[0].contains("policy 1 of `F`, which the serverless transform makes"), "{said:?}");
+    loaded.estate.link();
+    assert_eq!(decide(&loaded.estate, 0, "s3:GetObject", "*").could_be(), Truth::Unknown);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What the values of a template come to before its stack is made.
 //!
-//! `Ref`, `Fn::GetAtt`, `Fn::Sub`, `Fn::Join`, parameters with a default and conditions that hang on nothing else are
-//! followed. What cannot be known (a parameter without default, an import of another stack) becomes `*` in no grant: it
-//! is written as `${Name}`, which names nothing. A choice that cannot be made, a name that is made of itself and what
-//! the [`Budget`] does not reach are said besides ([`Template::report`]).
+//! `Ref`, `Fn::GetAtt`, `Fn::Sub`, `Fn::Join`, `Fn::Split`, `Fn::Select`, `Fn::FindInMap`, parameters with a default and
+//! conditions that hang on nothing else are followed. What cannot be known (a parameter without default, an import of
+//! another stack) becomes `*` in no grant: it is written as `${Name}`, which names nothing, and said. So are a choice
+//! that cannot be made, a name that is made of itself and what the [`Budget`] does not reach ([`Template::report`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -29,11 +29,14 @@ pub(super) struct Template<'t> {
     resources: &'t Node,
     parameters: Option<&'t Node>,
     conditions: Option<&'t Node>,
+    mappings: Option<&'t Node>,
     budget: Budget,
     /// The resources whose name is being computed, outermost first.
     open: RefCell<Vec<String>>,
     /// What could not be followed and is not reported yet, and whether it is known once the stack is made.
     said: RefCell<BTreeSet<(String, bool)>>,
+    /// What stands as `${Name}` in a value and is not reported yet.
+    unnamed: RefCell<BTreeSet<String>>,
 }
 
 impl<'t> Template<'t> {
@@ -42,18 +45,22 @@ impl<'t> Template<'t> {
             resources,
             parameters: root.get("Parameters"),
             conditions: root.get("Conditions"),
+            mappings: root.get("Mappings"),
             budget: Budget::default(),
             open: RefCell::default(),
             said: RefCell::default(),
+            unnamed: RefCell::default(),
         }
     }
 
-    /// Says at a node what could not be followed since the last time; whether there was something.
+    /// Says at a node what could not be followed since the last time; whether more is lost by it than a name, which the
+    /// value still holds as `${Name}`.
     pub(super) fn report(&self, reader: &mut Reader<'_>, node: &Node) -> bool {
         let said = self.said.take();
         let spent = self.budget.said().map(|reason| (reason.to_owned(), false));
         let any = !said.is_empty() || spent.is_some();
-        for (reason, is_pending) in said.into_iter().chain(spent) {
+        let unnamed = self.unnamed.take().into_iter().map(|reason| (reason, true));
+        for (reason, is_pending) in said.into_iter().chain(spent).chain(unnamed) {
             let known = reader.unread.iter().any(|unread| unread.reason == reason);
             match is_pending {
                 _ if known => {}
@@ -66,6 +73,12 @@ impl<'t> Template<'t> {
 
     fn say(&self, reason: String, is_pending: bool) {
         self.said.borrow_mut().insert((reason, is_pending));
+    }
+
+    /// What stands for a value that is known once the stack is made.
+    fn later(&self, name: &str, reason: String) -> String {
+        self.unnamed.borrow_mut().insert(reason);
+        format!("${{{name}}}")
     }
 
     /// A value with its functions followed as far as the template tells. What is given as absent (`AWS::NoValue`) is
@@ -87,7 +100,10 @@ impl<'t> Template<'t> {
                 "Fn::Sub" => return Json::String(self.substituted(&entry.node)),
                 "Fn::Join" => return Json::String(self.joined(&entry.node)),
                 "Fn::If" => return self.branch(&entry.node),
-                key if key.starts_with("Fn::") => return Json::String(format!("${{{key}}}")),
+                "Fn::FindInMap" => return self.mapped(&entry.node).unwrap_or_else(|| self.unfollowed("Fn::FindInMap")),
+                "Fn::Select" => return self.selected(&entry.node).unwrap_or_else(|| self.unfollowed("Fn::Select")),
+                "Fn::Split" => return self.parted(&entry.node).unwrap_or_else(|| self.unfollowed("Fn::Split")),
+                key if key.starts_with("Fn::") => return self.unfollowed(key),
                 _ => {}
             }
         }
@@ -100,6 +116,32 @@ impl<'t> Template<'t> {
             }
             _ => node.to_json(),
         }
+    }
+
+    fn unfollowed(&self, function: &str) -> Json {
+        Json::String(self.later(function, format!("what `{function}` comes to is known once the stack is made")))
+    }
+
+    /// What the template's mappings hold under two keys, unless these hang on where the stack is made.
+    fn mapped(&self, node: &Node) -> Option<Json> {
+        let [map, top, second] = node.items() else { return None };
+        let key = |node: &Node| self.compared(node);
+        Some(self.value(self.mappings?.get(&key(map)?)?.get(&key(top)?)?.get(&key(second)?)?))
+    }
+
+    fn selected(&self, node: &Node) -> Option<Json> {
+        let [at, list] = node.items() else { return None };
+        match self.value(list) {
+            Json::Array(items) => items.into_iter().nth(self.compared(at)?.parse().ok()?),
+            _ => None,
+        }
+    }
+
+    fn parted(&self, node: &Node) -> Option<Json> {
+        let [between, text] = node.items() else { return None };
+        let (between, text) = (between.text()?, self.text(Some(text))?);
+        let known = !text.contains("${") && !between.is_empty() && self.budget.text(text.len());
+        known.then(|| text.split(between).map(Json::from).collect())
     }
 
     pub(super) fn text(&self, node: Option<&Node>) -> Option<String> {
@@ -212,7 +254,10 @@ impl<'t> Template<'t> {
                 | "AWS::StepFunctions::StateMachine",
             ) => self.arn(name),
             Some(_) => self.name(name),
-            None => format!("${{{name}}}"),
+            None if self.parameters.is_some_and(|all| all.get(name).is_some()) => {
+                self.later(name, format!("what parameter `{name}` is given is known once the stack is made"))
+            }
+            None => self.later(name, format!("`{name}` is no parameter and no resource of the template")),
         })
     }
 
@@ -337,7 +382,10 @@ impl<'t> Template<'t> {
             _ => match (principal_kind(kind), WORKLOADS.iter().find(|one| one.0 == kind)) {
                 (Some((_, _, word)), _) => format!("arn:aws:iam::{ACCOUNT}:{word}{path}{name}"),
                 (None, Some((.., form))) => format!("arn:aws:{}{name}", form.replace("{account}", ACCOUNT)),
-                (None, None) => format!("${{{id}.Arn}}"),
+                (None, None) => {
+                    let what = if kind.is_empty() { String::new() } else { format!(" ({kind})") };
+                    self.later(&format!("{id}.Arn"), format!("the ARN of `{id}`{what} is known once the stack is made"))
+                }
             },
         }
     }

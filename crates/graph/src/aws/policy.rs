@@ -124,7 +124,11 @@ impl Statement {
             _ => return Err(DocumentError::NoEffect(index)),
         };
         let action = Pattern::folded;
-        let resource = |text: &str| if variables { Pattern::with_variables(text) } else { Pattern::plain(text) };
+        // What a tool left open is so in any version.
+        let resource = |text: &str| match variables || is_later(text) {
+            true => Pattern::with_variables(text),
+            false => Pattern::plain(text),
+        };
         Ok(Self {
             sid: json.get("Sid").and_then(Json::as_str).filter(|sid| !sid.is_empty()).map(str::to_owned),
             line: None,
@@ -194,6 +198,14 @@ fn covers(pattern: &Pattern, resource: &str, context: &Context) -> Truth {
         true => Truth::Unknown,
         false => Truth::No,
     }
+}
+
+/// Whether a name has a variable that a tool put there for a value that it did not know: every key of AWS has one colon.
+pub(crate) fn is_later(name: &str) -> bool {
+    name.split("${")
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .any(|key| key.len() > 1 && key.matches(':').count() != 1)
 }
 
 /// The type of resource of a name that no service has.
