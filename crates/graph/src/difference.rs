@@ -155,10 +155,12 @@ fn paths(old: &Graph, new: &Graph) -> (Vec<Opened>, Vec<(String, String)>) {
     let known: BTreeMap<(String, String), bool> = before.iter().map(|path| (ends(old, path), path.certain)).collect();
     let left: BTreeSet<(String, String)> = after.iter().map(|path| ends(new, path)).collect();
     let steps: BTreeSet<Same> = was.links().iter().map(|link| same(old, link)).collect();
+    let places = was.links().iter().flat_map(|link| &link.evidence).map(Evidence::place).collect();
+    let known_before = Known { steps, places };
     let opened = after
         .iter()
         .filter(|path| known.get(&ends(new, path)).is_none_or(|certain| path.certain && !certain))
-        .filter_map(|path| opened(new, &is, path, &steps))
+        .filter_map(|path| opened(new, &is, path, &known_before))
         .collect();
     (opened, known.into_keys().filter(|pair| !left.contains(pair)).collect())
 }
@@ -171,6 +173,21 @@ fn entity_of(place: Place) -> u32 {
     }
 }
 
+/// What was there before.
+struct Known {
+    steps: BTreeSet<Same>,
+    places: BTreeSet<String>,
+}
+
+impl Known {
+    /// Where a step was seen, the best first: a line that was not there before, then any line of a file.
+    fn evidence(&self, link: &Link) -> Vec<Evidence> {
+        let mut evidence = link.evidence.clone();
+        evidence.sort_by_key(|one| (one.line.is_none(), self.places.contains(&one.place())));
+        evidence
+    }
+}
+
 /// What makes two steps of two graphs the same.
 type Same = (Vec<String>, String, String, bool);
 
@@ -179,15 +196,14 @@ fn same(graph: &Graph, link: &Link) -> Same {
     (from, link.kind.clone(), shared_name(graph, Place::Entity(link.to)), link.is_certain())
 }
 
-fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &BTreeSet<Same>) -> Option<Opened> {
+fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &Known) -> Option<Opened> {
     let links: Vec<&Link> = path.steps.iter().filter_map(|step| model.links().get(*step)).collect();
     let told = |link: &&Link| {
         let from: Vec<String> = link.from.iter().map(|place| name(model, *place)).collect();
-        let line = link.evidence.iter().min_by_key(|evidence| evidence.line.is_none());
         Told {
             text: format!("{} {} {}", from.join(" with "), link.title, name(model, Place::Entity(link.to))),
-            at: line.map(Evidence::place),
-            is_new: !known.contains(&same(graph, link)),
+            at: known.evidence(link).first().map(Evidence::place),
+            is_new: !known.steps.contains(&same(graph, link)),
         }
     };
     let steps: Vec<Told> = links.iter().map(told).collect();
@@ -196,7 +212,7 @@ fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &BTreeSet<Same>)
     Some(Opened { from, to, certain: path.certain, steps, finding })
 }
 
-fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known: &BTreeSet<Same>) -> Option<Finding> {
+fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known: &Known) -> Option<Finding> {
     let goal = graph.entity(path.to)?;
     let (from, to) = (name(model, path.from), name(model, Place::Entity(path.to)));
     let factor = |name, value, because: &str| Factor { name, value, because: because.to_owned() };
@@ -221,13 +237,13 @@ fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known
     let step = |link: &&Link| {
         let entity = graph.entity(link.to)?;
         let via = RelationKind::ALL.iter().copied().find(|kind| kind.as_str() == link.kind);
-        let new = if known.contains(&same(graph, link)) { "" } else { " (new)" };
+        let new = if known.steps.contains(&same(graph, link)) { "" } else { " (new)" };
         let note = Some(format!("{}{new}", link.title));
-        Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence: link.evidence.clone() })
+        Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence: known.evidence(link) })
     };
     // The first new step comes last, for that is the line to show: one that stands in a file, if there is such a one.
     let mut steps: Vec<Step> = links.iter().filter_map(step).collect();
-    let is_new = |link: &&&Link| !known.contains(&same(graph, link));
+    let is_new = |link: &&&Link| !known.steps.contains(&same(graph, link));
     let has_line = |link: &&&Link| link.evidence.iter().any(|evidence| evidence.line.is_some());
     let written = links.iter().position(|link| is_new(&link) && has_line(&link));
     let first = written.or_else(|| links.iter().position(|link| is_new(&link)));

@@ -86,9 +86,16 @@ struct Joined {
     name: Option<String>,
     props: Props,
     evidence: Vec<Evidence>,
+    /// Where only a relation speaks of it.
+    mentions: Vec<Evidence>,
 }
 
 impl Joined {
+    /// Notes that a relation at this place ends in it.
+    fn mention(&mut self, evidence: Evidence) {
+        self.mentions.push(evidence);
+    }
+
     fn add(&mut self, name: Option<String>, props: Props, evidence: Evidence) {
         self.name = match (self.name.take(), name) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -98,8 +105,9 @@ impl Joined {
         self.evidence.push(evidence);
     }
 
+    /// Where it was asserted; of what nobody asserts, where it is spoken of.
     fn evidence(self) -> Vec<Evidence> {
-        let mut evidence = self.evidence;
+        let mut evidence = if self.evidence.is_empty() { self.mentions } else { self.evidence };
         evidence.sort();
         evidence.dedup();
         evidence
@@ -145,7 +153,7 @@ impl Graph {
                 }
                 Fact::Relation { from, kind, to, props } => {
                     for end in [&from, &to] {
-                        entities.entry(end.clone()).or_default().add(None, Props::new(), evidence.clone());
+                        entities.entry(end.clone()).or_default().mention(evidence.clone());
                     }
                     relations.entry((from, kind, to)).or_default().add(None, props, evidence);
                 }

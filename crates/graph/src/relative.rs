@@ -73,7 +73,11 @@ fn within_value(value: &mut Value, folder: &str) {
     match value {
         Value::String(text) => *text = within(text, folder),
         Value::Array(items) => items.iter_mut().for_each(|item| within_value(item, folder)),
-        Value::Object(entries) => entries.values_mut().for_each(|item| within_value(item, folder)),
+        Value::Object(entries) => entries.iter_mut().for_each(|(name, item)| match item {
+            // A grant's source is a place, as that of evidence is.
+            Value::String(source) if name == "source" => *source = place(source, folder),
+            item => within_value(item, folder),
+        }),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::Relation;
-use crate::observation::EntityId;
+use crate::observation::{EntityId, Evidence};
 
 /// The property of a relation that holds its ways.
 pub const WAYS: &str = "ways";
@@ -34,6 +34,22 @@ pub struct Way {
 }
 
 impl Way {
+    /// Where it was seen: of the relation's evidence what it rests on, in the order of what it needs; all of it where it
+    /// rests on nothing.
+    pub fn evidence(&self, relation: &Relation) -> Vec<Evidence> {
+        let of = |grant: &Grant| {
+            let same = |one: &&Evidence| one.source == grant.source && one.line == grant.line;
+            relation.evidence.iter().find(same)
+        };
+        let mut seen: Vec<Evidence> = Vec::new();
+        for evidence in self.needs.iter().flat_map(|need| &need.any).filter_map(of) {
+            if !seen.contains(evidence) {
+                seen.push(evidence.clone());
+            }
+        }
+        if seen.is_empty() { relation.evidence.clone() } else { seen }
+    }
+
     /// Certain is what leaves nothing open, and what is not certain says what is.
     fn settled(mut self) -> Self {
         if !self.certain && self.open.is_empty() {

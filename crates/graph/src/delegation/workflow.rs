@@ -290,10 +290,19 @@ impl Job {
         self.repository.as_deref().unwrap_or("this repository")
     }
 
-    /// The key of something of the repository: of the file's folder where the repository has no name.
+    /// The key of something of the repository. Where that has no name it is of the file's folder, as a path from the
+    /// root or from here: [`crate::relative`] knows the folder of a checkout in it.
     fn key(&self, part: &str) -> String {
+        if let Some(repository) = &self.repository {
+            return format!("github/{repository}/{part}");
+        }
         let folder = self.place.source.strip_suffix(&self.workflow).unwrap_or(&self.place.source);
-        format!("github/{}/{part}", self.repository.as_deref().unwrap_or(folder).trim_matches('/'))
+        let folder = folder.trim_start_matches("./").trim_end_matches('/');
+        match folder {
+            "" => format!("github:./{part}"),
+            _ if folder.starts_with('/') => format!("github:{folder}/{part}"),
+            _ => format!("github:./{folder}/{part}"),
+        }
     }
 
     /// What may keep outsiders from an act, in sentences.

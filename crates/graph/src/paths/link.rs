@@ -148,6 +148,7 @@ fn explained(graph: &Graph, relation: &Relation) -> Vec<Link> {
         .map(|way| Link {
             from: plain.from.iter().copied().chain(also(&way).flatten().map(Place::Entity)).collect(),
             title: format!("{}, and gets", way.title),
+            evidence: way.evidence(relation),
             kind: way.kind,
             needs: way.needs,
             open: way.open,

@@ -60,6 +60,10 @@ pub fn text(model: &Model<'_>, found: &Found, all: bool, beside: &impl Beside) -
         }
     }
     endings(&mut text, model, found, beside);
+    if found.goals.is_empty() {
+        let _ =
+            writeln!(text, "note: nothing to get to was read: no administrator, no secret and no data of this kind");
+    }
     let certain = found.paths.iter().filter(|path| path.certain).count();
     let _ = writeln!(
         text,

@@ -59,7 +59,7 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
         path,
         choke_point: Some(to.id.clone()),
         fix: format!(
-            "let the trust policy of `{}` name this one account, and the role read only what it is for",
+            "let `{}` trust no service account beside those of this workload, and read only what it is for",
             to.name
         ),
     })

@@ -2,7 +2,7 @@
 
 use super::assess::factor;
 use super::{Match, start, step};
-use crate::finding::FactorName;
+use crate::finding::{FactorName, Step};
 use crate::model::{Entity, Graph, Relation};
 use crate::observation::{EntityKind, RelationKind};
 use crate::way;
@@ -25,6 +25,8 @@ fn matched(graph: &Graph, relation: &Relation, (kinds, sensitive): (&[&str], &st
     if !identity(from) || !identity(to) || from.flag("administrator") == Some(true) {
         return None;
     }
+    let step = step(graph, relation.from, relation.kind, relation.to)?.noted(way.title.clone());
+    let step = Step { evidence: way.evidence(relation), ..step };
     let certain = if way.certain { 1.0 } else { 0.7 };
     let because = if way.certain { "the statements allow it" } else { "it holds if what stays open does" };
     Some(Match {
@@ -41,10 +43,7 @@ fn matched(graph: &Graph, relation: &Relation, (kinds, sensitive): (&[&str], &st
             factor(FactorName::Sensitivity, 0.8, sensitive),
             factor(FactorName::InputTrust, 0.7, "who directs this principal is not known"),
         ],
-        path: vec![
-            start(graph, relation.from)?,
-            step(graph, relation.from, relation.kind, relation.to)?.noted(way.title.clone()),
-        ],
+        path: vec![start(graph, relation.from)?, step],
         choke_point: None,
         fix: way.needs.first().map_or_else(
             || "take one of the needed grants away".to_owned(),

@@ -40,7 +40,7 @@ pub fn observe(world: &World) -> Vec<Observation> {
     observer.out
 }
 
-/// Whose nodes do not have an ARN for a key; their keys begin with this.
+/// Whose nodes do not have an ARN for a key; their keys begin with this, or it is their domain.
 const CLOUDS: &[&str] = &["kubernetes", "entra", "google", "npm", "pypi", "github"];
 
 struct Observer<'w> {
@@ -65,9 +65,11 @@ impl Observer<'_> {
 
     fn node(&mut self, index: usize, node: &Node) {
         let crown = node.kind.is_crown();
-        let cloud =
-            CLOUDS.iter().find(|cloud| node.key.strip_prefix(**cloud).is_some_and(|rest| rest.starts_with('/')));
-        let cloud = *cloud.unwrap_or(&"aws");
+        let is_of = |cloud: &&&str| {
+            let rest = node.key.strip_prefix(**cloud);
+            rest.is_some_and(|rest| rest.starts_with(['/', ':'])) || node.domain.as_ref() == **cloud
+        };
+        let cloud = *CLOUDS.iter().find(is_of).unwrap_or(&"aws");
         let word = match node.kind {
             NodeKind::Principal => "principal",
             NodeKind::Workload => "workload",
