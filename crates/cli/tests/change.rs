@@ -62,8 +62,11 @@ fn a_checkout_with_nothing_but_workflows_is_judged_by_what_outsiders_get() {
 #[test]
 fn two_checkouts_side_by_side_are_one_project() {
     let world = World::bare();
+    // A clone that has no remote is known by its folder alone.
+    let workflow = "on: issues\npermissions: {contents: write}\njobs: {t: {steps: [{run: 'echo ${{ github.event.issue.title }}'}]}}\n";
     for folder in ["main", "branch"] {
         world.write(&format!("files/{folder}/.mcp.json"), SERVER);
+        world.write(&format!("files/{folder}/.github/workflows/triage.yml"), workflow);
     }
     assert_eq!(run(&world, &["diff", "main", "branch"]), (0, "nothing changed\n".to_owned()));
     let (code, text) = run(&world, &["check", "branch", "--baseline", "main"]);
@@ -89,12 +92,116 @@ fn a_difference_is_told_with_the_line_that_opened_it() {
 }
 
 #[test]
+fn a_step_is_shown_at_the_line_that_the_change_wrote() {
+    let world = World::bare();
+    let cluster = "apiVersion: v1
+kind: ServiceAccount
+metadata: {name: strong, namespace: n}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: ServiceAccount, name: strong, namespace: n}]
+";
+    let agent = "---
+apiVersion: kagent.dev/v1alpha2
+kind: Agent
+metadata: {name: helper, namespace: n}
+spec: {type: Declarative, declarative: {deployment: {serviceAccountName: strong}}}
+";
+    world.write("files/main/cluster.yaml", cluster);
+    world.write("files/branch/cluster.yaml", &format!("{cluster}{agent}"));
+    let (code, text) = run(&world, &["check", "branch", "--baseline", "main"]);
+    assert_eq!(code, 1, "{text}");
+    // An agent of a cluster that administers it is a workload that escapes, at its own line.
+    let finding = "[workload-escapes]: whoever breaks into `agent/n/helper` gets `serviceaccount/n/strong`\n  --> ./cluster.yaml:11";
+    assert!(text.contains(finding), "{text}");
+    for folder in ["a", "b"] {
+        world.write(&format!("files/{folder}/iam.json"), ACCOUNT);
+    }
+    let later = r#"{"UserDetailList": [{"UserName": "bob", "Arn": "arn:aws:iam::111122223333:user/bob",
+  "UserPolicyList": [{"PolicyName": "new", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]}}]}]}"#;
+    world.write("files/b/more.json", later);
+    let (_, text) = run(&world, &["diff", "a", "b"]);
+    assert!(text.contains("user/bob assumes the role, and gets role/boss  ./more.json:3   <- new"), "{text}");
+}
+
+#[test]
+fn what_a_plan_makes_beside_aws_is_said_and_a_plan_is_no_place_to_change() {
+    let world = World::bare();
+    let plan = r#"{
+  "terraform_version": "1.9.0",
+  "planned_values": {"root_module": {"resources": [
+    {
+      "address": "google_project_iam_member.a", "mode": "managed", "type": "google_project_iam_member", "name": "a",
+      "values": {"role": "roles/owner"}
+    },
+    {
+      "address": "random_id.a", "mode": "managed", "type": "random_id", "name": "a", "values": {}
+    },
+    {
+      "address": "aws_ecr_repository_policy.a", "mode": "managed", "type": "aws_ecr_repository_policy", "name": "a",
+      "values": {"policy": "{}"}
+    }
+  ]}}
+}"#;
+    world.write("files/plan.json", plan);
+    let (code, text) = run(&world, &["check", "plan.json"]);
+    let said = "not judged: plan.json:1: 1 resource of `google` (google_project_iam_member): of a plan only";
+    assert!(text.contains(said) && !text.contains("random"), "{text}");
+    assert!(code == 1 && text.contains("whom `aws_ecr_repository_policy.a` lets in is not read"), "{text}");
+    let without = plan.replace("aws_ecr_repository_policy", "aws_ecr_repository");
+    world.write("files/plan.json", &without);
+    assert_eq!(run(&world, &["check", "plan.json"]).0, 0, "what is not judged denies nothing");
+    let (code, text) = run(&world, &["paths", "plan.json"]);
+    assert!(code == 0 && text.contains("note: nothing to get to was read"), "{text}");
+}
+
+#[test]
+fn a_policy_that_aws_owns_is_taken_from_who_has_it() {
+    let world = world();
+    let (_, text) = run(&world, &["paths", "new.json"]);
+    let command =
+        "   | aws iam detach-role-policy --role-name boss --policy-arn arn:aws:iam::aws:policy/AdministratorAccess\n";
+    assert!(text.contains(command), "{text}");
+}
+
+#[test]
+fn a_resource_of_the_cluster_is_known_by_its_short_name() {
+    let world = World::bare();
+    let cluster = "apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: c}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [escalate]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: c}
+subjects: [{kind: User, name: ann, apiGroup: rbac.authorization.k8s.io}]
+";
+    world.write("files/c.yaml", cluster);
+    assert_eq!(run(&world, &["can", "ann", "escalate", "clusterroles", "c.yaml"]).0, 0);
+    assert_eq!(run(&world, &["can", "ann", "escalate", "clusterroles.example.org", "c.yaml"]).0, 1);
+    let (_, text) = run(&world, &["who-can", "escalate", "clusterroles", "c.yaml"]);
+    assert!(text.contains("yes: kube-user/ann"), "{text}");
+    let output = world.bailiwick(&["can", "ann", "sts:AssumeRole", "arn:aws:iam::1:role/r", "c.yaml"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.code() == Some(2) && said.contains("paths FILE… --from ann --to arn:aws:iam::1:role/r"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_change_is_denied_for_what_it_opens_and_the_code_host_is_told_where() {
     let world = world();
     assert_eq!(run(&world, &["check", "old.json", "--baseline", "old.json"]).0, 0);
     let (code, text) = run(&world, &["check", "new.json", "--baseline", "old.json"]);
     assert_eq!(code, 1, "{text}");
-    assert!(text.ends_with("denied: 1 new paths and findings at or above medium\n"), "{text}");
+    assert!(text.ends_with("denied: 1 new path or finding at or above medium\n"), "{text}");
     assert_eq!(run(&world, &["check", "new.json", "--baseline", "old.json", "--deny", "critical"]).0, 0);
     assert_eq!(run(&world, &["check", "none.json"]).0, 2);
 

@@ -7,7 +7,7 @@
 
 pub(crate) mod command;
 mod details;
-mod inventory;
+pub(crate) mod inventory;
 pub(crate) mod joint;
 mod managed;
 mod organisation;
@@ -220,6 +220,11 @@ impl Reader<'_> {
         self.unread.push(Unread::pending(&*self.source, Some(self.line(node)), reason));
     }
 
+    /// Says that what is at a node is read and not judged.
+    pub(crate) fn unjudged(&mut self, node: &Node, reason: impl Into<String>) {
+        self.unread.push(Unread::unjudged(&*self.source, Some(self.line(node)), reason));
+    }
+
     pub(crate) fn line(&self, node: &Node) -> u32 {
         self.line_at(node.span.start)
     }
@@ -279,8 +284,29 @@ impl Reader<'_> {
     }
 }
 
+/// References where a policy names somebody or an action, with the key that holds them: they name nothing.
+pub(crate) fn unnamed(document: &serde_json::Value) -> Vec<(&'static str, String)> {
+    fn search(json: &serde_json::Value, found: &mut Vec<String>) {
+        match json {
+            serde_json::Value::String(text) if text.contains("${") => found.push(text.clone()),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| search(item, found)),
+            serde_json::Value::Object(entries) => entries.values().for_each(|item| search(item, found)),
+            _ => {}
+        }
+    }
+    let mut named = Vec::new();
+    for statement in document.get("Statement").and_then(serde_json::Value::as_array).into_iter().flatten() {
+        for key in ["Principal", "NotPrincipal", "Action", "NotAction", "Effect"] {
+            let mut found = Vec::new();
+            search(statement.get(key).unwrap_or(&serde_json::Value::Null), &mut found);
+            named.extend(found.into_iter().map(|reference| (key, reference)));
+        }
+    }
+    named
+}
+
 /// A policy document in text: JSON, or JSON in percent encoding as the API returns it.
-fn decoded(text: &str) -> Option<serde_json::Value> {
+pub(crate) fn decoded(text: &str) -> Option<serde_json::Value> {
     let plain = serde_json::from_str(text);
     plain.ok().or_else(|| serde_json::from_str(&percent_decoded(text)?).ok())
 }

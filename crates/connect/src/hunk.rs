@@ -19,11 +19,11 @@ use std::path::Path;
 
 use graph::paths::patch::Patch;
 
-use crate::aws::command;
+use crate::aws::{command, inventory};
 use crate::cloud::is_workflow;
 use crate::delegation::revoke::revocation;
 use crate::document::{Document, Format, Node};
-use crate::{file, secret};
+use crate::{file, secret, terraform};
 use render::{Name, render};
 
 /// Longer hunks help nobody.
@@ -60,6 +60,10 @@ impl File {
             // Of a workflow, which is one document, an event at its beginning goes and not the whole.
             let one = is_workflow(Path::new(name));
             let document = if one { Document::parse(text, format).ok()? } else { parsed(text, format)? };
+            // What a program made of something else is no place to change it.
+            if terraform::is_plan(document.root()) || inventory::is_answer(document.root()) {
+                return None;
+            }
             Some(Kind::Document(format, document))
         };
         let kind = if name.ends_with(".tf") { Some(Kind::Blocks(text.to_owned(), Vec::new())) } else { document() };
@@ -88,6 +92,22 @@ impl File {
         }
         let (title, language) = ("take it out of the file".to_owned(), "diff".to_owned());
         self.removal(line).map(|text| Patch { title, language, text })
+    }
+
+    /// The commands that take a policy of AWS's own from principals, given by their ARN, where the file is an account's
+    /// export. In other files an attachment stands at a line of its own.
+    pub fn detaching(&self, principals: &[&str], policy: &str) -> Option<String> {
+        match &self.kind {
+            Kind::Document(Format::Json, document) if command::is_account(document) => {}
+            _ => return None,
+        }
+        let command = |arn: &&str| {
+            let (word, name) = arn.rsplit(':').next()?.split_once('/')?;
+            let name = name.rsplit('/').next()?;
+            Some(format!("aws iam detach-{word}-policy --{word}-name {name} --policy-arn {policy}\n"))
+        };
+        let commands: String = principals.iter().filter_map(command).collect();
+        (!commands.is_empty()).then_some(commands)
     }
 
     /// The hunk that removes what begins at a line, or nothing where no whole element begins there.

@@ -20,6 +20,7 @@ mod tests;
 mod unread;
 mod value;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use graph::aws::estate::{Managed, PolicyId, Principal, PrincipalKind, Workload};
@@ -27,9 +28,10 @@ use serde_json::Value as Json;
 
 use self::files::Files;
 use self::plan::{Plan, Resource, Target};
-use crate::aws::{Reader, text};
+use crate::aws::{Reader, text, unnamed};
 use crate::document::Node;
 use crate::hcl::{Expression, Part};
+use crate::kubernetes;
 
 /// Resource type, the way to the attribute with the role, workload kind.
 const WORKLOADS: &[(&str, &[&str], &str)] = &[
@@ -83,11 +85,66 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
             read(reader, &plan, resource);
         }
     }
+    others(reader, &plan, root);
     if let Some(reason) = plan.budget.said() {
         reader.miss(root, reason);
     }
     true
 }
+
+/// Whether a document is a plan or a state.
+pub(crate) fn is_plan(root: &Node) -> bool {
+    root.get("terraform_version").is_some() || root.get("planned_values").is_some()
+}
+
+/// Providers whose resources give nobody anything.
+const WITHOUT_RIGHTS: &[&str] =
+    &["archive", "external", "http", "local", "null", "random", "template", "terraform", "time", "tls"];
+/// How many types a line names.
+const TYPES_SHOWN: usize = 3;
+
+/// Manifests that a plan holds, and what it makes that is not judged: by provider, and policies that let others in.
+fn others(reader: &mut Reader<'_>, plan: &Plan, root: &Node) {
+    let mut unjudged: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for resource in plan.made() {
+        let provider = resource.kind.split('_').next().unwrap_or_default();
+        if let Some(manifest) = resource.values.get("manifest").filter(|_| provider == "kubernetes") {
+            kubernetes::read(reader, manifest);
+        } else if provider != "aws" && !WITHOUT_RIGHTS.contains(&provider) {
+            *unjudged.entry(provider).or_default().entry(&resource.kind).or_default() += 1;
+        } else if lets_others_in(resource) {
+            reader.miss(&resource.node, format!("whom `{}` lets in is not read from a plan", resource.address()));
+        }
+    }
+    for (provider, types) in unjudged {
+        let (count, more) = (types.values().sum::<usize>(), types.len().saturating_sub(TYPES_SHOWN));
+        let shown: Vec<&str> = types.keys().copied().take(TYPES_SHOWN).collect();
+        let more = if more == 0 { String::new() } else { format!(" and {more} more types") };
+        let what = format!("{} of `{provider}` ({}{more})", graph::plural(count, "resource"), shown.join(", "));
+        reader.unjudged(root, format!("{what}: of a plan only what it makes in AWS is, and manifests of a cluster"));
+    }
+}
+
+/// Whether a resource holds a policy of another that is not read, and that may let in somebody beside a service.
+fn lets_others_in(resource: &Resource) -> bool {
+    let kind = resource.kind.as_str();
+    let invoked = || {
+        let principal = text(&resource.values, "principal").unwrap_or_default();
+        kind == "aws_lambda_permission" && !principal.ends_with(".amazonaws.com")
+    };
+    ACCESS_POLICIES.contains(&kind) || invoked()
+}
+
+/// Types that hold who may use a resource, and that are not read.
+const ACCESS_POLICIES: &[&str] = &[
+    "aws_ecr_repository_policy",
+    "aws_cloudwatch_event_bus_policy",
+    "aws_backup_vault_policy",
+    "aws_dynamodb_resource_policy",
+    "aws_efs_file_system_policy",
+    "aws_elasticsearch_domain_policy",
+    "aws_opensearch_domain_policy",
+];
 
 fn principal_kind(kind: &str) -> Option<PrincipalKind> {
     match kind {
@@ -175,27 +232,6 @@ fn said(target: &Target<'_>) -> String {
         Target::Of(resource, attribute) => format!("{}.{attribute}", resource.address()),
         Target::Text(text) => text.clone(),
     }
-}
-
-/// References where a policy names somebody or an action, with the key that holds them: they name nothing.
-fn unnamed(document: &Json) -> Vec<(&'static str, String)> {
-    fn search(json: &Json, found: &mut Vec<String>) {
-        match json {
-            Json::String(text) if text.starts_with("${") => found.push(text.clone()),
-            Json::Array(items) => items.iter().for_each(|item| search(item, found)),
-            Json::Object(entries) => entries.values().for_each(|item| search(item, found)),
-            _ => {}
-        }
-    }
-    let mut named = Vec::new();
-    for statement in document.get("Statement").and_then(Json::as_array).into_iter().flatten() {
-        for key in ["Principal", "NotPrincipal", "Action", "NotAction", "Effect"] {
-            let mut found = Vec::new();
-            search(statement.get(key).unwrap_or(&Json::Null), &mut found);
-            named.extend(found.into_iter().map(|reference| (key, reference)));
-        }
-    }
-    named
 }
 
 fn principal(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource, kind: PrincipalKind) {

@@ -33,5 +33,7 @@ pub mod world;
 pub use export::Report;
 pub use finding::{Citation, Factor, FactorName, Finding, Severity, Step};
 pub use model::{Entity, Graph, Relation};
-pub use observation::{Basis, EntityId, EntityKind, Evidence, Fact, Looked, Observation, Props, RelationKind, Unread};
+pub use observation::{
+    Basis, EntityId, EntityKind, Evidence, Fact, Lack, Looked, Observation, Props, RelationKind, Unread,
+};
 pub use plural::plural;

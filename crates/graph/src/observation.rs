@@ -79,25 +79,46 @@ pub struct Unread {
     pub line: Option<u32>,
     /// Why not.
     pub reason: String,
-    /// Whether nobody can read it yet: it is known once a plan is applied or a stack made.
+    /// Who could.
     #[serde(skip)]
-    pub is_pending: bool,
+    pub lack: Lack,
+}
+
+/// Whether what could not be read can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// Somebody else may read it: what it says is hidden from us.
+    #[default]
+    Hidden,
+    /// Nobody can yet: it is known once a plan is applied or a stack made.
+    Pending,
+    /// It was read, and what it means is not judged here.
+    Unjudged,
 }
 
 impl Unread {
     /// What is there and could not be read.
     pub fn new(source: impl Into<String>, line: Option<u32>, reason: impl Into<String>) -> Self {
-        Self { source: source.into(), line, reason: reason.into(), is_pending: false }
+        Self { source: source.into(), line, reason: reason.into(), lack: Lack::Hidden }
     }
 
     /// What is not known yet.
     pub fn pending(source: impl Into<String>, line: Option<u32>, reason: impl Into<String>) -> Self {
-        Self { is_pending: true, ..Self::new(source, line, reason) }
+        Self { lack: Lack::Pending, ..Self::new(source, line, reason) }
+    }
+
+    /// What is not judged.
+    pub fn unjudged(source: impl Into<String>, line: Option<u32>, reason: impl Into<String>) -> Self {
+        Self { lack: Lack::Unjudged, ..Self::new(source, line, reason) }
     }
 
     /// What it is, in words.
     pub const fn word(&self) -> &'static str {
-        if self.is_pending { "not known yet" } else { "could not be read" }
+        match self.lack {
+            Lack::Hidden => "could not be read",
+            Lack::Pending => "not known yet",
+            Lack::Unjudged => "not judged",
+        }
     }
 
     /// All of it in words: `could not be read: FILE:LINE: why`.

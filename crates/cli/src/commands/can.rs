@@ -17,7 +17,16 @@ use crate::output;
 /// The files decide what is asked: an account's (`can ann s3:GetObject arn:aws:s3:::b/x account.json`) or a
 /// cluster's (`can serviceaccount/web/agent create pods/exec manifests/ -n web`).
 #[derive(clap::Args)]
-#[command(after_help = "Exit codes: 0 yes, 1 no, 3 it depends on what the files do not say, 2 it could not run.")]
+#[command(after_help = "\
+Exit codes: 0 yes, 1 no, 3 it depends on what the files do not say, 2 it could not run.
+
+Examples:
+  bailiwick can ann s3:GetObject arn:aws:s3:::payroll/x account.json bucket-policy.json
+  bailiwick can role/agent kms:Decrypt 'arn:aws:kms:eu-west-1:111122223333:key/1' account.json --context aws:SourceVpc=vpc-1
+  bailiwick can serviceaccount/web/agent create pods/exec manifests/ -n web
+
+A resource's own policy is read from what `aws s3api get-bucket-policy` and its like answer, or from
+`{\"ResourcePolicies\": {\"ARN\": {…}}}`; those of an organisation from what its policies' listings answer.")]
 pub(crate) struct Args {
     /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.
     principal: String,
@@ -31,8 +40,12 @@ pub(crate) struct Args {
 
 /// Ask who may do something, and why.
 #[derive(clap::Args)]
-#[command(after_help = "Example:
-  bailiwick who-can s3:GetObject arn:aws:s3:::payroll/x account.json
+#[command(after_help = "Examples:
+  bailiwick who-can s3:GetObject arn:aws:s3:::payroll/x account.json bucket-policy.json
+  bailiwick who-can sts:AssumeRole arn:aws:iam::111122223333:role/deploy account.json
+  bailiwick who-can escalate clusterroles manifests/
+
+Those outside of the files whom the resource's own policy lets in are told besides.
 
 Exit codes: 0 answered, also where nobody can; 2 it could not run.")]
 pub(crate) struct WhoArgs {
@@ -46,8 +59,9 @@ pub(crate) struct WhoArgs {
 
 /// Ask what a principal's policies grant it.
 #[derive(clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   bailiwick what-can user/ann account.json
+  bailiwick what-can serviceaccount/web/agent manifests/
 
 Exit codes: 0 answered, 2 it could not run.")]
 pub(crate) struct WhatArgs {
@@ -79,6 +93,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let estate = loaded.estate;
     let principal = match estate.find(&args.principal) {
         Err(FindError::Nobody(_)) if !loaded.cluster.is_empty() => {
+            anyhow::ensure!(
+                !args.resource.starts_with("arn:"),
+                "`{0}` is of the cluster, and `{1}` is asked of a cloud: `bailiwick paths FILE… --from {0} --to {2}` says \
+                 what it gets there, and how",
+                args.principal,
+                args.action,
+                args.resource
+            );
             let question = cluster::Question::new(&args.action, &args.resource, args.input.namespace.as_deref());
             return cluster::can(&loaded.cluster, &args.principal, &question, args.input.format);
         }
@@ -114,16 +136,21 @@ pub(crate) fn who(args: &WhoArgs) -> anyhow::Result<ExitCode> {
         return cluster::who(&loaded.cluster, &question, args.input.format);
     }
     named(&args.action)?;
-    let found = query::who_can(&estate, &args.action, &args.resource, &context(&args.input.context)?);
+    let context = context(&args.input.context)?;
+    let found = query::who_can(&estate, &args.action, &args.resource, &context);
+    let outside = query::who_can_outside(&estate, &args.action, &args.resource, &context);
     let named = found.iter().filter_map(|(index, answer)| Some((estate.principals.get(*index)?, answer)));
     if args.input.format == Format::Json {
-        let answers = named.map(|(principal, answer)| {
-            serde_json::json!({"principal": principal.arn, "answer": report::answer_json(&estate, answer)})
-        });
+        let one = |principal: &str, answer: &_| serde_json::json!({"principal": principal, "answer": report::answer_json(&estate, answer)});
+        let inside = named.map(|(principal, answer)| one(&principal.arn, answer));
+        let answers = inside.chain(outside.iter().map(|(name, answer)| one(name, answer)));
         say!("{:#}", serde_json::Value::Array(answers.collect()))?;
     } else {
         for (principal, answer) in named {
             output::print(&report::answer(&estate, principal.short(), answer))?;
+        }
+        for (name, answer) in &outside {
+            output::print(&report::answer(&estate, &format!("{name}, from outside of the files"), answer))?;
         }
         say!("{} of the files' principals can {} on {}, or could", found.len(), args.action, args.resource)?;
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use graph::difference::Difference;
-use graph::{Fact, Graph, Observation, Report, Severity, Unread, export, visible};
+use graph::{Fact, Graph, Lack, Observation, Report, Severity, Unread, export, visible};
 
 use super::diff;
 use super::estate::{Scanned, before, below, graph, joined, said, scanned};
@@ -135,7 +135,8 @@ fn text(checked: &Checked, denied: usize, (is_admitted, args): (bool, &Args)) ->
         text += &format!("{}\n", unread.said());
     }
     let word = if is_admitted { "admitted" } else { "denied" };
-    text += &format!("{word}: {denied} new paths and findings at or above {}", args.deny.severity());
+    let what = if denied == 1 { "new path or finding" } else { "new paths and findings" };
+    text += &format!("{word}: {denied} {what} at or above {}", args.deny.severity());
     match (checked.hidden, args.allow_unread) {
         (0, _) => {}
         (hidden, true) => text += &format!("; {hidden} could not be read"),
@@ -170,7 +171,7 @@ fn hidden(change: &Scanned, known: &[Unread], there: &Scanned) -> usize {
         known.iter().any(|known| same(one, known))
             || there.unread.iter().any(|known| same(one, known)) && is_read(&one.source)
     };
-    change.unread.iter().filter(|one| !one.is_pending && !is_there(one)).count()
+    change.unread.iter().filter(|one| one.lack == Lack::Hidden && !is_there(one)).count()
 }
 
 /// What is there after the change: files that the change has too are taken from the change alone.

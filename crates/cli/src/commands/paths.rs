@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect::hunk;
-use graph::aws::Arn;
+use graph::aws::{Arn, Estate};
 use graph::step::report::View;
 use graph::step::{Grant, paths};
 use graph::world::{self, Goal, World};
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
     let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
     let hunks = Hunks::default();
-    let patch = |grant: &Grant| hunks.of(grant);
+    let patch = |grant: &Grant| hunks.of(grant, &world.aws);
     let gaps = graph::kubernetes::Evaluator::new(&world.cluster).gaps();
     let view = View { steps: &world.steps, target: &target, found: &found, patch: &patch, gaps: &gaps };
     match args.format {
@@ -97,12 +97,27 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
 struct Hunks(RefCell<BTreeMap<Arc<str>, Option<hunk::File>>>);
 
 impl Hunks {
-    fn of(&self, grant: &Grant) -> Option<String> {
+    fn of(&self, grant: &Grant, estate: &Estate) -> Option<String> {
+        if let Some(arn) = grant.arn.as_deref().filter(|arn| arn.contains(":iam::aws:policy/")) {
+            return self.detaching(arn, estate);
+        }
+        self.read(&grant.source, |file| Some(file.patch(grant.line?)?.text))
+    }
+
+    /// AWS owns the policy: it is taken from those who have it.
+    fn detaching(&self, policy: &str, estate: &Estate) -> Option<String> {
+        let mut holders: BTreeMap<&Arc<str>, Vec<&str>> = BTreeMap::new();
+        for holder in estate.principals.iter().filter(|one| one.attached.iter().any(|arn| arn == policy)) {
+            holders.entry(&holder.source).or_default().push(&holder.arn);
+        }
+        let commands = holders.iter().map(|(source, arns)| self.read(source, |file| file.detaching(arns, policy)));
+        commands.collect::<Option<String>>().filter(|commands| !commands.is_empty())
+    }
+
+    fn read<T>(&self, source: &Arc<str>, of: impl FnOnce(&hunk::File) -> Option<T>) -> Option<T> {
         let mut files = self.0.borrow_mut();
-        let file = files
-            .entry(grant.source.clone())
-            .or_insert_with(|| hunk::File::read(Path::new(grant.source.as_ref()), &grant.source));
-        file.as_ref()?.patch(grant.line?).map(|patch| patch.text)
+        let read = || hunk::File::read(Path::new(source.as_ref()), source);
+        of(files.entry(source.clone()).or_insert_with(read).as_ref()?)
     }
 }
 

@@ -57,6 +57,16 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     listed || reader.estate.workloads.len() > before || reader.estate.joints.len() > joints
 }
 
+/// Whether a document is what an API answered of workloads and what they are joined to.
+pub(crate) fn is_answer(node: &Node) -> bool {
+    let arn = |key: &str| text(node, key).is_some_and(|arn| arn.starts_with("arn:"));
+    let own = FORMS.iter().any(|(key, ..)| arn(key))
+        || ["InstanceId", "LaunchTemplateId", "FunctionUrl", "knowledgeBaseId"]
+            .iter()
+            .any(|key| text(node, key).is_some());
+    own || node.entries().iter().any(|entry| is_answer(&entry.node)) || node.items().iter().any(is_answer)
+}
+
 fn walk(reader: &mut Reader<'_>, node: &Node) {
     for (key, roles, kind) in FORMS {
         if let Some(arn) = text(node, key).filter(|arn| arn.starts_with("arn:")) {

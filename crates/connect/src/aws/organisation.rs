@@ -2,14 +2,20 @@
 //!
 //! One JSON object: `ServiceControlPolicies` and `ResourceControlPolicies` map an account id to a list
 //! of levels (root first), each a list of policy documents; `ResourcePolicies` maps a resource's ARN to
-//! its policy; `ManagementAccount` names the account that no service control policy limits.
+//! its policy; `ManagementAccount` names the account that no service control policy limits. Of a resource's policy what
+//! `aws s3api get-bucket-policy` and its like answer is read as well, where it says whose policy it is.
 
-use super::Reader;
+use std::collections::BTreeSet;
+
+use graph::aws::Arn;
+use serde_json::Value as Json;
+
+use super::{Reader, decoded, text};
 use crate::document::Node;
 
 /// Reads an organisation file; false when the document is none.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
-    let mut known = false;
+    let mut known = answer(reader, root);
     if let Some(account) = root.get("ManagementAccount").and_then(Node::text) {
         reader.estate.management_account = Some(account.to_owned());
         known = true;
@@ -37,4 +43,42 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
         }
     }
     known
+}
+
+/// The answer that holds one resource's policy as text. Whose it is, it says beside it or in its statements, which AWS
+/// lets speak of nothing else.
+fn answer(reader: &mut Reader<'_>, root: &Node) -> bool {
+    let written =
+        |key: &str| root.get(key).filter(|node| node.text().is_some_and(|text| text.trim_start().starts_with('{')));
+    let Some(policy) = written("ResourcePolicy").or_else(|| written("Policy")) else { return false };
+    let own = policy.text().and_then(decoded).map(|document| owners(&document)).unwrap_or_default();
+    let arn = text(root, "ARN").map(str::to_owned).or_else(|| match own.iter().collect::<Vec<_>>().as_slice() {
+        [one] => Some((*one).clone()),
+        _ => None,
+    });
+    let Some(arn) = arn else {
+        reader.miss(root, "does not say whose policy it is: give it as `{\"ResourcePolicies\": {\"ARN\": …}}`");
+        return true;
+    };
+    if let Some(id) = reader.policy(policy, &format!("policy of {arn}"), None) {
+        reader.estate.resource_policies.insert(arn, id);
+    }
+    true
+}
+
+/// The resources that a document speaks of, of objects their bucket; of patterns nothing.
+fn owners(document: &Json) -> BTreeSet<String> {
+    let each = |value: Option<&Json>| match value {
+        Some(Json::Array(items)) => items.clone(),
+        Some(one) => vec![one.clone()],
+        None => Vec::new(),
+    };
+    let statements = each(document.get("Statement"));
+    let named = statements.iter().flat_map(|statement| each(statement.get("Resource")));
+    let owner = |resource: Json| {
+        let arn = Arn::parse(resource.as_str()?)?;
+        let resource = if arn.service == "s3" { arn.resource.split('/').next()? } else { arn.resource };
+        (!resource.contains(['*', '?', '$'])).then(|| Arn { resource, ..arn }.to_string())
+    };
+    named.filter_map(owner).collect()
 }

@@ -1,7 +1,7 @@
 //! Exports, inventories, organisation files and plans of our own, whole and broken.
 
 use graph::aws::attack::derive;
-use graph::aws::{Truth, decide};
+use graph::aws::{Context, Truth, decide, query};
 use graph::step::paths::{Target, find};
 
 use super::{Loaded, add};
@@ -160,6 +160,102 @@ fn what_an_agent_is_joined_to_is_read_from_its_inventory() {
         kinds(&JOINED.replace("\"agentId\": \"A1\", \"knowledgeBaseId\"", "\"agentId\": \"A2\", \"knowledgeBaseId\"")),
         ["lambda-public-url"]
     );
+}
+
+/// What those outside of the files get of the agent whose knowledge lies in a bucket with this policy.
+fn from_outside(policy: &str) -> Vec<(String, &'static str, Truth)> {
+    let mut loaded = Loaded::default();
+    let text = serde_json::json!({ "Policy": policy }).to_string();
+    for (name, text) in [("accounts.json", AGENT), ("agents.json", JOINED), ("policy.json", text.as_str())] {
+        add(&mut loaded, name, text);
+    }
+    assert_eq!(loaded.unread, [], "{policy}");
+    loaded.link();
+    let steps = loaded.world().steps;
+    let poisons = steps.steps.iter().filter(|step| step.kind.id == "bedrock-poison-bucket");
+    let outside = poisons.filter(|step| steps.nodes[step.from].kind == graph::step::NodeKind::Outside);
+    outside.map(|step| (steps.name(step.from).to_owned(), step.kind.id, step.truth)).collect()
+}
+
+#[test]
+fn who_writes_what_an_agent_reads_may_be_named_by_the_buckets_own_policy_alone() {
+    let kind = "bedrock-poison-bucket";
+    let policy = |rest: &str| {
+        format!(
+            r#"{{"Statement": [{{"Effect": "Allow", "Resource": "arn:aws:s3:::docs/*", "Action": "s3:Put*", {rest}}}]}}"#
+        )
+    };
+    let anyone = ("anyone with an AWS account".to_owned(), kind, Truth::Unknown);
+    assert_eq!(from_outside(&policy(r#""Principal": "*""#)), [anyone]);
+    let other = ("arn:aws:iam::444455556666:root".to_owned(), kind, Truth::Unknown);
+    assert_eq!(from_outside(&policy(r#""Principal": {"AWS": "444455556666"}"#)), [other]);
+    for (closed, why) in [
+        (policy(r#""Principal": {"AWS": "arn:aws:iam::111122223333:root"}"#), "the own account"),
+        (policy(r#""Principal": {"Service": "s3.amazonaws.com"}"#), "a service"),
+        (policy(r#""Principal": "*""#).replace("s3:Put*", "s3:Get*"), "reading is no writing"),
+        (policy(r#""Principal": "*""#).replace("docs/*", "docs/public/*"), "not what the agent is filled from"),
+        (
+            policy(r#""Principal": "*", "Condition": {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}"#)
+                .replace("\"AWS\": \"*\"", ""),
+            "a condition that only the own account meets",
+        ),
+        (
+            policy(r#""Principal": "*""#).replace(
+                "]}",
+                r#", {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "arn:aws:s3:::docs/*"}]}"#,
+            ),
+            "a deny",
+        ),
+    ] {
+        assert_eq!(from_outside(&closed), [], "{why}: {closed}");
+    }
+}
+
+#[test]
+fn a_resources_policy_is_read_as_it_is_answered() {
+    let read = |text: &str| {
+        let mut loaded = Loaded::default();
+        add(&mut loaded, "policy.json", text);
+        let unread = loaded.unread.iter().map(|one| one.reason.clone()).collect::<Vec<_>>();
+        (loaded.estate.resource_policies.into_keys().collect::<Vec<_>>(), unread)
+    };
+    let answer = |resource: &str| {
+        let document = format!(
+            r#"{{"Statement": [{{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": {resource}}}]}}"#
+        );
+        serde_json::json!({ "Policy": document }).to_string()
+    };
+    let bucket = r#"["arn:aws:s3:::docs", "arn:aws:s3:::docs/*"]"#;
+    assert_eq!(read(&answer(bucket)), (vec!["arn:aws:s3:::docs".to_owned()], Vec::new()));
+    let (read_of, unread) = read(&answer("\"*\""));
+    assert!(read_of.is_empty() && unread[0].contains("does not say whose policy it is"), "{unread:?}");
+    let secret =
+        r#"{"ARN": "arn:aws:secretsmanager:us-east-1:111122223333:secret:s", "ResourcePolicy": "{\"Statement\": []}"}"#;
+    assert_eq!(read(secret).0, ["arn:aws:secretsmanager:us-east-1:111122223333:secret:s"]);
+}
+
+#[test]
+fn who_is_let_in_from_outside_is_told_of_a_resource_and_of_a_role() {
+    let mut loaded = Loaded::default();
+    add(
+        &mut loaded,
+        "accounts.json",
+        &AGENT.replace(r#"{"Service": ["bedrock"#, r#"{"AWS": "444455556666", "Service": ["bedrock"#),
+    );
+    let policy = r#"{"ResourcePolicies": {"arn:aws:s3:::docs": {"Statement": [
+      {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::docs/*"},
+      {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:user/ann"}, "Action": "s3:PutObject", "Resource": "arn:aws:s3:::docs/*"}]}}}"#;
+    add(&mut loaded, "policy.json", policy);
+    loaded.link();
+    let outside = |action: &str, resource: &str| {
+        let found = query::who_can_outside(&loaded.estate, action, resource, &Context::default());
+        found.into_iter().map(|(name, answer)| (name, answer.verdict)).collect::<Vec<_>>()
+    };
+    let docs = "arn:aws:s3:::docs/x";
+    assert_eq!(outside("s3:GetObject", docs), [("anyone with an AWS account".to_owned(), Truth::Yes)]);
+    assert_eq!(outside("s3:PutObject", docs), []);
+    let role = outside("sts:AssumeRole", "arn:aws:iam::111122223333:role/agent");
+    assert_eq!(role, [("arn:aws:iam::444455556666:root".to_owned(), Truth::Yes)]);
 }
 
 /// A user who may start instances with a role that has no instance profile, and a role of instances.

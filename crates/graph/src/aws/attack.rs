@@ -5,7 +5,7 @@
 
 mod beyond;
 mod newcomer;
-mod outside;
+pub(super) mod outside;
 mod rewrite;
 mod shared;
 mod unread;
@@ -24,7 +24,7 @@ use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, Statemen
 use super::evaluate::{Answer, Evaluator, Layer, LetsIn, Request, resource_patterns};
 use super::kinds::{self, Kind, Shape};
 use super::pattern::Pattern;
-use super::policy::{Choice, Statement, placeholder};
+use super::policy::{Choice, Statement, is_later, placeholder};
 use super::truth::Truth;
 use crate::step::{ADMINISTRATOR, Ground, Node, NodeKind, Page, Step, Steps};
 
@@ -206,7 +206,8 @@ impl<'a> Deriver<'a> {
             match principal.kind {
                 PrincipalKind::User | PrincipalKind::Role => self.insider(*index, principal),
                 PrincipalKind::Outside | PrincipalKind::Federated | PrincipalKind::Anyone => {
-                    self.outsider(*index, principal)
+                    self.outsider(*index, principal);
+                    self.writes_from_outside(*index, principal);
                 }
                 PrincipalKind::Web => self.public(*index, principal),
                 PrincipalKind::Group => {}
@@ -433,9 +434,13 @@ pub(crate) fn open(estate: &Estate, answer: &Answer) -> Vec<String> {
     }
     let cites = answer.allows.iter().chain(&answer.denies).filter(|cite| cite.truth == Truth::Unknown);
     let statements = cites.filter_map(|cite| estate.statement(cite.statement));
-    let said: BTreeSet<String> =
-        statements.flat_map(|statement| conditions(statement).into_iter().chain(placeholders(statement))).collect();
+    let said: BTreeSet<String> = statements.flat_map(left_open).collect();
     if said.is_empty() { answer.gaps.clone() } else { said.into_iter().collect() }
+}
+
+/// What a statement leaves open: its conditions, and names that stand for something that the files do not hold.
+pub(crate) fn left_open(statement: &Statement) -> Vec<String> {
+    conditions(statement).into_iter().chain(placeholders(statement)).collect()
 }
 
 /// A context in which the caller chooses the region.
@@ -485,11 +490,6 @@ fn placeholders(statement: &Statement) -> Vec<String> {
         is_later(name).then(|| format!("{name} holds what is not known before it is made"))
     };
     resource_patterns(statement).into_iter().filter_map(said).collect()
-}
-
-/// Whether a name has a variable that a tool put there for a value that it did not know: every key of AWS has a colon.
-fn is_later(name: &str) -> bool {
-    name.split("${").skip(1).filter_map(|rest| rest.split('}').next()).any(|key| key.len() > 1 && !key.contains(':'))
 }
 
 /// What may stay open of a statement, as people read it: its conditions, and exceptions by a policy variable.

@@ -562,6 +562,64 @@ impl<'a> Evaluator<'a> {
         Truth::any(denied)
     }
 
+    /// The resource's own policy in so far as it decides on an action: of a role, its trust policy.
+    pub fn policy_for(&self, action: &str, resource: &str) -> Option<PolicyId> {
+        if self.index.asked(action).assumes() {
+            self.trust_of(resource)
+        } else {
+            self.policy_of(&Resource::new(resource))
+        }
+    }
+
+    /// What the policy of a resource of an account lets somebody from outside of the files do, whom `is` knows by the names
+    /// of policies. Nothing but that policy can allow it; resource control policies can deny it.
+    pub fn decide_outsider(
+        &self,
+        (resource, account): (&str, &str),
+        action: &str,
+        is: impl Fn(&Named) -> bool,
+        context: &Context,
+    ) -> Answer {
+        let asked = self.index.asked(action);
+        let own = self.policy_for(action, resource);
+        let resource = Resource::new(resource);
+        let levels = self.estate.rcps.get(account).filter(|_| asked.limited_by_rcp).into_iter().flatten();
+        let of_levels = levels.flatten().map(|policy| (*policy, Layer::ResourceControl));
+        let mut answer = Answer { by_resource: true, ..Answer::default() };
+        let (mut allow, mut deny) = (Truth::No, Truth::No);
+        for (policy, layer) in own.map(|policy| (policy, Layer::Resource)).into_iter().chain(of_levels) {
+            for id in asked.of(policy).iter().copied() {
+                let Some(statement) = self.estate.statement(id) else { continue };
+                let is_deny = statement.effect == Effect::Deny;
+                let named = match &statement.principals {
+                    Some(Principals::Of(list)) => list.iter().any(|one| is(one) || is_deny && *one == Named::Anyone),
+                    Some(Principals::Except(list)) => !list.iter().any(&is),
+                    None => is_deny,
+                };
+                if !named || layer == Layer::ResourceControl && !is_deny {
+                    continue;
+                }
+                let truth = statement.has_resource(resource.text, context).and(statement.conditions_hold(context));
+                if truth == Truth::No {
+                    continue;
+                }
+                let cite = Cite { statement: id, layer, truth };
+                match statement.effect {
+                    Effect::Allow => {
+                        allow = allow.or(truth);
+                        answer.allows.push(cite);
+                    }
+                    Effect::Deny => {
+                        deny = deny.or(truth);
+                        answer.denies.push(cite);
+                    }
+                }
+            }
+        }
+        answer.verdict = allow.and(deny.negate());
+        answer
+    }
+
     /// Whether a service may assume a role on behalf of someone in the role's account.
     pub fn trusts_service(&self, role: usize, service: &str) -> (Truth, Option<StatementId>) {
         let Some(principal) = self.estate.principals.get(role) else { return (Truth::No, None) };

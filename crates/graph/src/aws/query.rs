@@ -2,7 +2,9 @@
 //!
 //! They agree: who-can is can for everyone, and what-can lists exactly the grants on which can rests.
 
+use super::arn::Arn;
 use super::attack::conditions;
+use super::attack::outside::{asked_by, is_named, named_in};
 use super::condition::Context;
 use super::estate::{Boundary, Estate, PolicyId, PrincipalKind, StatementId};
 use super::evaluate::{Answer, Evaluator, Layer, Request, is_limited_by_rcp};
@@ -20,6 +22,25 @@ pub fn who_can(estate: &Estate, action: &str, resource: &str, context: &Context)
         .filter(|(_, principal)| matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role));
     let answers = insiders.map(|(index, _)| (index, evaluator.decide(&Request::new(index, action, resource, context))));
     answers.filter(|(_, answer)| answer.verdict != Truth::No).collect()
+}
+
+/// Those outside of the files whom the resource's own policy lets do it, by name: everyone, accounts, their principals.
+pub fn who_can_outside(estate: &Estate, action: &str, resource: &str, context: &Context) -> Vec<(String, Answer)> {
+    let evaluator = Evaluator::new(estate);
+    let Some(policy) = evaluator.policy_for(action, resource) else { return Vec::new() };
+    let owner = estate.principals.first().map_or("", |one| one.account());
+    let account = Arn::parse(resource).map(|arn| arn.account).filter(|account| !account.is_empty()).unwrap_or(owner);
+    let mut found = Vec::new();
+    for (kind, name, _) in named_in(estate, policy) {
+        let mut asked = asked_by(kind, &name);
+        asked.extend(context);
+        let is = |named: &_| is_named(named, (kind, &name));
+        let answer = evaluator.decide_outsider((resource, account), action, is, &asked);
+        if answer.verdict != Truth::No {
+            found.push((name, answer));
+        }
+    }
+    found
 }
 
 /// One grant that a principal has.

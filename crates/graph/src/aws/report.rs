@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::attack::conditions;
+use super::attack::left_open;
 use super::estate::{Estate, StatementId};
-use super::evaluate::Answer;
+use super::evaluate::{Answer, Cite};
 use super::query::{Grant, Limit, Side};
 use super::truth::Truth;
 
@@ -39,12 +39,7 @@ pub fn answer(estate: &Estate, question: &str, answer: &Answer) -> String {
     for (word, cites) in [("denied by", &answer.denies), ("allowed by", &answer.allows)] {
         for one in cites {
             let _ = writeln!(text, "  = {word} {}: {}", one.layer.as_str(), cite(estate, one.statement));
-            for open in estate
-                .statement(one.statement)
-                .filter(|_| one.truth == Truth::Unknown)
-                .map(conditions)
-                .unwrap_or_default()
-            {
+            for open in open(estate, one) {
                 let _ = writeln!(text, "      open: {open}");
             }
         }
@@ -58,10 +53,16 @@ pub fn answer(estate: &Estate, question: &str, answer: &Answer) -> String {
     text
 }
 
+/// What stays open of a statement that takes part.
+fn open(estate: &Estate, cite: &Cite) -> Vec<String> {
+    let statement = estate.statement(cite.statement).filter(|_| cite.truth == Truth::Unknown);
+    statement.map(left_open).unwrap_or_default()
+}
+
 /// One answer as JSON.
 pub fn answer_json(estate: &Estate, answer: &Answer) -> Json {
     let cites = |cites: &[super::evaluate::Cite]| -> Vec<Json> {
-        let one = |one: &super::evaluate::Cite| json!({"layer": one.layer.as_str(), "truth": one.truth, "at": cite_json(estate, one.statement)});
+        let one = |one: &Cite| json!({"layer": one.layer.as_str(), "truth": one.truth, "at": cite_json(estate, one.statement), "open": open(estate, one)});
         cites.iter().map(one).collect()
     };
     json!({

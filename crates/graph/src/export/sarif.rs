@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use crate::finding::{Citation, Finding, Severity, Step, score};
-use crate::observation::{Evidence, Unread};
+use crate::observation::{Evidence, Lack, Unread};
 use crate::rules::{RULES, Rule};
 
 /// The findings as SARIF. A fact without a file, such as an API object, is a logical location.
@@ -154,7 +154,7 @@ fn physical(report: &Report, source: &str, line: Option<u32>) -> Value {
 
 fn notification(report: &Report, unread: &Unread) -> Value {
     json!({
-        "level": if unread.is_pending { "note" } else { "warning" },
+        "level": if unread.lack == Lack::Hidden { "warning" } else { "note" },
         "message": { "text": format!("{}: {}", unread.word(), unread.reason) },
         "locations": [place(report, &unread.source, unread.line)],
     })

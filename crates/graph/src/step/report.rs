@@ -189,12 +189,13 @@ impl View<'_> {
     }
 
     fn hunk(&self, text: &mut String, grant: GrantId) {
-        let arn = self.steps.grant(grant).and_then(|grant| grant.arn.as_deref());
-        if arn.is_some_and(|arn| arn.contains(":iam::aws:policy/")) {
-            let _ = writeln!(text, "   | AWS owns this policy: detach it from whoever need not have it");
+        let Some(hunk) = self.steps.grant(grant).and_then(|grant| (self.patch)(grant)) else {
+            let arn = self.steps.grant(grant).and_then(|grant| grant.arn.as_deref());
+            if arn.is_some_and(|arn| arn.contains(":iam::aws:policy/")) {
+                let _ = writeln!(text, "   | AWS owns this policy: detach it from whoever need not have it");
+            }
             return;
-        }
-        let Some(hunk) = self.steps.grant(grant).and_then(|grant| (self.patch)(grant)) else { return };
+        };
         // The first two lines of a hunk name the file, which stands above; a command has none.
         let named = if hunk.starts_with("--- ") { 2 } else { 0 };
         let lines: Vec<&str> = hunk.lines().skip(named).collect();

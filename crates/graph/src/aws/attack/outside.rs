@@ -9,7 +9,7 @@ use crate::aws::arn::Arn;
 use crate::aws::condition::{Condition, Context, Value};
 use crate::aws::estate::{Estate, Joint, PolicyId, Principal, PrincipalKind};
 use crate::aws::kinds::outside::issues_to_workflows;
-use crate::aws::kinds::{self, Shape};
+use crate::aws::kinds::{self, Kind, Need, On, Shape};
 use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::truth::Truth;
 use crate::step::Ground;
@@ -32,6 +32,16 @@ pub(super) fn add(estate: &mut Estate) {
             }
         }
     }
+    for policy in estate.joints.iter().filter_map(|joint| written_by(estate, joint)).collect::<BTreeSet<_>>() {
+        let source = estate.policy(policy).map(|policy| policy.source.clone()).unwrap_or_default();
+        for (kind, name, line) in named_in(estate, policy) {
+            if estate.index_of(&name).is_none() && !found.iter().any(|one| one.arn == name) {
+                let mut principal = Principal::new(kind, name, source.clone());
+                principal.line = line;
+                found.push(principal);
+            }
+        }
+    }
     for joint in estate.joints.iter().filter(|joint| exposes(joint)) {
         let name = whoever_reaches(joint);
         if !found.iter().any(|one| one.arn == name) {
@@ -42,6 +52,71 @@ pub(super) fn add(estate: &mut Estate) {
     }
     estate.principals.extend(found);
     estate.link();
+}
+
+/// The kinds of step that take nothing but writing what a workload of a type is joined to: those, too, whom the policy
+/// of that lets in from outside.
+fn writers() -> impl Iterator<Item = (&'static Kind, &'static str, &'static Need, &'static str)> {
+    kinds::all().filter_map(|kind| match &kind.shape {
+        Shape::ExistingWorkload { workload, needs: [need] } => match need.on {
+            On::Joined(relation) => Some((kind, *workload, need, relation)),
+            On::Workload | On::Resource(_) | On::Role(_) => None,
+        },
+        _ => None,
+    })
+}
+
+/// The policy that says who writes what a workload is joined to, if the files have it.
+fn written_by(estate: &Estate, joint: &Joint) -> Option<PolicyId> {
+    let policies = &estate.resource_policies;
+    let of = || policies.get(&joint.resource).or_else(|| policies.get(joint.resource.trim_end_matches("/*"))).copied();
+    writers().any(|(.., relation)| relation == joint.relation).then(of)?
+}
+
+/// Whom a resource's policy lets in from outside of the files: everyone, accounts and their principals.
+pub(crate) fn named_in(estate: &Estate, policy: PolicyId) -> Vec<(PrincipalKind, String, Option<u32>)> {
+    let accounts: BTreeSet<String> = estate.principals.iter().map(|one| one.account().to_owned()).collect();
+    let partition = estate.principals.iter().map(Principal::partition).find(|one| !one.is_empty()).unwrap_or("aws");
+    let mut found = Vec::new();
+    for (_, statement) in estate.statements(policy).filter(|(_, statement)| statement.effect == Effect::Allow) {
+        let named = let_in(statement).iter().filter_map(|named| outsider(named, statement, (&accounts, partition)));
+        for (kind, name) in named.filter(|(kind, _)| *kind != PrincipalKind::Federated) {
+            let is_own = Arn::parse(&name).is_some_and(|arn| accounts.contains(arn.account));
+            if !is_own && !found.iter().any(|(_, known, _)| *known == name) {
+                found.push((kind, name, statement.line));
+            }
+        }
+    }
+    found
+}
+
+/// Whether a policy names one of [`named_in`].
+pub(crate) fn is_named(named: &Named, (kind, name): (PrincipalKind, &str)) -> bool {
+    match named {
+        Named::Anyone => kind == PrincipalKind::Anyone,
+        Named::Aws(text) => *text == name || name.ends_with(&format!("::{text}:root")),
+        Named::Federated(_) | Named::Service(_) | Named::Canonical(_) => false,
+    }
+}
+
+/// What is known of a request of one of [`named_in`].
+pub(crate) fn asked_by(kind: PrincipalKind, name: &str) -> Context {
+    let context = Context::default().with("aws:SecureTransport", Value::one("true"));
+    match Arn::parse(name) {
+        Some(arn) if kind == PrincipalKind::Outside => {
+            context.with("aws:PrincipalArn", Value::one(name)).with("aws:PrincipalAccount", Value::one(arn.account))
+        }
+        // Who signs nothing has none of what a request says of who asks.
+        _ => [
+            "aws:PrincipalArn",
+            "aws:PrincipalAccount",
+            "aws:PrincipalOrgID",
+            "aws:PrincipalOrgPaths",
+            "aws:PrincipalTag/*",
+        ]
+        .into_iter()
+        .fold(context, |context, key| context.with(key, Value::Absent)),
+    }
 }
 
 /// Whether a joint lets in everyone.
@@ -91,6 +166,7 @@ fn root_of(account: &str, partition: &str) -> String {
 }
 
 const ANYONE: &str = "anyone with an AWS account";
+const BLOCKED: &str = "no block of public access stands before it";
 
 /// The provider together with the subjects that the statement lets in: another subject is another
 /// outsider.
@@ -139,6 +215,44 @@ impl Deriver<'_> {
                     step.assuming.push(format!("account {} lets it assume the role", principal.account()));
                 }
                 self.push(step);
+            }
+        }
+    }
+
+    /// Whom the policy of what a workload is joined to lets write that.
+    pub(super) fn writes_from_outside(&mut self, index: usize, principal: &Principal) {
+        let who = (principal.kind, principal.arn.as_str());
+        let context = asked_by(principal.kind, &principal.arn);
+        for (kind, workload, need, relation) in writers() {
+            let Some(of) = kinds::workload(workload) else { continue };
+            for (at, joint) in self.estate.joints.iter().enumerate().filter(|(_, joint)| joint.relation == relation) {
+                let resource = joint.resource.replace('*', "any-name");
+                for workload in self.estate.workloads.iter().filter(|one| one.arn == joint.workload) {
+                    for role in self.roles_of(workload, of) {
+                        let on = (resource.as_str(), self.account(role));
+                        let ask = |action: &&'static str| {
+                            let answer =
+                                self.evaluator.decide_outsider(on, action, |named| is_named(named, who), &context);
+                            (*action, answer)
+                        };
+                        let Some((action, answer)) = need.any_of.iter().map(ask).max_by_key(|(_, one)| one.verdict)
+                        else {
+                            continue;
+                        };
+                        let ground = Ground {
+                            claim: format!("{action} on {}", joint.resource),
+                            grants: self.grants.all(answer.allows.iter().map(|cite| cite.statement)),
+                            truth: answer.verdict,
+                            open: super::open(self.estate, &answer),
+                        };
+                        let grounds = vec![Arc::new(ground), self.joint_ground(at, &workload.arn)];
+                        let mut step = step(index, role, kind.page(), answer.verdict, grounds);
+                        step.through = Some(joint.resource.clone());
+                        step.assuming.extend((principal.kind == PrincipalKind::Anyone).then(|| BLOCKED.to_owned()));
+                        partly(&mut step, kind);
+                        self.push(step);
+                    }
+                }
             }
         }
     }
