@@ -248,6 +248,96 @@ mod tests {
         }
     }
 
+    const SHELL: &str = "run_command description=\"Runs a shell command.\"";
+    const LIST: &str = "list_files description=\"Lists files.\"";
+
+    /// Rule, a part of its example, and what in its place makes it silent: each condition by itself.
+    const BUT_FOR: &[(&str, &str, &str)] = &[
+        ("acts-unasked", "Bash description=\"Runs a shell command.\"", LIST),
+        ("agent-edits-itself", "transport=stdio", "transport=stdio enabled=false"),
+        ("agent-edits-itself", "reaches /home/sam breadth=home", "reaches store /home/sam"),
+        ("agent-edits-itself", "/home/sam breadth", "/home/sa breadth"),
+        ("agent-edits-itself", "write_file", "read_file"),
+        (
+            "agent-holds-administrator",
+            "k3y acts_as root",
+            "k3y acts_as ci\nci acts_as root\ncredential other acts_as root",
+        ),
+        ("agent-uses-consent", "office acts_as helper", "office acts_as reader\nreader reaches store mail"),
+        ("cluster-identity-in-cloud", "reaches store customers", "reaches /srv"),
+        ("code-with-cloud-key", SHELL, LIST),
+        ("container-breaks-out", "command=docker", "command=node"),
+        (
+            "container-breaks-out",
+            "\"-v\",\"/var/run/docker.sock:/var/run/docker.sock\"",
+            "\"--cap-add\",\"NET_BIND_SERVICE\"",
+        ),
+        ("foreign-trust", "account=\"444455556666\"", "account=\"\""),
+        (
+            "foreign-trust",
+            "identity ci account=\"111122223333\"",
+            "identity ci account=\"444455556666\"\nidentity z account=\"111122223333\"\nz acts_as partner",
+        ),
+        ("outside-app-consented", "oauth-app-owner", "workflow-role"),
+        ("outsiders-run-workflow", "workflow-injection", "oauth-app-owner"),
+        ("outsiders-run-workflow", "outside=true", "outside=false"),
+        ("look-alike-tools", "scope=user", "scope=user enabled=false"),
+        ("look-alike-tools", "tool bank/send_m0ney", "prompt bank/send_m0ney"),
+        ("one-identity-for-all-users", "holds t0ken via.name=CRM_TOKEN", "connects https://crm.example"),
+        ("remote-without-auth", "https://wiki.example", "http://localhost:1"),
+        ("shared-cascade", "connects https://mail.example", "runs mail-mcp pinned=true"),
+        ("shared-cascade", "https://mail.example", "http://localhost:1 loopback=true"),
+        ("agent-definition-rewritable", "identity dev acts_as", "identity dev administrator=true acts_as"),
+        ("tool-name-collision", "claude uses weather", "claude uses weather enabled=false"),
+        ("tool-name-collision", "weather offers tool", "weather offers prompt"),
+        ("tool-name-collision", "weather offers tool", "bank offers tool"),
+        ("trifecta-across-agents", "scout uses notes-a;", "scout uses notes-a enabled=false;"),
+        (
+            "trifecta-across-agents",
+            "notes-b reaches /srv/notes breadth=folder;",
+            "notes-b reaches /srv/other breadth=folder; notes-b runs mcp; notes-a runs mcp;",
+        ),
+        (
+            "trifecta-across-agents",
+            "agent scout uses feeds;",
+            "agent scout uses feeds; scout uses box; box offers read_file description=\"Reads a file.\"; box offers send_mail description=\"Sends a mail.\";",
+        ),
+        (
+            "trifecta-across-agents",
+            "clerk uses outbox;",
+            "clerk uses outbox; clerk uses box; box offers fetch_page description=\"Fetches a web page.\"; box offers read_file description=\"Reads a file.\";",
+        ),
+        ("unpinned-with-power", "scope=user", "scope=user enabled=false"),
+        ("unpinned-with-power", "holds k3y via.name=TOKEN", "offers list_files description=\"Lists files.\""),
+        ("unpinned-with-power", "holds k3y via.name=TOKEN", "connects https://tracker.example"),
+    ];
+
+    /// What in its place leaves a rule as it is.
+    const AS_WELL: &[(&str, &str, &str)] = &[
+        ("acts-unasked", "Bash description=\"Runs a shell command.\"", SHELL),
+        ("agent-edits-itself", "offers write_file", "offers edit_file description=\"Writes a file.\""),
+        ("container-breaks-out", "\"-v\",\"/var/run/docker.sock:/var/run/docker.sock\"", "\"--cap-add\",\"SYS_ADMIN\""),
+        ("container-breaks-out", "command=docker", "command=/usr/bin/podman"),
+        ("shared-cascade", "connects https://mail.example", "runs mail-mcp pinned=false"),
+        ("unpinned-with-power", "holds k3y via.name=TOKEN", "offers run_command description=\"Runs a shell command.\""),
+    ];
+
+    #[test]
+    fn a_rule_is_silent_but_for_each_of_its_conditions() {
+        let found = |id: &str, part: &str, instead: &str| {
+            let rule = RULES.iter().find(|rule| rule.id == id).unwrap();
+            assert!(rule.fires.contains(part), "{id} has no {part}");
+            rule.apply(&text::parse(&rule.fires.replace(part, instead)).unwrap())
+        };
+        for (id, part, instead) in BUT_FOR {
+            let found = found(id, part, instead);
+            assert!(found.is_empty(), "{id} with {instead}: {found:#?}");
+        }
+        for (id, part, instead) in AS_WELL {
+            assert!(!found(id, part, instead).is_empty(), "{id} with {instead}");
+        }
+    }
+
     #[test]
     fn ids_are_unique_among_rules_and_among_findings() {
         let rules: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
@@ -306,6 +396,12 @@ mod tests {
             seen("agent a client=claude-code scope=user\nagent b client=claude-code scope=project"),
             [Severity::Low]
         );
+        let others = "agent a client=claude-code scope=user\nagent b client=cursor scope=user";
+        assert_eq!(seen(others), [Severity::Low; 2], "each client has tools of its own");
+        let served = RULES.iter().find(|rule| rule.id == "lethal-trifecta").unwrap().fires;
+        let served = served.replace("agent claude uses", "agent claude client=x uses");
+        let twice = format!("{served}\nagent second client=x uses web\nsecond uses files\nsecond uses mail");
+        assert_eq!(seen(&twice).len(), 2, "what servers bring is of each configuration");
         let licence = "permissions={\"default_mode\":\"bypassPermissions\"}";
         assert_eq!(seen(&format!("agent a client=claude-code scope=user {licence}")), [Severity::High]);
     }

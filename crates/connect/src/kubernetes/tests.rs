@@ -44,6 +44,43 @@ fn ids_are_unique_and_each_kind_has_a_reference() {
     }
 }
 
+/// KubeHound's attacks.
+const KUBEHOUND: [&str; 26] = [
+    "CE_MODULE_LOAD",
+    "CE_NSENTER",
+    "CE_PRIV_MOUNT",
+    "CE_SYS_PTRACE",
+    "CE_UMH_CORE_PATTERN",
+    "CE_VAR_LOG_SYMLINK",
+    "CONTAINER_ATTACH",
+    "ENDPOINT_EXPLOIT",
+    "EXPLOIT_CONTAINERD_SOCK",
+    "EXPLOIT_HOST_READ",
+    "EXPLOIT_HOST_TRAVERSE",
+    "EXPLOIT_HOST_WRITE",
+    "IDENTITY_ASSUME",
+    "IDENTITY_IMPERSONATE",
+    "PERMISSION_DISCOVER",
+    "POD_ATTACH",
+    "POD_CREATE",
+    "POD_EXEC",
+    "POD_PATCH",
+    "ROLE_BIND",
+    "SHARE_PS_NAMESPACE",
+    "TOKEN_BRUTEFORCE",
+    "TOKEN_LIST",
+    "TOKEN_STEAL",
+    "VOLUME_ACCESS",
+    "VOLUME_DISCOVER",
+];
+
+#[test]
+fn every_attack_of_kubehound_has_a_kind() {
+    let covered: Vec<&str> = kinds::all().flat_map(|kind| kind.page.catalogue).copied().collect();
+    let missing: Vec<&str> = KUBEHOUND.into_iter().filter(|attack| !covered.contains(attack)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
 const AGGREGATED: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -679,3 +679,43 @@ fn what_is_only_possible_says_why() {
     assert_eq!(path.truth, Truth::Unknown);
     assert!(found.steps[path.steps[0]].grounds.iter().any(|ground| !ground.open.is_empty()));
 }
+
+/// The paths of pathfinding.cloud: service, and the number of its last.
+const CATALOGUE: &[(&str, u32)] = &[
+    ("apprunner", 2),
+    ("batch", 3),
+    ("bedrock", 7),
+    ("braket", 1),
+    ("cloudformation", 5),
+    ("codebuild", 4),
+    ("codedeploy", 1),
+    ("cognitoidentity", 1),
+    ("datapipeline", 1),
+    ("ec2", 4),
+    ("ecs", 9),
+    ("emr", 1),
+    ("emrserverless", 1),
+    ("gamelift", 1),
+    ("glue", 7),
+    ("iam", 21),
+    ("imagebuilder", 1),
+    ("kinesisanalytics", 1),
+    ("lambda", 6),
+    ("omics", 1),
+    ("sagemaker", 5),
+    ("ssm", 3),
+    ("sts", 1),
+];
+
+#[test]
+fn every_path_of_the_public_catalogue_has_a_kind() {
+    let covered: std::collections::BTreeSet<String> =
+        kinds::all().flat_map(|kind| kind.catalogue).map(|id| (*id).to_owned()).collect();
+    let numbered = |(service, last): &(&str, u32)| {
+        let service = (*service).to_owned();
+        (1..=*last).map(move |number| format!("{service}-{number:03}"))
+    };
+    // The catalogue has no other number of this service.
+    let wanted = CATALOGUE.iter().flat_map(numbered).chain(["ec2instanceconnect-003".to_owned()]);
+    assert_eq!(covered, wanted.collect());
+}
