@@ -8,7 +8,7 @@ mod support;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
-use support::{Running, World, tools};
+use support::{Running, World, tools, wait_for};
 
 /// The operator's policy of these tests: the name of a file decides.
 fn policy(world: &World) -> String {
@@ -50,8 +50,12 @@ fn three_calls(world: &World) -> Value {
 
 /// Runs the agent beside an approver: what is asked is not there before the answer.
 fn run_with_approval(world: &World, agent: &mut Command) -> String {
-    let child: Child = agent.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let ask = world.open_ask();
+    let mut child: Child = agent.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ask = wait_for("an ask or the agent's end", || {
+        let ended = child.try_wait().unwrap().is_some();
+        world.ask().map(Some).or(ended.then_some(None))
+    });
+    let Some(ask) = ask else { panic!("the agent asked for nothing: {:?}", child.wait_with_output()) };
     assert!(!world.path("files/asked.txt").exists(), "an asked call ran before its approval");
     assert!(!world.upstream().contains("asked.txt"), "an asked call reached the server before its approval");
     world.ok(&["approve", &ask.to_string()]);
@@ -104,7 +108,10 @@ fn anthropic(claude: &mut Command, port: u16) {
         .env("ANTHROPIC_API_KEY", "none")
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("DISABLE_AUTOUPDATER", "1")
-        .env("ENABLE_TOOL_SEARCH", "false");
+        .env("ENABLE_TOOL_SEARCH", "false")
+        // Else it goes on without the tools of a server that has not answered within five seconds.
+        .env("MCP_CONNECTION_NONBLOCKING", "0")
+        .env("MCP_CONNECT_TIMEOUT_MS", "60000");
 }
 
 #[test]

@@ -248,16 +248,17 @@ impl World {
             .collect()
     }
 
-    /// The open asks' entries, once there is one.
+    /// The entry of the first ask that nobody has answered.
+    pub(crate) fn ask(&self) -> Option<u64> {
+        let records = self.records();
+        let answered = |ask: u64| records.iter().any(|(_, r)| matches!(r, Record::Answered(a) if a.ask == ask));
+        let open = |(index, record): &(u64, Record)| matches!(record, Record::Asked(_)) && !answered(*index);
+        records.iter().find(|entry| open(entry)).map(|(index, _)| *index)
+    }
+
+    /// The same, once there is one.
     pub(crate) fn open_ask(&self) -> u64 {
-        wait_for("an ask", || {
-            let records = self.records();
-            let answered = |ask: u64| records.iter().any(|(_, r)| matches!(r, Record::Answered(a) if a.ask == ask));
-            records.iter().find_map(|(index, record)| match record {
-                Record::Asked(_) if !answered(*index) => Some(*index),
-                _ => None,
-            })
-        })
+        wait_for("an ask", || self.ask())
     }
 
     /// Starts the scripted model and answers it with its port.
