@@ -42,7 +42,11 @@ impl Host {
             Some(name) => {
                 Self { name: address(name).map_or_else(|| name.to_owned(), |ip| ip.to_string()), is_read: true }
             }
-            None => Self { name: text.trim_end_matches('.').to_lowercase(), is_read: false },
+            None => {
+                // Of nothing but dots, one is left: no host is without a name.
+                let name = Some(text.trim_end_matches('.')).filter(|name| !name.is_empty());
+                Self { name: name.unwrap_or(".").to_lowercase(), is_read: false }
+            }
         }
     }
 
@@ -165,8 +169,10 @@ mod tests {
         }
         let long = format!("https://evil.example/?d={}", "a".repeat(100_000));
         assert_eq!(of_url(&long).unwrap().name, "evil.example");
-        for unreadable in ["http://a%20b/", "http://xn--a/", "http://\u{ad}/", "http://[::1%25eth0]/", "http://%ff/"] {
-            assert!(!of_url(unreadable).unwrap().is_read, "{unreadable}");
+        for unreadable in ["http://a%20b/", "http://xn--a/", "http://\u{ad}/", "http://[::1%25eth0]/", "http://%ff/", "ws:../"]
+        {
+            let host = of_url(unreadable).unwrap();
+            assert!(!host.is_read && !host.name.is_empty(), "{unreadable}");
         }
         for (text, host) in [("evil.example ", "evil.example"), ("//H:8/x", "h"), ("::1", "::1"), ("[::1]:80", "::1")] {
             assert_eq!(bare(text), Some(Host { name: host.to_owned(), is_read: true }), "{text:?}");
