@@ -48,6 +48,44 @@ fn paths_say_by_their_exit_code_whether_there_is_one() {
 }
 
 #[test]
+fn a_policy_of_the_gateway_ends_the_paths_that_its_patch_says_it_ends_and_counts_as_a_control() {
+    let world = World::bare();
+    let home = world.path("home").display().to_string();
+    let files = json!({"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem@1.0.0", home]});
+    world.write("home/.claude.json", &json!({ "mcpServers": { "files": files } }).to_string());
+    world.ok(&["protect", "claude-code"]);
+    let scope = || {
+        let report: Value =
+            serde_json::from_str(&world.ok(&["scan", "--format", "json", "--fail-on", "never"])).unwrap();
+        let found =
+            report["findings"].as_array().unwrap().iter().find(|found| found["rule"] == "broad-filesystem-scope");
+        found.unwrap().clone()
+    };
+    let unstopped = scope();
+    let (code, json) = run(&world, &["paths", "--from", "outsiders", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let patches = json["choke_points"][0]["patches"].as_array().unwrap();
+    let cedar = patches.iter().find(|patch| patch["language"] == "cedar").unwrap()["text"].as_str().unwrap();
+    assert!(code == 1 && json["choke_points"][0]["ends"] == json["paths"].as_array().unwrap().len(), "{json:#}");
+    let allow = "permit (principal, action, resource);\n";
+    for (policies, code) in [(allow.to_owned(), 1), (format!("{allow}@id(\"stop\")\n{cedar}"), 0)] {
+        world.write("bailiwick/policy/p.cedar", &policies);
+        let (found, text) = run(&world, &["paths", "--from", "outsiders"]);
+        assert_eq!(found, code, "{text}");
+        let said = "all of `files` for `Claude Code`: the gateway's policy `stop` (p.cedar:2) denies it";
+        assert_eq!(text.contains(said), code == 0, "{text}");
+    }
+    let stopped = scope();
+    let control = |found: &Value| {
+        let factors = found["factors"].as_array().unwrap().iter();
+        factors.filter(|factor| factor["name"] == "control").cloned().collect::<Vec<_>>()
+    };
+    let [control] = control(&stopped).try_into().unwrap();
+    assert!(control["because"].as_str().unwrap().contains("`stop` (p.cedar:2)"), "{control}");
+    assert_eq!((&unstopped["severity"], &stopped["severity"]), (&json!("medium"), &json!("info")));
+}
+
+#[test]
 fn a_checkout_with_nothing_but_workflows_is_judged_by_what_outsiders_get() {
     let world = World::bare();
     let text = "on: issues\npermissions:\n  id-token: write\n  contents: write\njobs:\n  t:\n    steps:\n      - run: echo ${{ github.event.issue.title }}\n";

@@ -6,9 +6,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = match file.ends_with(".json") {
         true => serde_json::from_str(&text)?,
         false => {
-            let observations = graph::text::observations(&text)?;
+            let graph = graph::builtin::joined(graph::text::observations(&text)?);
             let rules = graph::rules::RULES.iter();
-            graph::Report::of(env!("CARGO_PKG_VERSION"), "2026-01-02T03:04:05Z", observations, rules)
+            graph::Report::of(env!("CARGO_PKG_VERSION"), "2026-01-02T03:04:05Z", graph, rules)
         }
     };
     print!("{}", graph::export::html(&report));

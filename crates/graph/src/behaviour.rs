@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::guard::{self, Guard};
 use crate::model::{Entity, Graph, Relation};
 use crate::observation::{Basis, EntityKind, RelationKind};
 
@@ -69,11 +70,23 @@ pub struct Placed {
     pub kind: RelationKind,
 }
 
+impl Placed {
+    /// The tool that does it; none where a package or path shows it.
+    pub fn tool(&self) -> Option<u32> {
+        (self.kind == RelationKind::Offers).then_some(self.at)
+    }
+}
+
 /// Everything an agent can do by itself and through the servers that it uses.
 pub fn of_agent(graph: &Graph, agent: u32) -> Vec<Placed> {
     let own = of_offers(graph, agent, None);
     let servers = graph.targets(agent, RelationKind::Uses).filter(|(_, server)| enabled(server));
     own.into_iter().chain(servers.flat_map(|(at, _)| of_server(graph, at))).collect()
+}
+
+/// What a gateway's policy does to every call by which the agent would do it.
+pub fn guard(graph: &Graph, agent: u32, placed: &Placed) -> Option<Guard> {
+    guard::before(graph, agent, placed.server?, placed.tool())
 }
 
 /// Everything a server can do: by its tools if they are known, else by its package and reach.

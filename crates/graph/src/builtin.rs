@@ -1,6 +1,7 @@
 //! The tools that agent clients have built in. No configuration names them, so they are concluded from
 //! which client it is; every fact made here is inferred and says so.
 
+use crate::model::Graph;
 use crate::observation::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind};
 
 /// The connector's name in evidence.
@@ -84,6 +85,12 @@ const CLIENTS: &[(&str, &[BuiltIn])] = &[
     ("amazon-q", &[("execute_bash", SHELL), ("fs_read", READ), ("fs_write", WRITE)]),
     ("kiro", &[("execute_bash", SHELL), ("read_file", READ), ("fs_write", WRITE)]),
 ];
+
+/// The graph of what was seen, with what clients have built in.
+pub fn joined(mut seen: Vec<Observation>) -> Graph {
+    seen.extend(observations(&seen));
+    Graph::build(seen)
+}
 
 /// The built-in tools of every agent that these observations name.
 pub fn observations(seen: &[Observation]) -> Vec<Observation> {

@@ -20,10 +20,9 @@ pub use json::json;
 pub use opengraph::opengraph;
 pub use sarif::sarif;
 
-use crate::builtin;
 use crate::finding::Finding;
 use crate::model::Graph;
-use crate::observation::{Looked, Observation, Unread};
+use crate::observation::{Looked, Unread};
 use crate::rules::{self, Rule};
 
 /// The result of one scan.
@@ -66,15 +65,8 @@ impl Report {
         }
     }
 
-    /// The report over what connectors saw: what clients have built in is added, then every given rule applied.
-    pub fn of<'a>(
-        version: &str,
-        at: &str,
-        mut observations: Vec<Observation>,
-        rules: impl Iterator<Item = &'a Rule>,
-    ) -> Self {
-        observations.extend(builtin::observations(&observations));
-        let graph = Graph::build(observations);
+    /// The report over a graph: every given rule is applied.
+    pub fn of<'a>(version: &str, at: &str, graph: Graph, rules: impl Iterator<Item = &'a Rule>) -> Self {
         let findings = rules::run_some(&graph, rules);
         Self::new(version, at, graph, findings)
     }

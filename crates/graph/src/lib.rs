@@ -13,6 +13,7 @@ pub mod difference;
 pub mod export;
 pub mod finding;
 pub mod frameworks;
+pub mod guard;
 pub mod host;
 pub mod kubernetes;
 pub mod lookalike;

@@ -266,6 +266,15 @@ impl Graph {
             .filter_map(|relation| Some((relation.from, self.entity(relation.from)?)))
     }
 
+    /// Sets a property of the relation at this place of [`Self::relations`], or takes it away.
+    pub fn annotate(&mut self, relation: usize, name: &str, value: Option<Value>) {
+        let Some(relation) = self.relations.get_mut(relation) else { return };
+        match value {
+            Some(value) => relation.props.insert(name.to_owned(), value),
+            None => relation.props.remove(name),
+        };
+    }
+
     /// The relation between two entities, if there is one of this kind.
     pub fn relation(&self, from: u32, kind: RelationKind, to: u32) -> Option<&Relation> {
         self.outgoing(from).iter().find(|relation| relation.kind == kind && relation.to == to)

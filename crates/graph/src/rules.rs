@@ -384,7 +384,8 @@ mod tests {
     #[test]
     fn a_client_with_its_own_tools_is_told_once_and_loud_only_where_nobody_is_asked() {
         let seen = |text: &str| {
-            let report = crate::Report::of("0", "0", text::observations(text).unwrap(), RULES.iter());
+            let report =
+                crate::Report::of("0", "0", crate::builtin::joined(text::observations(text).unwrap()), RULES.iter());
             report
                 .findings
                 .into_iter()

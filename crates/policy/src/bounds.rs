@@ -331,6 +331,17 @@ impl Mandate {
         Some(self.excess("tools", listed.line, format!("`allow.tools` does not name the {name}")))
     }
 
+    /// What becomes of every call of a tool, or without one of every use of a server, because `allow.tools` names none.
+    pub(crate) fn otherwise_of(&self, server: &str, tool: Option<&str>) -> Option<Otherwise> {
+        let listed = self.tools.as_ref()?;
+        let server = plain(server);
+        let named = |pattern: &String| {
+            let parts = pattern.split_once('/');
+            parts.is_some_and(|(of, name)| fits(of, &server) && tool.is_none_or(|tool| fits(name, tool)))
+        };
+        (!listed.items.iter().any(named)).then_some(self.otherwise)
+    }
+
     fn other_effect(&self, action: &Action, tool: Option<&ToolFacts>) -> Option<Excess> {
         let listed = self.actions.as_ref()?;
         let other = effects(action, tool).into_iter().find(|effect| !listed.items.iter().any(|item| item == effect))?;

@@ -169,7 +169,8 @@ mod tests {
         }
         let long = format!("https://evil.example/?d={}", "a".repeat(100_000));
         assert_eq!(of_url(&long).unwrap().name, "evil.example");
-        for unreadable in ["http://a%20b/", "http://xn--a/", "http://\u{ad}/", "http://[::1%25eth0]/", "http://%ff/", "ws:../"]
+        for unreadable in
+            ["http://a%20b/", "http://xn--a/", "http://\u{ad}/", "http://[::1%25eth0]/", "http://%ff/", "ws:../"]
         {
             let host = of_url(unreadable).unwrap();
             assert!(!host.is_read && !host.name.is_empty(), "{unreadable}");

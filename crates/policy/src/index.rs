@@ -179,7 +179,7 @@ impl Candidate {
 }
 
 /// `None` if the value is no boolean.
-fn boolean(evaluator: &Evaluator<'_>, expression: &Expr) -> Result<Option<bool>, String> {
+pub(crate) fn boolean(evaluator: &Evaluator<'_>, expression: &Expr) -> Result<Option<bool>, String> {
     match evaluator.interpret(expression, &SlotEnv::new()) {
         Ok(Value { value: ValueKind::Lit(Literal::Bool(held)), .. }) => Ok(Some(held)),
         Ok(_) => Ok(None),
@@ -272,7 +272,7 @@ fn asks_anywhere(condition: &Expr, bound: Bound) -> bool {
 }
 
 /// The attribute of `context` that an expression asks for.
-fn asked(part: &Expr) -> Option<Bound> {
+pub(crate) fn asked(part: &Expr) -> Option<Bound> {
     let ExprKind::HasAttr { expr, attr } = part.expr_kind() else { return None };
     matches!(expr.expr_kind(), ExprKind::Var(ast::Var::Context)).then(|| Bound::of(attr)).flatten()
 }

@@ -8,6 +8,7 @@
 //! each is [`Effect::Deny`].
 
 pub mod action;
+mod beforehand;
 pub mod bounds;
 mod context;
 mod decide;
@@ -30,6 +31,7 @@ pub mod snapshot;
 pub mod tool;
 
 pub use action::{Action, Door, Principal, Verb};
+pub use beforehand::guard;
 pub use bounds::{Bounds, Budget, Mandate};
 pub use decide::{agent_text, decide};
 pub use decision::{Decision, Effect, Reason};

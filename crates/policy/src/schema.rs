@@ -21,7 +21,7 @@ use crate::shape::{NOTHING, Shape, literal};
 use crate::tool::{EffectKind, ToolFacts, ToolId};
 
 /// All effect groups.
-const EFFECTS: [EffectKind; 8] = [
+pub(crate) const EFFECTS: [EffectKind; 8] = [
     EffectKind::Read,
     EffectKind::Write,
     EffectKind::Delete,
@@ -91,7 +91,7 @@ pub(crate) fn tool_name(id: &ToolId) -> String {
     format!("{}/{}", id.server.replace('%', "%25").replace('/', "%2F"), id.name)
 }
 
-fn verb_name(verb: Verb) -> &'static str {
+pub(crate) fn verb_name(verb: Verb) -> &'static str {
     match verb {
         Verb::CallTool => "call_tool",
         Verb::ListTool => "list_tool",
@@ -170,8 +170,8 @@ pub(crate) fn uid(kind: &EntityKind, id: &str) -> EntityUID {
 pub(crate) type EntityKind = LazyLock<ast::EntityType>;
 pub(crate) static ACTION: EntityKind = LazyLock::new(|| entity_type("Action"));
 pub(crate) static AGENT: EntityKind = LazyLock::new(|| entity_type("Agent"));
-static SERVER: EntityKind = LazyLock::new(|| entity_type("Server"));
-static TOOL: EntityKind = LazyLock::new(|| entity_type("Tool"));
+pub(crate) static SERVER: EntityKind = LazyLock::new(|| entity_type("Server"));
+pub(crate) static TOOL: EntityKind = LazyLock::new(|| entity_type("Tool"));
 static RESOURCE: EntityKind = LazyLock::new(|| entity_type("Resource"));
 static PROMPT: EntityKind = LazyLock::new(|| entity_type("Prompt"));
 

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use cedar_policy::{Authorizer, Context, Decision as Answer, Entities, EntityUid, PolicySet, Request};
 use common::{approved, call, now, tools};
+use graph::{EntityId, EntityKind, Graph, guard};
 use policy::{Action, Choice, Effect, Snapshot, Source, decide};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -54,6 +55,11 @@ fn rule() -> impl Strategy<Value = (bool, Option<&'static str>, &'static str, &'
         "resource.reversible",
         "resource.effects.contains(\"send\")",
         "context.seen.integrity == 0 && context.door == \"mcp_stdio\"",
+        "principal == Agent::\"other\" || context.user == \"ada\"",
+        "!(principal == Agent::\"other\" && context.arguments has copies)",
+        "if principal == Agent::\"third\" then true else context.marks.contains(\"private_key\")",
+        // May err before it comes to what is known.
+        "context.arguments has copies && context.arguments.copies * 4611686018427387904 > 0 || true",
     ];
     (
         any::<bool>(),
@@ -193,6 +199,29 @@ fn reference(policies: &[Plain], action: &Action) -> (Effect, Vec<String>, Vec<S
     (Effect::Ask { groups: groups.into_iter().collect() }, forbids, failed)
 }
 
+/// Every agent and tool, with what is stopped of it whatever a call carries.
+fn estate(snapshot: &Snapshot) -> Graph {
+    let servers = ["fs", "mail", "bank"].map(|server| format!("server {server} protected=true\n"));
+    let uses = ["claude-code", "other", "third"]
+        .into_iter()
+        .flat_map(|agent| ["fs", "mail", "bank"].map(|server| format!("agent {agent} client={agent} uses {server}\n")));
+    let offers = tools().into_iter().map(|facts| {
+        let (server, tool) = (facts.id.server, facts.id.name);
+        format!("server {server} offers tool {server}/{tool} name={tool}\n")
+    });
+    let mut graph = graph::text::parse(&servers.into_iter().chain(uses).chain(offers).collect::<String>()).unwrap();
+    policy::guard(&mut graph, snapshot);
+    graph
+}
+
+fn guarded(graph: &Graph, action: &Action, tool: Option<&str>) -> Option<guard::Effect> {
+    let at = |kind, key: &str| graph.index(&EntityId::new(kind, key));
+    let server = &action.tool.server;
+    let tool = tool.and_then(|tool| at(EntityKind::Tool, &format!("{server}/{tool}")));
+    let agent = at(EntityKind::Agent, &action.principal.agent)?;
+    guard::before(graph, agent, at(EntityKind::Server, server)?, tool).map(|guard| guard.effect)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
@@ -225,7 +254,16 @@ proptest! {
         // Some scopes contradict each other (`mail/send` on another tool): the linter refuses those.
         prop_assume!(compiled.is_ok());
         let (snapshot, _) = compiled.unwrap();
+        let estate = estate(&snapshot);
         for action in actions {
+            let guarded = |tool: Option<&str>| guarded(&estate, &action, tool);
+            let strictest = guarded(Some(&action.tool.name)).max(guarded(None));
+            let alone = Action { approval: None, ..action.clone() };
+            match strictest {
+                Some(guard::Effect::Denies) => prop_assert_eq!(decide(&snapshot, &action, now()).effect, Effect::Deny),
+                Some(guard::Effect::Asks) => prop_assert_ne!(decide(&snapshot, &alone, now()).effect, Effect::Permit),
+                None => {}
+            }
             let decision = decide(&snapshot, &action, now());
             prop_assert_eq!(&decision, &decide(&snapshot, &action, now()));
             let (effect, reasons, failed) = reference(&policies, &action);

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use graph::builtin::joined;
 use graph::difference::Difference;
 use graph::{Fact, Graph, Lack, Observation, Report, Severity, Unread, export, visible};
 
 use super::diff;
-use super::estate::{Scanned, before, below, graph, joined, said, scanned};
+use super::estate::{Scanned, before, below, graph, said, scanned};
 use super::scan::write;
 use crate::home::Home;
 use crate::progress;

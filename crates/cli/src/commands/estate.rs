@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use connect::protect::Upstreams;
 use connect::{Salt, ScanOptions};
-use graph::{Graph, Observation, Report, Unread, builtin};
+use graph::builtin::joined;
+use graph::{Graph, Observation, Report, Unread};
 
 use super::paths::joined::stored;
 use super::scan::{is_same, salt};
@@ -126,10 +127,4 @@ pub(crate) fn before(paths: &[PathBuf], cloud: &[PathBuf]) -> Vec<Observation> {
 fn here(observations: Vec<Observation>) -> Vec<Observation> {
     let here = std::env::current_dir().map(|here| here.display().to_string()).unwrap_or_default();
     observations.into_iter().map(|one| one.relative_to(&here)).collect()
-}
-
-/// The graph of some facts, with what clients have built in.
-pub(crate) fn joined(mut observations: Vec<Observation>) -> Graph {
-    observations.extend(builtin::observations(&observations));
-    Graph::build(observations)
 }

@@ -159,11 +159,8 @@ fn show(args: &Show, home: &Home) -> anyhow::Result<ExitCode> {
         output::print(text)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let dir = home.policy();
-    let source =
-        Source { policies: read_policies(&dir)?, bounds: crate::start::bounds(home)?, tools: read_tools(home)? };
-    let Ok((snapshot, _)) = Snapshot::assemble(source) else {
-        anyhow::bail!("the policies in `{}` do not compile; `bailiwick policy check` says why", dir.display());
+    let Some(snapshot) = in_force(home)? else {
+        anyhow::bail!("there is no `{}`; {SHIPPED_HINT}", home.policy().display());
     };
     say!("snapshot {}", snapshot.id())?;
     for policy in snapshot.list() {
@@ -199,6 +196,22 @@ pub(crate) fn some_policies(dir: &Path) -> anyhow::Result<Vec<(String, String)>>
 
 /// What to do about a folder without policies.
 pub(crate) const SHIPPED_HINT: &str = "`bailiwick policy show --shipped NAME` prints the shipped ones";
+
+/// The policies, mandates and tools as the gateway would compile them now; none where nobody wrote a policy.
+pub(crate) fn in_force(home: &Home) -> anyhow::Result<Option<Snapshot>> {
+    let dir = home.policy();
+    if !dir.exists() {
+        return Ok(None);
+    }
+    let source =
+        Source { policies: read_policies(&dir)?, bounds: crate::start::bounds(home)?, tools: read_tools(home)? };
+    match Snapshot::assemble(source) {
+        Ok((snapshot, _)) => Ok(Some(snapshot)),
+        Err(_) => {
+            anyhow::bail!("the policies in `{}` do not compile; `bailiwick policy check` says why", dir.display())
+        }
+    }
+}
 
 /// The gateway's catalogue of tools; none before it ran.
 pub(crate) fn read_tools(home: &Home) -> anyhow::Result<Vec<ToolFacts>> {

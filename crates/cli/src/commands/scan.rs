@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use connect::live::LiveOptions;
 use connect::{Salt, ScanOptions};
-use graph::{Looked, Report, Severity, export, rules};
+use graph::{Looked, Report, Severity, Unread, export, rules};
 
 use crate::commands::upstream;
 use crate::home::Home;
@@ -179,7 +179,15 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
         (request.only.is_empty() || named(&request.only)) && !named(&request.skip)
     });
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).map(|now| now.to_string())?;
-    let mut report = Report::of(env!("CARGO_PKG_VERSION"), &now, scan.observations, chosen);
+    let mut graph = graph::builtin::joined(scan.observations);
+    match super::policy::in_force(home) {
+        Ok(Some(snapshot)) => policy::guard(&mut graph, &snapshot),
+        Ok(None) => {}
+        Err(error) => {
+            scan.unread.push(Unread::new(home.policy().display().to_string(), None, format!("{error:#}")));
+        }
+    }
+    let mut report = Report::of(env!("CARGO_PKG_VERSION"), &now, graph, chosen);
     report.base = Some(here.display().to_string());
     let looked = scan.looked.into_iter().map(|looked| Looked { source: looked.source, found: looked.found });
     Ok(report.with_sources(scan.unread, looked.collect()))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::behaviour::{self, Behaviour};
+use crate::guard::{self, Effect};
 use crate::model::{Entity, Graph, Relation};
 use crate::observation::{Basis, EntityKind, Evidence, RelationKind};
 use crate::way::{self, Grant, Need};
@@ -56,9 +57,7 @@ pub fn links(graph: &Graph) -> Vec<Link> {
 fn of_relation(graph: &Graph, relation: &Relation) -> Vec<Link> {
     let (Some(from), Some(to)) = (graph.entity(relation.from), graph.entity(relation.to)) else { return Vec::new() };
     match relation.kind {
-        RelationKind::Uses if behaviour::enabled(to) => {
-            vec![plain(graph, relation, "uses"), turned(graph, relation, "answers", "is read by")]
-        }
+        RelationKind::Uses if behaviour::enabled(to) => used(graph, relation),
         RelationKind::Offers => vec![plain(graph, relation, "offers")],
         RelationKind::Holds => vec![held(graph, relation)],
         RelationKind::Runs if to.id.kind == EntityKind::Package && to.flag("pinned") == Some(false) => {
@@ -92,6 +91,27 @@ fn plain(graph: &Graph, relation: &Relation, title: &str) -> Link {
 fn turned(graph: &Graph, relation: &Relation, kind: &str, title: &str) -> Link {
     let link = plain(graph, relation, title);
     Link { from: vec![Place::Entity(relation.to)], to: relation.from, kind: kind.to_owned(), ..link }
+}
+
+/// Of what the gateway's policy denies whole, only what the server says of itself comes to the agent.
+fn used(graph: &Graph, relation: &Relation) -> Vec<Link> {
+    let uses = plain(graph, relation, "uses");
+    let answers = turned(graph, relation, "answers", "is read by");
+    let guard = guard::before(graph, relation.from, relation.to, None);
+    let open = |link: Link, what: &str, why: &str| Link { open: vec![format!("{what}: {why}")], ..link };
+    match guard.map(|guard| (guard.effect, guard.why())) {
+        None => match guard::before_each_tool(graph, relation.from, relation.to) {
+            Some(guard) => {
+                let tools = format!("of each tool that is known {}", guard.why());
+                vec![open(uses, "what it gives beside its tools", &tools), open(answers, "what else it says", &tools)]
+            }
+            None => vec![uses, answers],
+        },
+        Some((Effect::Asks, why)) => {
+            vec![open(uses, "whether it is approved", &why), open(answers, "whether it is asked anything", &why)]
+        }
+        Some((Effect::Denies, why)) => vec![open(answers, "whether its own introduction does", &why)],
+    }
 }
 
 /// The need for a relation itself: any of the places that assert it is enough.
@@ -164,6 +184,10 @@ fn untrusted(graph: &Graph, agent: u32) -> Vec<Link> {
     sources
         .filter_map(|placed| {
             let source = graph.entity(placed.at)?;
+            let guard = behaviour::guard(graph, agent, &placed);
+            if guard.as_ref().is_some_and(|guard| guard.effect == Effect::Denies) {
+                return None;
+            }
             let used = placed.server.and_then(|server| graph.relation(agent, RelationKind::Uses, server));
             let offered = graph.relation(placed.server.unwrap_or(agent), placed.kind, placed.at)?;
             let how = placed.server.and_then(|server| graph.entity(server)).map_or_else(
@@ -178,7 +202,7 @@ fn untrusted(graph: &Graph, agent: u32) -> Vec<Link> {
                 kind: "untrusted".to_owned(),
                 needs: used.into_iter().chain([offered]).map(|relation| shown(graph, relation)).collect(),
                 evidence: used.into_iter().chain([offered]).flat_map(|relation| relation.evidence.clone()).collect(),
-                open: Vec::new(),
+                open: guard.map(|guard| format!("whether it is approved: {}", guard.why())).into_iter().collect(),
             })
         })
         .collect()

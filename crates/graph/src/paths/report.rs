@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use super::patch::{self, Patch};
 use super::{Found, Link, Model, Path, Place, Story};
+use crate::guard::{self, Guard};
+use crate::model::Relation;
 use crate::observation::{EntityKind, Evidence};
 use crate::plural;
 
 /// How many choke points the text names; the JSON names all.
 pub const CHOKES_SHOWN: usize = 3;
 const NAMES_SHOWN: usize = 6;
+const GUARDS_SHOWN: usize = 6;
 
 /// What the text cannot know by itself.
 pub trait Beside {
@@ -64,6 +67,7 @@ pub fn text(model: &Model<'_>, found: &Found, all: bool, beside: &impl Beside) -
         let _ =
             writeln!(text, "note: nothing to get to was read: no administrator, no secret and no data of this kind");
     }
+    guards(&mut text, model);
     let certain = found.paths.iter().filter(|path| path.certain).count();
     let _ = writeln!(
         text,
@@ -74,6 +78,29 @@ pub fn text(model: &Model<'_>, found: &Found, all: bool, beside: &impl Beside) -
         plural(found.goals.len(), "goal"),
     );
     text
+}
+
+/// What policy takes away from the paths, so that what is not there has its reason.
+fn guards(text: &mut String, model: &Model<'_>) {
+    let graph = model.graph();
+    let name = |at: u32| graph.entity(at).map_or("?", |entity| entity.name.as_str());
+    let line = |relation: &Relation, guard: &Guard| {
+        let tool = guard.tool.as_ref().map_or_else(|| "all".to_owned(), |tool| format!("`{tool}`"));
+        format!("{tool} of `{}` for `{}`: {}", name(relation.to), name(relation.from), guard.why())
+    };
+    let lines = guard::all(graph)
+        .flat_map(|(relation, guards)| guards.iter().map(|guard| line(relation, guard)).collect::<Vec<_>>());
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() {
+        return;
+    }
+    text.push_str("note: stopped before it is called:\n");
+    for line in lines.iter().take(GUARDS_SHOWN) {
+        let _ = writeln!(text, "   | {line}");
+    }
+    if let more @ 1.. = lines.len().saturating_sub(GUARDS_SHOWN) {
+        let _ = writeln!(text, "   | and {more} more; `--format json` has them all");
+    }
 }
 
 fn one(text: &mut String, model: &Model<'_>, (path, story): (&Path, &Story), beside: &impl Beside) {
@@ -247,6 +274,12 @@ pub fn json(model: &Model<'_>, found: &Found, beside: &impl Beside) -> Value {
         .iter()
         .map(|story| story.paths.iter().map(|path| json!([id(path.from), id(Place::Entity(path.to))])).collect())
         .collect();
+    let guarded: Vec<Value> = guard::all(model.graph())
+        .map(|(relation, guards)| {
+            let [agent, server] = [relation.from, relation.to].map(|at| id(Place::Entity(at)));
+            json!({ "agent": agent, "server": server, "guards": guards })
+        })
+        .collect();
     json!({
         "starts": found.starts.iter().map(|place| id(*place)).collect::<Vec<_>>(),
         "goals": found.goals.iter().map(|at| id(Place::Entity(*at))).collect::<Vec<_>>(),
@@ -254,6 +287,7 @@ pub fn json(model: &Model<'_>, found: &Found, beside: &impl Beside) -> Value {
         "stories": stories,
         "choke_points": found.chokes.iter().map(choke).collect::<Vec<_>>(),
         "cut": cut,
+        "guarded": guarded,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::assess::{factor, input_trust_of_agent, reach_of_config};
+use super::assess::{control_of_all, factor, guarded, input_trust_of_agent, reach_of_config};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{Behaviour, of_agent};
 use crate::finding::FactorName;
@@ -56,7 +56,7 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
     let act = all
         .iter()
         .filter(|placed| grave.contains(&placed.sign.behaviour))
-        .min_by_key(|placed| placed.sign.behaviour)?;
+        .min_by_key(|placed| (guarded(graph, at, placed), placed.sign.behaviour))?;
     let tool = graph.entity(act.at)?;
     let mut path = vec![start(graph, at)?.noted(licence.clone())];
     if let Some(server) = act.server {
@@ -72,12 +72,15 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
             tool.name,
             act.sign.behaviour.as_str()
         ),
-        factors: vec![
+        factors: [
             reach_of_config(agent),
             factor(FactorName::Privilege, 1.0, format!("`{}` {}", tool.name, act.sign.behaviour.as_str())),
             factor(FactorName::Sensitivity, 0.8, "what it does cannot be taken back"),
             input_trust_of_agent(graph, at),
-        ],
+        ]
+        .into_iter()
+        .chain(control_of_all(graph, [(at, act)]))
+        .collect(),
         path,
         choke_point: Some(tool.id.clone()),
         fix: "let the client ask again for this tool, or put the agent behind the gateway and let its policy ask"

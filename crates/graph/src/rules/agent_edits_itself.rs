@@ -1,6 +1,6 @@
 //! The rule `agent-edits-itself`.
 
-use super::assess::{factor, server_factors, with};
+use super::assess::{called_factors, factor, with};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{self, Behaviour};
 use crate::finding::FactorName;
@@ -69,7 +69,7 @@ fn matched(graph: &Graph, (at, agent, config): (u32, &Entity, &str), server_at: 
             "agent `{}` can rewrite its own configuration `{config}` through server `{}`",
             agent.name, server.name
         ),
-        factors: with(server_factors(graph, server_at, server), privilege),
+        factors: with(called_factors(graph, server_at, server), privilege),
         path: vec![
             start(graph, at)?,
             step(graph, at, RelationKind::Uses, server_at)?,

@@ -2,8 +2,9 @@
 //!
 //! What is not known counts as more than half: absence of evidence is not safety, and it is not proof either.
 
-use crate::behaviour::{self, Behaviour};
+use crate::behaviour::{self, Behaviour, Placed};
 use crate::finding::{Factor, FactorName};
+use crate::guard::{self, Effect};
 use crate::model::{Entity, Graph};
 use crate::observation::{EntityKind, RelationKind};
 
@@ -93,16 +94,54 @@ pub(super) fn input_trust_of_server(graph: &Graph, server: u32) -> Factor {
         .unwrap_or_else(|| factor(FactorName::InputTrust, 0.5, "no agent that uses it is known"))
 }
 
-/// What stands in the way of a server's misuse, if anything.
+/// How much of the danger a gateway takes away that the calls pass, by what its policy does to them whatever they carry.
+const PASSED: f64 = 0.3;
+const PASSES: &str = "its calls pass the Bailiwick gateway";
+const ASKED: f64 = 0.6;
+const DENIED: f64 = 0.95;
+
+/// What stands between an agent and a server, or one of its tools.
+pub(super) fn control_between(graph: &Graph, agent: u32, server: u32, tool: Option<u32>) -> Option<Factor> {
+    graph.entity(server).filter(|server| server.flag("protected") == Some(true))?;
+    let (value, because) = match guard::before(graph, agent, server, tool) {
+        Some(guard) => (if guard.effect == Effect::Asks { ASKED } else { DENIED }, guard.why()),
+        None => (PASSED, PASSES.to_owned()),
+    };
+    Some(factor(FactorName::Control, value, because))
+}
+
+/// What stands in the way of a server, if anything, whoever misuses it.
 pub(super) fn controls_of_server(server: &Entity) -> Vec<Factor> {
-    let mut controls = Vec::new();
-    if server.flag("protected") == Some(true) {
-        controls.push(factor(FactorName::Control, 0.3, "its calls pass the Bailiwick gateway"));
-    }
-    if !behaviour::enabled(server) {
-        controls.push(factor(FactorName::Control, 0.5, "the configuration has it switched off"));
-    }
-    controls
+    let passes = (server.flag("protected") == Some(true)).then(|| factor(FactorName::Control, PASSED, PASSES));
+    let off = "the configuration has it switched off";
+    passes.into_iter().chain((!behaviour::enabled(server)).then(|| factor(FactorName::Control, 0.5, off))).collect()
+}
+
+/// What stands in the way of an agent that is made to misuse a server: over its agents and all that it does, the least.
+fn control_of_calls(graph: &Graph, server: u32) -> Option<Factor> {
+    let does = behaviour::of_server(graph, server);
+    let tools: Vec<Option<u32>> = if does.is_empty() { vec![None] } else { does.iter().map(Placed::tool).collect() };
+    let agents = graph.sources(server, RelationKind::Uses);
+    let pairs = agents.flat_map(|(agent, _)| tools.iter().map(move |tool| (agent, *tool)));
+    let controls = pairs.map(|(agent, tool)| control_between(graph, agent, server, tool));
+    controls.min_by(|a, b| worth(a.as_ref()).total_cmp(&worth(b.as_ref()))).flatten()
+}
+
+fn worth(control: Option<&Factor>) -> f64 {
+    control.map_or(0.0, |control| control.value)
+}
+
+/// How strictly policy stops what an agent would do by this: a rule shows what is stopped least.
+pub(super) fn guarded(graph: &Graph, agent: u32, placed: &Placed) -> Option<Effect> {
+    behaviour::guard(graph, agent, placed).map(|guard| guard.effect)
+}
+
+/// What stands in the way of something that an agent does by several means, all of which it takes: the most that stands
+/// before any of them.
+pub(super) fn control_of_all<'a>(graph: &Graph, means: impl IntoIterator<Item = (u32, &'a Placed)>) -> Option<Factor> {
+    let controls =
+        means.into_iter().filter_map(|(agent, placed)| control_between(graph, agent, placed.server?, placed.tool()));
+    controls.max_by(|a, b| a.value.total_cmp(&b.value))
 }
 
 /// The four factors of a server and its controls; a rule replaces the ones that it knows better.
@@ -115,6 +154,15 @@ pub(super) fn server_factors(graph: &Graph, at: u32, server: &Entity) -> Vec<Fac
     ];
     factors.extend(controls_of_server(server));
     factors
+}
+
+/// The same of a server that does harm only where an agent calls it.
+pub(super) fn called_factors(graph: &Graph, at: u32, server: &Entity) -> Vec<Factor> {
+    let factors = server_factors(graph, at, server);
+    match control_of_calls(graph, at).filter(|control| control.value > PASSED) {
+        Some(control) => factors.into_iter().filter(|factor| factor.because != PASSES).chain([control]).collect(),
+        None => factors,
+    }
 }
 
 /// Replaces the factor of the same name.

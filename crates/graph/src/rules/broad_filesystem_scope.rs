@@ -1,6 +1,6 @@
 //! The rule `broad-filesystem-scope`.
 
-use super::assess::{factor, is_wide, server_factors, with};
+use super::assess::{called_factors, factor, is_wide, with};
 use super::{Match, Rule, start, step};
 use crate::finding::FactorName;
 use crate::frameworks::Cite;
@@ -49,7 +49,7 @@ fn matched(graph: &Graph, (at, server): (u32, &Entity), (to, path): (u32, &Entit
         subject: server.id.clone(),
         part: path.id.key.clone(),
         message: format!("server `{}` may touch {what}: `{}`", server.name, path.name),
-        factors: with(server_factors(graph, at, server), sensitivity),
+        factors: with(called_factors(graph, at, server), sensitivity),
         path: vec![start(graph, at)?, step(graph, at, RelationKind::Reaches, to)?],
         choke_point: None,
         fix: format!("replace `{}` by the one project folder that `{}` is for", path.name, server.name),

@@ -1,6 +1,6 @@
 //! The rule `code-with-cloud-key`.
 
-use super::assess::{factor, input_trust_of_agent, reach_of_config};
+use super::assess::{control_of_all, factor, guarded, input_trust_of_agent, reach_of_config};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{Behaviour, of_agent};
 use crate::finding::FactorName;
@@ -50,7 +50,7 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
     let runs = all
         .iter()
         .filter(|placed| placed.sign.behaviour == Behaviour::Executes)
-        .min_by_key(|placed| placed.server.is_none())?;
+        .min_by_key(|placed| (guarded(graph, at, placed), placed.server.is_none()))?;
     let servers = graph.targets(at, RelationKind::Uses).map(|(server, _)| server);
     let mut held = [at].into_iter().chain(servers).flat_map(|from| graph.outgoing(from)).filter(|relation| {
         matches!(relation.kind, RelationKind::Holds | RelationKind::ActsAs)
@@ -66,12 +66,15 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
         subject: agent.id.clone(),
         part: String::new(),
         message: format!("`{}` runs code with `{}` and holds `{}`", agent.name, tool.name, secret.name),
-        factors: vec![
+        factors: [
             reach_of_config(agent),
             factor(FactorName::Privilege, 1.0, format!("`{}` runs code", tool.name)),
             factor(FactorName::Sensitivity, 0.9, "a cloud credential"),
             input_trust_of_agent(graph, at),
-        ],
+        ]
+        .into_iter()
+        .chain(control_of_all(graph, [(at, runs)]))
+        .collect(),
         path,
         choke_point: Some(secret.id.clone()),
         fix: format!("take `{}` out of what code of this agent can read", secret.name),

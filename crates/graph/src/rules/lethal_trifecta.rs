@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::assess::{controls_of_server, factor, privilege_of_agent, reach_of_config};
+use super::assess::{control_of_all, factor, guarded, privilege_of_agent, reach_of_config};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{Behaviour, Placed, of_agent};
 use crate::finding::{Factor, FactorName, Step};
@@ -54,7 +54,7 @@ fn check(graph: &Graph) -> Vec<Match> {
 
 fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
     let all = of_agent(graph, at);
-    let legs = LEGS.map(|(_, wanted)| sources(&all, wanted));
+    let legs = LEGS.map(|(_, wanted)| sources(graph, at, (&all, wanted)));
     let best = [leg(&legs, 0)?, leg(&legs, 1)?, leg(&legs, 2)?];
     let name =
         |placed: &Placed| graph.entity(placed.server.unwrap_or(placed.at)).map(|entity| format!("`{}`", entity.name));
@@ -90,11 +90,13 @@ fn matched(graph: &Graph, at: u32, agent: &Entity) -> Option<Match> {
     })
 }
 
-/// What brings one leg, the best witness first: what was read as such before what was concluded, a server before what is built in.
-fn sources<'a>(all: &'a [Placed], wanted: &[Behaviour]) -> Vec<&'a Placed> {
+/// What brings one leg, the best witness first: what nothing stops before what a policy does, what was read as such before
+/// what was concluded, a server before what is built in.
+fn sources<'a>(graph: &Graph, agent: u32, (all, wanted): (&'a [Placed], &[Behaviour])) -> Vec<&'a Placed> {
     let mut found: Vec<&Placed> = all.iter().filter(|placed| wanted.contains(&placed.sign.behaviour)).collect();
-    found.sort_by_key(|placed| {
-        (placed.sign.basis, placed.sign.behaviour == Behaviour::Executes, placed.server.is_none(), placed.at)
+    found.sort_by_cached_key(|placed| {
+        let guarded = guarded(graph, agent, placed);
+        (guarded, placed.sign.basis, placed.sign.behaviour == Behaviour::Executes, placed.server.is_none(), placed.at)
     });
     found
 }
@@ -147,9 +149,7 @@ fn factors(graph: &Graph, (at, agent): (u32, &Entity), best: &[&Placed; 3]) -> V
             "the client asks a person before its built-in tools act, by default",
         ));
     }
-    let servers = best.iter().filter_map(|placed| graph.entity(placed.server?));
-    let control = servers.flat_map(controls_of_server).max_by(|a, b| a.value.total_cmp(&b.value));
-    factors.extend(control);
+    factors.extend(control_of_all(graph, best.iter().map(|placed| (at, *placed))));
     factors
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assess::{factor, server_factors, with};
+use super::assess::{called_factors, factor, with};
 use super::{Match, Rule, start, step};
 use crate::behaviour::enabled;
 use crate::finding::FactorName;
@@ -65,7 +65,7 @@ fn of_server(graph: &Graph, at: u32, server: &Entity) -> Option<Match> {
         subject: server.id.clone(),
         part: String::new(),
         message: format!("server `{}` offers tools whose names look like others: {shown}", server.name),
-        factors: with(server_factors(graph, at, server), trust),
+        factors: with(called_factors(graph, at, server), trust),
         path,
         choke_point: None,
         fix: format!("ask the author of `{}` what {shown} are, and switch off what imitates", server.name),

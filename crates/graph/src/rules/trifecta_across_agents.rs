@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::assess::{factor, reach_of_config};
+use super::assess::{control_of_all, factor, guarded, reach_of_config};
 use super::{Match, Rule, start, step};
 use crate::behaviour::{Behaviour, Placed, enabled, of_agent};
 use crate::finding::{FactorName, Step};
@@ -46,7 +46,7 @@ const LEGS: [&[Behaviour]; 3] = [
 
 fn check(graph: &Graph) -> Vec<Match> {
     let agents: Vec<(u32, Vec<Placed>)> =
-        graph.of_kind(EntityKind::Agent).map(|(at, _)| (at, of_agent(graph, at))).collect();
+        graph.of_kind(EntityKind::Agent).map(|(at, _)| (at, least_guarded(graph, at))).collect();
     let mut found = Vec::new();
     for (reader, its) in agents.iter().filter(|(_, all)| leg(all, 0).is_some() && !has_all(all)) {
         for (other, theirs) in
@@ -58,6 +58,13 @@ fn check(graph: &Graph) -> Vec<Match> {
         }
     }
     found
+}
+
+/// Everything that an agent can do, what nothing stops first.
+fn least_guarded(graph: &Graph, agent: u32) -> Vec<Placed> {
+    let mut all = of_agent(graph, agent);
+    all.sort_by_cached_key(|placed| guarded(graph, agent, placed));
+    all
 }
 
 fn leg(all: &[Placed], which: usize) -> Option<&Placed> {
@@ -116,12 +123,15 @@ fn matched(
             "`{}` reads outsiders' text and shares `{}` with `{}`, which can send data out",
             one.name, what.name, two.name
         ),
-        factors: vec![
+        factors: [
             reach_of_config(one),
             factor(FactorName::Privilege, 0.7, "together they read and send"),
             factor(FactorName::Sensitivity, 0.8, "private data can leave, over two agents"),
             factor(FactorName::InputTrust, 0.9, "outsiders write what the first reads"),
-        ],
+        ]
+        .into_iter()
+        .chain(control_of_all(graph, [(reader, leg(its, 0)?), (other, leg(theirs, 2)?)]))
+        .collect(),
         path,
         choke_point: Some(what.id.clone()),
         fix: format!("give `{}` something of its own in place of `{}`", one.name, what.name),

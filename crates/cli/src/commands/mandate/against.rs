@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use graph::builtin::joined;
 use graph::compare::{Compared, Row, Standing, compare};
 use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind, visible};
 
-use super::super::estate::{joined, scanned};
+use super::super::estate::scanned;
 use super::super::paths::joined::Reader;
 use crate::home::Home;
 

@@ -12,6 +12,7 @@ use graph::paths::{Goal, Model, Start};
 use graph::{Graph, visible};
 use ledger::Record;
 
+use super::super::policy;
 use super::super::scan::write;
 use crate::format::Format;
 use crate::home::Home;
@@ -30,14 +31,20 @@ pub(crate) struct Wanted<'a> {
 
 /// Exit code 1 when a path exists.
 pub(crate) fn run(home: &Home, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
-    let graph = stored(home, 0)?
+    let mut graph = stored(home, 0)?
         .context("no scan is stored yet; run `bailiwick scan`, `bailiwick scan --keep PATH` or `bailiwick up` first")?;
+    // Policies may have changed since.
+    match policy::in_force(home) {
+        Ok(Some(snapshot)) => ::policy::guard(&mut graph, &snapshot),
+        Ok(None) => {}
+        Err(error) => complain!("bailiwick: what policies stop is taken from the scan: {error:#}"),
+    }
     over(home, &graph, wanted)
 }
 
 /// The same over files alone; from `everyone` is from all who are described in them and outside of them.
 pub(crate) fn over_files(home: &Home, files: &[PathBuf], wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
-    let graph = super::super::estate::joined(super::super::estate::scanned(home, &[], files)?.said());
+    let graph = graph::builtin::joined(super::super::estate::scanned(home, &[], files)?.said());
     over(home, &graph, wanted)
 }
 

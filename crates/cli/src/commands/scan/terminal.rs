@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use graph::observation::RelationKind;
-use graph::{Basis, EntityKind, Finding, Graph, Report, Severity, Step, behaviour, finding, rules, visible};
+use graph::{
+    Basis, EntityKind, Factor, FactorName, Finding, Graph, Report, Severity, Step, behaviour, finding, rules, visible,
+};
 
 /// How to write.
 pub(super) struct Style {
@@ -113,6 +115,9 @@ impl Page<'_> {
             out.push_str(&self.label("why", rule.why, Tone::Dim));
         }
         out.push_str(&self.label("fix", &finding.fix, Tone::Good));
+        for control in finding.factors.iter().filter(|factor| is_telling(factor)) {
+            out.push_str(&self.label("control", &control.because, Tone::Good));
+        }
         let factors = finding.factors.iter().map(|factor| format!("{} {}", factor.name.as_str(), factor.value));
         let factors = factors.collect::<Vec<_>>().join(", ");
         out.push_str(&self.label(
@@ -297,13 +302,18 @@ fn plain_columns(text: &str) -> usize {
     columns
 }
 
+/// Whether a factor is a control that takes most of the danger away, which a reader wants named.
+fn is_telling(factor: &Factor) -> bool {
+    factor.name == FactorName::Control && factor.value > 0.5
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(fixture: &str, columns: usize, expect: impl FnOnce(String)) {
-        let observations = graph::text::observations(fixture).unwrap();
-        let report = Report::of("0.1.0", "2026-01-02T03:04:05Z", observations, rules::RULES.iter());
+        let graph = graph::builtin::joined(graph::text::observations(fixture).unwrap());
+        let report = Report::of("0.1.0", "2026-01-02T03:04:05Z", graph, rules::RULES.iter());
         let unread = graph::Unread::new("/home/sam/.codex/config.toml", Some(3), "expected `]`");
         let looked = [("/home/sam/.claude.json", true), ("/home/sam/.none", false)];
         let looked = looked.map(|(source, found)| graph::Looked { source: source.into(), found });
