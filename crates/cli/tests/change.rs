@@ -405,6 +405,61 @@ fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
     }
 }
 
+/// A record of CloudTrail: the caller's part, the action, the parameters.
+fn record(who: &Value, (source, name): (&str, &str), parameters: Value) -> Value {
+    json!({"eventTime": "2026-10-01T08:00:00Z", "eventSource": source, "eventName": name, "userIdentity": who,
+        "requestParameters": parameters})
+}
+
+#[test]
+fn a_choke_point_says_what_it_would_break_of_what_was_recorded_and_its_denial_ends_the_path() {
+    let world = world();
+    let ann = json!({"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ann"});
+    let read = || record(&ann, ("s3.amazonaws.com", "GetObject"), json!({"bucketName": "b", "key": "k"}));
+    let choke = |files: &[&str]| {
+        let words = [&["paths", "--format", "json"], files].concat();
+        let json: Value = serde_json::from_str(&run(&world, &words).1).unwrap();
+        json["choke_points"].as_array().unwrap().iter().find(|choke| choke["at"]["policy"] == "own").unwrap().clone()
+    };
+    let told = |files: &[&str]| choke(files)["observed_use"].as_str().unwrap().to_owned();
+    assert_eq!(choke(&["new.json"])["observed_use"], Value::Null);
+    assert!(
+        run(&world, &["paths", "new.json"]).1.contains("add CloudTrail's records (`aws cloudtrail lookup-events`)")
+    );
+    let mut refused = read();
+    refused["errorCode"] = json!("AccessDenied");
+    let listed = record(&ann, ("s3.amazonaws.com", "ListBuckets"), Value::Null);
+    world.write("files/idle.json", &json!({"Records": [refused, listed]}).to_string());
+    let idle = told(&["new.json", "idle.json"]);
+    assert!(
+        idle.starts_with("breaks nothing that was observed: no call of 2 records from 2026-10-01T08:00:00Z"),
+        "{idle}"
+    );
+    let event = |record: Value| json!({"EventName": record["eventName"], "CloudTrailEvent": record.to_string()});
+    world.write("files/busy.json", &json!({"Events": [event(read()), event(read())]}).to_string());
+    let busy = told(&["new.json", "busy.json"]);
+    let said = "would stop what was observed: s3:GetObject by user/ann, 2 times, the last at 2026-10-01T08:00:00Z";
+    assert_eq!(busy, said);
+    let (_, text) = run(&world, &["paths", "new.json", "busy.json"]);
+    assert!(
+        text.contains(&format!("   = {said}\n")) && text.contains("or deny it by an inline policy of user/ann"),
+        "{text}"
+    );
+
+    let deny: Value = serde_json::from_str(choke(&["new.json"])["deny"].as_str().unwrap()).unwrap();
+    let mut account: Value =
+        serde_json::from_str(&std::fs::read_to_string(world.path("files/new.json")).unwrap()).unwrap();
+    let policies = account["UserDetailList"][0]["UserPolicyList"].as_array_mut().unwrap();
+    policies.push(json!({"PolicyName": "deny", "PolicyDocument": deny}));
+    world.write("files/denied.json", &account.to_string());
+    assert_eq!(run(&world, &["paths", "denied.json"]).0, 0, "{deny:#}");
+    assert_eq!(
+        run(&world, &["can", "ann", "s3:GetObject", "arn:aws:s3:::b/k", "denied.json"]).0,
+        0,
+        "it denies more: {deny:#}"
+    );
+}
+
 #[test]
 fn the_patch_of_an_account_is_a_command_and_not_an_edit_of_its_export() {
     let world = world();

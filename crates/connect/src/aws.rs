@@ -15,6 +15,7 @@ mod organization;
 mod read;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,7 +167,7 @@ impl Reader<'_> {
             self.miss(
                 root,
                 "is neither authorization details, an inventory, an organisation file, a Terraform plan, \
-                 a CloudFormation template, Kubernetes objects, consents, a registry's answer nor a workflow",
+                 a CloudFormation template, Kubernetes objects, CloudTrail's records, consents, a registry's answer nor a workflow",
             );
         }
         known
@@ -196,6 +197,7 @@ impl Reader<'_> {
             | organisation::read(self, root)
             | organization::read(self, root)
             | terraform::read(self, root)
+            | trail::read(self, root)
     }
 
     /// Reads another file that this one takes in, and comes back to this one.

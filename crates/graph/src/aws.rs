@@ -16,6 +16,7 @@ pub mod evaluate;
 #[cfg(test)]
 mod fixture;
 pub mod kinds;
+pub mod observed;
 pub mod pattern;
 pub mod policy;
 pub mod query;

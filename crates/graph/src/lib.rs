@@ -9,6 +9,7 @@ pub mod behaviour;
 pub mod builtin;
 pub mod compare;
 pub mod delegation;
+mod deny;
 pub mod difference;
 pub mod export;
 pub mod finding;

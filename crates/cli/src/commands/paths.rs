@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect::hunk;
-use graph::aws::{Arn, Estate};
+use graph::aws::{Arn, Estate, observed};
 use graph::step::report::View;
 use graph::step::{Grant, paths};
 use graph::world::{self, Goal, World};
@@ -38,7 +38,7 @@ Examples:
   bailiwick paths consents.json --to data          which apps read whose mail and files (Microsoft Graph's answers)")]
 pub(crate) struct Args {
     /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation
-    /// templates, Kubernetes objects, consents of a directory, registries' answers, workflows, or folders of them.
+    /// templates, Kubernetes objects, CloudTrail's records, consents of a directory, registries' answers, workflows, or folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only from here: `outside`, `outsiders`, `agents`, `insiders`, or the name or id of anything; with files a principal.
@@ -84,7 +84,18 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let hunks = Hunks::default();
     let patch = |grant: &Grant| hunks.of(grant, &world.aws);
     let gaps = graph::kubernetes::Evaluator::new(&world.cluster).gaps();
-    let view = View { steps: &world.steps, target: &target, found: &found, patch: &patch, gaps: &gaps };
+    let grants = world.aws.grants();
+    let observed = |grant| observed::told(&world.aws, grants.statement(grant)?);
+    let has_calls = world.aws.principals.is_empty() || !world.aws.calls.is_empty();
+    let view = View {
+        steps: &world.steps,
+        target: &target,
+        found: &found,
+        patch: &patch,
+        observed: &observed,
+        unobserved: (!has_calls).then_some(observed::NO_RECORDS),
+        gaps: &gaps,
+    };
     match args.format {
         Format::Json => say!("{:#}", view.json())?,
         Format::Text => output::print(&view.text(args.all))?,

@@ -1,7 +1,8 @@
 //! Exports, inventories, organisation files and plans of our own, whole and broken.
 
 use graph::aws::attack::derive;
-use graph::aws::{Context, Truth, decide, query};
+use graph::aws::estate::{PolicyId, StatementId};
+use graph::aws::{Context, Truth, decide, observed, query};
 use graph::step::paths::{Target, find};
 
 use super::{Loaded, add};
@@ -334,4 +335,58 @@ fn a_policy_that_cannot_be_read_may_deny() {
     let limits = r#"{"ServiceControlPolicies": {"111122223333": [[{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}, {"Statement": {"Effect": "Denied"}}]]}}"#;
     let of_account = loaded(&[DETAILS, limits]);
     assert_eq!(decide(&of_account.estate, ann, "s3:GetObject", "arn:aws:s3:::b/x").verdict, Truth::Unknown);
+}
+
+/// A record of CloudTrail by ann or by a session of the role, with the rest of its fields.
+fn record(by: &str, source: &str, name: &str, rest: &str) -> String {
+    let who = match by {
+        "ann" => r#"{"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ann"}"#,
+        _ => {
+            r#"{"type": "AssumedRole", "arn": "arn:aws:sts::111122223333:assumed-role/runner/s", "sessionContext":
+                {"sessionIssuer": {"type": "Role", "arn": "arn:aws:iam::111122223333:role/runner"}}}"#
+        }
+    };
+    format!(
+        r#"{{"eventTime": "2026-10-01T08:00:00Z", "eventSource": "{source}.amazonaws.com", "eventName": "{name}", "userIdentity": {who}{rest}}}"#
+    )
+}
+
+#[test]
+fn what_rests_on_a_statement_is_what_is_allowed_with_it_and_not_without_it() {
+    let code = r#", "requestParameters": {"functionName": "f"}"#;
+    let object =
+        r#", "resources": [{"type": "AWS::S3::Object", "ARN": "arn:aws:s3:::b/k"}, {"ARN": "arn:aws:s3:::b"}]"#;
+    let records = [
+        record("ann", "lambda", "UpdateFunctionCode20150331v2", code),
+        record("ann", "s3", "GetObject", object),
+        record("runner", "s3", "GetObject", object),
+        record("ann", "s3", "HeadObject", r#", "requestParameters": {"bucketName": "b", "key": "k"}"#),
+        record("ann", "s3", "PutObject", object),
+        record("ann", "lambda", "Invoke", &format!(r#"{code}, "errorCode": "AccessDenied""#)),
+        r#"{"eventSource": "s3.amazonaws.com", "eventName": "GetObject"}"#.to_owned(),
+    ];
+    let loaded = loaded(&[DETAILS, &format!(r#"{{"Records": [{}]}}"#, records.join(","))]);
+    let unread: Vec<&str> = loaded.unread.iter().map(|unread| unread.reason.as_str()).collect();
+    assert_eq!(unread, ["1 record of CloudTrail without a time or a caller"]);
+    let estate = &loaded.estate;
+    let of = |policy: &str| {
+        let id = (0..).map(PolicyId).find(|id| estate.policy(*id).unwrap().name == policy).unwrap();
+        observed::told(estate, StatementId { policy: id, statement: 0 }).unwrap()
+    };
+    let at = "the last at 2026-10-01T08:00:00Z";
+    let times =
+        |action: &str, times: &str| format!("would stop what was observed: {action} by user/ann, {times}, {at}");
+    assert_eq!(of("deploy"), times("lambda:UpdateFunctionCode", "1 time"));
+    assert_eq!(of("inline"), times("s3:GetObject", "2 times"));
+}
+
+#[test]
+fn a_role_that_a_call_hands_over_is_passed_by_it() {
+    let passes = DETAILS.replace("\"lambda:UpdateFunctionCode\", \"lambda:InvokeFunction\"", "\"iam:PassRole\"");
+    let role = r#", "requestParameters": {"role": "arn:aws:iam::111122223333:role/runner"}"#;
+    let trail = record("ann", "lambda", "CreateFunction20150331", role);
+    let loaded = loaded(&[&passes, &trail]);
+    let id = (0..).map(PolicyId).find(|id| loaded.estate.policy(*id).unwrap().name == "deploy").unwrap();
+    let told = observed::told(&loaded.estate, StatementId { policy: id, statement: 0 }).unwrap();
+    assert!(told.contains("stop what was observed: iam:PassRole by user/ann, 1 time"), "{told}");
 }

@@ -519,8 +519,16 @@ fn what_a_settings_name_says_is_said_once() {
     );
     let target = world.target(&Goal::Administrator);
     let found = find(&world.steps, &target, None);
-    let view =
-        graph::step::report::View { steps: &world.steps, target: &target, found: &found, patch: &|_| None, gaps: &[] };
+    let (patch, observed) = (|_: &_| None, |_| None);
+    let view = graph::step::report::View {
+        steps: &world.steps,
+        target: &target,
+        found: &found,
+        patch: &patch,
+        observed: &observed,
+        unobserved: None,
+        gaps: &[],
+    };
     let text = view.text(false);
     let said = text.lines().find(|line| line.contains("is privileged")).unwrap();
     assert_eq!(said.matches("container c is privileged").count(), 1, "{said}");

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::arn::Arn;
-use super::policy::{Document, Statement};
+use super::observed::Calls;
+use super::policy::{Choice, Document, Statement};
 use crate::step::{FindError, Grant, GrantId};
 
 /// The index of a policy in [`Estate::policies`].
@@ -224,6 +225,8 @@ pub struct Estate {
     pub management_account: Option<String>,
     /// The time of the question, in seconds since 1970.
     pub now: i64,
+    /// What its principals were seen to do.
+    pub calls: Calls,
     /// A policy that allows everything, for asking what a principal could be given.
     pub allow_all: PolicyId,
     by_arn: HashMap<String, usize>,
@@ -249,6 +252,17 @@ impl Grants {
     fn of(&self, id: StatementId) -> GrantId {
         let first = usize::try_from(id.policy.0).ok().and_then(|policy| self.0.get(policy)).copied();
         GrantId(first.unwrap_or(u32::MAX).saturating_add(id.statement))
+    }
+
+    /// The statement that a grant is.
+    pub fn statement(&self, grant: GrantId) -> Option<StatementId> {
+        if grant.0 >= self.1 {
+            return None;
+        }
+        // Of policies without statements the last begins where the next does.
+        let policy = self.0.partition_point(|first| *first <= grant.0).checked_sub(1)?;
+        let first = self.0.get(policy)?;
+        Some(StatementId { policy: PolicyId(u32::try_from(policy).ok()?), statement: grant.0 - first })
     }
 
     /// The grant of a joint, by its place in [`Estate::joints`].
@@ -324,6 +338,23 @@ impl Estate {
     /// The statement of an id.
     pub fn statement(&self, id: StatementId) -> Option<&Statement> {
         self.policy(id.policy)?.document.statements.get(usize::try_from(id.statement).ok()?)
+    }
+
+    /// Takes everything out of a statement that it speaks of.
+    pub(crate) fn silence(&mut self, id: StatementId) {
+        let policy = usize::try_from(id.policy.0).ok().and_then(|at| self.policies.get_mut(at));
+        let at = usize::try_from(id.statement).ok();
+        let statement = policy.zip(at).and_then(|(policy, at)| policy.document.statements.get_mut(at));
+        if let Some(statement) = statement {
+            statement.actions = Choice::Of(Vec::new());
+        }
+    }
+
+    /// Whether a statement is of a principal's own policies, or of its groups'.
+    pub fn has_statement(&self, principal: usize, id: StatementId) -> bool {
+        let Some(principal) = self.principals.get(principal) else { return false };
+        let groups = principal.member_of.iter().filter_map(|group| self.principals.get(*group));
+        std::iter::once(principal).chain(groups).any(|one| one.identity.contains(&id.policy))
     }
 
     /// The index of the principal with this ARN.

@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::{Link, Model, Place};
-use crate::model::Graph;
+use crate::deny;
 use crate::observation::{EntityId, EntityKind, RelationKind};
 use crate::way::Grant;
 
@@ -61,35 +60,20 @@ pub fn patches(model: &Model<'_>, grant: usize) -> Vec<Patch> {
     patches
 }
 
-/// Statements that deny what every link that rests on the grant does; nothing where one of them does something that no
-/// statement names, for then the path would stay.
+/// Statements that deny what every link that rests on the grant does.
 fn iam(model: &Model<'_>, wanted: &Grant, links: &[&Link]) -> Option<Patch> {
-    let mut denied: BTreeSet<(Vec<&str>, String)> = BTreeSet::new();
-    let mut whom: BTreeSet<&str> = BTreeSet::new();
-    for link in links {
+    let graph = model.graph();
+    let uses = links.iter().map(|link| {
         let claims = link.needs.iter().filter(|need| need.any.contains(wanted)).map(|need| need.claim.as_str());
-        let before = claims.filter_map(|claim| deny(model.graph(), claim)).collect::<Vec<_>>();
-        if before.is_empty() {
-            return None;
-        }
-        denied.extend(before);
-        for place in &link.from {
+        let whom = link.from.iter().map(|place| {
             let Place::Entity(at) = place else { return None };
-            let entity = model.graph().entity(*at).filter(|entity| entity.id.key.starts_with("arn:"))?;
-            whom.insert(entity.name.as_str());
-        }
-    }
-    if denied.is_empty() {
-        return None;
-    }
-    let statement = |(actions, resource): &(Vec<&str>, String)| json!({ "Effect": "Deny", "Action": actions, "Resource": resource });
-    let statements: Vec<serde_json::Value> = denied.iter().map(statement).collect();
-    let whom: Vec<&str> = whom.into_iter().collect();
-    Some(Patch {
-        title: format!("deny it by an inline policy of {}, or by an SCP", whom.join(" and ")),
-        language: "iam".to_owned(),
-        text: format!("{:#}\n", json!({ "Version": "2012-10-17", "Statement": statements })),
-    })
+            let entity = graph.entity(*at).filter(|entity| entity.id.key.starts_with("arn:"));
+            entity.map(|entity| entity.name.as_str())
+        });
+        (claims.collect(), whom.collect())
+    });
+    let kinds = [EntityKind::Identity, EntityKind::Store];
+    deny::patch(uses, |resource| kinds.iter().any(|kind| graph.get(&EntityId::new(*kind, resource)).is_some()))
 }
 
 fn cedar(agent: &str, server: &str) -> Patch {
@@ -105,61 +89,11 @@ fn cedar(agent: &str, server: &str) -> Patch {
     }
 }
 
-/// `iam:PassRole on arn:…` as the actions and the resource of a statement that denies it.
-fn deny<'c>(graph: &Graph, claim: &'c str) -> Option<(Vec<&'c str>, String)> {
-    let (actions, resource) = claim.split_once(" on ")?;
-    let is_action = |word: &&str| {
-        word.split_once(':').is_some_and(|(service, action)| {
-            let plain =
-                |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-*".contains(c));
-            plain(service) && plain(action)
-        })
-    };
-    let actions: Vec<&str> = actions.split([' ', ',']).filter(is_action).collect();
-    let known = !actions.is_empty() && (resource == "*" || resource.starts_with("arn:"));
-    known.then(|| (actions, all_like(graph, resource)))
-}
-
-/// A resource that the graph knows is denied by its name. Of any other the claim names one that would do: another that
-/// nobody has made yet would do as well, so that all of its form are denied.
-fn all_like(graph: &Graph, resource: &str) -> String {
-    let kinds = [EntityKind::Identity, EntityKind::Store];
-    if kinds.iter().any(|kind| graph.get(&EntityId::new(*kind, resource)).is_some()) {
-        return resource.to_owned();
-    }
-    let parts: Vec<&str> = resource.splitn(6, ':').collect();
-    let [arn, partition, service, region, account, name] = parts.as_slice() else { return "*".to_owned() };
-    let any = |part: &str| if part.is_empty() { "" } else { "*" }.to_owned();
-    // The kind of resource, of a name that says it (`function:…`, `instance/…`).
-    let kind = name.find(['/', ':']).filter(|_| !region.is_empty() || !account.is_empty());
-    let kind = kind.and_then(|at| name.get(..=at)).unwrap_or_default();
-    [(*arn).to_owned(), (*partition).to_owned(), (*service).to_owned(), any(region), any(account), format!("{kind}*")]
-        .join(":")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Goal;
     use super::*;
     use crate::text;
-
-    #[test]
-    fn what_is_denied_is_what_is_known_or_all_of_its_form() {
-        let graph = text::parse("identity boss key=x\nidentity arn:aws:iam::111122223333:role/boss").unwrap();
-        for (resource, expected) in [
-            ("arn:aws:iam::111122223333:role/boss", "arn:aws:iam::111122223333:role/boss"),
-            ("arn:aws:lambda:us-east-1:111122223333:function:example", "arn:aws:lambda:*:*:function:*"),
-            ("arn:aws:ec2:us-east-1:111122223333:instance/i-1", "arn:aws:ec2:*:*:instance/*"),
-            ("arn:aws:sqs:us-east-1:111122223333:jobs", "arn:aws:sqs:*:*:*"),
-            ("arn:aws:iam::111122223333:user/x", "arn:aws:iam::*:user/*"),
-            ("arn:aws:s3:::bucket/key", "arn:aws:s3:::*"),
-            ("*", "*"),
-        ] {
-            assert_eq!(all_like(&graph, resource), expected);
-        }
-        assert_eq!(deny(&graph, "lambda:CreateFunction, lambda:InvokeFunction on *").unwrap().0.len(), 2);
-        assert_eq!(deny(&graph, "create pods on namespace a"), None);
-    }
 
     #[test]
     fn a_patch_that_would_leave_a_step_is_not_printed() {

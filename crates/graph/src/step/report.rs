@@ -8,7 +8,8 @@ use serde_json::{Value as Json, json};
 use super::paths::{Path, Paths, Target};
 use super::{Grant, GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
 use crate::aws::Truth;
-use crate::plural;
+use crate::paths::patch::Patch;
+use crate::{deny, plural};
 
 /// Paths with what they are about.
 #[derive(Clone, Copy)]
@@ -22,6 +23,10 @@ pub struct View<'v> {
     /// The change of the file that takes a grant out of it, as a hunk, or the command that revokes it, where one can be
     /// made.
     pub patch: &'v dyn Fn(&Grant) -> Option<String>,
+    /// What taking a grant away would break of what was observed, as a sentence, where that can be known of one.
+    pub observed: &'v dyn Fn(GrantId) -> Option<String>,
+    /// Why nothing is told of use, where nothing is.
+    pub unobserved: Option<&'v str>,
     /// What the files name and do not hold, and what therefore nothing is said of.
     pub gaps: &'v [String],
 }
@@ -208,6 +213,22 @@ impl View<'_> {
         }
     }
 
+    /// The policy that denies what every step does that rests on a grant.
+    fn deny(&self, grant: GrantId) -> Option<Patch> {
+        let rests = |step: &&Step| step.grounds.iter().any(|ground| ground.grants.contains(&grant));
+        let uses = self.found.steps.iter().filter(rests).map(|step| {
+            let grounds = step.grounds.iter().filter(|ground| ground.grants.contains(&grant));
+            let whom = [Some(step.from), step.also].into_iter().flatten().map(|at| {
+                let node =
+                    self.node(at).filter(|node| node.kind == NodeKind::Principal && node.key.starts_with("arn:"));
+                node.map(|node| node.name.as_str())
+            });
+            (grounds.map(|ground| ground.claim.as_str()).collect(), whom.collect())
+        });
+        let target = self.target.node.as_ref();
+        deny::patch(uses, |arn| self.steps.index_of(arn).is_some() || target.is_some_and(|node| node.key == arn))
+    }
+
     fn helps(&self, text: &mut String) {
         let found = self.found;
         let total = found.paths.len();
@@ -217,6 +238,15 @@ impl View<'_> {
             let verb = if choke.ends == 1 { "dies" } else { "die" };
             let _ = writeln!(text, "help: remove this one grant: {} of {all} {verb}\n  --> {at}", choke.ends);
             self.hunk(text, choke.grant);
+            if let Some(deny) = self.deny(choke.grant) {
+                let _ = writeln!(text, "   | or {}:", deny.title);
+                for line in deny.text.lines() {
+                    let _ = writeln!(text, "   |     {line}");
+                }
+            }
+            if let Some(observed) = (self.observed)(choke.grant) {
+                let _ = writeln!(text, "   = {observed}");
+            }
         }
         if found.chokes.len() > 5 {
             let more = found.chokes.len() - 5;
@@ -234,6 +264,9 @@ impl View<'_> {
             for grant in &found.cut.grants {
                 let _ = writeln!(text, "  --> {}", self.cite(*grant));
             }
+        }
+        if let Some(why) = self.unobserved.filter(|_| !found.chokes.is_empty()) {
+            let _ = writeln!(text, "note: {why}");
         }
         for (missing, count) in missing(found) {
             let paths = if count == 1 { "path hangs" } else { "paths hang" };
@@ -255,7 +288,10 @@ impl View<'_> {
             json!({"from": key(path.from), "to": key(path.to), "truth": path.truth, "steps": steps})
         };
         let patch = |id: GrantId| self.steps.grant(id).and_then(|grant| (self.patch)(grant));
-        let choke = |choke: &super::paths::Choke| json!({"at": self.cite_json(choke.grant), "ends": choke.ends, "patch": patch(choke.grant)});
+        let choke = |choke: &super::paths::Choke| {
+            let (patch, deny, observed) = (patch(choke.grant), self.deny(choke.grant), (self.observed)(choke.grant));
+            json!({"at": self.cite_json(choke.grant), "ends": choke.ends, "patch": patch, "deny": deny.map(|deny| deny.text), "observed_use": observed})
+        };
         let missing = missing(found);
         let missing = missing.iter().map(
             |(one, paths)| json!({"inventory": one.id, "noun": one.noun, "listed_by": one.listing, "paths": paths}),
