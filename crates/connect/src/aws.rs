@@ -17,17 +17,18 @@ mod read;
 mod tests;
 mod trail;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use graph::Unread;
-use graph::aws::Estate;
 use graph::aws::estate::{Policy, PolicyId};
 use graph::aws::policy::Document as PolicyDocument;
+use graph::aws::{Estate, Principal, PrincipalKind};
 use graph::world::World;
 
 use crate::document::{Document, Format, Node, Value};
-use crate::{cloudformation, delegation, kubernetes, terraform};
+use crate::{account, cloudformation, delegation, kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
 #[derive(Debug, Default)]
@@ -83,11 +84,12 @@ pub(crate) enum Moment {
 
 fn load_at(moment: Moment, paths: &[PathBuf], now: i64) -> Loaded {
     let mut loaded = Loaded { estate: Estate::at(now), ..Loaded::default() };
-    for path in paths {
-        for (source, text) in read::texts(path, &mut loaded.unread) {
-            let folder = Path::new(&source).parent().map(Path::to_owned);
-            add_from(&mut loaded, &source, &text, (moment, folder));
-        }
+    let mut texts: Vec<_> = paths.iter().flat_map(|path| read::texts(path, &mut loaded.unread)).collect();
+    // What does not say whose account it is about is about that of the others.
+    texts.sort_by_cached_key(|(_, text)| account::doubt(text));
+    for (source, text) in texts {
+        let folder = Path::new(&source).parent().map(Path::to_owned);
+        add_from(&mut loaded, &source, &text, (moment, folder));
     }
     loaded.link();
     loaded
@@ -134,6 +136,15 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// The account that the other files are about, if it is one.
+    pub(crate) fn account(&self) -> Option<String> {
+        let inside = [PrincipalKind::User, PrincipalKind::Role, PrincipalKind::Group];
+        let of = self.estate.principals.iter().filter(|one| inside.contains(&one.kind)).map(Principal::account);
+        let mut accounts: BTreeSet<&str> = of.collect();
+        accounts.remove(account::UNKNOWN);
+        accounts.first().filter(|_| accounts.len() == 1).map(|only| (*only).to_owned())
+    }
+
     fn read(&mut self, text: &str) -> bool {
         let json = text.trim_start().starts_with(['{', '[']).then(|| Document::parse(text, Format::Json));
         if self.source.ends_with(".tf") {

@@ -13,7 +13,7 @@ use graph::aws::estate::{Managed, Policy, PolicyId, Principal, PrincipalKind, Wo
 use graph::aws::policy::Document;
 use graph::kubernetes::estate::{Mapping, PodIdentity};
 
-use self::value::{ACCOUNT, Template};
+use self::value::Template;
 use crate::aws::{Reader, joint, text, unnamed};
 use crate::document::{Node, Value};
 use crate::kubernetes::eks::{Access, grant};
@@ -72,7 +72,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     if root.get("AWSTemplateFormatVersion").is_none() && !resources.entries().iter().any(|one| typed(&one.node)) {
         return false;
     }
-    let template = Template::new(root, resources);
+    let template = Template::new(root, resources, reader.account());
     let each = |reader: &mut Reader<'_>, read: fn(&mut Reader<'_>, &Template<'_>, &Item<'_>)| {
         for entry in resources.entries() {
             let empty = Node { span: entry.node.span.clone(), value: Value::Null };
@@ -184,7 +184,7 @@ fn principal(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) 
 /// The role that the serverless transform makes for a function: what its `Policies` name or hold. The transform's own
 /// templates of policies are said and not read.
 fn generated_role(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) -> Principal {
-    let arn = format!("arn:aws:iam::{ACCOUNT}:role/{}Role", item.id);
+    let arn = format!("arn:aws:iam::{}:role/{}Role", template.account, item.id);
     let mut role = Principal::new(PrincipalKind::Role, arn, reader.source.clone());
     role.line = Some(reader.line(item.node));
     role.boundary_arn = template.text(item.properties.get("PermissionsBoundary"));
@@ -316,7 +316,7 @@ fn resource_policy(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item
     let Some(id) = document(reader, template, written, (&name, None)).id else { return };
     let owners = if of.is_empty() { vec![template.arn(item.id)] } else { template.texts(item.properties.get(of)) };
     for owner in owners {
-        reader.estate.resource_policies.insert(value::owner(item.kind, &owner), id);
+        reader.estate.resource_policies.insert(template.owner(item.kind, &owner), id);
     }
 }
 
@@ -353,10 +353,10 @@ fn workload(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     let Some((_, role, _, kind, _)) = WORKLOADS.iter().find(|one| one.0 == item.kind) else { return };
     let mut role = template.text(item.properties.get(role));
     if item.kind == "AWS::Serverless::Function" && role.is_none() {
-        role = Some(format!("arn:aws:iam::{ACCOUNT}:role/{}Role", item.id));
+        role = Some(format!("arn:aws:iam::{}:role/{}Role", template.account, item.id));
     }
     if *kind == "ec2-instance" {
-        role = role.map(|profile| format!("arn:aws:iam::{ACCOUNT}:instance-profile/{profile}"));
+        role = role.map(|profile| format!("arn:aws:iam::{}:instance-profile/{profile}", template.account));
     }
     let (arn, source, line) = (template.arn(item.id), reader.source.clone(), Some(reader.line(item.node)));
     reader.estate.workloads.push(Workload { kind: (*kind).to_owned(), arn, role, source, line });
@@ -366,12 +366,12 @@ fn workload(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
 fn joints(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     let bedrock = |word: &str, id: String| match id.starts_with("arn:") {
         true => id,
-        false => format!("arn:aws:bedrock:us-east-1:{ACCOUNT}:{word}/{id}"),
+        false => format!("arn:aws:bedrock:us-east-1:{}:{word}/{id}", template.account),
     };
     match item.kind {
         "AWS::Lambda::Url" if template.text(item.properties.get("AuthType")).as_deref() == Some("NONE") => {
             if let Some(function) = template.text(item.properties.get("TargetFunctionArn")) {
-                let form = format!("arn:aws:lambda:us-east-1:{ACCOUNT}:function:");
+                let form = format!("arn:aws:lambda:us-east-1:{}:function:", template.account);
                 let arn = if function.starts_with("arn:") { function } else { form + &function };
                 reader.join(item.node, &arn, ("public-url", arn.clone()));
             }

@@ -7,6 +7,7 @@
 //! Never runs anything that it finds, except `live`, which is told to. Never lets a secret's value
 //! out: see [`secret`]. Never stops at one broken file: it is said in [`Scan::unread`].
 
+mod account;
 pub mod aws;
 mod budget;
 pub mod clients;

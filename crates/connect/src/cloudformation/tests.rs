@@ -57,6 +57,37 @@ fn a_template_is_followed_through_its_functions() {
 }
 
 #[test]
+fn a_templates_account_is_the_one_that_its_arns_name_and_not_whom_it_lets_in() {
+    let literal =
+        YAML.replace("!Join [':', ['arn:aws:lambda', '*', !Ref AWS::AccountId, function, !Ref Worker]]", "WHERE");
+    let at = |place: &str| administers(&literal.replace("WHERE", place));
+    assert_eq!(at("'arn:aws:lambda:*:111122223333:function:worker'"), Truth::Yes);
+    assert_eq!(at("!Sub 'arn:aws:lambda:*:111122223333:function:${Worker}'"), Truth::Yes);
+    let lets_in = "{Service: !Sub 'lambda.${AWS::URLSuffix}', AWS: 'arn:aws:iam::444455556666:root'}";
+    let trusted = literal.replace("{Service: !Sub 'lambda.${AWS::URLSuffix}'}", lets_in);
+    assert_eq!(
+        administers(&trusted.replace("WHERE", "!Sub 'arn:aws:lambda:*:${AWS::AccountId}:function:worker'")),
+        Truth::Yes
+    );
+    assert_eq!(administers(&trusted.replace("WHERE", "'arn:aws:lambda:*:111122223333:function:worker'")), Truth::Yes);
+}
+
+#[test]
+fn a_template_that_names_no_account_is_of_the_one_that_the_other_files_are_about() {
+    let account = r#"{"UserDetailList": [{"UserName": "bea", "Arn": "arn:aws:iam::111122223333:user/bea"}]}"#;
+    let dir = tempfile::tempdir().unwrap();
+    // The template is read first by name.
+    let files = [("a.yaml", YAML), ("b.json", account)].map(|(name, text)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    });
+    let loaded = crate::aws::load(&files, 0);
+    let arns: Vec<&str> = loaded.estate.principals.iter().map(|one| one.arn.as_str()).collect();
+    assert!(arns.contains(&"arn:aws:iam::111122223333:user/ann"), "{arns:?}");
+}
+
+#[test]
 fn json_says_the_same_as_yaml() {
     let json = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {
       "Person": {"Type": "AWS::IAM::User", "Properties": {"UserName": "ann", "Policies": [

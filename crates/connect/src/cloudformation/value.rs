@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::{WORKLOADS, principal_kind};
+use crate::account;
 use crate::aws::{Reader, text};
 use crate::budget::Budget;
 use crate::document::{Node, Value};
 
-/// What a template calls its account and region as long as it is not deployed.
-pub(super) const ACCOUNT: &str = "000000000000";
+/// What a template calls its region as long as it is not deployed.
 const REGION: &str = "us-east-1";
 
 /// A value that was not computed.
@@ -26,6 +26,8 @@ const UNKNOWN: &str = "${not computed}";
 const PLACES: &[&str] = &["AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::URLSuffix", "AWS::StackName"];
 
 pub(super) struct Template<'t> {
+    /// The account that its ARNs name, or one that nobody has.
+    pub(super) account: String,
     resources: &'t Node,
     parameters: Option<&'t Node>,
     conditions: Option<&'t Node>,
@@ -40,8 +42,18 @@ pub(super) struct Template<'t> {
 }
 
 impl<'t> Template<'t> {
-    pub(super) fn new(root: &'t Node, resources: &'t Node) -> Self {
+    pub(super) fn new(root: &'t Node, resources: &'t Node, known: Option<String>) -> Self {
+        let names = |entry: &'t crate::document::Entry| {
+            let given = entry.node.get("Properties").map(Node::entries).unwrap_or_default().iter();
+            let given =
+                given.filter(|property| property.key.ends_with("Name")).filter_map(|property| property.node.text());
+            std::iter::once(entry.key.as_str()).chain(given)
+        };
+        let made: BTreeSet<&str> = resources.entries().iter().flat_map(names).collect();
+        let named = account::named(resources, &made).map(|(_, account)| account);
+        let account = named.or(known).unwrap_or_else(|| account::UNKNOWN.to_owned());
         Self {
+            account,
             resources,
             parameters: root.get("Parameters"),
             conditions: root.get("Conditions"),
@@ -234,7 +246,7 @@ impl<'t> Template<'t> {
 
     fn reference(&self, name: &str) -> Json {
         match name {
-            "AWS::AccountId" => return Json::from(ACCOUNT),
+            "AWS::AccountId" => return Json::from(self.account.as_str()),
             "AWS::Region" => return Json::from(REGION),
             "AWS::Partition" => return Json::from("aws"),
             "AWS::URLSuffix" => return Json::from("amazonaws.com"),
@@ -366,27 +378,42 @@ impl<'t> Template<'t> {
     }
 
     pub(super) fn arn(&self, id: &str) -> String {
-        let node = self.resources.get(id);
+        let (node, account) = (self.resources.get(id), &self.account);
         let (kind, name) = (node.and_then(|node| text(node, "Type")).unwrap_or_default(), self.name(id));
         let path = node.and_then(|node| self.part(id, node.get("Properties")?.get("Path")?));
         let path = path.unwrap_or_else(|| "/".to_owned());
         match kind {
-            "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{ACCOUNT}:policy{path}{name}"),
-            "AWS::IAM::InstanceProfile" => format!("arn:aws:iam::{ACCOUNT}:instance-profile{path}{name}"),
+            "AWS::IAM::ManagedPolicy" => format!("arn:aws:iam::{account}:policy{path}{name}"),
+            "AWS::IAM::InstanceProfile" => format!("arn:aws:iam::{account}:instance-profile{path}{name}"),
             "AWS::S3::Bucket" => format!("arn:aws:s3:::{}", name.to_ascii_lowercase()),
-            "AWS::SQS::Queue" => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"),
-            "AWS::SNS::Topic" => format!("arn:aws:sns:{REGION}:{ACCOUNT}:{name}"),
-            "AWS::DynamoDB::Table" => format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"),
-            "AWS::SecretsManager::Secret" => format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"),
-            "AWS::KMS::Key" => format!("arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}"),
+            "AWS::SQS::Queue" => format!("arn:aws:sqs:{REGION}:{account}:{name}"),
+            "AWS::SNS::Topic" => format!("arn:aws:sns:{REGION}:{account}:{name}"),
+            "AWS::DynamoDB::Table" => format!("arn:aws:dynamodb:{REGION}:{account}:table/{name}"),
+            "AWS::SecretsManager::Secret" => format!("arn:aws:secretsmanager:{REGION}:{account}:secret:{name}"),
+            "AWS::KMS::Key" => format!("arn:aws:kms:{REGION}:{account}:key/{name}"),
             _ => match (principal_kind(kind), WORKLOADS.iter().find(|one| one.0 == kind)) {
-                (Some((_, _, word)), _) => format!("arn:aws:iam::{ACCOUNT}:{word}{path}{name}"),
-                (None, Some((.., form))) => format!("arn:aws:{}{name}", form.replace("{account}", ACCOUNT)),
+                (Some((_, _, word)), _) => format!("arn:aws:iam::{account}:{word}{path}{name}"),
+                (None, Some((.., form))) => format!("arn:aws:{}{name}", form.replace("{account}", account)),
                 (None, None) => {
                     let what = if kind.is_empty() { String::new() } else { format!(" ({kind})") };
                     self.later(&format!("{id}.Arn"), format!("the ARN of `{id}`{what} is known once the stack is made"))
                 }
             },
+        }
+    }
+
+    /// The ARN of what a policy belongs to, from what its resource calls it.
+    pub(super) fn owner(&self, kind: &str, named: &str) -> String {
+        if named.starts_with("arn:") {
+            return named.to_owned();
+        }
+        // A queue is named by its address, which ends in its name.
+        let (name, account) = (named.rsplit('/').next().unwrap_or(named), &self.account);
+        match kind {
+            "AWS::S3::BucketPolicy" => format!("arn:aws:s3:::{}", named.to_ascii_lowercase()),
+            "AWS::SQS::QueuePolicy" => format!("arn:aws:sqs:{REGION}:{account}:{name}"),
+            "AWS::SecretsManager::ResourcePolicy" => format!("arn:aws:secretsmanager:{REGION}:{account}:secret:{name}"),
+            _ => named.to_owned(),
         }
     }
 }
@@ -405,19 +432,4 @@ fn hangs_on_place(node: &Node) -> bool {
     node.text().is_some_and(|text| PLACES.iter().any(|place| text.contains(place)))
         || node.items().iter().any(hangs_on_place)
         || node.entries().iter().any(|entry| hangs_on_place(&entry.node))
-}
-
-/// The ARN of what a policy belongs to, from what its resource calls it.
-pub(super) fn owner(kind: &str, named: &str) -> String {
-    if named.starts_with("arn:") {
-        return named.to_owned();
-    }
-    // A queue is named by its address, which ends in its name.
-    let name = named.rsplit('/').next().unwrap_or(named);
-    match kind {
-        "AWS::S3::BucketPolicy" => format!("arn:aws:s3:::{}", named.to_ascii_lowercase()),
-        "AWS::SQS::QueuePolicy" => format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"),
-        "AWS::SecretsManager::ResourcePolicy" => format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"),
-        _ => named.to_owned(),
-    }
 }
