@@ -23,7 +23,7 @@ pub(crate) fn doubt(text: &str) -> u8 {
 
 /// Whether a text begins with an ARN that names an account.
 fn begins_with_account(text: &str) -> bool {
-    let account = text.splitn(6, ':').nth(4).unwrap_or_default();
+    let account = text.split(':').nth(4).unwrap_or_default();
     account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -82,9 +82,19 @@ impl Arns {
 
     fn document(&mut self, document: &Json) {
         let statements = document.get("Statement").map(listed).unwrap_or_default();
-        let spoken_of: Vec<Json> = statements.iter().filter_map(|one| one.get("Resource")).flat_map(listed).collect();
-        let arns = spoken_of.iter().filter_map(Json::as_str).filter(|arn| names_account(arn)).map(str::to_owned);
-        self.spoken_of.extend(arns);
+        for resource in statements.iter().filter_map(|one| one.get("Resource")) {
+            self.spoken_of(resource);
+        }
+    }
+
+    /// Of a template's function its arguments are as good.
+    fn spoken_of(&mut self, resource: &Json) {
+        match resource {
+            Json::String(arn) if names_account(arn) => self.spoken_of.push(arn.clone()),
+            Json::Array(items) => items.iter().for_each(|item| self.spoken_of(item)),
+            Json::Object(functions) => functions.values().for_each(|argument| self.spoken_of(argument)),
+            _ => {}
+        }
     }
 }
 

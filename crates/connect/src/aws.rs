@@ -137,7 +137,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The account that the other files are about, if it is one.
-    pub(crate) fn account(&self) -> Option<String> {
+    pub(crate) fn only_account(&self) -> Option<String> {
         let inside = [PrincipalKind::User, PrincipalKind::Role, PrincipalKind::Group];
         let of = self.estate.principals.iter().filter(|one| inside.contains(&one.kind)).map(Principal::account);
         let mut accounts: BTreeSet<&str> = of.collect();

@@ -72,7 +72,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     if root.get("AWSTemplateFormatVersion").is_none() && !resources.entries().iter().any(|one| typed(&one.node)) {
         return false;
     }
-    let template = Template::new(root, resources, reader.account());
+    let template = Template::new(root, resources, reader.only_account());
     let each = |reader: &mut Reader<'_>, read: fn(&mut Reader<'_>, &Template<'_>, &Item<'_>)| {
         for entry in resources.entries() {
             let empty = Node { span: entry.node.span.clone(), value: Value::Null };
