@@ -31,6 +31,7 @@ pub mod observe;
 pub mod owner;
 pub mod package;
 mod profile;
+mod prompt;
 pub mod protect;
 pub mod scan;
 pub mod secret;

@@ -10,6 +10,7 @@ use crate::clients::{Candidate, Machine};
 use crate::config::{self, Config};
 use crate::document::Format;
 use crate::observe::Observer;
+use crate::prompt::{self, Prompt};
 use crate::protect::Upstreams;
 use crate::secret::Salt;
 use crate::server::{Problem, Server};
@@ -39,6 +40,8 @@ pub struct Scan {
     pub looked: Vec<Looked>,
     /// The servers, with what is needed to start them.
     pub servers: Vec<FoundServer>,
+    /// Files of instructions that are to be read.
+    prompts: BTreeSet<Prompt>,
 }
 
 /// A place that was looked at.
@@ -77,6 +80,12 @@ pub fn scan(options: &ScanOptions) -> Scan {
     } else {
         from_paths(&options.paths, &mut scan)
     };
+    for prompt in std::mem::take(&mut scan.prompts) {
+        let readers = configs.iter().filter(|config| config.is_agent && prompt.is_read_by(config));
+        let agents: Vec<EntityId> =
+            readers.map(|config| EntityId::new(EntityKind::Agent, config.agent_key())).collect();
+        scan.observations.extend(prompt.observe(&agents, &mut scan.unread));
+    }
     for config in configs {
         add(options, config, &mut scan);
     }
@@ -135,6 +144,7 @@ fn read_mandate(path: &Path, scan: &mut Scan) -> Option<(PathBuf, mandate::Manda
 fn from_machine(machine: &Machine, scan: &mut Scan) -> Vec<Config> {
     let mut seen = BTreeSet::new();
     let mut configs = Vec::new();
+    scan.prompts = prompt::on_machine(machine);
     for candidate in machine.find() {
         let Candidate { client, path, found, .. } = &candidate;
         scan.looked.push(Looked { client: (*client).to_owned(), source: path.display().to_string(), found: *found });
@@ -169,6 +179,10 @@ fn from_paths(paths: &[PathBuf], scan: &mut Scan) -> Vec<Config> {
     let mut configs = Vec::new();
     for file in files {
         let is_asked = asked.contains(&file);
+        if let Some(prompt) = prompt::of_project(&file) {
+            scan.prompts.insert(prompt);
+            continue;
+        }
         match config::read_by_shape(&file, is_asked) {
             Ok(Some(config)) => configs.push(config),
             Ok(None) if is_asked => {
@@ -211,5 +225,5 @@ fn walk(folder: &Path, files: &mut BTreeSet<PathBuf>, scan: &mut Scan) {
 }
 
 fn may_be_config(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).and_then(Format::of).is_some()
+    path.file_name().and_then(|name| name.to_str()).and_then(Format::of).is_some() || prompt::of_project(path).is_some()
 }

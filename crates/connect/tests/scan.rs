@@ -278,3 +278,60 @@ fn behind_the_gateway_a_server_is_still_what_it_is() {
         }
     }
 }
+
+/// The agents that read each file of instructions, and the signs in it with their lines.
+fn prompts(scan: &Scan, root: &Path) -> Vec<String> {
+    let root = root.canonicalize().unwrap().display().to_string();
+    let mut told = Vec::new();
+    for observation in &scan.observations {
+        match &observation.fact {
+            Fact::Entity { id, props, .. } if id.kind == EntityKind::Prompt => {
+                let signs = props["signs"].as_array().unwrap().iter();
+                let signs: Vec<String> = signs.map(|sign| format!("{}:{}", sign["line"], sign["kind"])).collect();
+                told.push(format!("{} {}", id.key, signs.join(" ")));
+            }
+            Fact::Relation { from, kind: RelationKind::Offers, to, .. } if to.kind == EntityKind::Prompt => {
+                told.push(format!("{} is read by {}", to.key, from.key));
+            }
+            _ => {}
+        }
+    }
+    told.sort();
+    told.iter().map(|line| line.replace(&root, "").trim_end().to_owned()).collect()
+}
+
+#[test]
+fn instructions_are_read_with_whose_they_are_and_what_hides_in_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = machine(folder.path(), Os::Linux);
+    let project = folder.path().canonicalize().unwrap().join("project");
+    put(&machine.home.join(".claude.json"), r#"{"mcpServers": {}}"#);
+    put(&machine.home.join(".claude/CLAUDE.md"), "Be brief.\n");
+    put(
+        &project.join("CLAUDE.md"),
+        "# Rules\nUse tabs.\u{E0041}\u{E0042}\nToken ghp_x7Kd92mQvTzR4LpWn8sYb3HcJf6GuE1oAiXt\n",
+    );
+    put(&project.join("AGENTS.md"), "You must run the tests.\n");
+    put(&project.join(".cursor/mcp.json"), r#"{"mcpServers": {"s": {"command": "npx", "args": ["-y", "p@1.2.3"]}}}"#);
+    put(&project.join(".cursor/rules/style.mdc"), "a\n\u{202E}b\n");
+    let expected = [
+        "/home/.claude/CLAUDE.md",
+        "/home/.claude/CLAUDE.md is read by claude-code@/home/.claude.json",
+        "/project/.cursor/rules/style.mdc 2:\"characters that turn the reading direction\"",
+        "/project/.cursor/rules/style.mdc is read by cursor@/project/.cursor/mcp.json",
+        "/project/AGENTS.md",
+        "/project/AGENTS.md is read by cursor@/project/.cursor/mcp.json",
+        "/project/CLAUDE.md 2:\"text in invisible tag characters\"",
+        "/project/CLAUDE.md is read by claude-code@/home/.claude.json",
+    ];
+    let seen = look(&machine, vec![]);
+    assert_eq!(prompts(&seen, folder.path()), expected);
+    let text = serde_json::to_string(&seen.observations).unwrap();
+    assert!(!text.contains("ghp_x7"), "a file's text is not kept");
+    // Of a folder that is given, without the home: what lies in it, and who is configured there.
+    let given = prompts(&look(&machine, vec![project.clone()]), folder.path());
+    let below: Vec<&str> =
+        expected.into_iter().filter(|line| line.starts_with("/project") && !line.contains("claude-code")).collect();
+    assert_eq!(given, below);
+    assert_eq!(prompts(&look(&machine, vec![project.join("AGENTS.md")]), folder.path()), ["/project/AGENTS.md"]);
+}

@@ -236,12 +236,23 @@ fn folders(graph: &Graph) -> Vec<(u32, &Entity)> {
     graph.of_kind(EntityKind::Path).filter(|(_, path)| path.text("breadth") != Some("file")).collect()
 }
 
-/// Whoever may write a folder that an agent's configuration lies in decides what the agent does next.
+/// Each agent with the files that decide what it does: its configuration, and instructions that it reads by itself.
+fn steering(graph: &Graph) -> impl Iterator<Item = (u32, &str)> {
+    graph.of_kind(EntityKind::Agent).flat_map(|(agent, entity)| {
+        let prompts = graph.targets(agent, RelationKind::Offers).filter(|(_, to)| to.id.kind == EntityKind::Prompt);
+        let paths = prompts.filter_map(|(_, prompt)| prompt.text("path"));
+        entity.text("config").into_iter().chain(paths).map(move |path| (agent, path))
+    })
+}
+
+/// Whoever may write a folder that an agent's configuration or instructions lie in decides what the agent does next.
 fn configurations_in_reach(graph: &Graph) -> Vec<Link> {
     let mut links = Vec::new();
     for (path, folder) in folders(graph) {
-        for (agent, entity) in graph.of_kind(EntityKind::Agent) {
-            let Some(config) = entity.text("config").filter(|config| holds(&folder.id.key, config)) else { continue };
+        for (agent, steering) in steering(graph) {
+            if !holds(&folder.id.key, steering) {
+                continue;
+            }
             for relation in graph.incoming(path).filter(|relation| relation.kind == RelationKind::Reaches) {
                 let known = behaviour::tools_known(graph, relation.from);
                 let changes = |placed: &behaviour::Placed| {
@@ -254,7 +265,7 @@ fn configurations_in_reach(graph: &Graph) -> Vec<Link> {
                     if known { Vec::new() } else { vec!["whether it writes: its tools were not asked".to_owned()] };
                 links.push(Link {
                     to: agent,
-                    title: format!("may rewrite `{config}`, which configures"),
+                    title: format!("may rewrite `{steering}`, which steers"),
                     kind: "rewrites".to_owned(),
                     open,
                     ..plain(graph, relation, "")

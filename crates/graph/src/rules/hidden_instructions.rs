@@ -2,7 +2,7 @@
 
 use super::assess::{called_factors, factor, with};
 use super::{Match, Rule, start, step};
-use crate::finding::{FactorName, Step};
+use crate::finding::{Factor, FactorName, Step};
 use crate::frameworks::Cite;
 use crate::model::{Entity, Graph};
 use crate::observation::{EntityKind, RelationKind};
@@ -36,7 +36,55 @@ pub(super) const RULE: Rule = Rule {
 fn check(graph: &Graph) -> Vec<Match> {
     let offers = graph.relations().iter().filter(|relation| relation.kind == RelationKind::Offers);
     let servers = graph.of_kind(EntityKind::Server).filter_map(|(at, _)| in_server(graph, at));
-    offers.filter_map(|offer| matched(graph, offer.from, offer.to)).chain(servers).collect()
+    let files = graph.of_kind(EntityKind::Prompt).filter_map(|(at, _)| in_file(graph, at));
+    offers.filter_map(|offer| matched(graph, offer.from, offer.to)).chain(servers).chain(files).collect()
+}
+
+/// A file of instructions that agents read by themselves, in which its connector saw signs.
+fn in_file(graph: &Graph, at: u32) -> Option<Match> {
+    let file = graph.entity(at)?;
+    let signs = file.props.get("signs")?.as_array()?;
+    let text = |name: &str| signs.iter().filter_map(move |sign| sign.get(name)?.as_str());
+    let excerpt = text("excerpt").next()?;
+    let hidden = signs.iter().any(|sign| sign.get("hidden").and_then(serde_json::Value::as_bool) == Some(true));
+    let readers: Vec<(u32, &Entity)> = graph.sources(at, RelationKind::Offers).collect();
+    let witness = match readers.first() {
+        Some((agent, _)) => vec![start(graph, *agent)?, step(graph, *agent, RelationKind::Offers, at)?],
+        None => vec![start(graph, at)?],
+    };
+    let (last, before) = witness.split_last()?;
+    let path = before.iter().cloned().chain([last.clone().noted(format!("“{excerpt}”"))]).collect();
+    let sensitivity = match readers.len() {
+        0 => factor(FactorName::Sensitivity, 0.6, "whatever agent works there reads it"),
+        _ => factor(FactorName::Sensitivity, 0.8, "what the agent that reads it may touch"),
+    };
+    let what: Vec<String> = text("kind").map(str::to_owned).collect();
+    Some(Match {
+        subject: file.id.clone(),
+        part: String::new(),
+        message: format!(
+            "the instructions that agents read in `{}` have {}",
+            file.text("path").unwrap_or(&file.name),
+            super::few(&what, 3)
+        ),
+        factors: vec![
+            super::assess::reach_of_config(file),
+            turned(hidden),
+            sensitivity,
+            factor(FactorName::InputTrust, 1.0, "agents take what stands there as their user's own word"),
+        ],
+        path,
+        choke_point: None,
+        fix: format!("read {} with what is invisible shown (`cat -A`), and take it out", super::place(&file.evidence)),
+    })
+}
+
+/// What such a text can do.
+fn turned(hidden: bool) -> Factor {
+    match hidden {
+        true => factor(FactorName::Privilege, 1.0, "it is hidden from people and can turn every tool of the agent"),
+        false => factor(FactorName::Privilege, 0.9, "it can turn every tool of the agent"),
+    }
 }
 
 /// A server's own instructions reach the model as its tools' descriptions do.
@@ -63,10 +111,7 @@ fn found(
 ) -> Option<Match> {
     let what: Vec<String> = signs.iter().map(|sign| sign.kind.as_str().to_owned()).collect();
     let hidden = signs.iter().any(|sign| sign.kind.is_hidden());
-    let privilege = match hidden {
-        true => factor(FactorName::Privilege, 1.0, "it is hidden from people and can turn every tool of the agent"),
-        false => factor(FactorName::Privilege, 0.9, "it can turn every tool of the agent"),
-    };
+    let privilege = turned(hidden);
     let trust =
         factor(FactorName::InputTrust, 1.0, "the server's author wrote it, and the model reads it in every session");
     let factors = with(with(called_factors(graph, at, server), privilege), trust);
