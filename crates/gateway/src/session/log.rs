@@ -27,10 +27,10 @@ const HEAD_BYTES: usize = 8;
 /// The longest file that is read, in bytes.
 const FILE_MAX_BYTES: u64 = 512 << 20;
 /// A file longer than this, and than four times what it amounts to, is replaced.
-const LONG_BYTES: u64 = 8 << 20;
+const LONG_BYTES: u64 = 2 << 20;
 /// How long another writer is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
-const LOCK_POLL: Duration = Duration::from_millis(2);
+const LOCK_POLL: Duration = Duration::from_millis(1);
 
 /// What a reader is told.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub(crate) struct Log {
     sealer: Arc<Sealer>,
     /// Held while the file's newer part is read and told, so that everything is told once and in order.
     place: Mutex<Place>,
+    /// Held while the file's lock is waited for: of one gateway one at a time looks whether it is free, first come.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// How far it was read.
@@ -85,7 +87,7 @@ struct Place {
 
 impl Log {
     pub(super) fn new(path: PathBuf, sealer: Arc<Sealer>) -> Self {
-        Self { path, sealer, place: Mutex::default() }
+        Self { path, sealer, place: Mutex::default(), turn: tokio::sync::Mutex::default() }
     }
 
     /// Tells what is newer than what was told before. Costs an `open` if nothing is.
@@ -200,6 +202,11 @@ impl Log {
             return Err(other("it is not as it was written"));
         }
         if place.name != Some(name) {
+            // Opened before it was replaced, and told of the new one meanwhile: to tell all of the old one again, and then
+            // all of the new one, would take the longer the more there is, and whoever waits would do the same.
+            if place.name.is_some() && !is_at(file, &self.path) {
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "it was replaced meanwhile"));
+            }
             let needs_sum = place.reached.is_some_and(|(known, _)| known != name);
             teller.hears(Told::Anew { needs_sum }).map_err(|why| other(&why))?;
             let reached = place.reached;
@@ -257,6 +264,8 @@ impl Log {
     /// The file, with nobody else writing.
     async fn lock(&self) -> io::Result<File> {
         let deadline = Instant::now() + LOCK_WAIT;
+        let taken = || io::Error::new(io::ErrorKind::TimedOut, "another writer holds it");
+        let _turn = tokio::time::timeout(LOCK_WAIT, self.turn.lock()).await.map_err(|_| taken())?;
         loop {
             let mut options = fs::OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
@@ -268,7 +277,7 @@ impl Log {
                 Err(error) => return Err(error.into()),
             }
             if Instant::now() > deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "another writer holds it"));
+                return Err(taken());
             }
         }
     }
@@ -328,4 +337,84 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 fn other(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Counts how often it was told anew, keeps the records, and says one.
+    #[derive(Default)]
+    struct Counting {
+        anew: usize,
+        heard: Vec<Vec<u8>>,
+        says: Option<Vec<u8>>,
+    }
+
+    impl Teller for Counting {
+        fn loses(&mut self) {
+            self.heard.clear();
+        }
+
+        fn hears(&mut self, told: Told<'_>) -> Result<(), String> {
+            match told {
+                Told::Anew { .. } => {
+                    self.anew += 1;
+                    self.heard.clear();
+                }
+                Told::Record(record) => self.heard.push(record.to_vec()),
+            }
+            Ok(())
+        }
+
+        fn says(&mut self) -> Vec<Vec<u8>> {
+            self.says.take().into_iter().collect()
+        }
+
+        fn sum(&self) -> Option<Vec<u8>> {
+            Some(self.heard.concat())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_replaced_while_it_was_open_is_not_told_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Arc::new(Sealer::open(&folder.path().join("key")).unwrap());
+        let log = Log::new(folder.path().join("a.log"), sealer);
+        let mut teller = Counting { says: Some(b"one".to_vec()), ..Counting::default() };
+        log.append(&mut teller, false).await.unwrap();
+        let old = File::open(&log.path).unwrap();
+        drop(log.replace(&mut log.hold(), b"one").unwrap());
+        teller.says = Some(b"two".to_vec());
+        log.append(&mut teller, false).await.unwrap();
+        let (anew, heard) = (teller.anew, teller.heard.clone());
+        let stale = log.tell(&old, &mut teller, Seen::Unlocked).unwrap_err();
+        assert_eq!(stale.kind(), io::ErrorKind::WouldBlock);
+        assert_eq!((teller.anew, &teller.heard), (anew, &heard), "nothing of the old file was told");
+        log.read(&mut teller).await.unwrap();
+        assert_eq!((teller.anew, teller.heard), (anew, heard), "and what was told stays told");
+    }
+
+    #[tokio::test]
+    async fn of_one_gateway_all_who_wait_get_their_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Arc::new(Sealer::open(&folder.path().join("key")).unwrap());
+        let log = Arc::new(Log::new(folder.path().join("a.log"), sealer));
+        let writers = (0..200_u8).map(|number| {
+            let log = log.clone();
+            tokio::spawn(async move {
+                let mut teller = Counting { says: Some(vec![number]), ..Counting::default() };
+                log.append(&mut teller, false).await
+            })
+        });
+        for writer in writers.collect::<Vec<_>>() {
+            writer.await.unwrap().unwrap();
+        }
+        let mut teller = Counting::default();
+        let fresh = Log::new(log.path.clone(), log.sealer.clone());
+        fresh.read(&mut teller).await.unwrap();
+        teller.heard.sort();
+        assert_eq!(teller.heard, (0..200_u8).map(|number| vec![number]).collect::<Vec<_>>());
+    }
 }

@@ -44,8 +44,7 @@ fn check(graph: &Graph) -> Vec<Match> {
 fn in_file(graph: &Graph, at: u32) -> Option<Match> {
     let file = graph.entity(at)?;
     let signs = file.props.get("signs")?.as_array()?;
-    let text = |name: &str| signs.iter().filter_map(move |sign| sign.get(name)?.as_str());
-    let excerpt = text("excerpt").next()?;
+    let excerpt = signs.iter().find_map(|sign| sign.get("excerpt")?.as_str())?;
     let hidden = signs.iter().any(|sign| sign.get("hidden").and_then(serde_json::Value::as_bool) == Some(true));
     let readers: Vec<(u32, &Entity)> = graph.sources(at, RelationKind::Offers).collect();
     let witness = match readers.first() {
@@ -58,7 +57,8 @@ fn in_file(graph: &Graph, at: u32) -> Option<Match> {
         0 => factor(FactorName::Sensitivity, 0.6, "whatever agent works there reads it"),
         _ => factor(FactorName::Sensitivity, 0.8, "what the agent that reads it may touch"),
     };
-    let what: Vec<String> = text("kind").map(str::to_owned).collect();
+    let kinds = signs.iter().filter_map(|sign| sign.get("kind")?.as_str());
+    let what: Vec<String> = kinds.map(str::to_owned).collect();
     Some(Match {
         subject: file.id.clone(),
         part: String::new(),
