@@ -79,7 +79,7 @@ struct Place {
     read: u64,
     /// The file that is not as we wrote it, with its length: it is not looked at again.
     broken: Option<([u8; NAME_BYTES], u64)>,
-    /// How long the record is that the file began with when it was replaced.
+    /// Where the file's first record ends: of a file that was replaced, what it amounts to.
     sum: u64,
     /// The file that was read last and how far, whatever was forgotten since.
     reached: Option<([u8; NAME_BYTES], u64)>,
@@ -237,6 +237,11 @@ impl Log {
             let record = told.ok_or_else(|| other("a record is not as it was written"))?;
             teller.hears(Told::Record(&record)).map_err(|why| other(&why))?;
             place.read += (HEAD_BYTES + sealed.len()) as u64;
+            // Where another gateway replaced the file, this is what it amounts to: not to know it would be to replace it again
+            // at the next record, and the other gateway then likewise.
+            if place.sum == 0 {
+                place.sum = place.read;
+            }
             place.reached = Some((*name, place.read));
             rest = after;
         }
@@ -394,6 +399,35 @@ mod tests {
         assert_eq!((teller.anew, &teller.heard), (anew, &heard), "nothing of the old file was told");
         log.read(&mut teller).await.unwrap();
         assert_eq!((teller.anew, teller.heard), (anew, heard), "and what was told stays told");
+    }
+
+    #[tokio::test]
+    async fn what_amounts_to_much_is_not_replaced_by_each_gateway_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Arc::new(Sealer::open(&folder.path().join("key")).unwrap());
+        let [one, other] = [(); 2].map(|()| Log::new(folder.path().join("a.log"), sealer.clone()));
+        let (mut first, mut second) = (Counting::default(), Counting::default());
+        let name = || {
+            let mut name = [0; NAME_BYTES];
+            File::open(&one.path).unwrap().read_exact_at(&mut name, 0).unwrap();
+            name
+        };
+        let mut long = vec![b'a'; usize::try_from(LONG_BYTES).unwrap()];
+        long.extend(b"bcd");
+        first.says = Some(b"begin".to_vec());
+        one.append(&mut first, false).await.unwrap();
+        let began = name();
+        first.says = Some(long);
+        one.append(&mut first, false).await.unwrap();
+        let replaced = name();
+        assert_ne!(replaced, began, "it grew long");
+        for _ in 0..3 {
+            for (log, teller) in [(&other, &mut second), (&one, &mut first)] {
+                teller.says = Some(b"short".to_vec());
+                log.append(teller, false).await.unwrap();
+                assert_eq!(name(), replaced);
+            }
+        }
     }
 
     #[tokio::test]
