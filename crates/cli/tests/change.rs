@@ -83,6 +83,11 @@ fn a_policy_of_the_gateway_ends_the_paths_that_its_patch_says_it_ends_and_counts
     let [control] = control(&stopped).try_into().unwrap();
     assert!(control["because"].as_str().unwrap().contains("`stop` (p.cedar:2)"), "{control}");
     assert_eq!((&unstopped["severity"], &stopped["severity"]), (&json!("medium"), &json!("info")));
+    // The scan that is stored knows of the policy; without one that is in force nothing is stopped.
+    world.write("bailiwick/policy/p.cedar", "permit (");
+    assert_eq!(run(&world, &["paths", "--from", "outsiders"]).0, 1);
+    std::fs::remove_dir_all(world.path("bailiwick/policy")).unwrap();
+    assert_eq!(run(&world, &["paths", "--from", "outsiders"]).0, 1);
 }
 
 #[test]

@@ -69,6 +69,11 @@ pub fn write(graph: &mut Graph, guard: impl Fn(&str, &str, Option<&str>) -> Opti
     }
 }
 
+/// Forgets every guard.
+pub fn clear(graph: &mut Graph) {
+    write(graph, |_, _, _| None);
+}
+
 /// The strictest guard between an agent and a server, or one of its tools.
 pub fn before(graph: &Graph, agent: u32, server: u32, tool: Option<u32>) -> Option<Guard> {
     let tool = tool.and_then(|tool| graph.entity(tool)).filter(|tool| tool.id.kind == EntityKind::Tool).map(name);
@@ -144,7 +149,7 @@ mod tests {
         let unguarded = graph.clone();
         write(&mut graph, |_, _, _| Some(Guard { effect: Effect::Denies, tool: None, policy: None }));
         assert_ne!(graph, unguarded);
-        write(&mut graph, |_, _, _| None);
+        clear(&mut graph);
         assert_eq!(graph, unguarded);
     }
 }

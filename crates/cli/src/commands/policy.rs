@@ -213,6 +213,17 @@ pub(crate) fn in_force(home: &Home) -> anyhow::Result<Option<Snapshot>> {
     }
 }
 
+/// Notes in a graph what the policies in force stop of what its agents could use. Without any, or where they cannot be
+/// read, nothing is stopped, whatever was noted before.
+pub(crate) fn guard(home: &Home, graph: &mut graph::Graph) -> anyhow::Result<()> {
+    let snapshot = in_force(home);
+    match &snapshot {
+        Ok(Some(snapshot)) => policy::guard(graph, snapshot),
+        Ok(None) | Err(_) => graph::guard::clear(graph),
+    }
+    snapshot.map(drop)
+}
+
 /// The gateway's catalogue of tools; none before it ran.
 pub(crate) fn read_tools(home: &Home) -> anyhow::Result<Vec<ToolFacts>> {
     Ok(gateway::catalogue::Catalogue::open(home.gateway().join("tools.json"))?.facts())

@@ -180,12 +180,8 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     });
     let now = jiff::Timestamp::now().round(jiff::Unit::Second).map(|now| now.to_string())?;
     let mut graph = graph::builtin::joined(scan.observations);
-    match super::policy::in_force(home) {
-        Ok(Some(snapshot)) => policy::guard(&mut graph, &snapshot),
-        Ok(None) => {}
-        Err(error) => {
-            scan.unread.push(Unread::new(home.policy().display().to_string(), None, format!("{error:#}")));
-        }
+    if let Err(error) = super::policy::guard(home, &mut graph) {
+        scan.unread.push(Unread::new(home.policy().display().to_string(), None, format!("{error:#}")));
     }
     let mut report = Report::of(env!("CARGO_PKG_VERSION"), &now, graph, chosen);
     report.base = Some(here.display().to_string());

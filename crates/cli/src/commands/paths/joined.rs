@@ -33,11 +33,9 @@ pub(crate) struct Wanted<'a> {
 pub(crate) fn run(home: &Home, wanted: &Wanted<'_>) -> anyhow::Result<ExitCode> {
     let mut graph = stored(home, 0)?
         .context("no scan is stored yet; run `bailiwick scan`, `bailiwick scan --keep PATH` or `bailiwick up` first")?;
-    // Policies may have changed since.
-    match policy::in_force(home) {
-        Ok(Some(snapshot)) => ::policy::guard(&mut graph, &snapshot),
-        Ok(None) => {}
-        Err(error) => complain!("bailiwick: what policies stop is taken from the scan: {error:#}"),
+    // Policies may have changed since, or be gone.
+    if let Err(error) = policy::guard(home, &mut graph) {
+        complain!("bailiwick: what policies stop does not count here: {error:#}");
     }
     over(home, &graph, wanted)
 }
