@@ -147,7 +147,7 @@ fn granted(graph: &Graph, agent: u32, client: &str) -> BTreeSet<String> {
 }
 
 /// Whether a pattern of `*` covers a name.
-fn covers(pattern: &str, name: &str) -> bool {
+pub fn covers(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {

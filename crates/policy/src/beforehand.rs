@@ -4,6 +4,7 @@
 //! not permit without an approval, whatever the rest of the action; a test compares. An error is a Deny, so that what may
 //! err as well as be false counts as false for a permit, and what may err as well as be true as true for a forbid.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cedar_policy::{ActionConstraint, EntityUid, PrincipalConstraint, ResourceConstraint};
@@ -15,8 +16,9 @@ use graph::Graph;
 use graph::guard::{self, Effect, Guard};
 
 use crate::action::Verb;
-use crate::bounds::Otherwise;
-use crate::index::{Bound, Entry, asked, boolean, speaks_of};
+use crate::bounds::{Mandate, Otherwise};
+use crate::index::{Bound, Entry, asked, boolean};
+use crate::rule::Rule;
 use crate::schema::{ACTION, AGENT, EFFECTS, SERVER, TOOL, Tool, tool_name, uid, verb_name};
 use crate::snapshot::Snapshot;
 use crate::tool::ToolId;
@@ -56,8 +58,12 @@ impl<'a> Subject<'a> {
             Named { name, action: uid(&ACTION, &full), resource: uid(&TOOL, &full), known: snapshot.tools.get(&id) }
         };
         let governing = snapshot.bounds.mandates.iter().filter(|mandate| mandate.governs(agent));
-        let effect = |otherwise| if otherwise == Otherwise::Deny { Effect::Denies } else { Effect::Asks };
-        let unmeant = governing.filter_map(|mandate| mandate.otherwise_of(server, tool)).map(effect).max();
+        let exceeded = governing.filter(|mandate| mandate.without(server, tool).is_some());
+        let effect = |mandate: &Mandate| match mandate.otherwise {
+            Otherwise::Deny => Effect::Denies,
+            Otherwise::Ask => Effect::Asks,
+        };
+        let unmeant = exceeded.map(effect).max();
         Self {
             principal: uid(&AGENT, agent),
             server: uid(&SERVER, server),
@@ -69,23 +75,31 @@ impl<'a> Subject<'a> {
 
     /// The strictest that stops it.
     fn strictest(&self, snapshot: &Snapshot) -> Option<Guard> {
-        let rules = || snapshot.rules.entries();
         let guard =
             |effect, policy| Guard { effect, tool: self.tool.as_ref().map(|tool| tool.name.to_owned()), policy };
+        let mut forbidden: BTreeMap<Effect, &Rule> = BTreeMap::new();
+        let mut is_permitted = false;
+        let mut is_spoken_of = false;
+        for entry in snapshot.rules.of(&self.principal) {
+            let rule = &entry.rule;
+            let holds = self.holds(entry);
+            is_permitted |= !rule.forbids && holds != Some(false);
+            is_spoken_of |= self.unmeant.is_some() && entry.speaks_of(Bound::Mandate);
+            if rule.forbids && holds == Some(true) {
+                let effect = if rule.ask.is_some() { Effect::Asks } else { Effect::Denies };
+                forbidden.entry(effect).or_insert(rule);
+            }
+        }
         let forbidden = |effect| {
-            let forbids = |entry: &&Entry| entry.rule.forbids && entry.rule.ask.is_some() == (effect == Effect::Asks);
-            let rule = &rules().filter(forbids).find(|entry| self.holds(entry) == Some(true))?.rule;
+            let rule = forbidden.get(&effect)?;
             Some(guard(effect, Some(format!("`{}` ({}:{})", rule.id, rule.location.file, rule.location.line))))
-        };
-        let unpermitted = || {
-            let mut permits = rules().filter(|entry| !entry.rule.forbids);
-            permits.all(|entry| self.holds(entry) == Some(false)).then(|| guard(Effect::Denies, None))
         };
         // Where no rule says what follows from a mandate, what is outside of it is stopped all the same.
         let unmeant = |effect| {
-            let unspoken = self.unmeant == Some(effect) && !rules().any(|entry| speaks_of(&entry.rule, Bound::Mandate));
+            let unspoken = self.unmeant == Some(effect) && !is_spoken_of;
             unspoken.then(|| guard(effect, Some("`mandate`".to_owned())))
         };
+        let unpermitted = || (!is_permitted).then(|| guard(Effect::Denies, None));
         let denied = forbidden(Effect::Denies).or_else(unpermitted).or_else(|| unmeant(Effect::Denies));
         denied.or_else(|| forbidden(Effect::Asks)).or_else(|| unmeant(Effect::Asks))
     }

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use graph::compare::covers;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -318,28 +319,16 @@ impl Mandate {
     }
 
     fn other_tool(&self, action: &Action) -> Option<Excess> {
-        let listed = self.tools.as_ref()?;
         let is_tool = matches!(action.verb, Verb::CallTool | Verb::ListTool);
-        let fits = |pattern: &String| match pattern.split_once('/') {
-            Some((server, _)) if !is_tool => fits(server, &plain(&action.tool.server)),
-            _ => is_tool && matches_tool(pattern, action),
-        };
-        if listed.items.iter().any(fits) {
-            return None;
-        }
+        let listed = self.without(&action.tool.server, is_tool.then_some(&action.tool.name))?;
         let name = if is_tool { format!("tool `{}`", action.tool) } else { format!("server `{}`", action.tool.server) };
         Some(self.excess("tools", listed.line, format!("`allow.tools` does not name the {name}")))
     }
 
-    /// What becomes of every call of a tool, or without one of every use of a server, because `allow.tools` names none.
-    pub(crate) fn otherwise_of(&self, server: &str, tool: Option<&str>) -> Option<Otherwise> {
+    /// `allow.tools`, where it does not name a tool, or without one nothing of a server.
+    pub(crate) fn without(&self, server: &str, tool: Option<&str>) -> Option<&Listed> {
         let listed = self.tools.as_ref()?;
-        let server = plain(server);
-        let named = |pattern: &String| {
-            let parts = pattern.split_once('/');
-            parts.is_some_and(|(of, name)| fits(of, &server) && tool.is_none_or(|tool| fits(name, tool)))
-        };
-        (!listed.items.iter().any(named)).then_some(self.otherwise)
+        (!listed.items.iter().any(|pattern| matches_tool(pattern, server, tool))).then_some(listed)
     }
 
     fn other_effect(&self, action: &Action, tool: Option<&ToolFacts>) -> Option<Excess> {
@@ -410,16 +399,10 @@ fn plain(server: &str) -> String {
     server.replace('/', "-")
 }
 
-/// Whether a pattern of `*` covers a name, as the comparison with reach does.
-fn fits(pattern: &str, name: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
-    let Some(tail) = name.strip_prefix(head) else { return false };
-    rest.is_empty() || (0..=tail.len()).any(|at| tail.get(at..).is_some_and(|tail| fits(rest, tail)))
-}
-
-fn matches_tool(pattern: &str, action: &Action) -> bool {
+/// Whether a pattern names a tool, or without one anything of a server.
+fn matches_tool(pattern: &str, server: &str, tool: Option<&str>) -> bool {
     let parts = pattern.split_once('/');
-    parts.is_some_and(|(server, name)| fits(server, &plain(&action.tool.server)) && fits(name, &action.tool.name))
+    parts.is_some_and(|(of, name)| covers(of, &plain(server)) && tool.is_none_or(|tool| covers(name, tool)))
 }
 
 fn matches_host(pattern: &str, host: &str) -> bool {
@@ -565,7 +548,11 @@ impl Budget {
             Measure::Cents => is_call && has(|effect| effect == EffectKind::Pay),
             Measure::Asks => true,
         };
-        counts && self.tools.as_deref().is_none_or(|pattern| matches_tool(pattern, action))
+        counts
+            && self
+                .tools
+                .as_deref()
+                .is_none_or(|pattern| matches_tool(pattern, &action.tool.server, Some(&action.tool.name)))
     }
 
     fn cost(&self, action: &Action, tool: Option<&ToolFacts>) -> Option<u64> {

@@ -123,6 +123,14 @@ impl Index {
         self.all.iter().map(AsRef::as_ref)
     }
 
+    /// The rules for a principal, in order of id.
+    pub(crate) fn of(&self, principal: &EntityUID) -> impl Iterator<Item = &Arc<Entry>> {
+        let own = self.named.get(principal).map(Vec::as_slice).unwrap_or_default();
+        let mut positions: Vec<usize> = self.general.iter().chain(own).copied().collect();
+        positions.sort_unstable();
+        positions.into_iter().filter_map(|position| self.all.get(position))
+    }
+
     /// The rules whose scope can match.
     pub(crate) fn slice(&self, principal: &EntityUID, target: &Target) -> Slice {
         // Agents that no rule names share the slice of everyone.
@@ -131,11 +139,7 @@ impl Index {
         if let Some(slice) = self.slices.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return slice.clone();
         }
-        let own = key.0.as_ref().and_then(|uid| self.named.get(uid)).map(Vec::as_slice).unwrap_or_default();
-        let mut positions: Vec<usize> = self.general.iter().chain(own).copied().collect();
-        positions.sort_unstable();
-        let entries = positions.into_iter().filter_map(|position| self.all.get(position));
-        let applicable = entries.filter(|entry| entry.can_apply(target));
+        let applicable = self.of(principal).filter(|entry| entry.can_apply(target));
         let slice: Slice = applicable.filter_map(|entry| Candidate::new(entry, principal, target)).collect();
         let mut slices = self.slices.write().unwrap_or_else(PoisonError::into_inner);
         if slices.len() >= SLICES_MAX {
@@ -238,7 +242,8 @@ impl Entry {
         }
     }
 
-    fn speaks_of(&self, bound: Bound) -> bool {
+    /// Whether it says what follows from exceeding a bound: it forbids, and asks for the attribute anywhere.
+    pub(crate) fn speaks_of(&self, bound: Bound) -> bool {
         self.rule.forbids && asks_anywhere(&self.condition, bound)
     }
 
@@ -262,7 +267,7 @@ impl Entry {
     }
 }
 
-/// Whether a rule says what follows from exceeding a bound: it forbids, and asks for the attribute anywhere.
+/// Whether a rule that is not compiled says what follows from exceeding a bound.
 pub(crate) fn speaks_of(rule: &Rule, bound: Bound) -> bool {
     rule.forbids && asks_anywhere(&AsRef::<ast::Policy>::as_ref(&rule.policy).condition(), bound)
 }
