@@ -17,14 +17,8 @@ pub(crate) const UNKNOWN: &str = "000000000000";
 /// they name, if at all.
 pub(crate) fn doubt(text: &str) -> u8 {
     let is_made_later = ["AWSTemplateFormatVersion", "AWS::", "planned_values"].iter().any(|word| text.contains(word));
-    let names = || text.match_indices("arn:").any(|(at, _)| text.get(at..).is_some_and(begins_with_account));
+    let names = || text.match_indices("arn:").any(|(at, _)| text.get(at..).is_some_and(names_account));
     if !is_made_later { 0 } else { 2 - u8::from(names()) }
-}
-
-/// Whether a text begins with an ARN that names an account.
-fn begins_with_account(text: &str) -> bool {
-    let account = text.split(':').nth(4).unwrap_or_default();
-    account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The partition and account of the ARNs in some values: of one that names what is made, of one that is a whole value, or
@@ -103,6 +97,7 @@ fn listed(json: &Json) -> Vec<Json> {
     json.as_array().cloned().unwrap_or_else(|| vec![json.clone()])
 }
 
+/// Whether a text is, or begins with, an ARN that names an account.
 fn names_account(text: &str) -> bool {
     let account = Arn::parse(text).map(|arn| arn.account).unwrap_or_default();
     account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())

@@ -5,6 +5,7 @@
 //! kept from them counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use graph::poison::{self, Kind};
@@ -18,6 +19,9 @@ use crate::{Unread, file, secret};
 
 /// The most that is looked at of one file; what a model reads of it is less.
 const TEXT_MAX_BYTES: usize = 1024 * 1024;
+
+/// The most that is looked at of one folder of them.
+const FILES_MAX: usize = 10_000;
 
 /// A file's path below a project, or below the home (`~/`), and the clients that read it. A last `*` is any name.
 const FORMS: &[(&str, &[&str])] = &[
@@ -73,8 +77,8 @@ pub(crate) fn of_project(path: &Path) -> Option<Prompt> {
     })
 }
 
-/// Those of the user and of the projects that a machine's agents work in.
-pub(crate) fn on_machine(machine: &Machine) -> BTreeSet<Prompt> {
+/// Those of the user and of the projects that a machine's agents work in. Folders that could not be read are said.
+pub(crate) fn on_machine(machine: &Machine, unread: &mut Vec<Unread>) -> BTreeSet<Prompt> {
     let mut found = BTreeSet::new();
     for (form, clients) in FORMS {
         let bases: Vec<(PathBuf, &str, bool)> = match form.strip_prefix("~/") {
@@ -89,27 +93,39 @@ pub(crate) fn on_machine(machine: &Machine) -> BTreeSet<Prompt> {
         };
         for (base, below, is_users) in bases {
             let project = (!is_users).then(|| base.clone());
-            found.extend(files(&base, below).into_iter().map(|path| Prompt {
-                path,
-                project: project.clone(),
-                clients,
-            }));
+            let files = files(&base, below, unread).into_iter();
+            found.extend(files.map(|path| Prompt { path, project: project.clone(), clients }));
         }
     }
     found
 }
 
-fn files(base: &Path, below: &str) -> Vec<PathBuf> {
-    match below.strip_suffix('*') {
-        None => Some(base.join(below)).filter(|path| path.is_file()).into_iter().collect(),
-        Some(folder) => {
-            let entries = std::fs::read_dir(base.join(folder)).into_iter().flatten();
-            entries
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| is_text(path) && path.is_file())
-                .collect()
+fn files(base: &Path, below: &str, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
+    let Some(folder) = below.strip_suffix('*') else {
+        return Some(base.join(below)).filter(|path| path.is_file()).into_iter().collect();
+    };
+    let folder = base.join(folder);
+    let mut say = |reason: String| unread.push(Unread::new(folder.display().to_string(), None, reason));
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Vec::new(),
+        Err(error) => {
+            say(format!("cannot be read: {}", error.kind()));
+            return Vec::new();
+        }
+    };
+    let mut files = Vec::new();
+    for (count, entry) in entries.enumerate() {
+        if count >= FILES_MAX {
+            say(format!("has more than {FILES_MAX} files; the rest was not looked at for hidden instructions"));
+            break;
+        }
+        match entry {
+            Ok(entry) => files.extend(Some(entry.path()).filter(|path| is_text(path) && path.is_file())),
+            Err(error) => say(format!("cannot be read: {}", error.kind())),
         }
     }
+    files
 }
 
 fn fits(form: &str, below: &str) -> bool {

@@ -144,7 +144,7 @@ fn read_mandate(path: &Path, scan: &mut Scan) -> Option<(PathBuf, mandate::Manda
 fn from_machine(machine: &Machine, scan: &mut Scan) -> Vec<Config> {
     let mut seen = BTreeSet::new();
     let mut configs = Vec::new();
-    scan.prompts = prompt::on_machine(machine);
+    scan.prompts = prompt::on_machine(machine, &mut scan.unread);
     for candidate in machine.find() {
         let Candidate { client, path, found, .. } = &candidate;
         scan.looked.push(Looked { client: (*client).to_owned(), source: path.display().to_string(), found: *found });

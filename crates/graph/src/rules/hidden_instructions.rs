@@ -10,11 +10,13 @@ use crate::poison::{self, Sign};
 
 pub(super) const RULE: Rule = Rule {
     id: "hidden-instructions",
-    title: "A tool's definition has hidden text or gives the model orders",
-    why: "A tool's description goes into the model's context whether the tool is called or not. Text that people do \
-          not see, or that speaks to the model against its user, can turn every other tool of the agent.",
-    fix: "Switch the server off until its author has explained the text. Reading it with the hidden characters \
-          shown is a start; a new version may hide it better.",
+    title: "A tool's definition gives the model orders, or what agents read by themselves hides text",
+    why: "A tool's description goes into the model's context whether the tool is called or not, and so does a file of \
+          instructions (`AGENTS.md`, rules of an editor). Text in them that people do not see, or that speaks to the model \
+          against its user, can turn every other tool of the agent. That a file of instructions gives orders is its purpose: \
+          there only what is hidden, or to be kept from the user, counts.",
+    fix: "Switch the server off until its author has explained the text; take it out of the file of instructions. Reading it \
+          with the hidden characters shown is a start; a new version may hide it better.",
     cites: &[
         Cite::Llm("LLM01"),
         Cite::Llm("LLM03"),
