@@ -58,6 +58,12 @@ pub(super) fn text(compared: &[Compared]) -> String {
             table.add_row(cells(row));
         }
         let _ = writeln!(text, "{table}");
+        if one.rows.iter().any(|row| row.used.is_none()) {
+            let _ = writeln!(
+                text,
+                "DID: calls of tools as the ledger has them; `?` where it has no entry, and of all else"
+            );
+        }
         for (kind, names) in &one.reaches {
             let shown = names.get(..names.len().min(5)).unwrap_or_default().join(", ");
             let more = names.len().saturating_sub(5);
