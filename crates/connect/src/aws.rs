@@ -12,7 +12,7 @@ pub(crate) mod joint;
 mod managed;
 mod organisation;
 mod organization;
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -27,7 +27,7 @@ use graph::aws::policy::Document as PolicyDocument;
 use graph::aws::{Estate, Principal, PrincipalKind};
 use graph::world::World;
 
-use crate::document::{Document, Format, Node, Value};
+use crate::document::{Document, Format, Malformed, Node, Value};
 use crate::{account, cloudformation, delegation, kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
@@ -154,8 +154,8 @@ impl Reader<'_> {
         let is_json = matches!(json, Some(Ok(_)));
         let document = match json {
             Some(Ok(document)) => Ok(document),
-            // YAML's flow form looks like JSON; if it is neither, JSON's reason is the better one.
-            Some(Err(error)) => Document::stream(text).map_err(|_| error),
+            // Lines of JSON, or YAML, whose flow form looks like it; if it is neither, JSON's reason is the better one.
+            Some(Err(error)) => self.lines(text).or_else(|_| Document::stream(text)).map_err(|_| error),
             None => Document::stream(text),
         };
         let document = match document {
@@ -178,10 +178,26 @@ impl Reader<'_> {
             self.miss(
                 root,
                 "is neither authorization details, an inventory, an organisation file, a Terraform plan, \
-                 a CloudFormation template, Kubernetes objects, CloudTrail's records, consents, a registry's answer nor a workflow",
+                 a CloudFormation template, Kubernetes objects, CloudTrail's records, an audit log, consents, a registry's answer nor a \
+                 workflow",
             );
         }
         known
+    }
+
+    /// A document of one for each line. Lines that are none are said, at the first of them.
+    fn lines(&mut self, text: &str) -> Result<Document, Malformed> {
+        let (document, malformed) = Document::lines(text)?;
+        if let Some(first) = malformed.first() {
+            let count = graph::plural(malformed.len(), "line");
+            let reason = format!(
+                "{count} from here on {} not JSON: {}",
+                if malformed.len() == 1 { "is" } else { "are" },
+                first.reason
+            );
+            self.unread.push(Unread::new(&*self.source, Some(first.line), reason));
+        }
+        Ok(document)
     }
 
     /// Reads one document by what it holds. A list is a document of several: pages of an export, objects of a cluster.

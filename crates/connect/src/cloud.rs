@@ -4,14 +4,14 @@
 //! Keys are joined by the salted digest of their id, roles by their ARN; never by a name.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use graph::{Basis, EntityId, EntityKind, Evidence, Fact, Observation, Props, RelationKind, Unread, way};
 
+use crate::aws::read;
 use crate::document::{Document, Format, Node};
 use crate::secret::Salt;
-use crate::{aws, file};
+use crate::{aws, file, kubernetes};
 
 /// The connector's name in evidence.
 pub const CONNECTOR: &str = "cloud";
@@ -55,6 +55,8 @@ const HEAD_BYTES: u64 = 1 << 20;
 /// What only exports of clouds, directories and registries, plans and policies say.
 const SIGNS: &[&str] = &[
     "\"UserDetailList\"",
+    "\"eventVersion\"",
+    "\"CloudTrailEvent\"",
     "\"RoleDetailList\"",
     "\"AccessKeyMetadata\"",
     "\"PolicyDocument\"",
@@ -136,24 +138,20 @@ fn files_below(paths: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 fn is_export(path: &Path) -> bool {
-    if !path
-        .extension()
-        .is_some_and(|extension| ["json", "yaml", "yml", "tfstate"].iter().any(|known| extension == *known))
-    {
+    if !read::may_hold(path) {
         return false;
     }
-    if is_workflow(path) {
+    if is_workflow(path) || kubernetes::dumped(path).is_some() {
         return true;
     }
     let head = head(path);
-    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || OBJECT.iter().all(|sign| says(&head, sign))
+    let is_dump = || read::is_archive(&head) && kubernetes::DUMPED.iter().any(|(name, _)| says(&head, name));
+    let is_object = || OBJECT.iter().all(|sign| says(&head, sign));
+    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || is_object() || is_dump()
 }
 
-/// The beginning of a file; nothing of one that cannot be read.
 fn head(path: &Path) -> Vec<u8> {
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    if read.is_ok() { head } else { Vec::new() }
+    read::head(path, HEAD_BYTES)
 }
 
 fn says(head: &[u8], sign: &str) -> bool {

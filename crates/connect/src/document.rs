@@ -124,6 +124,15 @@ impl Document {
         Ok(Self { text: text.to_owned(), format: Format::Yaml, root, line_starts })
     }
 
+    /// Parses a text of which each line is a JSON document: the root is the list of them. What is said of a line that is
+    /// none stands beside it; a text whose first line is none is not of that form.
+    pub fn lines(text: &str) -> Result<(Self, Vec<Malformed>), Malformed> {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (roots, malformed) = json::lines(text)?;
+        let root = Node { span: 0..text.len(), value: Value::List(roots) };
+        Ok((Self { text: text.to_owned(), format: Format::Json, root, line_starts }, malformed))
+    }
+
     /// The text it was parsed from.
     pub fn text(&self) -> &str {
         &self.text

@@ -1,8 +1,9 @@
-//! Kubernetes objects: manifests, `kubectl get -o json` lists, and dumps of single objects.
+//! Kubernetes objects: manifests, `kubectl get -o json` lists, and KubeHound's dumps.
 //!
 //! Takes from an object only what says who may do what and what runs where: never the contents of a
 //! secret, an environment variable or a command line. Objects of other kinds are passed over.
 
+mod audit;
 mod custom;
 pub(crate) mod eks;
 mod pod;
@@ -10,6 +11,7 @@ mod pod;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use graph::kubernetes::estate::{
     Binding, Machine, Mapping, Meta, NetworkPolicy, Opening, Peers, PortRange, Role, RoleRef, Route, Rule, Secret,
@@ -21,10 +23,10 @@ use crate::document::{Document, Node};
 
 /// Reads an object or a list of objects; false when the document is none.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
-    if eks::read(reader, root) {
+    if eks::read(reader, root) || audit::read(reader, root) {
         return true;
     }
-    let (Some(_), Some(kind)) = (text(root, "apiVersion"), text(root, "kind")) else { return false };
+    let (Some(_), Some(kind)) = (text(root, "apiVersion"), text(root, "kind")) else { return dump(reader, root) };
     match kind.strip_suffix("List").filter(|_| root.get("items").is_some_and(Node::is_list)) {
         Some(of) => {
             for item in root.get("items").map(Node::items).unwrap_or_default() {
@@ -33,6 +35,35 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
         }
         None => object(reader, root, kind),
     }
+    true
+}
+
+/// The files of a KubeHound dump, and the kind of what each lists.
+pub(crate) const DUMPED: &[(&str, &str)] = &[
+    ("pods.json", "Pod"),
+    ("nodes.json", "Node"),
+    ("roles.rbac.authorization.k8s.io.json", "Role"),
+    ("rolebindings.rbac.authorization.k8s.io.json", "RoleBinding"),
+    ("clusterroles.rbac.authorization.k8s.io.json", "ClusterRole"),
+    ("clusterrolebindings.rbac.authorization.k8s.io.json", "ClusterRoleBinding"),
+    ("endpointslices.discovery.k8s.io.json", "EndpointSlice"),
+];
+
+/// The kind of what a file lists, if it has a name of those.
+pub(crate) fn dumped(path: &Path) -> Option<&'static str> {
+    let name = path.file_name()?;
+    DUMPED.iter().find(|(known, _)| name == *known).map(|(_, kind)| *kind)
+}
+
+/// Neither the lists of a KubeHound dump nor their objects say what kind they are of; their file's name does.
+fn dump(reader: &mut Reader<'_>, root: &Node) -> bool {
+    let source = reader.source.clone();
+    let items = root.get("items").filter(|items| items.is_list());
+    let Some((kind, items)) = dumped(Path::new(&*source)).zip(items) else {
+        // What it says of its own making.
+        return source.ends_with("metadata.json") && text(root, "run_id").is_some() && root.get("cluster").is_some();
+    };
+    items.items().iter().for_each(|item| object(reader, item, kind));
     true
 }
 

@@ -11,6 +11,7 @@ pub mod builtin;
 pub mod estate;
 pub mod evaluate;
 pub mod kinds;
+pub mod observed;
 pub mod report;
 
 pub use estate::{Estate, Subject};

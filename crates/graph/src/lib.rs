@@ -20,6 +20,7 @@ pub mod kubernetes;
 pub mod lookalike;
 pub mod model;
 pub mod observation;
+pub mod observed;
 pub mod paths;
 mod plural;
 pub mod poison;

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect::hunk;
-use graph::aws::{Arn, Estate, observed};
+use graph::aws::{Arn, Estate};
+use graph::kubernetes::Evaluator;
+use graph::kubernetes::observed::Uses;
 use graph::step::report::View;
 use graph::step::{Grant, paths};
 use graph::world::{self, Goal, World};
@@ -37,8 +39,9 @@ Examples:
   bailiwick paths .github/workflows account.json   which roles those take who may open a pull request or an issue
   bailiwick paths consents.json --to data          which apps read whose mail and files (Microsoft Graph's answers)")]
 pub(crate) struct Args {
-    /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation
-    /// templates, Kubernetes objects, CloudTrail's records, consents of a directory, registries' answers, workflows, or folders of them.
+    /// Account authorization details, inventories, organisation files, Terraform plans, CloudFormation templates,
+    /// Kubernetes objects, KubeHound's dumps, CloudTrail's records, a cluster's audit log, consents of a directory,
+    /// registries' answers, workflows; packed or not, or folders of them.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Only from here: `outside`, `outsiders`, `agents`, `insiders`, or the name or id of anything; with files a principal.
@@ -83,17 +86,22 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
     let hunks = Hunks::default();
     let patch = |grant: &Grant| hunks.of(grant, &world.aws);
-    let gaps = graph::kubernetes::Evaluator::new(&world.cluster).gaps();
+    let cluster = Evaluator::new(&world.cluster);
+    let gaps = cluster.gaps();
     let grants = world.aws.grants();
-    let observed = |grant| observed::told(&world.aws, grants.statement(grant)?);
-    let has_calls = world.aws.principals.is_empty() || !world.aws.calls.is_empty();
+    let uses = Uses::new(&cluster);
+    let observed = |id| match grants.statement(id) {
+        Some(statement) => graph::aws::observed::told(&world.aws, statement),
+        None => uses.told(world.steps.grant(id)?),
+    };
+    let unobserved = graph::observed::lacking(&world);
     let view = View {
         steps: &world.steps,
         target: &target,
         found: &found,
         patch: &patch,
         observed: &observed,
-        unobserved: (!has_calls).then_some(observed::NO_RECORDS),
+        unobserved: unobserved.as_deref(),
         gaps: &gaps,
     };
     match args.format {

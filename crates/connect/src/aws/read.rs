@@ -1,28 +1,85 @@
-//! Bytes of files as text: bounded, in the encodings that shells on all systems write.
+//! Bytes of files as text: bounded, packed or not, in the encodings that shells on all systems write.
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use flate2::read::MultiGzDecoder;
 use graph::Unread;
 
 use crate::cloud::{self, NOT_PLANNED};
 
-/// The largest file that is read: an export of a large organisation has some hundred megabytes.
+/// The largest file that is read, and the most that a packed one may hold: an export of a large organisation has some
+/// hundred megabytes.
 const SIZE_MAX_BYTES: u64 = 1 << 30;
 
+/// How the names of files end that hold documents, and of those that may: logs, and what is packed.
+const DOCUMENTS: [&str; 4] = ["json", "yaml", "yml", "tfstate"];
+const OTHERS: [&str; 5] = ["gz", "tgz", "log", "jsonl", "ndjson"];
+
+/// What a file packed by gzip begins with.
+const GZIP: [u8; 2] = [0x1F, 0x8B];
+
+fn is_document(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| DOCUMENTS.iter().any(|known| extension == *known))
+}
+
+/// Whether a file's name says that it may hold something that is read.
+pub(crate) fn may_hold(path: &Path) -> bool {
+    is_document(path) || path.extension().is_some_and(|extension| OTHERS.iter().any(|known| extension == *known))
+}
+
 /// The text of a file, or of all JSON and YAML files directly in a folder and of those below it that are known by what
-/// they say or where they lie, in the order of their names.
+/// they say or where they lie, in the order of their names. An archive's are those of its files, named below it.
 pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
     let files = if path.is_dir() { listed(path, unread) } else { vec![path.to_owned()] };
     let mut texts = Vec::new();
     for file in files {
-        match text(&file) {
-            Ok(text) => texts.push((file.display().to_string(), text)),
-            Err(reason) => unread.push(Unread::new(file.display().to_string(), None, reason)),
+        let source = file.display().to_string();
+        let bytes = bytes(&file);
+        if let Some(archive) = bytes.as_ref().ok().filter(|bytes| is_archive(bytes)) {
+            unpacked(&source, archive, &mut texts, unread);
+            continue;
+        }
+        match bytes.and_then(decode) {
+            Ok(text) => texts.push((source, text)),
+            Err(reason) => unread.push(Unread::new(source, None, reason)),
         }
     }
     texts
+}
+
+/// Whether the first header of a tar archive stands here.
+pub(crate) fn is_archive(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
+}
+
+/// The texts of the files in an archive. What follows a fault of the archive itself cannot be found.
+fn unpacked(source: &str, archive: &[u8], texts: &mut Vec<(String, String)>, unread: &mut Vec<Unread>) {
+    let mut archive = tar::Archive::new(archive);
+    let entries = match archive.entries() {
+        Ok(entries) => entries,
+        Err(error) => return unread.push(Unread::new(source, None, error.to_string())),
+    };
+    for entry in entries {
+        let mut entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let reason = format!("is broken, and not read from there on: {error}");
+                return unread.push(Unread::new(source, None, reason));
+            }
+        };
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        if !entry.header().entry_type().is_file() || !is_document(Path::new(&name)) {
+            continue;
+        }
+        let name = format!("{source}/{}", name.trim_start_matches("./"));
+        let mut bytes = Vec::new();
+        match entry.read_to_end(&mut bytes).map_err(|error| error.to_string()).and_then(|_| decode(bytes)) {
+            Ok(text) => texts.push((name, text)),
+            Err(reason) => unread.push(Unread::new(name, None, reason)),
+        }
+    }
 }
 
 fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
@@ -33,23 +90,20 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
-    let is = |path: &PathBuf, kinds: &[&str]| {
-        path.extension().is_some_and(|extension| kinds.iter().any(|known| extension == *known))
-    };
     let all: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let (below, beside): (Vec<PathBuf>, Vec<PathBuf>) = all.iter().cloned().partition(|path| path.is_dir());
-    let mut files: Vec<PathBuf> =
-        beside.into_iter().filter(|path| is(path, &["json", "yaml", "yml", "tfstate"])).collect();
-    // What is directly in the folder was meant; below it lies much that nobody meant.
-    files.extend(cloud::find(&below));
-    if files.is_empty() && all.iter().any(|path| is(path, &["tf"])) {
+    let is_meant = |path: &PathBuf| is_document(path) && !path.is_dir();
+    let (mut files, others): (Vec<PathBuf>, Vec<PathBuf>) = all.iter().cloned().partition(is_meant);
+    // What is directly in the folder was meant; below it, packed and in logs, lies much that nobody meant.
+    files.extend(cloud::find(&others));
+    if files.is_empty() && all.iter().any(|path| path.extension().is_some_and(|kind| kind == "tf")) {
         unread.push(Unread::pending(folder.display().to_string(), None, NOT_PLANNED));
     }
     files.sort();
     files
 }
 
-fn text(path: &Path) -> Result<String, String> {
+/// What a file holds, unpacked.
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     // Before the open: opening a pipe would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
@@ -61,7 +115,29 @@ fn text(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(SIZE_MAX_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    decode(bytes)
+    if !bytes.starts_with(&GZIP) {
+        return Ok(bytes);
+    }
+    let mut unpacked = Vec::new();
+    let mut packed = MultiGzDecoder::new(bytes.as_slice()).take(SIZE_MAX_BYTES + 1);
+    packed.read_to_end(&mut unpacked).map_err(|error| format!("cannot be unpacked: {error}"))?;
+    if unpacked.len() as u64 > SIZE_MAX_BYTES {
+        return Err(format!("unpacks to more than the {SIZE_MAX_BYTES} bytes that are read"));
+    }
+    Ok(unpacked)
+}
+
+/// The beginning of a file, unpacked; nothing of one that cannot be read.
+pub(crate) fn head(path: &Path, size_bytes: u64) -> Vec<u8> {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(size_bytes).read_to_end(&mut head));
+    if read.is_err() || !head.starts_with(&GZIP) {
+        return if read.is_ok() { head } else { Vec::new() };
+    }
+    let mut unpacked = Vec::new();
+    // The end is cut off, which is an error after all that could be unpacked.
+    let _ = MultiGzDecoder::new(head.as_slice()).take(size_bytes).read_to_end(&mut unpacked);
+    unpacked
 }
 
 /// UTF-8 with or without a mark, and UTF-16 with one, as PowerShell's `>` writes it.
@@ -71,7 +147,6 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
         String::from_utf16(&units).map_err(|_| "is not UTF-16 although it says so".to_owned())
     };
     match bytes.as_slice() {
-        [0x1F, 0x8B, ..] => Err("is compressed: unpack it (`tar -xzf` for an archive) and give what was in it".into()),
         [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).map_err(|_| "is not UTF-8".to_owned()),
         [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
@@ -81,6 +156,8 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::{decode, texts};
 
     #[test]
@@ -108,6 +185,46 @@ mod tests {
         assert_eq!(decode(wide(u16::to_be_bytes, [0xFE, 0xFF])).unwrap(), "{\"é\"}");
         assert_eq!(decode(b"\xEF\xBB\xBF{}".to_vec()).unwrap(), "{}");
         assert!(decode(vec![0xFF, 0x00]).is_err());
-        assert!(decode(vec![0x1F, 0x8B, 8, 0]).unwrap_err().contains("tar -xzf"));
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    #[test]
+    fn packed_files_and_archives_are_read_as_what_they_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, text) in [("./a/pods.json", r#"{"items":[]}"#), ("a/notes.txt", "no"), ("b.yaml", "kind: A")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+        }
+        let archive = archive.into_inner().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+        write("dump.tar.gz", &packed(&archive));
+        write("trail.json.gz", &[packed(b"{\"eventVersion\""), packed(b": 1}")].concat());
+        write("sources.tgz", &packed(b"nothing of ours"));
+        let mut unread = Vec::new();
+        let found = texts(dir.path(), &mut unread);
+        let below = |name: &str| dir.path().join(name).display().to_string();
+        let wanted = [
+            (below("dump.tar.gz/a/pods.json"), r#"{"items":[]}"#.to_owned()),
+            (below("dump.tar.gz/b.yaml"), "kind: A".to_owned()),
+            (below("trail.json.gz"), r#"{"eventVersion": 1}"#.to_owned()),
+        ];
+        assert_eq!((found.as_slice(), unread.len()), (wanted.as_slice(), 0));
+
+        write("torn.tgz", packed(&archive).split_at(60).0);
+        write("cut.tar", archive.split_at(1_100).0);
+        for (name, reason, held) in
+            [("torn.tgz", "cannot be unpacked", 0), ("cut.tar", "is broken, and not read from there", 1)]
+        {
+            let (mut unread, path) = (Vec::new(), dir.path().join(name));
+            assert_eq!(texts(&path, &mut unread).len(), held, "{name}");
+            assert!(unread.iter().any(|one| one.reason.contains(reason)), "{name}: {unread:?}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! JSON with comments and trailing commas, and nothing looser: what a client would refuse, we refuse.
 
+use std::ops::Range;
+
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged as _;
 use jsonc_parser::{CollectOptions, CommentCollectionStrategy, ParseOptions};
@@ -26,6 +28,39 @@ pub(super) fn parse(text: &str, lines: Lines<'_>) -> Result<Node, Malformed> {
         reason: lower_first(&error.kind().to_string()),
     })?;
     Ok(parsed.value.map_or(Node { span: 0..0, value: Value::Null }, |value| node(&value)))
+}
+
+/// Each line that holds something by itself, with spans in the whole text, and what is wrong with those that are none.
+pub(super) fn lines(text: &str) -> Result<(Vec<Node>, Vec<Malformed>), Malformed> {
+    let (mut nodes, mut malformed) = (Vec::new(), Vec::new());
+    let (mut start, first_line) = (0, vec![0]);
+    for (line, part) in (1..).zip(text.split_inclusive('\n')) {
+        if !part.trim().is_empty() {
+            match parse(part, Lines(&first_line)) {
+                Ok(mut node) => {
+                    shift(&mut node, start);
+                    nodes.push(node);
+                }
+                Err(error) if nodes.is_empty() => return Err(Malformed { line, ..error }),
+                Err(error) => malformed.push(Malformed { line, ..error }),
+            }
+        }
+        start += part.len();
+    }
+    Ok((nodes, malformed))
+}
+
+fn shift(node: &mut Node, by: usize) {
+    let moved = |span: &mut Range<usize>| *span = span.start + by..span.end + by;
+    moved(&mut node.span);
+    match &mut node.value {
+        Value::List(items) => items.iter_mut().for_each(|item| shift(item, by)),
+        Value::Map(entries) => entries.iter_mut().for_each(|entry| {
+            moved(&mut entry.key_span);
+            shift(&mut entry.node, by);
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+    }
 }
 
 fn node(value: &ast::Value<'_>) -> Node {

@@ -1,9 +1,11 @@
 //! Every kind of step on its own example, and silent on its counter-example.
 
 use graph::aws::Truth;
+use graph::kubernetes::observed::Uses;
 use graph::kubernetes::{Evaluator, Request, Subject, kinds};
 use graph::step::paths::find;
 use graph::world::{Goal, World};
+use serde_json::json;
 
 use crate::aws::{Loaded, add};
 
@@ -33,6 +35,49 @@ fn every_kind_fires_on_its_example_and_is_silent_on_its_counter_example() {
         };
         assert!(silent, "{} fires on its counter-example", kind.page.id);
     }
+}
+
+/// What KubeHound writes of a cluster: neither lists nor objects say of what kind they are.
+#[test]
+fn the_lists_of_a_kubehound_dump_are_known_by_their_names() {
+    let files = [
+        ("run/metadata.json", json!({ "run_id": "01j", "cluster": { "name": "c" } })),
+        (
+            "run/a/pods.json",
+            json!({ "metadata": {}, "items": [{
+                "metadata": { "name": "p", "namespace": "a" },
+                "spec": { "serviceAccountName": "s", "containers": [{ "name": "c", "image": "i" }] }
+            }] }),
+        ),
+        ("run/a/endpointslices.discovery.k8s.io.json", json!({ "metadata": {}, "items": [{ "addressType": "IPv4" }] })),
+        (
+            "run/clusterrolebindings.rbac.authorization.k8s.io.json",
+            json!({ "metadata": {}, "items": [{
+                "metadata": { "name": "b" },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all" },
+                "subjects": [{ "kind": "ServiceAccount", "name": "s", "namespace": "a" }]
+            }] }),
+        ),
+        (
+            "run/clusterroles.rbac.authorization.k8s.io.json",
+            json!({ "metadata": {}, "items": [{
+                "metadata": { "name": "all" },
+                "rules": [{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]
+            }] }),
+        ),
+    ];
+    let mut loaded = Loaded::default();
+    for (name, list) in files {
+        add(&mut loaded, name, &list.to_string());
+    }
+    assert_eq!((&loaded.unread, loaded.files), (&Vec::new(), 5));
+    add(&mut loaded, "run/list.json", &json!({ "metadata": {}, "items": [{}] }).to_string());
+    assert_eq!(loaded.unread.len(), 1, "a list that says nothing of its kind");
+    loaded.cluster.link();
+    let world = loaded.world();
+    let target = world.target(&Goal::Administrator);
+    let from = world.steps.find("serviceaccount/a/s").unwrap();
+    assert!(!find(&world.steps, &target, Some(from)).paths.is_empty());
 }
 
 #[test]
@@ -696,4 +741,137 @@ fn whoever_makes_access_entries_administers_the_cluster_that_takes_them() {
     assert_eq!(administers_cluster(&[entry], &associate), Truth::Yes, "where an entry is, entries are taken");
     let elsewhere = details(r#""eks:*""#, "arn:aws:eks:eu-west-1:111122223333:cluster/other");
     assert_eq!(administers_cluster(&[&api], &elsewhere), Truth::No);
+}
+
+/// Two roles, one of them bound twice, and a built-in one.
+const BOUND: &str = "\
+kind: ClusterRole
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: {name: reader}
+rules:
+- {apiGroups: [''], resources: [secrets], verbs: [get, list]}
+- {apiGroups: [apps], resources: [deployments/scale], verbs: [patch]}
+---
+kind: ClusterRole
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: {name: also}
+rules:
+- {apiGroups: [''], resources: [secrets], verbs: [list]}
+- {apiGroups: [''], resources: [users], resourceNames: [boss], verbs: [impersonate]}
+---
+kind: ClusterRoleBinding
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: {name: a}
+roleRef: {kind: ClusterRole, name: reader}
+subjects: [{kind: ServiceAccount, namespace: n, name: s}, {kind: Group, name: team}]
+---
+kind: ClusterRoleBinding
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: {name: b}
+roleRef: {kind: ClusterRole, name: also}
+subjects: [{kind: ServiceAccount, namespace: n, name: s}]
+---
+kind: RoleBinding
+apiVersion: rbac.authorization.k8s.io/v1
+metadata: {name: c, namespace: n}
+roleRef: {kind: ClusterRole, name: view}
+subjects: [{kind: User, name: ann}]
+";
+
+/// An event of an audit log: by a user and its groups, of an object, with the rest of its fields.
+fn event(who: (&str, &[&str]), verb: &str, object: serde_json::Value, rest: serde_json::Value) -> String {
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "stage": "ResponseComplete",
+        "requestReceivedTimestamp": "2026-10-01T08:00:00.000000Z", "verb": verb,
+        "user": { "username": who.0, "groups": who.1 }, "objectRef": object, "responseStatus": { "code": 200 }
+    });
+    event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    event.to_string()
+}
+
+#[test]
+fn what_rests_on_a_rule_is_what_nothing_else_allows() {
+    let s = ("system:serviceaccount:n:s", ["system:serviceaccounts"].as_slice());
+    let ann = ("ann", ["team", "system:authenticated"].as_slice());
+    let of = |resource: &str, name: &str| json!({ "resource": resource, "namespace": "n", "name": name, "apiVersion": "v1" });
+    let none = || json!({});
+    let scale =
+        json!({ "resource": "deployments", "subresource": "scale", "apiGroup": "apps", "namespace": "n", "name": "d" });
+    let events = [
+        event(s, "get", of("secrets", "one"), none()),
+        event(s, "get", of("secrets", "two"), none()),
+        event(s, "list", of("secrets", ""), none()),
+        event(s, "get", of("secrets", "one"), json!({ "stage": "RequestReceived" })),
+        event(s, "get", of("secrets", "no"), json!({ "annotations": { "authorization.k8s.io/decision": "forbid" } })),
+        event(s, "get", of("secrets", "no"), json!({ "responseStatus": { "code": 403 } })),
+        event(
+            s,
+            "get",
+            of("pods", "p"),
+            json!({ "impersonatedUser": { "username": "boss", "groups": ["system:authenticated"] } }),
+        ),
+        event(ann, "patch", scale.clone(), none()),
+        event(ann, "get", of("pods", "p"), none()),
+        event(("root", &["system:masters", "team"]), "patch", scale, none()),
+        event(ann, "get", json!(null), json!({ "requestURI": "/healthz" })),
+    ];
+    let log = format!("{}\n\n{{\"torn\n", events.join("\n"));
+    let list =
+        json!({ "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [{ "stage": "ResponseComplete" }] });
+    let watched = event(s, "watch", of("secrets", ""), json!({ "stage": "ResponseStarted" }));
+    let logged = json!({ "events": [{ "message": watched }, { "message": "I1001 a line of the kubelet's" }] });
+    let mut loaded = Loaded::default();
+    let texts = [
+        ("cluster.yaml", BOUND),
+        ("audit.log", &log),
+        ("list.json", &list.to_string()),
+        ("cw.json", &logged.to_string()),
+    ];
+    for (name, text) in texts {
+        add(&mut loaded, name, text);
+    }
+    let unread: Vec<String> =
+        loaded.unread.iter().map(|one| format!("{}:{:?} {}", one.source, one.line, one.reason)).collect();
+    assert!(unread[0].starts_with("audit.log:Some(13) 1 line from here on is not JSON: "), "{unread:?}");
+    assert_eq!(unread[1..], ["list.json:None 1 event of an audit log without a time or a caller"]);
+    loaded.cluster.link();
+    let evaluator = Evaluator::new(&loaded.cluster);
+    let uses = Uses::new(&evaluator);
+    let told = |role: &str, rule: usize| {
+        let cites = loaded.cluster.subjects().into_iter().flat_map(|subject| evaluator.what_can(&subject));
+        let grants = cites.filter_map(|held| evaluator.grant(held.cite));
+        let mut grants = grants.filter(|grant| grant.policy.contains(role) && grant.part == format!("rule {rule}"));
+        uses.told(&grants.next().unwrap()).unwrap()
+    };
+    let stops = |calls: &str| format!("would stop what was observed: {calls}, the last at 2026-10-01T08:00:00.000000Z");
+    let idle = |text: &str| {
+        text.starts_with("breaks nothing that was observed: no call of 11 records from 2026-10-01T08:00:00")
+    };
+    assert_eq!(told("ClusterRole reader", 1), stops("get secrets in namespace n by serviceaccount/n/s, 2 times"));
+    assert_eq!(
+        told("ClusterRole reader", 2),
+        stops("patch deployments/scale.apps in namespace n by kube-user/ann, 1 time")
+    );
+    assert!(idle(&told("ClusterRole also", 1)), "what another rule allows, too: {}", told("ClusterRole also", 1));
+    assert_eq!(told("ClusterRole also", 2), stops("impersonate users by serviceaccount/n/s, 1 time"));
+    let alone = graph::step::Grant {
+        policy: "ClusterRole reader".into(),
+        arn: None,
+        part: "a rule".into(),
+        source: "cluster.yaml".into(),
+        line: Some(5),
+    };
+    assert_eq!(uses.told(&alone).unwrap(), told("ClusterRole reader", 1));
+    // A built-in role stands in no file: its binding is what can be taken away.
+    assert_eq!(told("ClusterRole view", 1), stops("get pods in namespace n by kube-user/ann, 1 time"));
+    assert_eq!(
+        uses.told(&graph::step::Grant {
+            policy: "a pod".into(),
+            arn: None,
+            part: String::new(),
+            source: "".into(),
+            line: None
+        }),
+        None
+    );
 }

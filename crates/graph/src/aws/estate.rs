@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::arn::Arn;
-use super::observed::Calls;
+use super::observed::Call;
 use super::policy::{Choice, Document, Statement};
+use crate::observed::Calls;
 use crate::step::{FindError, Grant, GrantId};
 
 /// The index of a policy in [`Estate::policies`].
@@ -226,7 +227,7 @@ pub struct Estate {
     /// The time of the question, in seconds since 1970.
     pub now: i64,
     /// What its principals were seen to do.
-    pub calls: Calls,
+    pub calls: Calls<Call>,
     /// A policy that allows everything, for asking what a principal could be given.
     pub allow_all: PolicyId,
     by_arn: HashMap<String, usize>,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::evaluate::{Request, aggregated, allows};
+use super::observed::Call;
+use crate::observed::Calls;
 
 /// What every object has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,8 +72,15 @@ pub struct Rule {
     pub resources: Vec<String>,
     /// If not empty, only objects with these names.
     pub names: Vec<String>,
-    /// The line, from 1.
+    /// The line, from 1; 0 where the role is built in and stands in no file.
     pub line: u32,
+}
+
+impl Rule {
+    /// Whether it is of a role that every cluster has, and stands in no file.
+    pub fn is_built_in(&self) -> bool {
+        self.line == 0
+    }
 }
 
 /// Who asks.
@@ -467,6 +476,8 @@ pub struct Estate {
     pub clusters: BTreeSet<String>,
     /// Agents and MCP servers.
     pub customs: Vec<Custom>,
+    /// What its API server was asked and allowed.
+    pub calls: Calls<Call>,
 }
 
 impl Estate {

@@ -154,6 +154,18 @@ impl<'a> Evaluator<'a> {
         held
     }
 
+    /// Every rule of every binding.
+    pub(super) fn cites(&self) -> impl Iterator<Item = Cite> {
+        self.roles.iter().enumerate().flat_map(move |(binding, roles)| {
+            let each = move |role: &usize| {
+                let count = self.estate.roles.get(*role).map_or(0, |role| role.rules.len());
+                let role = *role;
+                (0..count).map(move |rule| Cite { binding, role, rule })
+            };
+            roles.iter().flatten().flat_map(each)
+        })
+    }
+
     /// The rule of a cite.
     pub fn rule(&self, cite: Cite) -> Option<&'a Rule> {
         self.estate.roles.get(cite.role)?.rules.get(cite.rule)
@@ -164,10 +176,11 @@ impl<'a> Evaluator<'a> {
         let (role, binding) = (self.estate.roles.get(cite.role)?, self.estate.bindings.get(cite.binding)?);
         let rule = role.rules.get(cite.rule)?;
         let policy = format!("{} bound by {}", role_name(role), binding_name(binding));
-        // A built-in role stands in no file: what a person can remove is the binding.
-        let own = rule.line > 0;
-        let (source, line) =
-            if own { (&role.meta.source, rule.line) } else { (&binding.meta.source, binding.meta.line) };
+        let (source, line) = match rule.is_built_in() {
+            false => (&role.meta.source, rule.line),
+            // What a person can remove is the binding.
+            true => (&binding.meta.source, binding.meta.line),
+        };
         Some(Grant {
             policy,
             arn: None,

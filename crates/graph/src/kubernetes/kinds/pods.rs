@@ -165,7 +165,7 @@ pub(super) const KINDS: &[Kind] = &[
     },
 ];
 
-const UNSECURED: &str = "an admission controller forbids it: the namespace has no pod security label that would";
+const UNSECURED: &str = "a pod security label or an admission controller forbids it: the files hold none that does";
 
 fn create(deriver: &mut Deriver<'_>) {
     for (subject, node) in deriver.actors() {

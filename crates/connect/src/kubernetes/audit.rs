@@ -1,0 +1,132 @@
+//! A cluster's audit log: what its API server was asked. Lines of the log, lists of events as webhooks get them, and the
+//! events of CloudWatch in which EKS keeps them.
+//!
+//! Source of the forms: "Auditing" of the Kubernetes documentation and its reference of `audit.k8s.io/v1`. What was refused is
+//! no use of a permission, and is left out; so are requests for no resource (`/healthz`).
+
+use graph::Unread;
+use graph::kubernetes::estate::Subject;
+use graph::kubernetes::observed::Call;
+
+use crate::aws::{Reader, text};
+use crate::document::{Document, Format, Node};
+
+/// The API group of the events.
+const GROUP: &str = "audit.k8s.io/";
+
+/// Reads events; false where there are none.
+pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
+    let is_audit = |node: &Node| text(node, "apiVersion").is_some_and(|version| version.starts_with(GROUP));
+    let logged = root.get("events").map(Node::items).unwrap_or_default().iter();
+    let logged: Vec<Document> = logged
+        .filter_map(|event| text(event, "message").filter(|message| message.contains(GROUP)))
+        .filter_map(|message| Document::parse(message, Format::Json).ok())
+        .filter(|message| is_audit(message.root()))
+        .collect();
+    let events: Vec<&Node> = match (is_audit(root), root.get("items")) {
+        (true, Some(items)) => items.items().iter().collect(),
+        (true, None) => vec![root],
+        (false, _) => logged.iter().map(Document::root).collect(),
+    };
+    let unread = events.iter().filter(|event| record(reader, event).is_none()).count();
+    if unread > 0 {
+        let reason = format!("{} without a time or a caller", graph::plural(unread, "event of an audit log"));
+        reader.unread.push(Unread::new(&*reader.source, None, reason));
+    }
+    !events.is_empty() || is_audit(root)
+}
+
+/// `None` where the event cannot be read.
+fn record(reader: &mut Reader<'_>, event: &Node) -> Option<()> {
+    if !is_last(event) {
+        return Some(());
+    }
+    let time = text(event, "requestReceivedTimestamp").or_else(|| text(event, "stageTimestamp"))?;
+    let user = event.get("user")?;
+    let mut calls = Vec::new();
+    let object = event.get("objectRef").filter(|object| text(object, "resource").is_some());
+    if let Some(object) = object.filter(|_| !is_refused(event)) {
+        let own = asker(user)?;
+        match event.get("impersonatedUser").and_then(|other| Some((asker(other)?, other))) {
+            Some((other, as_whom)) => {
+                calls.extend(impersonated(as_whom).into_iter().map(|what| impersonation(&own, what)));
+                calls.extend(call(event, object, other));
+            }
+            None => calls.extend(call(event, object, own)),
+        }
+    }
+    reader.cluster.calls.add(time, calls);
+    Some(())
+}
+
+/// Whether it is the event of a request that counts: it has several, one for each stage. A watch answers when it begins.
+fn is_last(event: &Node) -> bool {
+    match (text(event, "stage"), text(event, "verb")) {
+        (Some("RequestReceived"), _) => false,
+        (Some("ResponseStarted"), verb) => verb == Some("watch"),
+        (_, verb) => verb != Some("watch"),
+    }
+}
+
+fn is_refused(event: &Node) -> bool {
+    let decision = event.get("annotations").and_then(|notes| text(notes, "authorization.k8s.io/decision"));
+    let code = event.get("responseStatus").and_then(|status| status.get("code")).and_then(Node::scalar);
+    decision == Some("forbid") || matches!(code.as_deref(), Some("401" | "403"))
+}
+
+/// A user and its groups.
+fn asker(user: &Node) -> Option<(Subject, Vec<String>)> {
+    Some((subject(text(user, "username")?), super::list(user, "groups")))
+}
+
+fn subject(name: &str) -> Subject {
+    match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+        Some((namespace, name)) => Subject::ServiceAccount(namespace.to_owned(), name.to_owned()),
+        None => Subject::User(name.to_owned()),
+    }
+}
+
+fn call(event: &Node, object: &Node, (who, groups): (Subject, Vec<String>)) -> Option<Call> {
+    let word = |key: &str| text(object, key).filter(|word| !word.is_empty());
+    let verb = text(event, "verb")?;
+    let resource = word("resource")?;
+    // Of what is made or deleted together the API server asks for no name, whatever the body says.
+    let name =
+        word("name").filter(|_| !["create", "deletecollection"].contains(&verb) || word("subresource").is_some());
+    Some(Call {
+        who,
+        groups,
+        verb: verb.to_owned(),
+        group: word("apiGroup").unwrap_or_default().to_owned(),
+        resource: word("subresource").map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}")),
+        namespace: word("namespace").map(str::to_owned),
+        name: name.map(str::to_owned),
+    })
+}
+
+/// Whom somebody acts as: the resource, the namespace and the name that a rule for `impersonate` speaks of.
+fn impersonated(as_whom: &Node) -> Vec<(&'static str, Option<String>, String)> {
+    let user = text(as_whom, "username").map(subject);
+    let user = user.map(|user| match user {
+        Subject::ServiceAccount(namespace, name) => ("serviceaccounts", Some(namespace), name),
+        Subject::User(name) | Subject::Group(name) => ("users", None, name),
+    });
+    // Groups that everybody is in need no rule.
+    let groups = super::list(as_whom, "groups").into_iter().filter(|group| !group.starts_with("system:"));
+    user.into_iter().chain(groups.map(|group| ("groups", None, group))).collect()
+}
+
+fn impersonation(
+    (who, groups): &(Subject, Vec<String>),
+    (resource, namespace, name): (&str, Option<String>, String),
+) -> Call {
+    Call {
+        who: who.clone(),
+        groups: groups.clone(),
+        verb: "impersonate".to_owned(),
+        group: String::new(),
+        resource: resource.to_owned(),
+        namespace,
+        name: Some(name),
+    }
+}
