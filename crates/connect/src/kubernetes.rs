@@ -1,4 +1,4 @@
-//! Kubernetes objects: manifests, `kubectl get -o json` lists, and KubeHound's dumps.
+//! Kubernetes objects: manifests, `kubectl get -o json` lists, admission reviews, and KubeHound's dumps.
 //!
 //! Takes from an object only what says who may do what and what runs where: never the contents of a
 //! secret, an environment variable or a command line. Objects of other kinds are passed over.
@@ -103,6 +103,13 @@ fn object(reader: &mut Reader<'_>, node: &Node, kind: &str) {
         "Ingress" | "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" => route(reader, node, kind),
         "NetworkPolicy" => network_policy(reader, node),
         "ConfigMap" => config_map(reader, node),
+        // What an API server asks its webhooks about: the object as it will be.
+        "AdmissionReview" => {
+            let review = node.get("request").and_then(|request| request.get("object"));
+            if let Some((review, kind)) = review.and_then(|object| Some((object, text(object, "kind")?))) {
+                object(reader, review, kind);
+            }
+        }
         _ if pod::read(reader, node, kind) => {}
         _ => custom::read(reader, node, kind),
     }

@@ -81,6 +81,18 @@ fn the_lists_of_a_kubehound_dump_are_known_by_their_names() {
 }
 
 #[test]
+fn an_admission_review_is_about_its_object() {
+    let pod = json!({ "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "p", "namespace": "a" },
+        "spec": { "hostPID": true, "containers": [{ "name": "c", "image": "i", "securityContext": { "privileged": true } }] } });
+    for (object, count) in [(pod, 1), (serde_json::Value::Null, 0)] {
+        let request = json!({ "uid": "1", "operation": "CREATE", "object": object, "oldObject": null });
+        let review = json!({ "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request });
+        let world = world(&review.to_string());
+        assert_eq!(find(&world.steps, &world.target(&Goal::Administrator), None).paths.len(), count);
+    }
+}
+
+#[test]
 fn ids_are_unique_and_each_kind_has_a_reference() {
     let mut ids = std::collections::BTreeSet::new();
     for kind in kinds::all() {
