@@ -14,7 +14,7 @@ use cedar_policy::{
 };
 
 use crate::index::{Bound, speaks_of};
-use crate::rule::{Rule, diagnostic};
+use crate::rule::{File, Rule};
 use crate::schema::{ANY_TOOL, Tool, other_actions, schema, shapes_only, tool_name};
 use crate::snapshot::Diagnostic;
 use crate::tool::ToolId;
@@ -54,8 +54,8 @@ pub(crate) fn inexpressible<'a>(tools: &[&'a Tool]) -> Vec<(&'a Tool, String)> {
 
 /// All complaints about `rules`.
 pub(crate) fn lint(rules: &[Rule], files: &[(String, String)], catalogue: &Catalogue<'_>) -> Vec<Diagnostic> {
-    let texts: BTreeMap<&str, &str> = files.iter().map(|(file, text)| (file.as_str(), text.as_str())).collect();
-    let mut lint = Lint { texts, catalogue, diagnostics: Vec::new() };
+    let files = files.iter().map(|(name, text)| (name.as_str(), File::new(name, text))).collect();
+    let mut lint = Lint { files, catalogue, diagnostics: Vec::new() };
     let mut buckets: BTreeMap<BTreeSet<String>, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
         let known = lint.named_tools(rule);
@@ -74,7 +74,7 @@ pub(crate) fn lint(rules: &[Rule], files: &[(String, String)], catalogue: &Catal
 }
 
 struct Lint<'a, 'c> {
-    texts: BTreeMap<&'a str, &'a str>,
+    files: BTreeMap<&'a str, File<'a>>,
     catalogue: &'a Catalogue<'c>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -187,8 +187,7 @@ impl Lint<'_, '_> {
         let Some(result) = self.validate(&all, &rules) else { return };
         for error in result.validation_errors() {
             let Some(rule) = find(&rules, error.policy_id()) else { continue };
-            let text = self.texts.get(rule.location.file.as_str()).copied().unwrap_or_default();
-            let mut found = diagnostic(&rule.location.file, text, error, 0);
+            let mut found = self.diagnostic(rule, error);
             if !complained.contains(&(found.file.clone(), found.line)) {
                 found.error = false;
                 found.message = format!("for a tool that was seen: {}", found.message);
@@ -220,14 +219,18 @@ impl Lint<'_, '_> {
     }
 
     fn cedar(&mut self, rule: &Rule, complaint: &impl miette::Diagnostic, error: bool) {
-        let file = &rule.location.file;
-        let text = self.texts.get(file.as_str()).copied().unwrap_or_default();
-        let mut found = diagnostic(file, text, complaint, 0);
+        let mut found = self.diagnostic(rule, complaint);
         found.error = error;
         // Cedar prefixes "for policy `id`, "; the place says it better.
         let prefix = format!("for policy `{}`, ", rule.id);
         found.message = found.message.strip_prefix(&prefix).unwrap_or(&found.message).to_owned();
         self.diagnostics.push(found);
+    }
+
+    fn diagnostic(&self, rule: &Rule, complaint: &(impl miette::Diagnostic + ?Sized)) -> Diagnostic {
+        let name = &rule.location.file;
+        let file = self.files.get(name.as_str());
+        file.map_or_else(|| File::new(name, "").diagnostic(complaint), |file| file.diagnostic(complaint))
     }
 
     fn complain(&mut self, rule: &Rule, error: bool, message: String, hint: Option<String>) {
