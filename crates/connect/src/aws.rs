@@ -17,7 +17,7 @@ pub(crate) mod read;
 mod tests;
 mod trail;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use graph::aws::policy::Document as PolicyDocument;
 use graph::aws::{Estate, Principal, PrincipalKind};
 use graph::world::World;
 
-use crate::document::{Document, Format, Malformed, Node, Value};
+use crate::document::{Document, Format, Node, Value};
 use crate::{account, cloudformation, delegation, kubernetes, terraform};
 
 /// Accounts as far as the files tell, linked and ready to be judged.
@@ -112,6 +112,7 @@ fn add_from(loaded: &mut Loaded, source: &str, text: &str, (moment, folder): (Mo
         source: source.into(),
         moment,
         folder,
+        audited: HashSet::new(),
         document: None,
     };
     if reader.read(text) {
@@ -119,6 +120,11 @@ fn add_from(loaded: &mut Loaded, source: &str, text: &str, (moment, folder): (Mo
     }
     loaded.unread.append(&mut reader.unread);
     managed::fill(&mut loaded.estate);
+}
+
+/// A time of a record, to the second and in UTC, so that texts compare as times do; none of what is no time.
+pub(crate) fn moment(text: &str) -> Option<String> {
+    text.parse::<jiff::Timestamp>().ok().map(|time| format!("{time:.0}"))
 }
 
 /// One file on its way into the estate.
@@ -132,6 +138,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) moment: Moment,
     /// Where the file lies, if it is one.
     pub(crate) folder: Option<PathBuf>,
+    /// The requests of an audit log of which an event was read.
+    pub(crate) audited: HashSet<String>,
     document: Option<Arc<Document>>,
 }
 
@@ -154,8 +162,7 @@ impl Reader<'_> {
         let is_json = matches!(json, Some(Ok(_)));
         let document = match json {
             Some(Ok(document)) => Ok(document),
-            // Lines of JSON, or YAML, whose flow form looks like it; if it is neither, JSON's reason is the better one.
-            Some(Err(error)) => self.lines(text).or_else(|_| Document::stream(text)).map_err(|_| error),
+            Some(Err(error)) => self.several(text).ok_or(error),
             None => Document::stream(text),
         };
         let document = match document {
@@ -185,19 +192,24 @@ impl Reader<'_> {
         known
     }
 
-    /// A document of one for each line. Lines that are none are said, at the first of them.
-    fn lines(&mut self, text: &str) -> Result<Document, Malformed> {
-        let (document, malformed) = Document::lines(text)?;
+    /// A text that begins as JSON and is not one document of it: YAML, whose flow form looks like it, or a document on each
+    /// line. Lines that are none are said, at the first of them.
+    fn several(&mut self, text: &str) -> Option<Document> {
+        let lines = Document::lines(text).ok();
+        let is_whole = lines.as_ref().is_some_and(|(_, malformed)| malformed.is_empty());
+        if let Some(stream) = (!is_whole).then(|| Document::stream(text).ok()).flatten() {
+            return Some(stream);
+        }
+        let (document, malformed) = lines?;
         if let Some(first) = malformed.first() {
-            let count = graph::plural(malformed.len(), "line");
-            let reason = format!(
-                "{count} from here on {} not JSON: {}",
-                if malformed.len() == 1 { "is" } else { "are" },
-                first.reason
-            );
+            let what = match malformed.len() {
+                1 => "this line is".to_owned(),
+                count => format!("{count} lines from here on are"),
+            };
+            let reason = format!("{what} not JSON: {}", first.reason);
             self.unread.push(Unread::new(&*self.source, Some(first.line), reason));
         }
-        Ok(document)
+        Some(document)
     }
 
     /// Reads one document by what it holds. A list is a document of several: pages of an export, objects of a cluster.

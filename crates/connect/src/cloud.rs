@@ -55,7 +55,6 @@ const HEAD_BYTES: u64 = 1 << 20;
 /// What only exports of clouds, directories and registries, plans and policies say.
 const SIGNS: &[&str] = &[
     "\"UserDetailList\"",
-    "\"eventVersion\"",
     "\"CloudTrailEvent\"",
     "\"RoleDetailList\"",
     "\"AccessKeyMetadata\"",
@@ -77,8 +76,9 @@ const SIGNS: &[&str] = &[
 const PLAN: &[&str] = &[PLANNED, "\"terraform_version\""];
 const PLANNED: &str = "\"planned_values\"";
 
-/// What objects of a cluster have, all of them.
+/// What objects of a cluster have, all of them, and what records of CloudTrail have.
 const OBJECT: &[&str] = &["apiVersion", "kind"];
+const RECORD: &[&str] = &["\"eventSource\"", ".amazonaws.com", "\"userIdentity\""];
 
 /// Where workflows lie.
 pub(crate) const WORKFLOWS: &str = ".github/workflows";
@@ -141,13 +141,16 @@ fn is_export(path: &Path) -> bool {
     if !read::may_hold(path) {
         return false;
     }
-    if is_workflow(path) || kubernetes::dumped(path).is_some() {
+    if is_workflow(path) {
         return true;
     }
     let head = head(path);
-    let is_dump = || read::is_archive(&head) && kubernetes::DUMPED.iter().any(|(name, _)| says(&head, name));
-    let is_object = || OBJECT.iter().all(|sign| says(&head, sign));
-    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || is_object() || is_dump()
+    let all = |signs: &[&str]| signs.iter().all(|sign| says(&head, sign));
+    let is_dump = || match read::is_archive(&head) {
+        true => kubernetes::DUMPED.iter().any(|(name, _)| says(&head, name)),
+        false => kubernetes::dumped(path).is_some() && all(&["\"metadata\"", "\"items\""]),
+    };
+    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || all(OBJECT) || all(RECORD) || is_dump()
 }
 
 fn head(path: &Path) -> Vec<u8> {

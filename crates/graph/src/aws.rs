@@ -19,6 +19,7 @@ pub mod kinds;
 pub mod observed;
 pub mod pattern;
 pub mod policy;
+mod public;
 pub mod query;
 pub mod report;
 #[cfg(test)]

@@ -8,10 +8,10 @@ pub mod bridge;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::aws::attack;
+use crate::aws::attack::{self, own_account};
 use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::kinds::UNREAD_TEXT;
-use crate::aws::{self, Arn, Context, PrincipalKind, Truth};
+use crate::aws::{self, Arn, Context, PrincipalKind, Truth, query};
 use crate::delegation;
 use crate::kubernetes;
 use crate::step::paths::Target;
@@ -94,11 +94,16 @@ impl World {
         }
         let (evaluator, grants) = (Evaluator::new(&self.aws), self.aws.grants());
         for (index, principal) in self.aws.principals.iter().enumerate() {
-            if !matches!(principal.kind, PrincipalKind::User | PrincipalKind::Role) {
-                continue;
-            }
             let context = Context::default();
-            let answer = evaluator.decide(&Request::new(index, action, arn, &context));
+            let answer = match principal.kind {
+                PrincipalKind::User | PrincipalKind::Role => {
+                    evaluator.decide(&Request::new(index, action, arn, &context))
+                }
+                PrincipalKind::Anyone | PrincipalKind::Outside => {
+                    query::outsider_can(&evaluator, (principal.kind, &principal.arn), action, arn, &context)
+                }
+                PrincipalKind::Group | PrincipalKind::Federated | PrincipalKind::Web => continue,
+            };
             if answer.verdict == Truth::No {
                 target.steps.extend(self.spoken_of(index, arn).map(|step| Step { to: goal, ..step }));
                 continue;
@@ -109,7 +114,9 @@ impl World {
                 truth: answer.verdict,
                 open: attack::open(&self.aws, &answer),
             };
-            target.steps.push(Step { grounds: vec![Arc::new(ground)], ..Step::new(index, goal, ACCESS) }.settled());
+            let assuming = own_account(principal).into_iter().collect();
+            let step = Step { grounds: vec![Arc::new(ground)], assuming, ..Step::new(index, goal, ACCESS) };
+            target.steps.push(step.settled());
         }
         target
     }

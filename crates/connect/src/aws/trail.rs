@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use graph::Unread;
 use graph::aws::observed::Call;
 
-use super::{Reader, text};
+use super::{Reader, moment, text};
 use crate::document::{Document, Format, Node};
 
 /// Services whose name in records is not that of their actions.
@@ -53,7 +53,9 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
 }
 
 fn is_record(node: &Node) -> bool {
-    let whole = text(node, "eventSource").is_some() && text(node, "eventName").is_some();
+    let service = text(node, "eventSource").unwrap_or_default();
+    let is_aws = [".amazonaws.com", ".amazonaws.com.cn"].iter().any(|domain| service.ends_with(domain));
+    let whole = is_aws && text(node, "eventName").is_some();
     whole || text(node, "CloudTrailEvent").is_some()
 }
 
@@ -63,13 +65,13 @@ fn record(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
         let inner = Document::parse(inner, Format::Json).ok()?;
         return record(reader, inner.root());
     }
-    let time = text(node, "eventTime")?;
+    let time = moment(text(node, "eventTime")?)?;
     let who = node.get("userIdentity")?;
     let calls = match principal(who) {
         Some(principal) if !is_refused(node) => calls(node, &principal)?,
         _ => Vec::new(),
     };
-    reader.estate.calls.add(time, calls);
+    reader.estate.calls.add(&time, calls);
     Some(())
 }
 

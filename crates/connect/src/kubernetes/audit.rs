@@ -8,7 +8,7 @@ use graph::Unread;
 use graph::kubernetes::estate::Subject;
 use graph::kubernetes::observed::Call;
 
-use crate::aws::{Reader, text};
+use crate::aws::{Reader, moment, text};
 use crate::document::{Document, Format, Node};
 
 /// The API group of the events.
@@ -18,30 +18,30 @@ const GROUP: &str = "audit.k8s.io/";
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     let is_audit = |node: &Node| text(node, "apiVersion").is_some_and(|version| version.starts_with(GROUP));
     let logged = root.get("events").map(Node::items).unwrap_or_default().iter();
-    let logged: Vec<Document> = logged
-        .filter_map(|event| text(event, "message").filter(|message| message.contains(GROUP)))
-        .filter_map(|message| Document::parse(message, Format::Json).ok())
-        .filter(|message| is_audit(message.root()))
-        .collect();
+    let messages = logged.filter_map(|event| text(event, "message").filter(|message| message.contains(GROUP)));
+    let (logged, torn): (Vec<_>, Vec<_>) =
+        messages.map(|message| Document::parse(message, Format::Json)).partition(Result::is_ok);
+    let logged: Vec<Document> = logged.into_iter().flatten().filter(|message| is_audit(message.root())).collect();
     let events: Vec<&Node> = match (is_audit(root), root.get("items")) {
         (true, Some(items)) => items.items().iter().collect(),
         (true, None) => vec![root],
         (false, _) => logged.iter().map(Document::root).collect(),
     };
-    let unread = events.iter().filter(|event| record(reader, event).is_none()).count();
+    let unread = events.iter().filter(|event| record(reader, event).is_none()).count() + torn.len();
     if unread > 0 {
-        let reason = format!("{} without a time or a caller", graph::plural(unread, "event of an audit log"));
+        let reason =
+            format!("{} cut off, or without a time or a caller", graph::plural(unread, "event of an audit log"));
         reader.unread.push(Unread::new(&*reader.source, None, reason));
     }
-    !events.is_empty() || is_audit(root)
+    unread > 0 || !events.is_empty() || is_audit(root)
 }
 
 /// `None` where the event cannot be read.
 fn record(reader: &mut Reader<'_>, event: &Node) -> Option<()> {
-    if !is_last(event) {
+    if !is_first(reader, event) {
         return Some(());
     }
-    let time = text(event, "requestReceivedTimestamp").or_else(|| text(event, "stageTimestamp"))?;
+    let time = moment(text(event, "requestReceivedTimestamp").or_else(|| text(event, "stageTimestamp"))?)?;
     let user = event.get("user")?;
     let mut calls = Vec::new();
     let object = event.get("objectRef").filter(|object| text(object, "resource").is_some());
@@ -55,16 +55,16 @@ fn record(reader: &mut Reader<'_>, event: &Node) -> Option<()> {
             None => calls.extend(call(event, object, own)),
         }
     }
-    reader.cluster.calls.add(time, calls);
+    reader.cluster.calls.add(&time, calls);
     Some(())
 }
 
-/// Whether it is the event of a request that counts: it has several, one for each stage. A watch answers when it begins.
-fn is_last(event: &Node) -> bool {
-    match (text(event, "stage"), text(event, "verb")) {
-        (Some("RequestReceived"), _) => false,
-        (Some("ResponseStarted"), verb) => verb == Some("watch"),
-        (_, verb) => verb != Some("watch"),
+/// Whether it is the first event that says what became of a request: it has several, one for each stage. A watch answers
+/// when it begins, and again when it ends.
+fn is_first(reader: &mut Reader<'_>, event: &Node) -> bool {
+    match text(event, "stage") {
+        Some("RequestReceived") => false,
+        _ => text(event, "auditID").is_none_or(|id| reader.audited.insert(id.to_owned())),
     }
 }
 
@@ -111,8 +111,12 @@ fn impersonated(as_whom: &Node) -> Vec<(&'static str, Option<String>, String)> {
         Subject::ServiceAccount(namespace, name) => ("serviceaccounts", Some(namespace), name),
         Subject::User(name) | Subject::Group(name) => ("users", None, name),
     });
-    // Groups that everybody is in need no rule.
-    let groups = super::list(as_whom, "groups").into_iter().filter(|group| !group.starts_with("system:"));
+    // These the API server adds by itself.
+    let is_added = |group: &str| {
+        ["system:authenticated", "system:unauthenticated", "system:serviceaccounts"].contains(&group)
+            || group.starts_with("system:serviceaccounts:")
+    };
+    let groups = super::list(as_whom, "groups").into_iter().filter(|group| !is_added(group));
     user.into_iter().chain(groups.map(|group| ("groups", None, group))).collect()
 }
 

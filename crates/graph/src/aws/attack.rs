@@ -15,6 +15,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub(crate) use self::outside::own_account;
 use self::rewrite::{ByAccount, Of};
 use self::shared::Sharing;
 use self::workload::{Existing, New};

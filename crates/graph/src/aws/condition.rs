@@ -141,6 +141,12 @@ enum Order {
 }
 
 impl Condition {
+    /// Whether it holds only where its key has one of its values.
+    pub(super) fn is_demanded(&self) -> bool {
+        let compares = !matches!(self.test, Test::Null | Test::Unrecognised);
+        compares && !self.negated && !self.if_exists && self.set != Some(Set::All)
+    }
+
     /// Compiles `operator: {key: values}`.
     pub fn new(operator: &str, key: &str, values: Vec<String>, variables: bool) -> Self {
         let (set, bare) = match operator.split_once(':') {

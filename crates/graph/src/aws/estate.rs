@@ -216,6 +216,8 @@ pub struct Estate {
     pub listed: BTreeSet<String>,
     /// Resource policies by resource ARN.
     pub resource_policies: BTreeMap<String, PolicyId>,
+    /// Whether public buckets are restricted (`RestrictPublicBuckets`), by a bucket's ARN, and by account.
+    pub public_access: BTreeMap<String, bool>,
     /// Service control policies by account: one list for each level from the root down.
     pub scps: BTreeMap<String, Vec<Vec<PolicyId>>>,
     /// Resource control policies, likewise.

@@ -24,6 +24,7 @@ use super::condition::{Context, Value};
 use super::estate::{Boundary, Estate, PolicyId, Principal, PrincipalKind, StatementId};
 use super::pattern::Pattern;
 use super::policy::{Choice, Effect, Named, Principals, Statement};
+use super::public;
 use super::truth::Truth;
 
 /// Which kind of policy a statement came from.
@@ -83,9 +84,18 @@ pub struct Answer {
     pub lacks: Vec<Layer>,
     /// What is not in the files, or not documented, and could change the answer.
     pub gaps: Vec<String>,
+    /// Whether a block of public access denies it.
+    pub is_blocked: bool,
 }
 
 impl Answer {
+    fn block(&mut self, blocked: Truth) {
+        self.is_blocked = blocked == Truth::Yes;
+        if blocked == Truth::Unknown {
+            self.gaps.push(UNBLOCKED.to_owned());
+        }
+    }
+
     /// The verdict when what is missing from the files is counted as unknown.
     pub fn could_be(&self) -> Truth {
         if self.verdict == Truth::No && self.denies.is_empty() && !self.gaps.is_empty() {
@@ -335,19 +345,26 @@ impl<'a> Evaluator<'a> {
             _ => (limit, limit.or(Truth::Unknown)),
         };
         let named = naming.session.or(naming.direct.and(direct_limit)).or(naming.anyone.and(limit_of_all));
+        let outside = resource_account != matching.asker.account;
         let across = own.and(naming.somehow());
+        let blocked = match outside && across != Truth::No {
+            true => self.is_blocked(&matching.resource, Some(resource_account)),
+            false => Truth::No,
+        };
+        let across = across.and(blocked.negate());
         let within = if strict { named.or(naming.account.and(own)) } else { named.or(own) };
-        let access = match resource_account == matching.asker.account {
-            false => across,
+        let access = match outside {
+            true => across,
             // Whose it is decides, and no file says whose it is.
-            true if across != within && self.has_no_owner(matching) => {
+            false if across != within && self.has_no_owner(matching) => {
                 answer
                     .gaps
                     .push(format!("which of the accounts `{}` belongs to is not in the files", matching.resource.text));
                 Truth::Unknown
             }
-            true => within,
+            false => within,
         };
+        answer.block(blocked);
         answer.by_resource = strict && named >= access && named != Truth::No;
         let deny = Truth::any([identity.deny, boundary.deny, session.deny, resource_deny, scp.deny, rcp.deny]);
         answer.verdict = deny.negate().and(access).and(scp.allow).and(rcp.allow);
@@ -355,7 +372,6 @@ impl<'a> Evaluator<'a> {
             answer.gaps.push(PAST_LIMITS.to_owned());
         }
         if answer.verdict == Truth::No {
-            let outside = resource_account != matching.asker.account;
             let resource_allow = naming.somehow();
             let lacking = [
                 (Layer::Identity, identity.allow, true),
@@ -616,8 +632,18 @@ impl<'a> Evaluator<'a> {
                 }
             }
         }
-        answer.verdict = allow.and(deny.negate());
+        let whose = resource.account().or((!self.several).then_some(account));
+        let blocked = if allow == Truth::No { Truth::No } else { self.is_blocked(&resource, whose) };
+        answer.verdict = allow.and(deny.negate()).and(blocked.negate());
+        answer.block(blocked);
         answer
+    }
+
+    /// Whether a block of public access keeps out who is not of a bucket's account.
+    fn is_blocked(&self, resource: &Resource<'_>, account: Option<&str>) -> Truth {
+        let is_bucket = resource.arn.is_some_and(|arn| arn.service == "s3" && arn.account.is_empty());
+        let policy = self.policy_of(resource).filter(|_| is_bucket);
+        policy.map_or(Truth::No, |policy| public::is_blocked(self.estate, policy, resource.container(), account))
     }
 
     /// Whether a service may assume a role on behalf of someone in the role's account.
@@ -657,6 +683,9 @@ impl<'a> Evaluator<'a> {
         (best.0.and(denied.negate()), best.1)
     }
 }
+
+/// What is not known where neither a bucket's block of public access nor its account's is among the files.
+const UNBLOCKED: &str = "whether the bucket, or its account, blocks public access";
 
 /// The condition key that says whose a resource is.
 const OWNER: &str = "aws:resourceaccount";

@@ -28,19 +28,30 @@ pub fn who_can(estate: &Estate, action: &str, resource: &str, context: &Context)
 pub fn who_can_outside(estate: &Estate, action: &str, resource: &str, context: &Context) -> Vec<(String, Answer)> {
     let evaluator = Evaluator::new(estate);
     let Some(policy) = evaluator.policy_for(action, resource) else { return Vec::new() };
-    let owner = estate.principals.first().map_or("", |one| one.account());
-    let account = Arn::parse(resource).map(|arn| arn.account).filter(|account| !account.is_empty()).unwrap_or(owner);
     let mut found = Vec::new();
     for (kind, name, _) in named_in(estate, policy) {
-        let mut asked = asked_by(kind, &name);
-        asked.extend(context);
-        let is = |named: &_| is_named(named, (kind, &name));
-        let answer = evaluator.decide_outsider((resource, account), action, is, &asked);
+        let answer = outsider_can(&evaluator, (kind, &name), action, resource, context);
         if answer.verdict != Truth::No {
             found.push((name, answer));
         }
     }
     found
+}
+
+/// What the resource's own policy lets somebody outside of the files do, of a kind and by name.
+pub fn outsider_can(
+    evaluator: &Evaluator<'_>,
+    who: (PrincipalKind, &str),
+    action: &str,
+    resource: &str,
+    context: &Context,
+) -> Answer {
+    let owner = evaluator.estate.principals.first().map_or("", |one| one.account());
+    let account = Arn::parse(resource).map(|arn| arn.account).filter(|account| !account.is_empty()).unwrap_or(owner);
+    let (kind, name) = who;
+    let mut asked = asked_by(kind, name);
+    asked.extend(context);
+    evaluator.decide_outsider((resource, account), action, |named| is_named(named, who), &asked)
 }
 
 /// One grant that a principal has.

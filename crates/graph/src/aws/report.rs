@@ -47,6 +47,9 @@ pub fn answer(estate: &Estate, question: &str, answer: &Answer) -> String {
     for layer in &answer.lacks {
         let _ = writeln!(text, "  = no {} allows it", layer.as_str());
     }
+    if answer.is_blocked {
+        let _ = writeln!(text, "  = denied by a block of public access");
+    }
     for gap in &answer.gaps {
         let _ = writeln!(text, "  = not known: {gap}");
     }
@@ -70,6 +73,7 @@ pub fn answer_json(estate: &Estate, answer: &Answer) -> Json {
         "allowed_by": cites(&answer.allows),
         "denied_by": cites(&answer.denies),
         "lacks": answer.lacks.iter().map(|layer| layer.as_str()).collect::<Vec<_>>(),
+        "blocked": answer.is_blocked,
         "not_known": answer.gaps,
     })
 }

@@ -1,6 +1,6 @@
 //! The rule `hidden-instructions`.
 
-use super::assess::{called_factors, factor, with};
+use super::assess::{factor, server_factors, with};
 use super::{Match, Rule, start, step};
 use crate::finding::{Factor, FactorName, Step};
 use crate::frameworks::Cite;
@@ -116,7 +116,8 @@ fn found(
     let privilege = turned(hidden);
     let trust =
         factor(FactorName::InputTrust, 1.0, "the server's author wrote it, and the model reads it in every session");
-    let factors = with(with(called_factors(graph, at, server), privilege), trust);
+    // A policy on calls does not keep the text from the model.
+    let factors = with(with(server_factors(graph, at, server), privilege), trust);
     Some(Match {
         subject: subject.id.clone(),
         part: server.id.key.clone(),

@@ -76,6 +76,9 @@ pub struct Choke {
     pub grant: GrantId,
     /// How many of the paths' starts no longer reach the goal without it.
     pub ends: usize,
+    /// The steps that do not hold without it, whether a path takes them or not: indexes into those of [`Steps`] and, behind
+    /// them, those of [`Target`].
+    pub steps: Vec<usize>,
 }
 
 /// Everything that reaches one goal.
@@ -301,12 +304,12 @@ fn chokes(network: &Network<'_>, paths: &[Path]) -> Vec<Choke> {
             // A witness that still holds is a way that still leads there.
             let ends = |path: &&&Path| !holds(path, &dead) && network.path(path.from, &dead).is_none();
             let ends = users.iter().filter(ends).count();
-            for index in killed {
-                if let Some(slot) = dead.get_mut(index) {
+            for index in &killed {
+                if let Some(slot) = dead.get_mut(*index) {
                     *slot = false;
                 }
             }
-            Choke { grant, ends }
+            Choke { grant, ends, steps: killed }
         })
         .filter(|choke| choke.ends > 0)
         .collect();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
 
-use super::paths::{Path, Paths, Target};
+use super::paths::{Choke, Path, Paths, Target};
 use super::{Grant, GrantId, Ground, Missing, Node, NodeKind, Step, Steps};
 use crate::aws::Truth;
 use crate::paths::patch::Patch;
@@ -213,11 +213,13 @@ impl View<'_> {
         }
     }
 
-    /// The policy that denies what every step does that rests on a grant.
-    fn deny(&self, grant: GrantId) -> Option<Patch> {
-        let rests = |step: &&Step| step.grounds.iter().any(|ground| ground.grants.contains(&grant));
-        let uses = self.found.steps.iter().filter(rests).map(|step| {
-            let grounds = step.grounds.iter().filter(|ground| ground.grants.contains(&grant));
+    /// The policy that denies what every step does that does not hold without a grant.
+    fn deny(&self, choke: &Choke) -> Option<Patch> {
+        let own = self.steps.steps.len();
+        let at =
+            |index: &usize| self.steps.steps.get(*index).or_else(|| self.target.steps.get(index.checked_sub(own)?));
+        let uses = choke.steps.iter().filter_map(at).map(|step| {
+            let grounds = step.grounds.iter().filter(|ground| ground.grants.contains(&choke.grant));
             let whom = [Some(step.from), step.also].into_iter().flatten().map(|at| {
                 let node =
                     self.node(at).filter(|node| node.kind == NodeKind::Principal && node.key.starts_with("arn:"));
@@ -238,10 +240,13 @@ impl View<'_> {
             let verb = if choke.ends == 1 { "dies" } else { "die" };
             let _ = writeln!(text, "help: remove this one grant: {} of {all} {verb}\n  --> {at}", choke.ends);
             self.hunk(text, choke.grant);
-            if let Some(deny) = self.deny(choke.grant) {
+            if let Some(deny) = self.deny(choke) {
                 let _ = writeln!(text, "   | or {}:", deny.title);
-                for line in deny.text.lines() {
-                    let _ = writeln!(text, "   |     {line}");
+                let lines: Vec<&str> = deny.text.lines().collect();
+                if lines.len() > HUNK_LINES_MAX {
+                    let _ = writeln!(text, "   |     (a policy of {} lines: in --format json)", lines.len());
+                } else {
+                    lines.iter().for_each(|line| _ = writeln!(text, "   |     {line}"));
                 }
             }
             if let Some(observed) = (self.observed)(choke.grant) {
@@ -288,8 +293,8 @@ impl View<'_> {
             json!({"from": key(path.from), "to": key(path.to), "truth": path.truth, "steps": steps})
         };
         let patch = |id: GrantId| self.steps.grant(id).and_then(|grant| (self.patch)(grant));
-        let choke = |choke: &super::paths::Choke| {
-            let (patch, deny, observed) = (patch(choke.grant), self.deny(choke.grant), (self.observed)(choke.grant));
+        let choke = |choke: &Choke| {
+            let (patch, deny, observed) = (patch(choke.grant), self.deny(choke), (self.observed)(choke.grant));
             json!({"at": self.cite_json(choke.grant), "ends": choke.ends, "patch": patch, "deny": deny.map(|deny| deny.text), "observed_use": observed})
         };
         let missing = missing(found);

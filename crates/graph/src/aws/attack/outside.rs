@@ -14,7 +14,7 @@ use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::truth::Truth;
 use crate::step::Ground;
 
-/// Adds the users, roles, accounts and providers that trust policies let in and no file describes.
+/// Adds the users, roles, accounts and providers that trust policies and resources' own let in and no file describes.
 pub(super) fn add(estate: &mut Estate) {
     let accounts: BTreeSet<String> = estate.principals.iter().map(|one| one.account().to_owned()).collect();
     let mut found: Vec<Principal> = Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn add(estate: &mut Estate) {
             }
         }
     }
-    for policy in estate.joints.iter().filter_map(|joint| written_by(estate, joint)).collect::<BTreeSet<_>>() {
+    for policy in estate.resource_policies.values().copied().collect::<BTreeSet<_>>() {
         let source = estate.policy(policy).map(|policy| policy.source.clone()).unwrap_or_default();
         for (kind, name, line) in named_in(estate, policy) {
             if estate.index_of(&name).is_none() && !found.iter().any(|one| one.arn == name) {
@@ -64,13 +64,6 @@ fn writers() -> impl Iterator<Item = (&'static Kind, &'static str, &'static Need
         },
         _ => None,
     })
-}
-
-/// The policy that says who writes what a workload is joined to, if the files have it.
-fn written_by(estate: &Estate, joint: &Joint) -> Option<PolicyId> {
-    let policies = &estate.resource_policies;
-    let of = || policies.get(&joint.resource).or_else(|| policies.get(joint.resource.trim_end_matches("/*"))).copied();
-    writers().any(|(.., relation)| relation == joint.relation).then(of)?
 }
 
 /// Whom a resource's policy lets in from outside of the files: everyone, accounts and their principals.
@@ -130,6 +123,13 @@ fn whoever_reaches(joint: &Joint) -> String {
     format!("whoever has the {} of {name}", joint.relation.replace('-', " ").replace("url", "URL"))
 }
 
+/// What is to be assumed of somebody's own account: it decides for itself, and whether it lets one of its own is in its
+/// policies.
+pub(crate) fn own_account(principal: &Principal) -> Option<String> {
+    let is_one = principal.kind == PrincipalKind::Outside && !principal.arn.ends_with(":root");
+    is_one.then(|| format!("account {} lets it", principal.account()))
+}
+
 /// Whom a statement that allows lets in: all but some are anyone.
 fn let_in(statement: &Statement) -> &[Named] {
     const EVERYBODY: &[Named] = &[Named::Anyone];
@@ -166,7 +166,6 @@ fn root_of(account: &str, partition: &str) -> String {
 }
 
 const ANYONE: &str = "anyone with an AWS account";
-const BLOCKED: &str = "no block of public access stands before it";
 
 /// The provider together with the subjects that the statement lets in: another subject is another
 /// outsider.
@@ -209,11 +208,7 @@ impl Deriver<'_> {
                 let claim = format!("the trust policy of {} lets it in", role.short());
                 let ground = Ground { claim, grants: self.grants.all([id]), truth, open };
                 let mut step = step(index, target, kind.page(), truth, vec![Arc::new(ground)]);
-                // An account decides for itself; whether it lets one of its own is in its policies.
-                let is_account = principal.arn.ends_with(":root");
-                if principal.kind == PrincipalKind::Outside && !is_account && principal.account() != role.account() {
-                    step.assuming.push(format!("account {} lets it assume the role", principal.account()));
-                }
+                step.assuming.extend(own_account(principal).filter(|_| principal.account() != role.account()));
                 self.push(step);
             }
         }
@@ -248,7 +243,6 @@ impl Deriver<'_> {
                         let grounds = vec![Arc::new(ground), self.joint_ground(at, &workload.arn)];
                         let mut step = step(index, role, kind.page(), answer.verdict, grounds);
                         step.through = Some(joint.resource.clone());
-                        step.assuming.extend((principal.kind == PrincipalKind::Anyone).then(|| BLOCKED.to_owned()));
                         partly(&mut step, kind);
                         self.push(step);
                     }
