@@ -322,6 +322,11 @@ fn resource_policy(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item
 
 fn membership(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     match item.kind {
+        "AWS::S3::Bucket" => {
+            let Some(block) = item.properties.get("PublicAccessBlockConfiguration") else { return };
+            let restricts = template.text(block.get("RestrictPublicBuckets")).as_deref() == Some("true");
+            reader.estate.public_access.insert(template.arn(item.id), restricts);
+        }
         "AWS::IAM::InstanceProfile" => {
             let name = template.name(item.id);
             for role in template.texts(item.properties.get("Roles")) {

@@ -80,7 +80,8 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
             principal(reader, &plan, resource, kind);
         }
     }
-    for read in [policy, attach, resource_policy, workload, joints::read, eks::read, organization::read] {
+    for read in [policy, attach, resource_policy, public_access, workload, joints::read, eks::read, organization::read]
+    {
         for resource in plan.made() {
             read(reader, &plan, resource);
         }
@@ -436,22 +437,37 @@ fn resource_policy(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
     {
         return;
     }
-    let whose = if own {
-        vec![plan.arn(resource)]
-    } else {
-        let arn = |target: &Target<'_>| match target {
-            Target::Of(of, _) if !of.is_data => Some(plan.arn(of)),
-            other => plan.text(other).map(|text| {
-                if text.starts_with("arn:") { text } else { format!("arn:{}:s3:::{text}", plan.partition) }
-            }),
-        };
-        plan.targets(resource, &[attribute]).iter().filter_map(arn).collect()
-    };
+    let whose = if own { vec![plan.arn(resource)] } else { owners(plan, resource, attribute) };
     let name = format!("policy of {}", resource.address());
     let Some(id) = document(reader, plan, (resource, "policy"), (&name, None)) else { return };
     for arn in whose {
         reader.estate.resource_policies.insert(arn, id);
     }
+}
+
+/// What an attribute says that a resource is of, as ARNs; a bucket is named without one.
+fn owners(plan: &Plan, resource: &Resource, attribute: &str) -> Vec<String> {
+    let arn = |target: &Target<'_>| match target {
+        Target::Of(of, _) if !of.is_data => Some(plan.arn(of)),
+        other => plan
+            .text(other)
+            .map(|text| if text.starts_with("arn:") { text } else { format!("arn:{}:s3:::{text}", plan.partition) }),
+    };
+    plan.targets(resource, &[attribute]).iter().filter_map(arn).collect()
+}
+
+/// Whether public buckets are restricted, of a bucket or of the account.
+fn public_access(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {
+    let whose = match resource.kind.as_str() {
+        "aws_s3_bucket_public_access_block" => owners(plan, resource, "bucket"),
+        "aws_s3_account_public_access_block" => {
+            let account = text(&resource.values, "account_id").unwrap_or(&plan.account);
+            vec![account.to_owned()]
+        }
+        _ => return,
+    };
+    let restricts = resource.values.get("restrict_public_buckets").and_then(Node::bool) == Some(true);
+    reader.estate.public_access.extend(whose.into_iter().map(|one| (one, restricts)));
 }
 
 fn workload(reader: &mut Reader<'_>, plan: &Plan, resource: &Resource) {

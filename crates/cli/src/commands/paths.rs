@@ -9,9 +9,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect::hunk;
-use graph::aws::{Arn, Estate};
-use graph::kubernetes::Evaluator;
-use graph::kubernetes::observed::Uses;
+use graph::aws::{self, Arn, Estate};
+use graph::kubernetes::{self, Evaluator};
 use graph::step::report::View;
 use graph::step::{Grant, paths};
 use graph::world::{self, Goal, World};
@@ -89,10 +88,10 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let cluster = Evaluator::new(&world.cluster);
     let gaps = cluster.gaps();
     let grants = world.aws.grants();
-    let uses = Uses::new(&cluster);
+    let (of_account, of_cluster) = (aws::observed::Uses::new(&world.aws), kubernetes::observed::Uses::new(&cluster));
     let observed = |id| match grants.statement(id) {
-        Some(statement) => graph::aws::observed::told(&world.aws, statement),
-        None => uses.told(world.steps.grant(id)?),
+        Some(statement) => of_account.told(statement),
+        None => of_cluster.told(world.steps.grant(id)?),
     };
     let unobserved = graph::observed::lacking(&world);
     let view = View {

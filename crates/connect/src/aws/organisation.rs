@@ -2,7 +2,8 @@
 //!
 //! One JSON object: `ServiceControlPolicies` and `ResourceControlPolicies` map an account id to a list
 //! of levels (root first), each a list of policy documents; `ResourcePolicies` maps a resource's ARN to
-//! its policy; `ManagementAccount` names the account that no service control policy limits. Of a resource's policy what
+//! its policy; `PublicAccessBlocks` maps a bucket's ARN, or an account id, to its `PublicAccessBlockConfiguration`;
+//! `ManagementAccount` names the account that no service control policy limits. Of a resource's policy what
 //! `aws s3api get-bucket-policy` and its like answer is read as well, where it says whose policy it is.
 
 use std::collections::BTreeSet;
@@ -25,6 +26,16 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
         if let Some(policy) = reader.policy(&entry.node, &format!("policy of {}", entry.key), None) {
             reader.estate.resource_policies.insert(entry.key.clone(), policy);
         }
+    }
+    for entry in root.get("PublicAccessBlocks").map(Node::entries).unwrap_or_default() {
+        known = true;
+        let block = entry.node.get("PublicAccessBlockConfiguration").unwrap_or(&entry.node);
+        let restricts = block.get("RestrictPublicBuckets").and_then(Node::bool) == Some(true);
+        reader.estate.public_access.insert(entry.key.clone(), restricts);
+    }
+    if root.get("PublicAccessBlockConfiguration").is_some() {
+        known = true;
+        reader.miss(root, "does not say what it is of: give it as `{\"PublicAccessBlocks\": {\"ARN or account\": …}}`");
     }
     for (key, service) in [("ServiceControlPolicies", true), ("ResourceControlPolicies", false)] {
         for entry in root.get(key).map(Node::entries).unwrap_or_default() {

@@ -205,7 +205,7 @@ mod tests {
         let archive = archive.into_inner().unwrap();
         let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
         write("dump.tar.gz", &packed(&archive));
-        write("trail.json.gz", &[packed(b"{\"eventVersion\""), packed(b": 1}")].concat());
+        write("trail.json.gz", &[packed(b"{\"CloudTrailEvent\""), packed(b": 1}")].concat());
         write("sources.tgz", &packed(b"nothing of ours"));
         let mut unread = Vec::new();
         let found = texts(dir.path(), &mut unread);
@@ -213,7 +213,7 @@ mod tests {
         let wanted = [
             (below("dump.tar.gz/a/pods.json"), r#"{"items":[]}"#.to_owned()),
             (below("dump.tar.gz/b.yaml"), "kind: A".to_owned()),
-            (below("trail.json.gz"), r#"{"eventVersion": 1}"#.to_owned()),
+            (below("trail.json.gz"), r#"{"CloudTrailEvent": 1}"#.to_owned()),
         ];
         assert_eq!((found.as_slice(), unread.len()), (wanted.as_slice(), 0));
 

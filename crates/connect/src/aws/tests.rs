@@ -2,7 +2,8 @@
 
 use graph::aws::attack::derive;
 use graph::aws::estate::{PolicyId, StatementId};
-use graph::aws::{Context, Truth, decide, observed, query};
+use graph::aws::observed::Uses;
+use graph::aws::{Context, Truth, decide, query};
 use graph::step::paths::{Target, find};
 
 use super::{Loaded, add};
@@ -253,7 +254,8 @@ fn who_is_let_in_from_outside_is_told_of_a_resource_and_of_a_role() {
         found.into_iter().map(|(name, answer)| (name, answer.verdict)).collect::<Vec<_>>()
     };
     let docs = "arn:aws:s3:::docs/x";
-    assert_eq!(outside("s3:GetObject", docs), [("anyone with an AWS account".to_owned(), Truth::Yes)]);
+    // Whether public access is blocked, nothing says.
+    assert_eq!(outside("s3:GetObject", docs), [("anyone with an AWS account".to_owned(), Truth::Unknown)]);
     assert_eq!(outside("s3:PutObject", docs), []);
     let role = outside("sts:AssumeRole", "arn:aws:iam::111122223333:role/agent");
     assert_eq!(role, [("arn:aws:iam::444455556666:root".to_owned(), Truth::Yes)]);
@@ -369,9 +371,10 @@ fn what_rests_on_a_statement_is_what_is_allowed_with_it_and_not_without_it() {
     let unread: Vec<&str> = loaded.unread.iter().map(|unread| unread.reason.as_str()).collect();
     assert_eq!(unread, ["1 record of CloudTrail without a time or a caller"]);
     let estate = &loaded.estate;
+    let uses = Uses::new(estate);
     let of = |policy: &str| {
         let id = (0..).map(PolicyId).find(|id| estate.policy(*id).unwrap().name == policy).unwrap();
-        observed::told(estate, StatementId { policy: id, statement: 0 }).unwrap()
+        uses.told(StatementId { policy: id, statement: 0 }).unwrap()
     };
     let at = "the last at 2026-10-01T08:00:00Z";
     let times =
@@ -387,6 +390,106 @@ fn a_role_that_a_call_hands_over_is_passed_by_it() {
     let trail = record("ann", "lambda", "CreateFunction20150331", role);
     let loaded = loaded(&[&passes, &trail]);
     let id = (0..).map(PolicyId).find(|id| loaded.estate.policy(*id).unwrap().name == "deploy").unwrap();
-    let told = observed::told(&loaded.estate, StatementId { policy: id, statement: 0 }).unwrap();
+    let told = Uses::new(&loaded.estate).told(StatementId { policy: id, statement: 0 }).unwrap();
     assert!(told.contains("stop what was observed: iam:PassRole by user/ann, 1 time"), "{told}");
+}
+
+/// An account in which what is allowed hangs on conditions and on whom policies of resources let in.
+const LET_IN: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
+  {"PolicyName": "bucket", "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::b"}}},
+  {"PolicyName": "objects", "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"}}},
+  {"PolicyName": "anywhere", "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}},
+  {"PolicyName": "inside", "PolicyDocument": {"Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*",
+    "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}}}]}],
+ "RoleDetailList": [{"RoleName": "r", "Arn": "arn:aws:iam::111122223333:role/r", "AssumeRolePolicyDocument": {"Statement": [
+  {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::444455556666:root"}, "Action": "sts:AssumeRole"},
+  {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+  {"Effect": "Allow", "Principal": {"Federated": "arn:aws:iam::111122223333:oidc-provider/token.example"},
+   "Action": "sts:AssumeRoleWithWebIdentity"}]}}]}"#;
+
+#[test]
+fn what_may_have_been_allowed_by_a_statement_alone_is_never_said_to_be_safe() {
+    let role = r#", "requestParameters": {"roleArn": "arn:aws:iam::111122223333:role/r"}"#;
+    let from = |who: &str, source: &str, name: &str, rest: &str| {
+        format!(
+            r#"{{"eventTime": "2026-10-01T08:00:00Z", "eventSource": "{source}.amazonaws.com", "eventName": "{name}", "userIdentity": {who}{rest}}}"#
+        )
+    };
+    let ann = r#"{"type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/ann"}"#;
+    let object = r#", "resources": [{"ARN": "arn:aws:s3:::b"}, {"ARN": "arn:aws:s3:::b/k"}]"#;
+    let foreign = r#"{"type": "AWSAccount", "accountId": "444455556666"}"#;
+    let service = r#"{"type": "AWSService", "invokedBy": "lambda.amazonaws.com"}"#;
+    let web =
+        r#"{"type": "WebIdentityUser", "identityProvider": "arn:aws:iam::111122223333:oidc-provider/token.example"}"#;
+    let records = [
+        from(ann, "s3", "GetObject", object),
+        from(ann, "s3", "PutObject", r#", "requestParameters": {"bucketName": "b", "key": "k"}"#),
+        from(foreign, "sts", "AssumeRole", role),
+        from(service, "sts", "AssumeRole", role),
+        from(web, "sts", "AssumeRoleWithWebIdentity", role),
+    ];
+    // A notification of S3 looks like a record and is none.
+    let notification = r#"{"eventVersion": "2.1", "eventSource": "aws:s3", "eventTime": "1970-01-01T00:00:00Z", "eventName": "ObjectCreated:Put"}"#;
+    let loaded = loaded(&[LET_IN, &format!(r#"{{"Records": [{}, {notification}]}}"#, records.join(","))]);
+    let uses = Uses::new(&loaded.estate);
+    let told = |policy: &str, statement: u32| {
+        let id = (0..).map(PolicyId).find(|id| loaded.estate.policy(*id).unwrap().name == policy).unwrap();
+        uses.told(StatementId { policy: id, statement }).unwrap()
+    };
+    let at = "1 time, the last at 2026-10-01T08:00:00Z";
+    let stops = |what: &str| format!("would stop what was observed: {what}, {at}");
+    assert!(
+        told("bucket", 0).starts_with("would stop what was observed: s3:GetObject by user/ann"),
+        "the bucket is named"
+    );
+    assert_eq!(told("objects", 0), stops("s3:GetObject by user/ann"), "each resource that a record names counts");
+    assert_eq!(told("anywhere", 0), format!("may stop: s3:PutObject by user/ann, {at}"), "the other has a condition");
+    assert!(told("inside", 0).starts_with("breaks nothing that was observed: no call of 5 records"));
+    let trust = "trust policy of r";
+    assert_eq!(told(trust, 0), stops("sts:AssumeRole by account 444455556666"));
+    assert_eq!(told(trust, 1), stops("sts:AssumeRole by lambda.amazonaws.com"));
+    assert_eq!(
+        told(trust, 2),
+        stops("sts:AssumeRoleWithWebIdentity by arn:aws:iam::111122223333:oidc-provider/token.example")
+    );
+}
+
+#[test]
+fn a_block_of_public_access_keeps_out_whom_a_public_policy_lets_in() {
+    let account = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann"}], "RoleDetailList": []}"#;
+    let statement = |principal: &str, condition: &str| {
+        format!(
+            r#"{{"Effect": "Allow", "Principal": {principal}, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*"{condition}}}"#
+        )
+    };
+    let everybody = statement("\"*\"", "");
+    let named = statement(r#"{"AWS": "arn:aws:iam::444455556666:root"}"#, "");
+    let only = |key: &str, value: &str| {
+        statement("\"*\"", &format!(r#", "Condition": {{"StringEquals": {{"{key}": "{value}"}}}}"#))
+    };
+    let verdicts = |statements: &[&str], blocks: &str| {
+        let policy =
+            format!(r#"{{"ResourcePolicies": {{"arn:aws:s3:::b": {{"Statement": [{}]}}}}}}"#, statements.join(","));
+        let loaded = loaded(&[account, &policy, &format!(r#"{{"PublicAccessBlocks": {{{blocks}}}}}"#)]);
+        assert_eq!(loaded.unread, []);
+        let context = Context::default();
+        let found = query::who_can_outside(&loaded.estate, "s3:GetObject", "arn:aws:s3:::b/x", &context);
+        found.into_iter().map(|(_, answer)| answer.verdict).collect::<Vec<_>>()
+    };
+    let (on, off) = (r#"{"RestrictPublicBuckets": true}"#, r#"{"RestrictPublicBuckets": false}"#);
+    let both = |bucket: &str, account: &str| format!(r#""arn:aws:s3:::b": {bucket}, "111122223333": {account}"#);
+    assert_eq!(verdicts(&[&everybody], &both(off, off)), [Truth::Yes]);
+    assert_eq!(verdicts(&[&everybody], &both(on, off)), []);
+    assert_eq!(verdicts(&[&everybody], &both(off, on)), []);
+    assert_eq!(
+        verdicts(&[&everybody], &format!(r#""arn:aws:s3:::b": {off}"#)),
+        [Truth::Unknown],
+        "the account's is not known"
+    );
+    assert_eq!(verdicts(&[&named], &both(on, on)), [Truth::Yes], "a policy that names accounts is not public");
+    assert_eq!(verdicts(&[&named, &everybody], &both(on, on)), [], "a public one lets in nobody of elsewhere");
+    assert_eq!(verdicts(&[&only("aws:SourceVpc", "vpc-1")], &both(on, on)), [Truth::Unknown], "not public");
+    let tagged = only("s3:ExistingObjectTag/x", "y");
+    assert_eq!(verdicts(&[&tagged], &both(on, on)), [], "public, whatever the tag");
+    assert_eq!(verdicts(&[&tagged], &both(off, off)), [Truth::Unknown]);
 }

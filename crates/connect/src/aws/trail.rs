@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use graph::Unread;
-use graph::aws::observed::Call;
+use graph::aws::observed::{Call, Caller};
 
 use super::{Reader, moment, text};
 use crate::document::{Document, Format, Node};
@@ -67,22 +67,28 @@ fn record(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
     }
     let time = moment(text(node, "eventTime")?)?;
     let who = node.get("userIdentity")?;
-    let calls = match principal(who) {
-        Some(principal) if !is_refused(node) => calls(node, &principal)?,
+    let calls = match caller(who, node) {
+        Some(caller) if !is_refused(node) => calls(node, &caller)?,
         _ => Vec::new(),
     };
     reader.estate.calls.add(&time, calls);
     Some(())
 }
 
-/// The ARN of the user or role; none of services, of root and of other accounts' web identities.
-fn principal(who: &Node) -> Option<String> {
+/// Who called; nobody for the root user, whom no policy lets do anything.
+fn caller(who: &Node, node: &Node) -> Option<Caller> {
     let arn = text(who, "arn");
+    let issuer = || who.get("sessionContext").and_then(|context| text(context.get("sessionIssuer")?, "arn"));
     match text(who, "type")? {
-        "IAMUser" => arn.map(str::to_owned),
-        "AssumedRole" => {
-            let issuer = who.get("sessionContext").and_then(|context| context.get("sessionIssuer"));
-            issuer.and_then(|issuer| text(issuer, "arn")).map(str::to_owned).or_else(|| role(arn?))
+        "IAMUser" => arn.map(|arn| Caller::Principal(arn.to_owned())),
+        "AssumedRole" => issuer().map(str::to_owned).or_else(|| role(arn?)).map(Caller::Principal),
+        "FederatedUser" => issuer().map(|issuer| Caller::Principal(issuer.to_owned())),
+        "AWSAccount" => text(who, "accountId").map(|account| Caller::Account(account.to_owned())),
+        "AWSService" => text(who, "invokedBy").map(|service| Caller::Service(service.to_owned())),
+        "WebIdentityUser" => Some(Caller::Provider(text(who, "identityProvider").unwrap_or_default().to_owned())),
+        "SAMLUser" => {
+            let provider = node.get("requestParameters").and_then(|parameters| text(parameters, "principalArn"));
+            Some(Caller::Provider(provider.unwrap_or_default().to_owned()))
         }
         _ => None,
     }
@@ -100,7 +106,7 @@ fn is_refused(node: &Node) -> bool {
 }
 
 /// The call, and the handing over of each role that it names: that is no record of its own.
-fn calls(node: &Node, principal: &str) -> Option<Vec<Call>> {
+fn calls(node: &Node, caller: &Caller) -> Option<Vec<Call>> {
     let service = text(node, "eventSource")?.split('.').next()?;
     let service = SERVICES.iter().find(|(source, _)| *source == service).map_or(service, |(_, known)| known);
     let action = format!("{service}:{}", unversioned(text(node, "eventName")?));
@@ -112,11 +118,8 @@ fn calls(node: &Node, principal: &str) -> Option<Vec<Call>> {
     }
     let is_role = |arn: &&String| arn.contains(":iam::") && arn.contains(":role/");
     let passed = named.iter().filter(|_| !["iam", "sts"].contains(&service)).filter(is_role);
-    let call = |action: &str, resources: Vec<String>| Call {
-        principal: principal.to_owned(),
-        action: action.to_owned(),
-        resources,
-    };
+    let call =
+        |action: &str, resources: Vec<String>| Call { caller: caller.clone(), action: action.to_owned(), resources };
     let mut calls: Vec<Call> = passed.map(|role| call("iam:PassRole", vec![role.clone()])).collect();
     let listed = node.get("resources").map(Node::items).unwrap_or_default();
     let mut resources: BTreeSet<String> =

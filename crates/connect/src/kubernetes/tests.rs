@@ -770,6 +770,7 @@ metadata: {name: also}
 rules:
 - {apiGroups: [''], resources: [secrets], verbs: [list]}
 - {apiGroups: [''], resources: [users], resourceNames: [boss], verbs: [impersonate]}
+- {apiGroups: [''], resources: [groups], verbs: [impersonate]}
 ---
 kind: ClusterRoleBinding
 apiVersion: rbac.authorization.k8s.io/v1
@@ -822,6 +823,12 @@ fn what_rests_on_a_rule_is_what_nothing_else_allows() {
             of("pods", "p"),
             json!({ "impersonatedUser": { "username": "boss", "groups": ["system:authenticated"] } }),
         ),
+        event(
+            s,
+            "get",
+            of("pods", "p"),
+            json!({ "impersonatedUser": { "username": "x", "groups": ["system:masters"] } }),
+        ),
         event(ann, "patch", scale.clone(), none()),
         event(ann, "get", of("pods", "p"), none()),
         event(("root", &["system:masters", "team"]), "patch", scale, none()),
@@ -830,8 +837,9 @@ fn what_rests_on_a_rule_is_what_nothing_else_allows() {
     let log = format!("{}\n\n{{\"torn\n", events.join("\n"));
     let list =
         json!({ "kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": [{ "stage": "ResponseComplete" }] });
-    let watched = event(s, "watch", of("secrets", ""), json!({ "stage": "ResponseStarted" }));
-    let logged = json!({ "events": [{ "message": watched }, { "message": "I1001 a line of the kubelet's" }] });
+    let stage = |stage: &str| event(s, "watch", of("secrets", ""), json!({ "stage": stage, "auditID": "w" }));
+    let watched = [stage("ResponseStarted"), stage("ResponseComplete")];
+    let logged = json!({ "events": [{ "message": watched[0] }, { "message": "I1001 a line of the kubelet's" }, { "message": watched[1] }] });
     let mut loaded = Loaded::default();
     let texts = [
         ("cluster.yaml", BOUND),
@@ -844,8 +852,8 @@ fn what_rests_on_a_rule_is_what_nothing_else_allows() {
     }
     let unread: Vec<String> =
         loaded.unread.iter().map(|one| format!("{}:{:?} {}", one.source, one.line, one.reason)).collect();
-    assert!(unread[0].starts_with("audit.log:Some(13) 1 line from here on is not JSON: "), "{unread:?}");
-    assert_eq!(unread[1..], ["list.json:None 1 event of an audit log without a time or a caller"]);
+    assert!(unread[0].starts_with("audit.log:Some(14) this line is not JSON: "), "{unread:?}");
+    assert_eq!(unread[1..], ["list.json:None 1 event of an audit log cut off, or without a time or a caller"]);
     loaded.cluster.link();
     let evaluator = Evaluator::new(&loaded.cluster);
     let uses = Uses::new(&evaluator);
@@ -855,9 +863,9 @@ fn what_rests_on_a_rule_is_what_nothing_else_allows() {
         let mut grants = grants.filter(|grant| grant.policy.contains(role) && grant.part == format!("rule {rule}"));
         uses.told(&grants.next().unwrap()).unwrap()
     };
-    let stops = |calls: &str| format!("would stop what was observed: {calls}, the last at 2026-10-01T08:00:00.000000Z");
+    let stops = |calls: &str| format!("would stop what was observed: {calls}, the last at 2026-10-01T08:00:00Z");
     let idle = |text: &str| {
-        text.starts_with("breaks nothing that was observed: no call of 11 records from 2026-10-01T08:00:00")
+        text.starts_with("breaks nothing that was observed: no call of 12 records from 2026-10-01T08:00:00")
     };
     assert_eq!(told("ClusterRole reader", 1), stops("get secrets in namespace n by serviceaccount/n/s, 2 times"));
     assert_eq!(
@@ -874,6 +882,7 @@ fn what_rests_on_a_rule_is_what_nothing_else_allows() {
         line: Some(5),
     };
     assert_eq!(uses.told(&alone).unwrap(), told("ClusterRole reader", 1));
+    assert_eq!(told("ClusterRole also", 3), stops("impersonate groups by serviceaccount/n/s, 1 time"));
     // A built-in role stands in no file: its binding is what can be taken away.
     assert_eq!(told("ClusterRole view", 1), stops("get pods in namespace n by kube-user/ann, 1 time"));
     assert_eq!(

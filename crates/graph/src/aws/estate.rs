@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::arn::Arn;
 use super::observed::Call;
-use super::policy::{Choice, Document, Statement};
+use super::policy::{Document, Statement};
 use crate::observed::Calls;
 use crate::step::{FindError, Grant, GrantId};
 
@@ -341,16 +341,6 @@ impl Estate {
     /// The statement of an id.
     pub fn statement(&self, id: StatementId) -> Option<&Statement> {
         self.policy(id.policy)?.document.statements.get(usize::try_from(id.statement).ok()?)
-    }
-
-    /// Takes everything out of a statement that it speaks of.
-    pub(crate) fn silence(&mut self, id: StatementId) {
-        let policy = usize::try_from(id.policy.0).ok().and_then(|at| self.policies.get_mut(at));
-        let at = usize::try_from(id.statement).ok();
-        let statement = policy.zip(at).and_then(|(policy, at)| policy.document.statements.get_mut(at));
-        if let Some(statement) = statement {
-            statement.actions = Choice::Of(Vec::new());
-        }
     }
 
     /// Whether a statement is of a principal's own policies, or of its groups'.

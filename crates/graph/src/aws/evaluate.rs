@@ -124,12 +124,15 @@ pub struct Request<'a> {
     pub without: &'a [PolicyId],
     /// Whether the resource's own policy, which is not in the files, is known to let in the principal's account.
     pub is_brought: bool,
+    /// A statement that is taken not to be there.
+    pub silenced: Option<StatementId>,
 }
 
 impl<'a> Request<'a> {
     /// A request without session policies, in a given context.
     pub fn new(principal: usize, action: &'a str, resource: &'a str, context: &'a Context) -> Self {
-        Self { principal, action, resource, context, session: &[], added: &[], without: &[], is_brought: false }
+        let (session, added, without): (&[PolicyId], &[PolicyId], &[PolicyId]) = (&[], &[], &[]);
+        Self { principal, action, resource, context, session, added, without, is_brought: false, silenced: None }
     }
 }
 
@@ -191,6 +194,7 @@ struct Matching<'e> {
     /// All that is known of the request, made when a statement asks for it.
     known: OnceCell<Context>,
     nothing: &'e Context,
+    silenced: Option<StatementId>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -290,7 +294,8 @@ impl<'a> Evaluator<'a> {
     pub fn decide(&self, request: &Request<'_>) -> Answer {
         let Some(asker) = self.askers.get(request.principal) else { return Answer::default() };
         let asked = self.index.asked(request.action);
-        self.judge(&self.matching(asker, asked, (request.resource, request.context)), request)
+        let matching = self.matching(asker, asked, (request.resource, request.context));
+        self.judge(&Matching { silenced: request.silenced, ..matching }, request)
     }
 
     fn matching<'m>(
@@ -300,7 +305,7 @@ impl<'a> Evaluator<'a> {
         (resource, said): (&'m str, &'m Context),
     ) -> Matching<'m> {
         let (resource, known) = (Resource::new(resource), OnceCell::new());
-        Matching { asker, asked, resource, said, known, nothing: &self.nothing }
+        Matching { asker, asked, resource, said, known, nothing: &self.nothing, silenced: None }
     }
 
     /// A request for a role by somebody who is no principal of the files, of whom all is known that can be.
@@ -479,7 +484,7 @@ impl<'a> Evaluator<'a> {
     fn tally(&self, policies: &[PolicyId], layer: Layer, matching: &Matching<'_>, answer: &mut Answer) -> Tally {
         let mut tally = Tally::default();
         for policy in policies {
-            for id in matching.asked.of(*policy) {
+            for id in matching.asked.of(*policy).iter().filter(|id| matching.silenced != Some(**id)) {
                 let Some(statement) = self.estate.statement(*id) else { continue };
                 let truth = matching.applies(statement);
                 if truth == Truth::No {
@@ -517,7 +522,7 @@ impl<'a> Evaluator<'a> {
         };
         let mut naming = Naming::default();
         let mut deny = Truth::No;
-        for id in asked.of(policy).iter().copied() {
+        for id in asked.of(policy).iter().copied().filter(|id| matching.silenced != Some(*id)) {
             let Some(statement) = self.estate.statement(id) else { continue };
             let Some(principals) = &statement.principals else { continue };
             let applies = matching.applies(statement);
