@@ -532,6 +532,24 @@ fn what_cannot_be_read_denies_and_is_in_every_output() {
 }
 
 #[test]
+fn inventories_and_organisation_files_count_among_the_others_of_a_folder() {
+    let world = World::bare();
+    world.write("files/estate/account.json", &ACCOUNT.replace("\"s3:GetObject\"", "\"sts:AssumeRole\""));
+    let (code, text) = run(&world, &["check", "estate"]);
+    assert!(code == 1 && text.contains("user/ann can get administrator"), "{text}");
+    let denies = json!([[{"Statement": [{"Effect": "Deny", "Action": "sts:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}]}]]);
+    let organisation = json!({"ServiceControlPolicies": {"111122223333": denies}}).to_string();
+    world.write("files/estate/organisation.json", &organisation);
+    assert_eq!(run(&world, &["check", "estate"]).0, 0, "the organisation denies it");
+    let named = ["check", "estate/account.json", "estate/organisation.json"];
+    let (code, text) = run(&world, &named);
+    assert!(code == 0 && !text.contains("could not be read"), "{text}");
+    let (_, text) = run(&world, &["scan", "estate/organisation.json", "--fail-on", "never"]);
+    assert!(!text.contains("declares no servers"), "{text}");
+}
+
+#[test]
 fn in_the_root_folder_an_address_stays_one() {
     let world = World::bare();
     world.write("files/.mcp.json", r#"{"mcpServers": {"docs": {"url": "https://docs.example/mcp"}}}"#);

@@ -127,6 +127,18 @@ pub(crate) fn moment(text: &str) -> Option<String> {
     text.parse::<jiff::Timestamp>().ok().map(|time| format!("{time:.0}"))
 }
 
+/// Groups of signs, of which all of one group stand in what they are of.
+type Signs = &'static [&'static [&'static str]];
+
+fn has_signs(text: &str, signs: &[&[&str]]) -> bool {
+    signs.iter().any(|group| group.iter().all(|sign| text.contains(*sign)))
+}
+
+/// Whether a text, given without its white space, says what only inventories and organisation files do.
+pub(crate) fn is_said(text: &str) -> bool {
+    inventory::is_said(text) || has_signs(text, organisation::SIGNS) || has_signs(text, organization::SIGNS)
+}
+
 /// One file on its way into the estate.
 pub(crate) struct Reader<'a> {
     pub(crate) estate: &'a mut Estate,

@@ -52,7 +52,8 @@ pub fn before(changes: &[PathBuf], there: &[PathBuf], now: i64) -> Vec<Observati
 const DEPTH_MAX: usize = 8;
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// What only exports of clouds, directories and registries, plans and policies say.
+/// What only exports of clouds, directories and registries, plans and policies say, beside what inventories and
+/// organisation files do ([`aws::is_said`]).
 const SIGNS: &[&str] = &[
     "\"UserDetailList\"",
     "\"CloudTrailEvent\"",
@@ -61,8 +62,6 @@ const SIGNS: &[&str] = &[
     "\"PolicyDocument\"",
     "\"AssumeRolePolicyDocument\"",
     "AWS::IAM::",
-    "\"PolicySummary\"",
-    "\"TargetId\"",
     "\"consentType\"",
     "\"appRoleId\"",
     "\"appOwnerOrganizationId\"",
@@ -83,8 +82,22 @@ const RECORD: &[&str] = &["\"eventSource\"", ".amazonaws.com", "\"userIdentity\"
 /// Where workflows lie.
 pub(crate) const WORKFLOWS: &str = ".github/workflows";
 
-/// The cloud exports and workflows among files and in folders, known by what they say or where they lie.
+/// The cloud exports and workflows among files and in folders, known by what they say or where they lie. A file that is
+/// named itself was meant: it is one if anything in it is read.
 pub fn find(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut found = below(paths);
+    let is_read = |path: &&PathBuf| {
+        path.is_file() && !found.contains(*path) && aws::load(std::slice::from_ref(*path), 0).files > 0
+    };
+    let named: Vec<PathBuf> = paths.iter().filter(is_read).cloned().collect();
+    found.extend(named);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The same by what they say or where they lie alone.
+pub(crate) fn below(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = files_below(paths).into_iter().filter(|path| is_export(path)).collect();
     found.sort();
     found.dedup();
@@ -150,7 +163,16 @@ fn is_export(path: &Path) -> bool {
         true => kubernetes::DUMPED.iter().any(|(name, _)| says(&head, name)),
         false => kubernetes::dumped(path).is_some() && all(&["\"metadata\"", "\"items\""]),
     };
-    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || all(OBJECT) || all(RECORD) || is_dump()
+    // A program's log may hold an answer of AWS and is none.
+    let is_document = || read::is_document(path) || read::is_document(&path.with_extension(""));
+    let is_answer = || (is_document() || read::is_archive(&head)) && aws::is_said(&dense(&head));
+    SIGNS.iter().chain(PLAN).any(|sign| says(&head, sign)) || all(OBJECT) || all(RECORD) || is_dump() || is_answer()
+}
+
+/// A text without its white space, of which programs put in as much as they like.
+fn dense(head: &[u8]) -> String {
+    let letters: Vec<u8> = head.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    String::from_utf8_lossy(&letters).into_owned()
 }
 
 fn head(path: &Path) -> Vec<u8> {
@@ -252,6 +274,64 @@ mod tests {
         assert_eq!(account_of("AKIAIOSFODNN7EXAMPLE"), None);
         assert_eq!(account_of("AKIA"), None);
         assert_eq!(account_of("ghp_x"), None);
+    }
+
+    #[test]
+    fn inventories_and_organisation_files_are_known_among_other_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let known = [
+            r#"{"Functions": [{"FunctionArn" : "arn:aws:lambda:eu-west-1:111122223333:function:f"}]}"#,
+            "{\n  \"Functions\": []\n}",
+            r#"{"Jobs": [{"Name": "etl", "Role": "etl", "Command": {"Name": "glueetl"}}]}"#,
+            r#"{"DevEndpoints": [{"EndpointName": "e", "RoleArn": "arn:aws:iam::111122223333:role/r"}]}"#,
+            r#"{"Reservations": [{"Instances": [{"InstanceId": "i-1"}]}]}"#,
+            r#"{"LaunchTemplateVersions": [{"LaunchTemplateId": "lt-1"}]}"#,
+            r#"{"projects": [{"name": "p", "serviceRole": "arn:aws:iam::111122223333:role/r"}]}"#,
+            r#"{"tasks": [{"taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/main/1"}]}"#,
+            r#"{"tasks": [], "failures": []}"#,
+            r#"{"agent": {"agentArn": "arn:aws:bedrock:eu-west-1:111122223333:agent/A"}}"#,
+            r#"{"agentKnowledgeBase": {"agentId": "A", "knowledgeBaseId": "K"}}"#,
+            r#"{"ServiceControlPolicies": {"111122223333": [[{"Statement": []}]]}}"#,
+            r#"{"ResourcePolicies": {"arn:aws:s3:::docs": {"Statement": []}}}"#,
+            r#"{"Policy": "{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#,
+            r#"{"Parents": [{"Id": "r-ab12", "Type": "ROOT"}]}"#,
+            r#"{"Targets": [{"TargetId": "r-ab12", "Type": "ROOT"}]}"#,
+            r#"{"Policies": [{"Id": "p-1", "Type": "SERVICE_CONTROL_POLICY"}]}"#,
+        ];
+        for (at, text) in known.iter().enumerate() {
+            write(&format!("known-{at}.json"), text);
+        }
+        for (at, text) in [
+            r#"{"name": "agent", "scripts": {"build": "tsc"}, "projects": ["a"], "dependencies": {}}"#,
+            r#"{"version": "2.0.0", "tasks": [{"label": "build", "type": "shell"}]}"#,
+            r#"{"Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"arn": "arn:aws:s3:::docs"}}}]}"#,
+            r#"{"LambdaFunctionConfigurations": [{"LambdaFunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f"}]}"#,
+            r#"{"openapi": "3.0.0", "components": {"schemas": {"A": {"properties":
+                {"agentId": {"type": "string"}, "knowledgeBaseId": {"type": "string"}, "FunctionArn": {"type": "string"}}}}}}"#,
+            r#"{"Targets": [{"Id": "1", "Arn": "arn:aws:sqs:eu-west-1:111122223333:q"}]}"#,
+        ]
+        .iter()
+        .enumerate()
+        {
+            write(&format!("other-{at}.json"), text);
+        }
+        write("app.log", known[0]);
+        let found = find(&[dir.path().to_owned()]);
+        let mut wanted: Vec<PathBuf> = (0..known.len()).map(|at| dir.path().join(format!("known-{at}.json"))).collect();
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_file_that_is_named_is_an_export_if_anything_in_it_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("lines.log"), r#"{"FunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f"}"#)
+            .unwrap();
+        std::fs::write(path("mcp.json"), r#"{"mcpServers": {"a": {"command": "npx"}}}"#).unwrap();
+        assert_eq!(find(&[dir.path().to_owned()]), [] as [PathBuf; 0]);
+        assert_eq!(find(&[path("lines.log"), path("mcp.json")]), [path("lines.log")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod terminal;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     live: bool,
     /// Exports to join with the agents: authorization details, access keys, inventories, plans, consents of a directory
     /// (Microsoft Graph, Google's Admin SDK), registries' answers on packages (npm, PyPI), or folders of them. Workflows
-    /// in `.github/workflows` are read wherever the scan looks.
+    /// in `.github/workflows` are read wherever the scan looks, and exports that are named as files.
     #[arg(long, value_name = "PATH")]
     cloud: Vec<PathBuf>,
     /// Store this scan of given paths for `paths`, `diff` and the console, as one of this machine is.
@@ -167,8 +168,12 @@ pub(crate) fn report(request: &Request, home: &Home) -> anyhow::Result<Report> {
     }
     let places = if request.paths.is_empty() { vec![here.join(".github")] } else { request.paths.clone() };
     let workflows = connect::cloud::workflows(&places);
-    let exports: Vec<PathBuf> = request.cloud.iter().chain(&workflows).cloned().collect();
-    scan.unread.retain(|unread| !workflows.iter().any(|path| is_same(path, &unread.source)));
+    // An export that is named itself was meant, with `--cloud` or without.
+    let files: Vec<PathBuf> = request.paths.iter().filter(|path| path.is_file()).cloned().collect();
+    let named = connect::cloud::find(&files);
+    let exports: BTreeSet<PathBuf> = request.cloud.iter().chain(&workflows).chain(&named).cloned().collect();
+    let exports: Vec<PathBuf> = exports.into_iter().collect();
+    scan.unread.retain(|unread| !workflows.iter().chain(&named).any(|path| is_same(path, &unread.source)));
     if !exports.is_empty() {
         let cloud = connect::cloud::read(&exports, &options.salt, jiff::Timestamp::now().as_second());
         scan.observations.extend(cloud.observations);

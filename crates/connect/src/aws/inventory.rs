@@ -6,7 +6,7 @@
 use graph::aws::Arn;
 use graph::aws::estate::Workload;
 
-use super::{Reader, joint, text};
+use super::{Reader, Signs, has_signs, joint, text};
 use crate::document::Node;
 
 /// The key of the ARN, the keys of the role, the workload kind.
@@ -26,35 +26,58 @@ const FORMS: &[(&str, &[&str], &str)] = &[
     ("jobDefinitionArn", &["jobRoleArn"], "batch-job-definition"),
 ];
 
-/// Top keys of answers that list all of a kind.
-const LISTS: &[(&str, &str)] = &[
-    ("Functions", "lambda-function"),
-    ("Reservations", "ec2-instance"),
-    ("LaunchTemplateVersions", "launch-template"),
-    ("Stacks", "cloudformation-stack"),
-    ("projects", "codebuild-project"),
-    ("DevEndpoints", "glue-dev-endpoint"),
-    ("Jobs", "glue-job"),
-    ("tasks", "ecs-task"),
-    ("clusters", "ecs-cluster"),
-    ("jobDefinitions", "batch-job-definition"),
+/// Top keys of answers that list all of a kind, the kind, and what such an answer says beside the ARNs of [`FORMS`], by
+/// which it is known among other files: all signs of one group, in a text without its white space.
+const LISTS: &[(&str, &str, Signs)] = &[
+    ("Functions", "lambda-function", &[&["{\"Functions\":[]"]]),
+    ("Reservations", "ec2-instance", &[&["\"Reservations\":[{", "\"InstanceId\":\""], &["{\"Reservations\":[]"]]),
+    ("LaunchTemplateVersions", "launch-template", &[&["\"LaunchTemplateVersions\":["]]),
+    ("Stacks", "cloudformation-stack", &[&["{\"Stacks\":[]"]]),
+    (
+        "projects",
+        "codebuild-project",
+        &[&["\"projects\":[{", "\"serviceRole\":\""], &["{\"projects\":[],\"projectsNotFound\":["]],
+    ),
+    ("DevEndpoints", "glue-dev-endpoint", &[&["\"DevEndpoints\":["]]),
+    ("Jobs", "glue-job", &[&["\"Jobs\":[{", "\"Role\":\"", "\"Command\":{"], &["{\"Jobs\":[]}"]]),
+    ("tasks", "ecs-task", &[&["{\"tasks\":[],\"failures\":["]]),
+    ("clusters", "ecs-cluster", &[&["{\"clusters\":[],\"failures\":["]]),
+    ("jobDefinitions", "batch-job-definition", &[&["{\"jobDefinitions\":[]"]]),
+];
+
+/// What answers say that join agents to something by their id.
+const JOINED: Signs = &[
+    &["\"knowledgeBaseId\":\"", "\"agentId\":\""],
+    &["\"knowledgeBaseId\":\"", "\"bucketArn\":\"arn:"],
+    &["\"actionGroupExecutor\":{", "\"agentId\":\""],
 ];
 
 /// Reads an inventory; false when the document has nothing of one.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     let before = reader.estate.workloads.len();
+    walk(reader, root);
+    named(reader, root);
     let mut listed = false;
-    for (key, kind) in LISTS {
-        if root.get(key).is_some_and(|list| matches!(list.value, crate::document::Value::List(_))) {
+    for (key, kind, _) in LISTS {
+        let Some(list) = root.get(key).filter(|list| list.is_list()) else { continue };
+        let mut found = reader.estate.workloads.iter().skip(before);
+        // Tasks of an editor and clusters of a kubeconfig are no inventory.
+        if list.items().is_empty() || *kind == "ec2-instance" || found.any(|one| one.kind == *kind) {
             reader.estate.listed.insert((*kind).to_owned());
             listed = true;
         }
     }
-    walk(reader, root);
-    named(reader, root);
     let joints = reader.estate.joints.len();
     joined(reader, root, None);
     listed || reader.estate.workloads.len() > before || reader.estate.joints.len() > joints
+}
+
+/// Whether a text, given without its white space, says what an inventory does.
+pub(super) fn is_said(text: &str) -> bool {
+    let form = |key: &str| text.contains(&format!("\"{key}\":\"arn:"));
+    text.contains("\"arn:") && FORMS.iter().any(|(key, ..)| form(key))
+        || LISTS.iter().any(|(.., signs)| has_signs(text, signs))
+        || has_signs(text, JOINED)
 }
 
 /// Whether a document is what an API answered of workloads and what they are joined to.

@@ -11,8 +11,18 @@ use std::collections::BTreeSet;
 use graph::aws::Arn;
 use serde_json::Value as Json;
 
-use super::{Reader, decoded, text};
+use super::{Reader, Signs, decoded, text};
 use crate::document::Node;
+
+/// By what these files are known among others.
+pub(super) const SIGNS: Signs = &[
+    &["\"ServiceControlPolicies\":{", "Statement"],
+    &["\"ResourceControlPolicies\":{", "Statement"],
+    &["\"ResourcePolicies\":{\"arn:"],
+    &["\"ManagementAccount\":\""],
+    &["\"Policy\":\"{", "\\\"Statement\\\""],
+    &["\"ResourcePolicy\":\"{", "\\\"Statement\\\""],
+];
 
 /// Reads an organisation file; false when the document is none.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {

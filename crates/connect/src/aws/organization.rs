@@ -12,7 +12,7 @@ use std::path::Path;
 use graph::aws::estate::{Estate, Policy, PolicyId};
 use graph::aws::policy::{Document, Effect};
 
-use super::{Reader, text};
+use super::{Reader, Signs, text};
 use crate::document::Node;
 
 /// What every target has unless somebody took it away.
@@ -32,6 +32,19 @@ pub(crate) struct Organization {
     /// Policies that are there, by name, whether read or not.
     pub(crate) named: BTreeMap<String, String>,
 }
+
+/// By what these answers are known among other files.
+pub(super) const SIGNS: Signs = &[
+    &["\"PolicySummary\":{"],
+    &["\"Organization\":{", "\"MasterAccountId\":\""],
+    &["\"Targets\":[{", "\"TargetId\":\""],
+    &["\"Policies\":[{", "\"Type\":\"SERVICE_CONTROL_POLICY\""],
+    &["\"Policies\":[{", "\"Type\":\"RESOURCE_CONTROL_POLICY\""],
+    &["\"Parents\":[{", "\"Type\":\"ORGANIZATIONAL_UNIT\""],
+    &["\"Parents\":[{", "\"Type\":\"ROOT\""],
+    &["\"Accounts\":[{", "\"JoinedMethod\":\""],
+    &["\"OrganizationalUnits\":[{", "\"Id\":\"ou-"],
+];
 
 /// Reads an answer; false when the document is none.
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {

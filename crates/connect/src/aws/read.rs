@@ -20,7 +20,8 @@ const OTHERS: [&str; 5] = ["gz", "tgz", "log", "jsonl", "ndjson"];
 /// What a file packed by gzip begins with.
 const GZIP: [u8; 2] = [0x1F, 0x8B];
 
-fn is_document(path: &Path) -> bool {
+/// Whether a file's name is that of a document.
+pub(crate) fn is_document(path: &Path) -> bool {
     path.extension().is_some_and(|extension| DOCUMENTS.iter().any(|known| extension == *known))
 }
 
@@ -94,7 +95,7 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
     let is_meant = |path: &PathBuf| is_document(path) && !path.is_dir();
     let (mut files, others): (Vec<PathBuf>, Vec<PathBuf>) = all.iter().cloned().partition(is_meant);
     // What is directly in the folder was meant; below it, packed and in logs, lies much that nobody meant.
-    files.extend(cloud::find(&others));
+    files.extend(cloud::below(&others));
     if files.is_empty() && all.iter().any(|path| path.extension().is_some_and(|kind| kind == "tf")) {
         unread.push(Unread::pending(folder.display().to_string(), None, NOT_PLANNED));
     }
