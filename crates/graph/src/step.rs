@@ -298,15 +298,20 @@ impl Steps {
         self.by_key.get(key).copied()
     }
 
-    /// Finds a node by key, by `user/alice`, or by a last part of a name that only one has.
+    /// Finds a node by key, with its domain or without, by `user/alice`, or by a last part of a name that only one has.
     pub fn find(&self, name: &str) -> Result<usize, FindError> {
         if let Some(index) = self.index_of(name) {
             return Ok(index);
         }
         let named = |exact: bool| -> Vec<usize> {
             let nodes = self.nodes.iter().enumerate().filter(|(_, node)| node.kind != NodeKind::Administrator);
+            let of_domain = |node: &Node| {
+                node.key.strip_prefix(&*node.domain).and_then(|rest| rest.strip_prefix('/')) == Some(name)
+            };
             let hits = nodes.filter(|(_, node)| {
-                node.name == name || !exact && node.name.rsplit_once('/').is_some_and(|(_, last)| last == name)
+                node.name == name
+                    || of_domain(node)
+                    || !exact && node.name.rsplit_once('/').is_some_and(|(_, last)| last == name)
             });
             hits.map(|(index, _)| index).collect()
         };

@@ -353,6 +353,71 @@ rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]
     assert_eq!(ann_reaches(&escalates("other"), ""), Truth::No);
 }
 
+/// The paths to administrator where a ClusterRole with these rules is bound to a subject, as names with their truth, and
+/// the names of those who are it as they stand.
+fn bound(rules: &str, subject: &str) -> (Vec<(String, Truth)>, Vec<String>) {
+    let world = world(&format!(
+        "{{kind: ClusterRole, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: given}}, rules: [{rules}]}}
+---
+{{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: b}}, roleRef: {{kind: ClusterRole, name: given}}, subjects: [{subject}]}}
+---
+{{kind: ServiceAccount, apiVersion: v1, metadata: {{name: s, namespace: web}}}}"
+    ));
+    let found = find(&world.steps, &world.target(&Goal::Administrator), None);
+    let name = |index: usize| world.steps.name(index).to_owned();
+    let paths = found.paths.iter().map(|path| (name(path.from), path.truth)).collect();
+    (paths, world.steps.administrators.iter().map(|index| name(*index)).collect())
+}
+
+#[test]
+fn what_is_granted_to_anybody_is_a_path_from_whoever_that_is() {
+    let everything = "{apiGroups: ['*'], resources: ['*'], verbs: ['*']}";
+    let outside = "whoever reaches the API server (system:unauthenticated)";
+    let anyone = "whoever has an account of the cluster (system:authenticated)";
+    let (unauthenticated, anonymous) =
+        ("{kind: Group, name: 'system:unauthenticated'}", "{kind: User, name: 'system:anonymous'}");
+    let starts = |name: &str| vec![(name.to_owned(), Truth::Yes)];
+    let nobody = Vec::<String>::new();
+    assert_eq!(bound(everything, unauthenticated), (starts(outside), nobody.clone()));
+    assert_eq!(bound(everything, anonymous), (starts(outside), nobody.clone()));
+    assert_eq!(bound(everything, &format!("{unauthenticated}, {anonymous}")), (starts(outside), nobody.clone()));
+    let authenticated = "{kind: Group, name: 'system:authenticated'}";
+    assert_eq!(bound(everything, authenticated), (starts(anyone), vec!["serviceaccount/web/s".to_owned()]));
+    let escalates = "{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [escalate, patch]}";
+    assert_eq!(bound(escalates, unauthenticated), (starts(outside), nobody.clone()));
+    // What every cluster grants them: to look at what the API server offers, and to ask about oneself.
+    let discovery = "{nonResourceURLs: [/api, '/api/*', /healthz, /version], verbs: [get]}";
+    let oneself = "{apiGroups: [authorization.k8s.io], resources: [selfsubjectaccessreviews, selfsubjectrulesreviews], verbs: [create]}";
+    for subject in [unauthenticated, anonymous, authenticated] {
+        assert_eq!(bound(&format!("{discovery}, {oneself}"), subject), (Vec::new(), nobody.clone()), "{subject}");
+    }
+    // Whose members the files name, or are machines.
+    assert_eq!(bound(everything, "{kind: Group, name: 'system:nodes'}").0, Vec::new());
+}
+
+#[test]
+fn a_user_and_a_group_of_the_same_callers_are_one_start_with_what_both_are_granted() {
+    let granted = |verb: &str, subject: &str| {
+        format!(
+            "{{kind: ClusterRole, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: {verb}}}, rules: [{{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [{verb}]}}]}}
+---
+{{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: {verb}}}, roleRef: {{kind: ClusterRole, name: {verb}}}, subjects: [{subject}]}}
+---
+"
+        )
+    };
+    let user = granted("patch", "{kind: User, name: 'system:anonymous'}");
+    let starts = |text: &str| {
+        let world = world(text);
+        find(&world.steps, &world.target(&Goal::Administrator), None).paths.len()
+    };
+    assert_eq!(starts(&format!("{user}{}", granted("escalate", "{kind: Group, name: 'system:unauthenticated'}"))), 1);
+    assert_eq!(starts(&format!("{user}{}", granted("escalate", "{kind: Group, name: 'system:authenticated'}"))), 0);
+    let world = world(&user);
+    let start = world.steps.find("kube-user/system:anonymous").unwrap();
+    assert_eq!(world.steps.nodes[start].kind, graph::step::NodeKind::Outside);
+}
+
 const STRONG: &str = "---
 apiVersion: v1
 kind: ServiceAccount

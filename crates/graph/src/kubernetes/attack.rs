@@ -11,6 +11,10 @@ use crate::step::{Grant, Ground, Node, NodeKind, Page, Step, Steps};
 
 /// The name of the cluster as a domain.
 pub const DOMAIN: &str = "kubernetes";
+/// What people understand by `system:unauthenticated`, and its user `system:anonymous`.
+const REACHES_SERVER: &str = "whoever reaches the API server (system:unauthenticated)";
+/// What they understand by `system:authenticated`.
+const HAS_ACCOUNT: &str = "whoever has an account of the cluster (system:authenticated)";
 /// A machine that no file names.
 const ANY_MACHINE: &str = "(any)";
 
@@ -37,11 +41,13 @@ pub struct Deriver<'a> {
     evaluator: Evaluator<'a>,
     granted: Granted,
     page: Page,
-    /// Everyone whom the files name.
+    /// Everyone whom the files name, as the one that asks.
     pub subjects: Vec<(Subject, usize)>,
     /// Pod, container, node.
     pub containers: Vec<(&'a Pod, &'a Container, usize)>,
     namespaces: BTreeSet<String>,
+    /// Nodes that hold everything in the cluster.
+    whole: BTreeSet<usize>,
     memo: BTreeMap<(usize, String, String), Places>,
 }
 
@@ -56,6 +62,7 @@ impl<'a> Deriver<'a> {
             subjects: Vec::new(),
             containers: Vec::new(),
             namespaces: estate.all_namespaces(),
+            whole: BTreeSet::new(),
             memo: BTreeMap::new(),
         }
     }
@@ -66,7 +73,8 @@ impl<'a> Deriver<'a> {
     }
 
     fn add_nodes(&mut self) {
-        for subject in self.estate.subjects() {
+        let subjects: BTreeSet<Subject> = self.estate.subjects().into_iter().map(Subject::asking).collect();
+        for subject in subjects {
             let node = self.subject(&subject);
             self.subjects.push((subject, node));
         }
@@ -100,19 +108,23 @@ impl<'a> Deriver<'a> {
             }
             Subject::User(_) | Subject::Group(_) => None,
         };
-        let binding = || self.estate.bindings.iter().find(|one| one.subjects.contains(subject)).map(|one| &one.meta);
+        let names = |one: &Subject| one == subject || one.is_anonymous() && subject.is_anonymous();
+        let binding = || self.estate.bindings.iter().find(|one| one.subjects.iter().any(names)).map(|one| &one.meta);
         let meta = account.map(|one| &one.meta).or_else(binding);
         let (source, line) = meta.map_or_else(|| ("".into(), None), |meta| (meta.source.clone(), Some(meta.line)));
-        let kind = match subject {
-            Subject::Group(name) if name.starts_with("system:") => NodeKind::Inner,
-            _ => NodeKind::Principal,
+        let (kind, name) = match subject {
+            _ if subject.is_anonymous() => (NodeKind::Outside, REACHES_SERVER.to_owned()),
+            _ if subject.is_everyone() => (NodeKind::Principal, HAS_ACCOUNT.to_owned()),
+            Subject::Group(name) if name.starts_with("system:") => (NodeKind::Inner, subject.name()),
+            _ => (NodeKind::Principal, subject.name()),
         };
-        self.node(&subject.name(), kind, (&source, line))
+        let key = format!("{DOMAIN}/{}", subject.clone().asking().name());
+        self.steps.add_node(Node { key, name, kind, domain: DOMAIN.into(), source, line })
     }
 
     /// Everyone but administrators, whose further steps would only repeat that they reach everything.
     pub fn actors(&self) -> Vec<(Subject, usize)> {
-        let acts = |(_, node): &&(Subject, usize)| !self.steps.administrators.contains(node);
+        let acts = |(_, node): &&(Subject, usize)| !self.whole.contains(node);
         self.subjects.iter().filter(acts).cloned().collect()
     }
 
@@ -121,9 +133,13 @@ impl<'a> Deriver<'a> {
         self.steps.administrator(&DOMAIN.into())
     }
 
-    /// Marks a node as administrator as it stands.
-    pub fn is_administrator(&mut self, node: usize) {
-        self.steps.administrators.insert(node);
+    /// Notes that a subject holds everything, and is there as it stands. Not so whoever is anybody: that an account, or
+    /// none, is enough is a path.
+    pub fn holds_everything(&mut self, subject: &Subject, node: usize) {
+        self.whole.insert(node);
+        if !subject.is_anonymous() && !subject.is_everyone() {
+            self.steps.administrators.insert(node);
+        }
     }
 
     /// Whoever holds everything in a namespace.

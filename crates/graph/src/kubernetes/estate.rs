@@ -83,6 +83,9 @@ impl Rule {
     }
 }
 
+/// The user that a request without credentials is taken for.
+const ANONYMOUS: &str = "system:anonymous";
+
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -104,6 +107,26 @@ impl Subject {
         }
     }
 
+    /// Whether it is whoever sends no credentials: the API server takes each for this user, alone in this group.
+    pub fn is_anonymous(&self) -> bool {
+        match self {
+            Self::User(name) => name == ANONYMOUS,
+            Self::Group(name) => name == "system:unauthenticated",
+            Self::ServiceAccount(..) => false,
+        }
+    }
+
+    /// Whether it is everyone who has an account of the cluster; in some clouds that is everyone who has one of the cloud.
+    pub fn is_everyone(&self) -> bool {
+        matches!(self, Self::Group(name) if name == "system:authenticated")
+    }
+
+    /// The one that asks: of those without credentials the user, who has the rights of its group too.
+    #[must_use]
+    pub fn asking(self) -> Self {
+        if self.is_anonymous() { Self::User(ANONYMOUS.to_owned()) } else { self }
+    }
+
     /// Whether what is granted to `other` is granted to this subject too.
     pub fn includes(&self, other: &Self) -> bool {
         if self == other {
@@ -119,8 +142,8 @@ impl Subject {
                     || *group == format!("system:serviceaccounts:{namespace}")
             }
             (Self::User(user), Self::Group(group)) => {
-                group == "system:authenticated" && user != "system:anonymous"
-                    || group == "system:unauthenticated" && user == "system:anonymous"
+                group == "system:authenticated" && user != ANONYMOUS
+                    || group == "system:unauthenticated" && user == ANONYMOUS
                     || group == "system:nodes" && user.starts_with("system:node:")
             }
             (Self::Group(own), Self::Group(group)) => {

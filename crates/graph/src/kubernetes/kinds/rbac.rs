@@ -140,7 +140,7 @@ fn administrators(deriver: &mut Deriver<'_>) {
     for (subject, node) in deriver.subjects.clone() {
         if let Some(ground) = everything(deriver, &subject, None) {
             let administrator = deriver.administrator();
-            deriver.is_administrator(node);
+            deriver.holds_everything(&subject, node);
             deriver.push(node, administrator, vec![ground]);
         }
     }
