@@ -448,6 +448,23 @@ fn who_changes_a_template_chooses_its_service_account() {
 }
 
 #[test]
+fn what_is_granted_in_the_whole_cluster_holds_in_the_namespaces_that_every_cluster_has() {
+    let rule = |verb: &str| format!("{{apiGroups: [''], resources: [pods], verbs: [{verb}]}}");
+    let secured = |name: &str| {
+        format!(
+            "---\n{{kind: Namespace, apiVersion: v1, metadata: {{name: {name}, labels: {{pod-security.kubernetes.io/enforce: baseline}}}}}}\n"
+        )
+    };
+    assert_eq!(ann_reaches(&rule("create"), ""), Truth::Yes, "no file names a namespace");
+    assert_eq!(ann_reaches(&rule("list"), ""), Truth::No);
+    assert_eq!(ann_reaches(&rule("create"), &secured("default")), Truth::Yes, "kube-system");
+    assert_eq!(ann_reaches(&rule("create"), &secured("kube-system")), Truth::Yes, "default");
+    assert_eq!(ann_reaches(&rule("create"), &(secured("default") + &secured("kube-system"))), Truth::No);
+    let empty = graph::kubernetes::Estate::default();
+    assert!(empty.all_namespaces().is_empty(), "where no cluster is there are no namespaces");
+}
+
+#[test]
 fn signers_may_be_named_by_their_domain() {
     const GROUP: &str = "apiGroups: [certificates.k8s.io]";
     let rules = |signer: &str| {

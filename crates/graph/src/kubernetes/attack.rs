@@ -144,7 +144,12 @@ impl<'a> Deriver<'a> {
 
     /// Whoever holds everything in a namespace.
     pub fn holder(&mut self, namespace: &str) -> usize {
-        self.node(&format!("everything in namespace {namespace}"), NodeKind::Inner, (&"".into(), None))
+        self.node(&holder_name(namespace), NodeKind::Inner, (&"".into(), None))
+    }
+
+    /// The same, if something leads there.
+    pub fn held(&self, namespace: &str) -> Option<usize> {
+        self.steps.index_of(&format!("{DOMAIN}/{}", holder_name(namespace))).filter(|holder| self.is_reached(*holder))
     }
 
     /// Whether some step leads there.
@@ -299,6 +304,10 @@ impl<'a> Deriver<'a> {
         let level = meta.and_then(|meta| meta.labels.get("pod-security.kubernetes.io/enforce"));
         level.is_some_and(|level| level == "baseline" || level == "restricted")
     }
+}
+
+fn holder_name(namespace: &str) -> String {
+    format!("everything in namespace {namespace}")
 }
 
 fn secrets_name(namespace: &str, by_name: bool) -> String {

@@ -554,7 +554,7 @@ impl Estate {
         subjects
     }
 
-    /// The namespaces in which something is.
+    /// The namespaces in which something is, and those that every cluster has, whatever the files name.
     pub fn all_namespaces(&self) -> BTreeSet<String> {
         let metas = self
             .pods
@@ -566,6 +566,9 @@ impl Estate {
         let mut names: BTreeSet<String> =
             metas.map(|meta| meta.namespace.clone()).filter(|name| !name.is_empty()).collect();
         names.extend(self.namespaces.iter().map(|meta| meta.name.clone()));
+        if !self.is_empty() {
+            names.extend(["default", "kube-system"].map(str::to_owned));
+        }
         names
     }
 }

@@ -270,10 +270,7 @@ fn proxy(deriver: &mut Deriver<'_>) {
 
 fn contents(deriver: &mut Deriver<'_>) {
     for namespace in deriver.estate.all_namespaces() {
-        let holder = deriver.holder(&namespace);
-        if !deriver.is_reached(holder) {
-            continue;
-        }
+        let Some(holder) = deriver.held(&namespace) else { continue };
         for (_, to) in deriver.accounts_in(&namespace) {
             deriver.push(holder, to, Vec::new());
         }
