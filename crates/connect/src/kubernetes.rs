@@ -145,6 +145,7 @@ fn role_rule(reader: &Reader<'_>, node: &Node) -> Rule {
         groups: list(node, "apiGroups"),
         resources: list(node, "resources"),
         names: list(node, "resourceNames"),
+        urls: list(node, "nonResourceURLs"),
         line: reader.line(node),
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
     principal: String,
     /// For example `s3:GetObject`; in a cluster a verb, for example `create`.
     action: String,
-    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME].
+    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME], or a path as `/metrics`.
     resource: String,
     #[command(flatten)]
     input: Input,
@@ -51,7 +51,7 @@ Exit codes: 0 answered, also where nobody can; 2 it could not run.")]
 pub(crate) struct WhoArgs {
     /// For example `s3:GetObject`; in a cluster a verb, for example `create`.
     action: String,
-    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME].
+    /// The resource's ARN, or `*`; in a cluster RESOURCE[.GROUP][/SUBRESOURCE][:NAME], or a path as `/metrics`.
     resource: String,
     #[command(flatten)]
     input: Input,

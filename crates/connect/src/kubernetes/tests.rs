@@ -190,6 +190,88 @@ fn rules_are_aggregated_limited_to_names_and_to_the_namespace() {
     check(AGGREGATED, &account("k", "t"), &Request::core("list", "pods", place), Truth::Yes);
 }
 
+const PATHS_AND_NAMES: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: agent, namespace: web}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: metrics}
+rules:
+- {nonResourceURLs: [/metrics, '/debug/*'], verbs: [get]}
+- {apiGroups: [''], resources: [configmaps, pods/exec], resourceNames: [cfg], verbs: ['*']}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: b}
+roleRef: {kind: ClusterRole, name: metrics}
+subjects: [{kind: ServiceAccount, name: agent, namespace: web}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: b, namespace: web}
+roleRef: {kind: ClusterRole, name: metrics}
+subjects: [{kind: User, name: ann}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: c}
+roleRef: {kind: ClusterRole, name: cluster-admin}
+subjects: [{kind: User, name: root}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: d}
+roleRef: {kind: ClusterRole, name: 'system:discovery'}
+subjects: [{kind: User, name: dan}]
+";
+
+#[test]
+fn paths_that_are_no_resources_are_granted_in_the_whole_cluster_alone() {
+    let agent = Subject::ServiceAccount("web".into(), "agent".into());
+    let user = |name: &str| Subject::User(name.into());
+    let path = |verb: &'static str, path: &'static str| Request::core(verb, path, None);
+    for (who, request, expected) in [
+        (&agent, path("get", "/metrics"), Truth::Yes),
+        (&agent, path("get", "/debug/pprof"), Truth::Yes),
+        (&agent, path("get", "/debug"), Truth::No),
+        (&agent, path("get", "/metrics/cadvisor"), Truth::No),
+        (&agent, path("post", "/metrics"), Truth::No),
+        (&user("ann"), path("get", "/metrics"), Truth::No),
+        (&user("ann"), Request { namespace: Some("web"), ..path("get", "/metrics") }, Truth::No),
+        (&user("root"), path("delete", "/anything"), Truth::Yes),
+        (&user("dan"), path("get", "/apis/apps/v1"), Truth::Yes),
+        (&user("dan"), path("get", "/metrics"), Truth::No),
+    ] {
+        check(PATHS_AND_NAMES, who, &request, expected);
+    }
+    let world = world(PATHS_AND_NAMES);
+    let evaluator = Evaluator::new(&world.cluster);
+    let told = |who: &Subject| graph::kubernetes::report::held(&evaluator, &evaluator.what_can(who));
+    assert!(told(&agent).contains("get on /metrics, /debug/*\n"), "{}", told(&agent));
+    assert!(!told(&user("ann")).contains("/metrics"), "a RoleBinding gives no path: {}", told(&user("ann")));
+    assert_eq!(evaluator.gaps(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_made_or_deleted_together_has_no_name_that_a_rule_could_speak_of() {
+    let agent = Subject::ServiceAccount("web".into(), "agent".into());
+    let ask = |verb: &'static str, resource: &'static str| Request::core(verb, resource, Some("web")).named("cfg");
+    for (verb, resource, expected) in [
+        ("get", "configmaps", Truth::Yes),
+        ("delete", "configmaps", Truth::Yes),
+        ("create", "configmaps", Truth::No),
+        ("deletecollection", "configmaps", Truth::No),
+        ("create", "pods/exec", Truth::Yes),
+    ] {
+        check(PATHS_AND_NAMES, &agent, &ask(verb, resource), expected);
+    }
+    let unnamed = |verb: &'static str| Request::core(verb, "configmaps", Some("web"));
+    check(PATHS_AND_NAMES, &agent, &unnamed("create"), Truth::No);
+    check(PATHS_AND_NAMES, &Subject::User("root".into()), &ask("create", "configmaps"), Truth::Yes);
+}
+
 #[test]
 fn a_pod_without_rights_or_access_to_its_machine_leads_nowhere() {
     let world = world("{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {containers: [{name: c, image: i}]}}");

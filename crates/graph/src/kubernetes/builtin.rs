@@ -99,6 +99,27 @@ const VIEW: &[Line] = &[
     (READ, &["networking.k8s.io"], &["ingresses", "ingresses/status", "networkpolicies"]),
 ];
 
+/// What everybody may ask about oneself.
+const ONESELF: &[Line] = &[
+    (&["create"], &["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+    (&["create"], &["authentication.k8s.io"], &["selfsubjectreviews"]),
+];
+
+const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
+const DISCOVERY: &[&str] = &[
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/",
+];
+
 pub(super) fn roles() -> Vec<Role> {
     let everything: &[Line] = &[(&["*"], &["*"], &["*"])];
     // Roles with these labels add to a built-in one; `edit` takes in what adds to `view`, and `admin` both.
@@ -115,22 +136,31 @@ pub(super) fn roles() -> Vec<Role> {
             aggregates: takes.iter().map(|one| selector(one)).collect(),
         }
     };
+    let paths = |verb: &str, urls: &[&str]| Rule { verbs: texts(&[verb]), urls: texts(urls), ..Rule::default() };
+    let with_paths = |role: Role, rule: Rule| Role { rules: role.rules.into_iter().chain([rule]).collect(), ..role };
     let reads: &[Line] = &[(READ, &["*"], &["*"])];
     let access = |name: &str, parts: &[&[Line]]| role(&format!("{ACCESS_POLICY}AmazonEKS{name}Policy"), parts, &[]);
     vec![
-        access("ClusterAdmin", &[everything]),
+        with_paths(access("ClusterAdmin", &[everything]), paths("*", &["*"])),
         access("Admin", &[VIEW, EDIT, ADMIN]),
         access("AdminView", &[reads]),
         access("Edit", &[VIEW, EDIT]),
         access("View", &[VIEW]),
-        role("cluster-admin", &[everything], &[]),
+        with_paths(role("cluster-admin", &[everything], &[]), paths("*", &["*"])),
         role("admin", &[VIEW, EDIT, ADMIN], &["admin", "edit", "view"]),
         role("edit", &[VIEW, EDIT], &["edit", "view"]),
         role("view", &[VIEW], &["view"]),
+        // What every cluster grants to whoever has an account, and the second to everybody.
+        with_paths(role("system:discovery", &[], &[]), paths("get", DISCOVERY)),
+        with_paths(role("system:public-info-viewer", &[], &[]), paths("get", PUBLIC)),
+        role("system:basic-user", &[ONESELF], &[]),
     ]
 }
 
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|one| (*one).to_owned()).collect()
+}
+
 fn rule((verbs, groups, resources): &Line) -> Rule {
-    let texts = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
     Rule { verbs: texts(verbs), groups: texts(groups), resources: texts(resources), ..Rule::default() }
 }

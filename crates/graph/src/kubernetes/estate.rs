@@ -72,6 +72,8 @@ pub struct Rule {
     pub resources: Vec<String>,
     /// If not empty, only objects with these names.
     pub names: Vec<String>,
+    /// Paths of the API server that are no resources, for example `/metrics` or `/debug/*`.
+    pub urls: Vec<String>,
     /// The line, from 1; 0 where the role is built in and stands in no file.
     pub line: u32,
 }

@@ -16,7 +16,8 @@ pub struct Request<'a> {
     pub verb: &'a str,
     /// The API group; empty for the core.
     pub group: &'a str,
-    /// The resource, with its subresource behind a slash.
+    /// The resource, with its subresource behind a slash; or a path of the API server that is no resource, which begins
+    /// with one.
     pub resource: &'a str,
     /// The namespace; `None` for objects of the cluster, and for all namespaces at once.
     pub namespace: Option<&'a str>,
@@ -34,6 +35,18 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn named(self, name: &'a str) -> Self {
         Self { name: Some(name), ..self }
+    }
+
+    /// Whether it is for a path that is no resource.
+    pub fn is_for_path(&self) -> bool {
+        self.resource.starts_with('/')
+    }
+
+    /// The name that the API server asks RBAC about: objects that are made, or deleted together, have none in the request,
+    /// whatever its body says; their subresources do.
+    fn asked_name(&self) -> Option<&'a str> {
+        let unnamed = ["create", "deletecollection"].contains(&self.verb) && !self.resource.contains('/');
+        self.name.filter(|_| !unnamed)
     }
 
     /// As people read it.
@@ -107,7 +120,8 @@ impl<'a> Evaluator<'a> {
         }
         for (index, binding, roles) in self.bindings(subject) {
             let place = &binding.meta.namespace;
-            if !place.is_empty() && request.namespace != Some(place.as_str()) {
+            // A path is in no namespace, so that a RoleBinding gives none.
+            if !place.is_empty() && (request.is_for_path() || request.namespace != Some(place.as_str())) {
                 continue;
             }
             let Some(roles) = roles else {
@@ -148,6 +162,8 @@ impl<'a> Evaluator<'a> {
             for role in roles.into_iter().flatten() {
                 let count = self.estate.roles.get(*role).map_or(0, |role| role.rules.len());
                 let cites = (0..count).map(|rule| Cite { binding, role: *role, rule });
+                let is_of_paths = |rule: &Rule| rule.resources.is_empty() && !rule.urls.is_empty();
+                let cites = cites.filter(|cite| namespace.is_none() || !self.rule(*cite).is_some_and(is_of_paths));
                 held.extend(cites.map(|cite| Held { namespace: namespace.clone(), cite }));
             }
         }
@@ -196,7 +212,8 @@ pub fn rule_text(rule: &Rule) -> String {
     let groups: Vec<&str> = rule.groups.iter().map(String::as_str).filter(|group| !group.is_empty()).collect();
     let groups = if groups.is_empty() { String::new() } else { format!(" ({})", groups.join(", ")) };
     let names = if rule.names.is_empty() { String::new() } else { format!(" named {}", rule.names.join(", ")) };
-    format!("{} on {}{groups}{names}", rule.verbs.join(", "), rule.resources.join(", "))
+    let what: Vec<&str> = rule.resources.iter().chain(&rule.urls).map(String::as_str).collect();
+    format!("{} on {}{groups}{names}", rule.verbs.join(", "), what.join(", "))
 }
 
 pub(crate) fn role_name(role: &Role) -> String {
@@ -261,11 +278,20 @@ pub(super) fn aggregated(estate: &Estate, role: usize) -> Vec<usize> {
 
 pub(super) fn allows(rule: &Rule, request: &Request<'_>) -> bool {
     let has = |list: &[String], wanted: &str| list.iter().any(|one| one == "*" || one == wanted);
+    if request.is_for_path() {
+        return has(&rule.verbs, request.verb) && rule.urls.iter().any(|url| covers(url, request.resource));
+    }
     let subresource = request.resource.split_once('/').map(|(_, below)| format!("*/{below}"));
     let resource =
         has(&rule.resources, request.resource) || subresource.is_some_and(|below| rule.resources.contains(&below));
-    let named = rule.names.is_empty() || request.name.is_some_and(|name| rule.names.iter().any(|one| one == name));
+    let named =
+        rule.names.is_empty() || request.asked_name().is_some_and(|name| rule.names.iter().any(|one| one == name));
     has(&rule.verbs, request.verb) && has(&rule.groups, request.group) && resource && named
+}
+
+/// Whether a rule's path is a path, or the beginning of it before a star.
+fn covers(url: &str, path: &str) -> bool {
+    url == path || url.strip_suffix('*').is_some_and(|beginning| path.starts_with(beginning))
 }
 
 /// Cites as grants, each made once.

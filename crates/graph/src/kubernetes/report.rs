@@ -61,6 +61,7 @@ pub fn held_json(evaluator: &Evaluator<'_>, subject: &Subject, held: &[Held]) ->
             "groups": rule.map(|rule| &rule.groups),
             "resources": rule.map(|rule| &rule.resources),
             "names": rule.map(|rule| &rule.names),
+            "urls": rule.map(|rule| &rule.urls),
             "namespace": one.namespace,
             "at": cite_json(evaluator, one.cite),
         })

@@ -19,8 +19,12 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// `RESOURCE[.GROUP][/SUBRESOURCE][:NAME]`, as `kubectl auth can-i` names resources.
+    /// `RESOURCE[.GROUP][/SUBRESOURCE][:NAME]` or `/PATH`, as `kubectl auth can-i` names resources and what is none.
     pub(super) fn new(verb: &str, resource: &str, namespace: Option<&str>) -> Self {
+        if resource.starts_with('/') {
+            let (verb, resource) = (verb.to_owned(), resource.to_owned());
+            return Self { verb, resource, group: String::new(), name: None, namespace: None };
+        }
         let (resource, name) = match resource.split_once(':') {
             Some((resource, name)) => (resource, Some(name.to_owned())),
             None => (resource, None),
@@ -93,7 +97,11 @@ pub(super) fn who(estate: &Estate, question: &Question, format: Format) -> anyho
     for (subject, answer) in &found {
         output::print(&report::answer(&evaluator, &subject.name(), answer))?;
     }
-    let whole = if request.namespace.is_none() { " in the whole cluster; `-n` asks about one namespace" } else { "" };
+    let whole = if request.namespace.is_none() && !request.is_for_path() {
+        " in the whole cluster; `-n` asks about one namespace"
+    } else {
+        ""
+    };
     say!("{} of the files' principals can {}{whole}", found.len(), request.text())?;
     Ok(ExitCode::SUCCESS)
 }
