@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use graph::kubernetes::estate::{Container, Mount, Pod, Port, Share};
+use graph::kubernetes::estate::{Container, Mount, Pod, Port, Share, Token};
 
 use super::{list, meta, texts};
 use crate::aws::{Reader, text};
@@ -41,7 +41,7 @@ fn pod(reader: &Reader<'_>, node: &Node, (template, spec): (&Node, &Node), kind:
             shares.insert(share, reader.line(said));
         }
     }
-    let volumes = host_paths(spec);
+    let volumes = volumes(spec);
     let user = spec.get("securityContext").and_then(|context| context.get("runAsUser")).and_then(Node::scalar);
     let keys = ["initContainers", "containers", "ephemeralContainers"];
     let listed = keys.iter().flat_map(|key| spec.get(key).map(Node::items).unwrap_or_default());
@@ -61,29 +61,59 @@ fn pod(reader: &Reader<'_>, node: &Node, (template, spec): (&Node, &Node), kind:
     }
 }
 
-/// The host's path of each volume that has one.
-fn host_paths(spec: &Node) -> BTreeMap<String, String> {
-    let volumes = spec.get("volumes").map(Node::items).unwrap_or_default().iter();
-    let path =
-        |volume: &Node| Some((text(volume, "name")?.to_owned(), text(volume.get("hostPath")?, "path")?.to_owned()));
-    volumes.filter_map(path).collect()
+/// What a volume holds, as far as it matters here.
+struct Volume {
+    /// A path of the host.
+    host: Option<String>,
+    /// The audiences of tokens of the pod's service account, where they are said.
+    audiences: Vec<Option<String>>,
+    /// The names of secrets.
+    secrets: Vec<String>,
 }
 
-fn container(reader: &Reader<'_>, node: &Node, volumes: &BTreeMap<String, String>, user: Option<String>) -> Container {
+/// The volumes of a pod by their names.
+fn volumes(spec: &Node) -> BTreeMap<String, Volume> {
+    let volumes = spec.get("volumes").map(Node::items).unwrap_or_default().iter();
+    volumes.filter_map(|one| Some((text(one, "name")?.to_owned(), volume(one)))).collect()
+}
+
+fn volume(node: &Node) -> Volume {
+    let word = |of: Option<&Node>, key: &str| of.and_then(|of| text(of, key)).map(str::to_owned);
+    let projected = node.get("projected").and_then(|one| one.get("sources"));
+    let sources = projected.map(Node::items).unwrap_or_default();
+    let tokens = sources.iter().filter_map(|source| source.get("serviceAccountToken"));
+    let secrets = sources.iter().filter_map(|source| word(source.get("secret"), "name"));
+    Volume {
+        host: word(node.get("hostPath"), "path"),
+        audiences: tokens.map(|token| word(Some(token), "audience").filter(|said| !said.is_empty())).collect(),
+        secrets: secrets.chain(word(node.get("secret"), "secretName")).collect(),
+    }
+}
+
+fn container(reader: &Reader<'_>, node: &Node, volumes: &BTreeMap<String, Volume>, user: Option<String>) -> Container {
     let context = node.get("securityContext");
     let privileged = context.and_then(|context| context.get("privileged")).filter(|said| said.bool() == Some(true));
     let added = context.and_then(|context| context.get("capabilities")?.get("add"));
     let capabilities = added.map(Node::items).unwrap_or_default().iter();
     let capability = |one: &Node| Some((one.text()?.trim_start_matches("CAP_").to_owned(), reader.line(one)));
-    let mounts = node.get("volumeMounts").map(Node::items).unwrap_or_default().iter();
-    let mount = |one: &Node| {
-        let mut host = volumes.get(text(one, "name")?)?.clone();
+    let mounted = node.get("volumeMounts").map(Node::items).unwrap_or_default().iter();
+    let mounted = mounted.filter_map(|one| Some((one, volumes.get(text(one, "name")?)?)));
+    let mount = |(one, volume): (&Node, &Volume)| {
+        let mut host = volume.host.clone()?;
         if let Some(below) = text(one, "subPath") {
             host = format!("{}/{below}", host.trim_end_matches('/'));
         }
         let read_only = one.get("readOnly").and_then(Node::bool) == Some(true);
         Some(Mount { host, read_only, line: reader.line(one) })
     };
+    let tokens = mounted.clone().flat_map(|(one, volume)| {
+        let line = reader.line(one);
+        volume.audiences.iter().map(move |audience| Token { audience: audience.clone(), line })
+    });
+    let secrets = mounted.clone().flat_map(|(one, volume)| {
+        let line = reader.line(one);
+        volume.secrets.iter().map(move |secret| (secret.clone(), line))
+    });
     let ports = node.get("ports").map(Node::items).unwrap_or_default().iter();
     let port = |one: &Node| Port {
         name: text(one, "name").unwrap_or_default().to_owned(),
@@ -98,7 +128,9 @@ fn container(reader: &Reader<'_>, node: &Node, volumes: &BTreeMap<String, String
         privileged: privileged.map(|said| reader.line(said)),
         capabilities: capabilities.filter_map(capability).collect(),
         user: context.and_then(|context| context.get("runAsUser")).and_then(Node::scalar).or(user),
-        mounts: mounts.filter_map(mount).collect(),
+        tokens: tokens.collect(),
+        secrets: secrets.collect(),
+        mounts: mounted.filter_map(mount).collect(),
         ports: ports.map(port).collect(),
     }
 }

@@ -693,6 +693,41 @@ spec: {{serviceAccountName: s, containers: [{{name: c, image: i}}]}}
     assert_eq!(trusted("pod/n/p", ("system:serviceaccount:n:s", ""), &other), Truth::No);
 }
 
+/// What a pod gets of the administrator whose token its volumes may hold, and which its account and itself do not mount.
+fn mounts(account: &str, volume: &str, mount: &str) -> Truth {
+    let world = world(&format!(
+        "{{kind: ServiceAccount, apiVersion: v1, metadata: {{name: boss, namespace: n}}}}
+---
+{{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: b}}, roleRef: {{kind: ClusterRole, name: cluster-admin}}, subjects: [{{kind: ServiceAccount, name: boss, namespace: n}}]}}
+---
+{{kind: Secret, apiVersion: v1, type: kubernetes.io/service-account-token, metadata: {{name: boss-token, namespace: n, annotations: {{kubernetes.io/service-account.name: boss}}}}}}
+---
+{{kind: Secret, apiVersion: v1, type: Opaque, metadata: {{name: other, namespace: n, annotations: {{kubernetes.io/service-account.name: boss}}}}}}
+---
+{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n}}, spec: {{serviceAccountName: {account}, automountServiceAccountToken: false, volumes: [{{name: v, {volume}}}], containers: [{{name: c, image: i, volumeMounts: [{{name: {mount}, mountPath: /t}}]}}]}}}}"
+    ));
+    let from = world.steps.find("pod/n/p").unwrap();
+    let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+    found.paths.first().map_or(Truth::No, |path| path.truth)
+}
+
+#[test]
+fn a_pod_that_is_given_no_token_mounts_one_by_its_volumes() {
+    let projected = |token: &str| format!("projected: {{sources: [{{configMap: {{name: ca}}}}, {token}]}}");
+    let token = |audience: &str| projected(&format!("{{serviceAccountToken: {{path: token{audience}}}}}"));
+    assert_eq!(mounts("boss", &token(""), "v"), Truth::Yes);
+    assert_eq!(mounts("boss", &token(", audience: 'https://kubernetes.default.svc'"), "v"), Truth::Yes);
+    assert_eq!(mounts("boss", &token(", audience: vault"), "v"), Truth::No, "it is for somebody else");
+    assert_eq!(mounts("boss", &token(", audience: sts.amazonaws.com"), "v"), Truth::No);
+    assert_eq!(mounts("boss", &token(""), "w"), Truth::No, "the container does not mount it");
+    assert_eq!(mounts("plain", &token(""), "v"), Truth::No, "it is of the account that the pod runs as");
+    assert_eq!(mounts("plain", "secret: {secretName: boss-token}", "v"), Truth::Yes);
+    assert_eq!(mounts("plain", &projected("{secret: {name: boss-token}}"), "v"), Truth::Yes);
+    assert_eq!(mounts("plain", "secret: {secretName: boss-token}", "w"), Truth::No);
+    assert_eq!(mounts("plain", "secret: {secretName: other}", "v"), Truth::No, "it is no token");
+    assert_eq!(mounts("boss", "emptyDir: {}", "v"), Truth::No);
+}
+
 #[test]
 fn an_administrator_of_the_cluster_is_one_of_the_clusters_things() {
     let graph = graph::Graph::build(graph::way::world::observe(&world(CLUSTER_ADMIN)));

@@ -237,8 +237,28 @@ pub struct Container {
     pub user: Option<String>,
     /// Paths of the host that it mounts.
     pub mounts: Vec<Mount>,
+    /// Tokens of the pod's service account that it mounts by a projected volume.
+    pub tokens: Vec<Token>,
+    /// Names of secrets that it mounts, with the line of the mount.
+    pub secrets: Vec<(String, u32)>,
     /// Ports that it opens.
     pub ports: Vec<Port>,
+}
+
+/// A token of a service account in a projected volume, which no `automountServiceAccountToken` takes away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// For whom it is, if that is said.
+    pub audience: Option<String>,
+    /// The line of the mount.
+    pub line: u32,
+}
+
+impl Token {
+    /// Whether the API server takes it: what names no audience is for it alone, and what names another is not.
+    pub fn is_for_server(&self) -> bool {
+        self.audience.as_deref().is_none_or(|audience| audience.contains("kubernetes.default.svc"))
+    }
 }
 
 /// A path of the host in a container.
@@ -506,7 +526,7 @@ pub struct Estate {
 }
 
 impl Estate {
-    /// Whether a pod carries the token of its service account: unless it or the account says otherwise.
+    /// Whether a pod carries the token of its service account unasked: unless it or the account says otherwise.
     pub fn mounts_token(&self, pod: &Pod) -> bool {
         let mut accounts = self.accounts.iter();
         let account = accounts.find(|one| one.meta.namespace == pod.meta.namespace && one.meta.name == pod.account);

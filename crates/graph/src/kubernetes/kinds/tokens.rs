@@ -2,7 +2,7 @@
 
 use super::Kind;
 use crate::kubernetes::attack::Deriver;
-use crate::kubernetes::estate::{Share, Subject};
+use crate::kubernetes::estate::{Container, Pod, Secret, Share, Subject};
 use crate::kubernetes::evaluate::Request;
 use crate::step::Page;
 
@@ -14,10 +14,12 @@ pub(super) const KINDS: &[Kind] = &[
             id: "k8s-mounted-token",
             title: "reads the token that is mounted",
             catalogue: &["TOKEN_STEAL", "IDENTITY_ASSUME", "VOLUME_DISCOVER"],
-            why: "A pod carries the token of its service account unless it or the account says otherwise.",
+            why: "A pod carries the token of its service account unless it or the account says otherwise; whatever they say, \
+                  it carries those of its projected volumes and its secrets.",
             references: &[
                 "https://kubehound.io/reference/attacks/TOKEN_STEAL/",
                 "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#opt-out-of-api-credential-automounting",
+                "https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken",
             ],
         },
         derive: mounted,
@@ -127,13 +129,35 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 fn mounted(deriver: &mut Deriver<'_>) {
-    for (pod, _, node) in deriver.containers.clone() {
-        if !deriver.estate.mounts_token(pod) {
-            continue;
+    for (pod, container, node) in deriver.containers.clone() {
+        let token = container.tokens.iter().find(|token| token.is_for_server());
+        let said = match token {
+            _ if deriver.estate.mounts_token(pod) => {
+                Some((format!("runs as service account {}", pod.account), pod.account_line.unwrap_or(pod.meta.line)))
+            }
+            Some(token) => Some((format!("mounts a token of service account {}", pod.account), token.line)),
+            None => None,
+        };
+        if let Some((said, line)) = said {
+            let to = deriver.subject(&Subject::ServiceAccount(pod.meta.namespace.clone(), pod.account.clone()));
+            let ground = deriver.pod_setting(pod, said, line);
+            deriver.push(node, to, vec![ground]);
         }
-        let to = deriver.subject(&Subject::ServiceAccount(pod.meta.namespace.clone(), pod.account.clone()));
-        let line = pod.account_line.unwrap_or(pod.meta.line);
-        let ground = deriver.pod_setting(pod, format!("runs as service account {}", pod.account), line);
+        mounted_secrets(deriver, (pod, container), node);
+    }
+}
+
+/// Tokens that lie in secrets are of the account that the secret names, whoever the pod runs as.
+fn mounted_secrets(deriver: &mut Deriver<'_>, (pod, container): (&Pod, &Container), node: usize) {
+    let estate = deriver.estate;
+    for (name, line) in &container.secrets {
+        let is_it = |secret: &&Secret| secret.meta.namespace == pod.meta.namespace && secret.meta.name == *name;
+        let Some(account) = estate.secrets.iter().find(is_it).and_then(|secret| secret.account.clone()) else {
+            continue;
+        };
+        let said = format!("mounts the secret {name}, which holds a token of service account {account}");
+        let to = deriver.subject(&Subject::ServiceAccount(pod.meta.namespace.clone(), account));
+        let ground = deriver.pod_setting(pod, said, *line);
         deriver.push(node, to, vec![ground]);
     }
 }
