@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+    AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -63,7 +64,7 @@ use tls::Shown;
 pub(crate) use tls::Shown;
 pub use tls::{Tls, TlsError, TlsFiles};
 use who::{Known, Peer};
-use wire::{Reply, json, plain, whole};
+use wire::{JSON, Reply, json, plain, whole};
 
 /// How long a connection may be idle or take for a head.
 const HEAD_WAIT: Duration = Duration::from_secs(75);
@@ -176,6 +177,11 @@ impl HttpDoor {
     /// Where a request to a server goes, with the caller's own headers but for what is between it and us.
     fn target(&self, (server, uri): (&str, &Uri), headers: &HeaderMap, is_signed_in: bool) -> Target {
         let mut headers = pass_headers(headers);
+        // How the body is to be read is for us to say, who judged what it says.
+        headers.remove(CONTENT_ENCODING);
+        if headers.contains_key(CONTENT_TYPE) {
+            headers.insert(CONTENT_TYPE, JSON);
+        }
         if is_signed_in {
             // The token was for us: passed on, the server could act with it as the caller.
             headers.remove(AUTHORIZATION);

@@ -21,6 +21,7 @@ async fn upstream(seen: Seen) -> SocketAddr {
             tokio::spawn(async move {
                 while let Some((head, body)) = message(&mut stream).await {
                     assert!(!head.contains("x-bailiwick-key"), "the key is between the agent and the gateway");
+                    assert!(!head.contains("charset"), "how the body is to be read is the gateway's word: {head}");
                     let call: Value = serde_json::from_str(&body).unwrap();
                     seen.lock().unwrap().push(call.clone());
                     let result = if call["method"] == "tools/list" {
@@ -135,6 +136,34 @@ async fn the_http_door_knows_its_callers_and_judges_their_calls() {
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     let (_, body) = post(address, &format!("{host}{key}"), list).await;
     assert!(body.contains(r#""read""#) && !body.contains(r#""delete""#), "{body}");
+    assert_eq!(world.calls_seen(), ["read"]);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_body_that_a_server_would_decode_otherwise_is_not_taken() {
+    let world = World::new().await;
+    let upstream = upstream(world.seen.clone()).await;
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
+    let body = call("read");
+    for (kind, status) in [
+        ("application/json; charset=utf-7", 415),
+        ("application/json;Charset=\"UTF-16\"", 415),
+        ("application/json; charset=utf-8; charset=utf-7", 415),
+        ("application/json\r\ncontent-encoding: gzip", 415),
+        ("text/json", 415),
+        ("application/json; charset=\"UTF-8\"", 200),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST /mcp/files HTTP/1.1\r\nhost: localhost\r\nx-bailiwick-key: secret\r\nconnection: close";
+        let accept = "accept: application/json, text/event-stream";
+        let length = body.len();
+        let request = format!("{head}\r\n{accept}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{kind}: {answer}");
+    }
     assert_eq!(world.calls_seen(), ["read"]);
     world.check().await;
 }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::handle;
 use super::screen::{self, End, Expect, Screen};
 use super::wire::{
-    Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, read_body, stream, whole,
+    JSON, Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, read_body, stream, whole,
 };
 use super::{HEADER_MISMATCH, HttpDoor, QUEUE, Ticket};
 use crate::answer;
@@ -330,7 +330,11 @@ impl Exchange {
             false => None,
         };
         match passed {
-            Some(bytes) => whole(head.status, headers, bytes),
+            Some(bytes) => {
+                // As it was read here, whatever charset the server names.
+                headers.insert(CONTENT_TYPE, JSON);
+                whole(head.status, headers, bytes)
+            }
             None => no_message(&head, headers, expect),
         }
     }

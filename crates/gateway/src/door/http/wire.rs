@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response as HttpResponse, StatusCode};
 use tokio::sync::mpsc;
 
@@ -18,6 +18,9 @@ use crate::answer;
 use crate::call::{Call, Id, Message, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::sse;
 use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER};
+
+/// What the bodies are that go on.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How long a client may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -93,18 +96,22 @@ pub(super) fn stream(status: StatusCode, mut headers: HeaderMap, events: mpsc::R
 }
 
 pub(super) fn json(status: StatusCode, bytes: Bytes) -> HttpResponse<Reply> {
-    whole(status, HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]), bytes)
+    whole(status, HeaderMap::from_iter([(CONTENT_TYPE, JSON)]), bytes)
 }
 
 pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse<Reply> {
     whole(status, HeaderMap::new(), Bytes::from_static(text.as_bytes()))
 }
 
-/// The body of a request, if it is JSON, of a bearable size, and comes in time.
+/// The body of a request, if it is JSON as everybody reads it, of a bearable size, and comes in time.
 pub(super) async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<HttpResponse<Reply>>> {
     let refuse = |status, text| Err(Box::new(plain(status, text)));
     if !is_type(headers, "application/json") {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+    }
+    // A server that decodes a body otherwise than we do would act on one that nobody judged.
+    if headers.contains_key(CONTENT_ENCODING) || !is_utf8(headers) {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be UTF-8 that is not compressed");
     }
     match tokio::time::timeout(BODY_WAIT, Limited::new(body, SIZE_MAX_BYTES).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -170,8 +177,21 @@ fn is_encoded(header: &HeaderValue, value: &str) -> bool {
 }
 
 pub(super) fn is_type(headers: &HeaderMap, wanted: &str) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+    content_type(headers).split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Whether the type of a body names no charset but the one that JSON has.
+fn is_utf8(headers: &HeaderMap) -> bool {
+    let mut parameters = content_type(headers).split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.all(|(name, value)| {
+        let value = value.trim().trim_matches('"');
+        let is_charset = name.trim().to_ascii_lowercase().starts_with("charset");
+        !is_charset || ["utf-8", "utf8"].iter().any(|utf8| value.eq_ignore_ascii_case(utf8))
+    })
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
