@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use policy::host::Host;
 pub(crate) use policy::host::of_url as host_of;
+use policy::uri::file_path;
 use policy::{Role, ToolFacts, glob};
 use serde_json::{Value, json};
 
@@ -137,8 +138,8 @@ impl Found {
         let (found, name) = if let Some(host) = host_of(string) {
             self.leads_anywhere |= !host.is_read;
             (&mut self.hosts, Cow::Owned(host.name))
-        } else if let Some(path) = string.strip_prefix("file://") {
-            (&mut self.paths, Cow::Borrowed(path))
+        } else if let Some(path) = file_path(string) {
+            (&mut self.paths, Cow::Owned(path))
         } else if role == Some(Role::Path) || looks_like_path(string) {
             (&mut self.paths, Cow::Borrowed(string))
         } else {

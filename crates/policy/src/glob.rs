@@ -31,6 +31,46 @@ pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?']) || text.split_once('[').is_some_and(|(_, rest)| rest.contains(']'))
 }
 
+/// The most that is made of the braces of one text.
+const ALTERNATIVES_MAX: usize = 64;
+
+/// What a text with braces stands for, `{a,b}c` for `ac` and `bc`; any other text for itself. One that stands for too much is
+/// taken apart at its braces, and each part may go on.
+pub(crate) fn alternatives(text: &str) -> Vec<String> {
+    let (mut done, mut open) = (Vec::new(), vec![text.to_owned()]);
+    while let Some(next) = open.pop() {
+        let Some((before, inner, after)) = braces(&next) else {
+            done.push(next);
+            continue;
+        };
+        let choices = inner.split(',').take(ALTERNATIVES_MAX + 1);
+        open.extend(choices.map(|choice| format!("{before}{choice}{after}")));
+        if done.len() + open.len() > ALTERNATIVES_MAX {
+            return text.split(['{', '}', ',']).map(|part| format!("{part}*")).collect();
+        }
+    }
+    done
+}
+
+/// The innermost braces that come first, with a comma in them, and what stands around them.
+fn braces(text: &str) -> Option<(&str, &str, &str)> {
+    let mut opened = None;
+    for (at, letter) in text.char_indices() {
+        match (letter, opened) {
+            ('{', _) => opened = Some(at),
+            ('}', Some(start)) => {
+                let inner = text.get(start + 1..at)?;
+                if inner.contains(',') {
+                    return Some((text.get(..start)?, inner, text.get(at + 1..)?));
+                }
+                opened = None;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 /// Whether a pattern without slashes fits a name.
 pub fn matches(pattern: &str, name: &str) -> bool {
     spelled(pattern, name, Open::default()).is_some()
@@ -192,6 +232,19 @@ mod tests {
             [("*", ".env"), ("?env", ".env"), ("[.]env", ".env"), ("id_?", "id_rsa"), ("[!i]d", "id"), ("*.rs", "key")];
         fits.iter().for_each(|(pattern, name)| assert!(matches(pattern, name), "{pattern} {name}"));
         misses.iter().for_each(|(pattern, name)| assert!(!matches(pattern, name), "{pattern} {name}"));
+    }
+
+    #[test]
+    fn braces_stand_for_each_of_their_texts() {
+        let of = |text: &str| {
+            let mut all = alternatives(text);
+            all.sort();
+            all.dedup();
+            all
+        };
+        assert_eq!(of("a{.e,x{y,z}}"), ["a.e", "axy", "axz"]);
+        assert_eq!(of("${home}/{a}"), ["${home}/{a}"]);
+        assert_eq!(of(&"{a,.e}nv".repeat(40)), ["*", ".e*", "a*", "nv*"]);
     }
 
     #[test]

@@ -124,7 +124,8 @@ fn is_dropped(letter: char) -> bool {
     matches!(letter, '\t' | '\r' | '\n')
 }
 
-fn decoded(host: &str) -> Cow<'_, [u8]> {
+/// What percent signs stand for.
+pub(crate) fn decoded(host: &str) -> Cow<'_, [u8]> {
     let bytes = host.as_bytes();
     if !host.contains('%') {
         return Cow::Borrowed(bytes);

@@ -29,6 +29,7 @@ mod schema;
 mod shape;
 pub mod snapshot;
 pub mod tool;
+pub mod uri;
 
 pub use action::{Action, Door, Principal, Verb};
 pub use beforehand::guard;

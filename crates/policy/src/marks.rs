@@ -18,6 +18,10 @@ use crate::host::{self, Host};
 use crate::label::Role;
 use crate::leaves::Leaf;
 use crate::tool::{EffectKind, ToolFacts};
+use crate::uri;
+
+/// The longest text that can be a host, or a name among other arguments.
+const NAME_MAX_BYTES: usize = 4_096;
 
 /// A private key or a key store.
 pub const PRIVATE_KEY: &str = "private_key";
@@ -229,8 +233,12 @@ impl Marks<'_> {
             Role::Command => self.words(text),
             _ => {
                 let text = text.trim();
-                if one_name(text) {
-                    self.path(text, touch);
+                if one_name(text, role) {
+                    for text in glob::alternatives(text) {
+                        // Patterns say which files are meant; what is looked for in them is written otherwise.
+                        let is_pattern = role != Role::Query && glob::is_pattern(&text);
+                        self.places(&text, touch, is_pattern);
+                    }
                     self.leads(text);
                 } else if let Some(host) = host::of_url(text) {
                     self.found_at(&host);
@@ -241,7 +249,8 @@ impl Marks<'_> {
 
     /// An address, or a bare host.
     fn leads(&mut self, text: &str) {
-        if let Some(host) = host::of_url(text).or_else(|| host::bare(text)) {
+        let bare = || Some(text).filter(|text| text.len() <= NAME_MAX_BYTES).and_then(host::bare);
+        if let Some(host) = host::of_url(text).or_else(bare) {
             self.found_at(&host);
         }
     }
@@ -293,6 +302,17 @@ impl Marks<'_> {
 
     fn path(&mut self, path: &str, touch: Touch) {
         let is_pattern = self.patterns.is_some_and(|patterns| patterns.contains(path));
+        self.places(path, touch, is_pattern);
+    }
+
+    fn places(&mut self, text: &str, touch: Touch, is_pattern: bool) {
+        for path in uri::paths(text) {
+            self.place(&path, touch, is_pattern);
+        }
+    }
+
+    fn place(&mut self, path: &str, touch: Touch, is_pattern: bool) {
+        let is_pattern = is_pattern && path.len() <= NAME_MAX_BYTES;
         let Some(path) = Place::of(path) else { return };
         let is_outside = self.project.is_none_or(|project| path.outside(project)) && path.is_anchored();
         let is = |place: &str| path.is(place) || (is_pattern && path.may_be(place, is_outside));
@@ -336,11 +356,7 @@ enum Anchor {
 impl Place {
     fn of(path: &str) -> Option<Self> {
         let path = path.trim();
-        if path.is_empty() || path.len() > 4096 || path.contains('\n') {
-            return None;
-        }
-        let path = path.strip_prefix("file://").unwrap_or(path);
-        if path.contains("://") {
+        if path.is_empty() {
             return None;
         }
         let path = path
@@ -361,7 +377,9 @@ impl Place {
         let mut steps: Vec<String> = Vec::new();
         for step in path.split('/').filter(|step| !step.is_empty() && *step != ".") {
             match step {
-                ".." if steps.last().is_some_and(|last| last != ".." && !last.starts_with('~')) => drop(steps.pop()),
+                // Nobody knows what the home lies in.
+                ".." if anchor == Anchor::Home && steps.len() == 1 => steps.push(step.to_owned()),
+                ".." if steps.last().is_some_and(|last| last != "..") => drop(steps.pop()),
                 ".." if anchor == Anchor::Root => {}
                 step => steps.push(step.to_owned()),
             }
@@ -456,9 +474,11 @@ impl Place {
     }
 }
 
-/// Whether a string can be one path or address rather than prose.
-fn one_name(text: &str) -> bool {
-    text.len() <= 4096 && !text.contains('\n') && text.split_whitespace().count() <= 4
+/// Whether a string can be one path or address rather than prose. What a tool takes for a path is one whatever its folders
+/// are called.
+fn one_name(text: &str, role: Role) -> bool {
+    let may_be_long = text.len() <= NAME_MAX_BYTES || text.starts_with(['/', '~', '.']);
+    role == Role::Path || (may_be_long && text.split_whitespace().take(5).count() <= 4)
 }
 
 /// AWS, GCP, Azure and others at link-local addresses; Alibaba and Oracle at their own.

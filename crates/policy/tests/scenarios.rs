@@ -77,6 +77,10 @@ fn secrets_are_denied_however_they_are_spelled() {
         "/home/a/.ssh/id_rsa",
         "/home/a/x/../.ssh/id_rsa",
         "file:///home/a/.ssh/key",
+        "file:/home/a/.s%73h/key",
+        "/w/p/x\n/../../home/a/.ssh/key",
+        "/w/p/a://../../../home/a/.ssh/key",
+        "/home/a/~x/../my own files and things/../.ssh/key",
         r"C:\Users\a\.ssh\x",
     ] {
         check(call("fs/read_file", json!({ "path": path })), r#"deny ["deny-private-keys"]"#);
@@ -86,6 +90,14 @@ fn secrets_are_denied_however_they_are_spelled() {
     check(call("fs/read_file", json!({ "path": "~/.aws/credentials" })), r#"deny ["deny-credential-files"]"#);
     check(call("fs/read_file", json!({ "path": "/proc/self/environ" })), r#"deny ["deny-credential-files"]"#);
     for harmless in ["/w/p/.env.example", "~/.ssh/id_rsa.pub", "/w/p/environment.md", "/etc/ssl/certs/ca-bundle.pem"] {
+        check(call("fs/read_file", json!({ "path": harmless })), r#"permit ["allow-reads"]"#);
+    }
+    // Which files are meant may be said by a pattern, too; what is looked for in them is none.
+    for glob in ["/w/p/.e*", "/w/p/{.env,*.rs}", "**/.en[v]"] {
+        check(call("fs/read_file", json!({ "path": glob })), r#"deny ["deny-dotenv"]"#);
+    }
+    check(call("fs/read_file", json!({ "path": "**/id_*" })), r#"deny ["deny-private-keys"]"#);
+    for harmless in ["/w/p/*.rs", "/w/p/{src,tests}/**", "https://example.org/.env"] {
         check(call("fs/read_file", json!({ "path": harmless })), r#"permit ["allow-reads"]"#);
     }
     // Writing about a secret is not touching it.

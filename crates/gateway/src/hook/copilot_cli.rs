@@ -69,7 +69,7 @@ const TOOLS: &[BuiltIn] = {
         ("view", &[Read], true, false, &[("/path", Path)]),
         ("create", &[Write], true, false, &[("/path", Path), ("/file_text", Content)]),
         ("edit", &[Write], true, false, &[("/path", Path), ("/old_str", Content), ("/new_str", Content)]),
-        ("grep", &[Read], true, false, &[("/pattern", Query), ("/paths", Path), ("/paths/*", Path), ("/glob", Query)]),
+        ("grep", &[Read], true, false, &[("/pattern", Query), ("/paths", Path), ("/paths/*", Path), ("/glob", Path)]),
         ("glob", &[Read], true, false, &[("/pattern", Query), ("/paths", Path), ("/paths/*", Path)]),
         ("web_fetch", &[Read, Send], false, true, &[("/url", Destination)]),
         ("web_search", &[Read, Send], false, true, &[("/query", Query)]),

@@ -47,7 +47,7 @@ const TOOLS: &[BuiltIn] = {
         ("read", &[Read], true, false, &[("/filePath", Path)]),
         ("list", &[Read], true, false, &[("/path", Path)]),
         ("glob", &[Read], true, false, &[("/pattern", Query), ("/path", Path)]),
-        ("grep", &[Read], true, false, &[("/pattern", Query), ("/path", Path), ("/include", Query)]),
+        ("grep", &[Read], true, false, &[("/pattern", Query), ("/path", Path), ("/include", Path)]),
         ("lsp", &[Read], true, false, &[("/filePath", Path)]),
         ("edit", &[Write], true, false, &[("/filePath", Path), ("/oldString", Content), ("/newString", Content)]),
         ("write", &[Write], true, false, &[("/filePath", Path), ("/content", Content)]),
