@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use support::World;
 
@@ -94,6 +95,36 @@ fn a_copy_is_pushed_to_safe_places_only_and_with_credentials_of_the_environment(
     assert!(said(&["s3://audit/ledger"]).contains("there are no credentials"));
     assert!(said(&["s3://audit/ledger", "--endpoint", "http://storage.example"]).contains("no place for a ledger"));
     assert!(said(&["https://audit.example/ledger"]).contains("no place for a ledger"));
+}
+
+#[test]
+fn nothing_but_the_homes_own_ledger_is_signed_with_its_key() {
+    let world = World::bare();
+    let home = ledger_of(&world, 10);
+    let (log, copy, none) = (world.path("other/ledger"), world.path("copy"), world.path("none"));
+    copy_of(&world, &log, &copy);
+    let key = fs::read(world.path("other/keys/ledger.ed25519")).unwrap();
+    let before = ledger::Reader::open(&copy).unwrap().len();
+    for (dir, because) in [(&copy, "the home's key signs nothing but"), (&none, "there is no ledger")] {
+        for words in [&["rotate-key"][..], &["erase", "--subject", "alice"], &["prune", "nothing.json"]] {
+            let place = ["--home", home.as_str(), "ledger", "--dir", dir.to_str().unwrap()];
+            let refused = world.bailiwick(&[&place[..], words, &["--yes"]].concat());
+            assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+            assert!(String::from_utf8_lossy(&refused.stderr).contains(because), "{refused:?}");
+        }
+    }
+    assert!(!none.exists(), "nothing was made");
+    assert_eq!(ledger::Reader::open(&copy).unwrap().len(), before, "nothing was appended");
+    assert_eq!(fs::read(world.path("other/keys/ledger.ed25519")).unwrap(), key);
+    // By another path it is the same ledger.
+    let same = world.path("files/../other/ledger").display().to_string();
+    world.ok(&["--home", &home, "ledger", "--dir", &same, "rotate-key", "--yes"]);
+    world.ok(&["--home", &home, "ledger", "verify"]);
+}
+
+/// A copy of a folder with all that is in it.
+fn copy_of(world: &World, from: &Path, to: &Path) {
+    assert!(world.command("cp").arg("-r").args([from, to]).status().unwrap().success());
 }
 
 /// A home with a ledger of so many entries.

@@ -176,9 +176,15 @@ pub(crate) fn open(dir: &Path) -> anyhow::Result<Reader> {
 
 /// Changes the ledger, or has the gateway do it that holds it. What came of it, as JSON.
 fn change(dir: &Path, home: &Home, change: &Change) -> anyhow::Result<Value> {
-    match key_file(dir, home).open(dir, Options::new(Timestamp::now())) {
+    // Whoever opens a log to write it makes one where there is none.
+    anyhow::ensure!(!open(dir)?.is_empty(), "there is no ledger in `{}`", dir.display());
+    let key = signing_key_file(dir, home).with_context(|| {
+        let own = home.ledger();
+        format!("the home's key signs nothing but `{}`, and `{}` has no key of its own", own.display(), dir.display())
+    })?;
+    match key.open(dir, Options::new(Timestamp::now())) {
         Ok((ledger, _)) => Ok(change.make(&ledger, rustix::process::getuid().as_raw(), Timestamp::now())?),
-        Err(OpenError::Locked { holder, .. }) if dir == home.ledger() => {
+        Err(OpenError::Locked { holder, .. }) if is_of_home(dir, home) => {
             match super::mcp::ask(home, &Hello::Ledger(change.clone()))? {
                 Some(Reply::Done { output }) => Ok(output),
                 Some(Reply::Failed { error }) => anyhow::bail!("the gateway, which holds the ledger, {error}"),
@@ -189,15 +195,27 @@ fn change(dir: &Path, home: &Home, change: &Change) -> anyhow::Result<Value> {
     }
 }
 
-/// The file of a ledger's private key: its own if it was imported, else the home's.
-fn key_file(dir: &Path, home: &Home) -> KeyFile {
-    let own = dir.join(OWN_KEY);
-    KeyFile::new(if own.exists() { own } else { home.ledger_key() })
+/// Whether this is the home's own ledger, however its path is written.
+fn is_of_home(dir: &Path, home: &Home) -> bool {
+    let own = home.ledger();
+    dir == own || dir.canonicalize().is_ok_and(|dir| own.canonicalize().is_ok_and(|own| own == dir))
 }
 
-/// The key that a ledger began with, from which verification follows.
+/// The file of the private key that lies in a ledger's own directory, as an import's does.
+fn key_inside(dir: &Path) -> Option<PathBuf> {
+    Some(dir.join(OWN_KEY)).filter(|own| own.exists())
+}
+
+/// The file of the private key that may sign a ledger: the home's own by the home's key, which signs no other, any other by
+/// the key that lies in it.
+fn signing_key_file(dir: &Path, home: &Home) -> Option<KeyFile> {
+    if is_of_home(dir, home) { Some(KeyFile::new(home.ledger_key())) } else { key_inside(dir).map(KeyFile::new) }
+}
+
+/// The key that a ledger began with, from which verification follows: its own if one lies in it, else the home's.
 fn first_key(dir: &Path, home: &Home) -> anyhow::Result<VerifyingKey> {
-    key_file(dir, home).first().context("`bailiwick up` makes the home's key; for another log give `--key`")
+    let file = signing_key_file(dir, home).unwrap_or_else(|| KeyFile::new(home.ledger_key()));
+    file.first().context("`bailiwick up` makes the home's key; for another log give `--key`")
 }
 
 /// Prints; a reader that went away (`| head`) is no error.

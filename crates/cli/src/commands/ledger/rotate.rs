@@ -15,7 +15,6 @@ pub(super) fn run(dir: &Path, home: &Home, yes: bool, format: Format) -> anyhow:
     if !yes {
         anyhow::bail!("the old key will sign nothing more; say `--yes` to rotate it");
     }
-    open(dir)?;
     let done = change(dir, home, &Change::RotateKey)?;
     let entry = done.get("entry").and_then(Value::as_u64);
     let key = done.get("key").and_then(Value::as_str);
