@@ -122,6 +122,31 @@ fn nothing_but_the_homes_own_ledger_is_signed_with_its_key() {
     world.ok(&["--home", &home, "ledger", "verify"]);
 }
 
+#[test]
+fn a_key_that_lies_in_a_ledger_says_nothing_of_who_made_it() {
+    let world = World::bare();
+    let home = ledger_of(&world, 10);
+    let log = world.path("other/ledger");
+    fs::remove_dir_all(&log).unwrap();
+    // Somebody writes another log with a key of his own, and leaves it there as an import would.
+    let key = ledger::SigningKey::generate().unwrap();
+    let seed = key.seed().to_vec();
+    drop(ledger::Ledger::open(&log, key, ledger::Options::new(jiff::Timestamp::now())).unwrap());
+    fs::write(log.join("import.ed25519"), seed).unwrap();
+    let refused = world.bailiwick(&["--home", &home, "ledger", "verify"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("no signature by"), "{refused:?}");
+    // Elsewhere it is taken, and said to be.
+    let elsewhere = world.path("elsewhere");
+    copy_of(&world, &log, &elsewhere);
+    let place = ["--home", home.as_str(), "ledger", "verify", "--dir", elsewhere.to_str().unwrap()];
+    assert!(after(&world.ok(&place), "key ").contains("proves nothing about who made it"));
+    let told = world.ok(&[&place[..], &["--recompute", "--format", "json"]].concat());
+    let told: serde_json::Value = serde_json::from_str(&told).expect("one object");
+    assert!(told["key_from"].as_str().unwrap().ends_with("import.ed25519"), "{told}");
+    assert_eq!((&told["recomputed"]["decisions"], &told["faults"]), (&serde_json::json!(0), &serde_json::json!([])));
+}
+
 /// A copy of a folder with all that is in it.
 fn copy_of(world: &World, from: &Path, to: &Path) {
     assert!(world.command("cp").arg("-r").args([from, to]).status().unwrap().success());

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use gateway::replay::Recomputation;
 use jiff::Timestamp;
 use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
@@ -11,9 +12,10 @@ use ledger::note::NoteError;
 use ledger::proof::Proof;
 use ledger::verify::{self, Report};
 use ledger::{Reader, VerifyingKey};
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{first_key, open, print_line, shorten};
+use super::{first_key, is_of_home, key_inside, open, print_line, shorten};
 use crate::format::Format;
 use crate::home::Home;
 use crate::output;
@@ -58,6 +60,18 @@ fn witness_key(text: &str) -> Result<VerifyingKey, String> {
     if key.is_witness() { Ok(key) } else { Err("this is a log's key, and not a witness's".to_owned()) }
 }
 
+/// What is printed for programs of a whole log: one object.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Where the key was taken from, if that is the ledger's own directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_from: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recomputed: Option<&'a Recomputation>,
+}
+
 pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyhow::Result<ExitCode> {
     let twice = args
         .witness
@@ -68,10 +82,15 @@ pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyho
         anyhow::bail!("`{}` is given twice, and is one witness", key.name());
     }
     let key = args.key.clone().map_or_else(|| first_key(dir, home), Ok)?;
-    if let Some(statement) = args.file.as_ref().filter(|file| file.extension().is_some_and(|end| end == "json")) {
-        return verify_archive(statement, &key, format);
-    }
+    // Whoever made the directory made that key.
+    let inside = key_inside(dir).filter(|_| args.key.is_none() && !is_of_home(dir, home));
     if let Some(file) = &args.file {
+        if let (Some(inside), Format::Text) = (&inside, format) {
+            print_line(&key_note(inside))?;
+        }
+        if file.extension().is_some_and(|end| end == "json") {
+            return verify_archive(file, &key, format);
+        }
         return verify_proof(file, &keys(args, dir, key)?, &args.witness, format);
     }
     let options = verify::Options {
@@ -79,9 +98,15 @@ pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyho
         without_payloads: args.without_payloads,
         witnesses: args.witness.clone(),
     };
-    let verified = verify_log(dir, &key, &options, format)?;
-    let same = !args.recompute || recompute_log(&open(dir)?, format)?;
-    Ok(if same { verified } else { ExitCode::from(1) })
+    verify_log(dir, (&key, inside.as_deref()), &options, args.recompute, format)
+}
+
+/// What a key is worth that lies in the ledger's own directory.
+fn key_note(inside: &Path) -> String {
+    format!(
+        "key        taken from the ledger itself, `{}`: it proves nothing about who made it; `--key` does",
+        inside.display()
+    )
 }
 
 fn verify_archive(statement: &Path, key: &VerifyingKey, format: Format) -> anyhow::Result<ExitCode> {
@@ -162,33 +187,47 @@ fn verify_proof(file: &Path, keys: &Chain, witnesses: &[VerifyingKey], format: F
     }
 }
 
-/// Whether every recorded decision follows from what the log holds. Each is judged by itself, with the
-/// labels, facts and approval that its entry records.
-fn recompute_log(reader: &Reader, format: Format) -> anyhow::Result<bool> {
-    let found = progress::of("deciding everything again", || gateway::replay::recompute(reader))?;
-    match format {
-        Format::Json => output::json_line(&found)?,
-        Format::Text => {
-            for fault in &found.faults {
-                print_line(&format!("entry {}: {}", fault.entry, fault.message))?;
-            }
-            let erased = match found.erased {
-                0 => String::new(),
-                count => format!(", {count} more cannot be: what was asked for was erased"),
-            };
-            say!("{} decisions recomputed, {} differ{erased}", found.decisions, found.faults.len())?
-        }
+/// What is said of decisions that were made again. Each was judged by itself, with the labels, facts and approval that
+/// its entry records.
+fn recomputed_text(found: &Recomputation) -> String {
+    let mut lines: Vec<String> =
+        found.faults.iter().map(|fault| format!("entry {}: {}", fault.entry, fault.message)).collect();
+    let erased = match found.erased {
+        0 => String::new(),
+        count => format!(", {count} more cannot be: what was asked for was erased"),
     };
-    Ok(found.faults.is_empty())
+    lines.push(format!("{} decisions recomputed, {} differ{erased}", found.decisions, found.faults.len()));
+    lines.join("\n")
 }
 
-fn verify_log(dir: &Path, key: &VerifyingKey, options: &verify::Options, format: Format) -> anyhow::Result<ExitCode> {
+/// Verifies a whole log; `inside` is the file of the key if it lies in the log itself.
+fn verify_log(
+    dir: &Path,
+    (key, inside): (&VerifyingKey, Option<&Path>),
+    options: &verify::Options,
+    recompute: bool,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let report = progress::of("verifying the ledger", || verify::verify(dir, key, options))?;
-    match format {
-        Format::Json => output::json_line(&report)?,
-        Format::Text => say!("{}", report_text(&report, options))?,
-    };
-    Ok(ExitCode::from(u8::from(!report.faults.is_empty())))
+    if format == Format::Text {
+        let note = inside.map(|inside| key_note(inside) + "\n").unwrap_or_default();
+        say!("{note}{}", report_text(&report, options))?;
+    }
+    // What is wrong with the files is told also where nothing can be decided again.
+    let recomputed = recompute.then(|| recompute_log(dir)).transpose();
+    let found = recomputed.as_ref().ok().and_then(Option::as_ref);
+    match (format, found) {
+        (Format::Json, recomputed) => output::json_line(&Answer { report: &report, key_from: inside, recomputed })?,
+        (Format::Text, Some(found)) => say!("{}", recomputed_text(found))?,
+        (Format::Text, None) => {}
+    }
+    let same = recomputed?.is_none_or(|found| found.faults.is_empty());
+    Ok(ExitCode::from(u8::from(!report.faults.is_empty() || !same)))
+}
+
+fn recompute_log(dir: &Path) -> anyhow::Result<Recomputation> {
+    let reader = open(dir)?;
+    Ok(progress::of("deciding everything again", || gateway::replay::recompute(&reader))?)
 }
 
 fn last_rotation(report: &Report) -> u64 {
