@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::brief::{Brief, Details, Payload, Time};
 use crate::cosign::Behind;
@@ -67,10 +67,13 @@ pub(crate) struct Semantics {
     used: Used,
     /// What each witness that was asked for does not vouch for.
     pub(crate) behind: Vec<Behind>,
+    /// The latest time of an entry, where gaps of a log that is being written are judged by it.
+    latest: Option<Timestamp>,
 }
 
-/// A gap may close again if it was noticed so few entries before the end of a log that is being written.
-const CLOSING_WITHIN: u64 = 4_096;
+/// In a log that is being written a gap may still close that was noticed so short a time before its last entry: the gateway
+/// waits ten minutes for an answer, and for a person before that.
+const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
 
 /// What was numbered from the log's last start on.
 #[derive(Default)]
@@ -119,37 +122,43 @@ impl Closed {
 struct Numbers {
     /// All up to this are there.
     last: u64,
-    beyond: BTreeSet<u64>,
+    /// Those that came before their turn, each with the time of its entry.
+    beyond: BTreeMap<u64, Option<Timestamp>>,
     /// Records that have no number, because a crash or a cancellation took it.
     without: u64,
-    /// The entry that left the first gap.
-    noticed: u64,
+}
+
+/// Numbers that are left out.
+struct Missing {
+    first: u64,
+    count: u64,
+    /// When that was to be seen at first.
+    since: Option<Timestamp>,
 }
 
 impl Numbers {
     /// Whether the number is new.
-    fn add(&mut self, number: u64, entry: u64) -> bool {
+    fn add(&mut self, number: u64, time: &Time<'_>) -> bool {
         if self.beyond.is_empty() && number == self.last + 1 {
-            (self.last, self.noticed) = (number, entry);
+            self.last = number;
             return true;
         }
-        if number <= self.last || !self.beyond.insert(number) {
+        if number <= self.last || self.beyond.contains_key(&number) {
             return false;
         }
-        while self.beyond.remove(&(self.last + 1)) {
+        self.beyond.insert(number, time.get());
+        while self.beyond.remove(&(self.last + 1)).is_some() {
             self.last += 1;
-        }
-        if self.beyond.is_empty() {
-            self.noticed = entry;
         }
         true
     }
 
     /// Numbers that are missing, beyond those that records without one explain.
-    fn missing(&self) -> Option<(u64, u64)> {
-        let highest = *self.beyond.last()?;
-        let missing = highest - self.last - self.beyond.len() as u64;
-        (missing > self.without).then_some((self.last + 1, missing))
+    fn missing(&self) -> Option<Missing> {
+        let (highest, _) = self.beyond.last_key_value()?;
+        let count = highest - self.last - self.beyond.len() as u64;
+        let since = self.beyond.values().flatten().min().copied();
+        (count > self.without).then_some(Missing { first: self.last + 1, count, since })
     }
 }
 
@@ -165,20 +174,28 @@ impl Run {
         line
     }
 
-    /// Says which calls and acts the records leave out. `before`: only gaps noticed before this entry.
-    fn settle(&self, before: u64, faults: &mut Vec<String>) {
+    /// Says which calls and acts the records leave out. `before`: only gaps noticed before this time; answers how many
+    /// calls are in the others.
+    fn settle(&self, before: Timestamp, faults: &mut Vec<String>) -> u64 {
+        let mut unjudged = 0;
         for line in &self.lines {
+            let mut open = 0;
             for (numbers, act, which) in
                 [(&line.calls, "call", "was made at the door"), (&line.acts, "act", "left for the server")]
             {
-                if let Some((first, count)) = numbers.missing().filter(|_| numbers.noticed < before) {
-                    let Numbered { session, server, .. } = line;
-                    faults.push(format!(
-                        "session `{session}`, server `{server}`: {act} {first} {which} and is not recorded ({count} missing)"
-                    ));
+                let Some(Missing { first, count, since }) = numbers.missing() else { continue };
+                if since.is_some_and(|since| since >= before) {
+                    open = count.max(open);
+                    continue;
                 }
+                let Numbered { session, server, .. } = line;
+                faults.push(format!(
+                    "session `{session}`, server `{server}`: {act} {first} {which} and is not recorded ({count} missing)"
+                ));
             }
+            unjudged += open;
         }
+        unjudged
     }
 
     /// Compares with what the gateway counted by itself.
@@ -205,6 +222,7 @@ impl Semantics {
             run: Run::default(),
             used: Used::default(),
             behind: Vec::new(),
+            latest: None,
         }
     }
 
@@ -218,6 +236,9 @@ impl Semantics {
                     None => _ = report.kinds.insert(brief.kind.to_string(), 1),
                 }
                 self.behind.iter_mut().for_each(|behind| behind.entry(index, &brief.time));
+                if self.live && self.complete {
+                    self.latest = self.latest.max(brief.time.get());
+                }
                 self.check(index, file, &brief, &mut faults);
             }
             Err(error) => faults.push(format!("it is no entry: {error}")),
@@ -233,7 +254,7 @@ impl Semantics {
         }
         match brief.kind.as_ref() {
             "intent" => self.intent(index, file, brief, faults),
-            "outcome" => self.outcome(index, brief, faults),
+            "outcome" => self.outcome(brief, faults),
             "asked" => {
                 let (binding, expires) = (brief.binding.to_string(), brief.expires.as_ref().and_then(Time::get));
                 self.asks.insert(index, Ask { binding, expires, answer: None, is_over: false, uses: 0 });
@@ -265,18 +286,18 @@ impl Semantics {
         let Some(numbered) = line.and_then(|line| self.run.lines.get_mut(line)) else { return };
         self.run.intents += 1;
         // A call that is decided again with its approval may keep its number.
-        if !numbered.calls.add(brief.sequence, index) && brief.uses.is_none() {
+        if !numbered.calls.add(brief.sequence, &brief.time) && brief.uses.is_none() {
             let (session, server) = (&brief.session, &brief.action.tool.server);
             faults.push(format!("session `{session}`, server `{server}`: a second call {}", brief.sequence));
         }
     }
 
-    fn departure(&mut self, index: u64, line: Line, number: Option<u64>, faults: &mut Vec<String>) {
+    fn departure(&mut self, line: Line, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let Some(Numbered { session, server, acts, .. }) = self.run.lines.get_mut(line) else { return };
-        match number {
+        match brief.upstream {
             Some(number) => {
                 self.run.sent += 1;
-                if !acts.add(number, index) {
+                if !acts.add(number, &brief.time) {
                     faults.push(format!("session `{session}`, server `{server}`: a second act {number}"));
                 }
             }
@@ -311,12 +332,12 @@ impl Semantics {
         ask.uses += 1;
     }
 
-    fn outcome(&mut self, index: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
+    fn outcome(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let Some(intent) = brief.intent else { return faults.push("it is the outcome of nothing".to_owned()) };
         if let Some(permitted) = self.open.remove(&intent) {
             self.closed.insert(intent);
             if let Some(line) = permitted.line {
-                self.departure(index, line, brief.upstream, faults);
+                self.departure(line, brief, faults);
             }
         } else if self.closed.contains(intent) {
             faults.push(format!("it is a second outcome of intent {intent}"));
@@ -350,7 +371,7 @@ impl Semantics {
                 for (intent, _) in std::mem::take(&mut self.open) {
                     faults.push(format!("intent {intent} was permitted before this start and has no outcome"));
                 }
-                std::mem::take(&mut self.run).settle(u64::MAX, faults);
+                std::mem::take(&mut self.run).settle(Timestamp::MAX, faults);
                 self.settled = true;
             }
             "drained" => {
@@ -376,8 +397,8 @@ impl Semantics {
 
     pub(crate) fn finish(self, report: &mut Report) -> Used {
         let mut faults = Vec::new();
-        let before = if self.live { report.entries.saturating_sub(CLOSING_WITHIN) } else { u64::MAX };
-        self.run.settle(before, &mut faults);
+        let before = self.latest.map(|latest| latest.checked_sub(UNDER_WAY_MAX).unwrap_or(Timestamp::MIN));
+        report.unjudged = self.run.settle(before.unwrap_or(Timestamp::MAX), &mut faults);
         for text in faults {
             report.fault(crate::read::JOURNAL, text);
         }

@@ -99,6 +99,8 @@ pub struct Report {
     pub witnessed: BTreeMap<String, u64>,
     /// Permitted intents that are still being carried out.
     pub in_flight: Vec<u64>,
+    /// Calls that seem to be left out and may still come, because the log is being written.
+    pub unjudged: u64,
     /// Payloads that decrypt to their digest.
     pub payloads: u64,
     /// Payloads whose key was erased.

@@ -252,6 +252,28 @@ fn a_log_can_be_verified_while_it_is_written() {
 }
 
 #[test]
+fn a_gap_in_a_log_that_is_written_is_told_and_judged_when_nothing_can_close_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    [1, 2, 4].into_iter().for_each(|sequence| _ = call(&ledger, sequence));
+    let mut sequence = 4;
+    let mut later = |minutes| {
+        sequence += 1;
+        let time = now() + jiff::SignedDuration::from_mins(minutes);
+        ledger.append(intent("deny", sequence), time).unwrap().wait().unwrap();
+        check(dir.path())
+    };
+    let report = later(10);
+    assert_eq!((faults(&report), report.unjudged), (String::new(), 1));
+    let report = later(16);
+    assert!(faults(&report).contains("call 3 was made at the door and is not recorded (1 missing)"), "{report:?}");
+    assert_eq!(report.unjudged, 0);
+    // In one that is not written nothing closes any more.
+    drop(ledger);
+    assert!(faults(&check(dir.path())).contains("call 3 was made at the door"));
+}
+
+#[test]
 fn a_proof_holds_for_its_entry_alone() {
     let dir = tempfile::tempdir().unwrap();
     whole_log(dir.path());

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use gateway::replay::Recomputation;
+use graph::plural;
 use jiff::Timestamp;
 use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
@@ -276,6 +277,10 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
     if !report.in_flight.is_empty() {
         lines.push(format!("in flight  {} permitted calls have no outcome yet", report.in_flight.len()));
     }
+    if report.unjudged > 0 {
+        let calls = plural(report.unjudged, "call");
+        lines.push(format!("unjudged   {calls} not judged yet, because the log is being written"));
+    }
     if !options.witnesses.is_empty() {
         lines.push(format!("cosigned   by {} of {} witnesses", report.cosigned.len(), options.witnesses.len()));
         lines.extend(report.cosigned.iter().map(|(name, time)| {
@@ -326,5 +331,8 @@ mod tests {
         assert_eq!(said(7), "verified: every byte and every rule holds");
         assert_eq!(said(8), "verified: every byte and every rule holds; the last entry is signed by nobody yet");
         assert!(said(10).ends_with("the last 3 entries are signed by nobody yet"));
+        let report = Report { unjudged: 3, ..Report::default() };
+        let text = report_text(&report, &verify::Options::default());
+        assert!(text.contains("3 calls not judged yet, because the log is being written"), "{text}");
     }
 }
