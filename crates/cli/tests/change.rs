@@ -260,6 +260,92 @@ fn a_change_is_denied_for_what_it_opens_and_the_code_host_is_told_where() {
 }
 
 #[test]
+fn the_grant_of_everything_is_a_path_of_every_comparison() {
+    let world = world();
+    let harmless = ACCOUNT.replace("s3:GetObject", "logs:GetLogEvents");
+    let attached = r#""AttachedManagedPolicies": [{"PolicyName": "a", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}],"#;
+    for (name, account, line) in [
+        ("own.json", ACCOUNT.replace("\"s3:GetObject\"", "\"*\""), 3),
+        // The cloud's own policy has no line; who is given it has.
+        ("given.json", harmless.replace("\"UserPolicyList\":", &format!("{attached} \"UserPolicyList\":")), 1),
+    ] {
+        world.write(&format!("files/{name}"), &account);
+        let said =
+            format!("this change opens a path: user/ann can get administrator of 111122223333\n  --> {name}:{line}\n");
+        let (code, text) = run(&world, &["diff", "old.json", name]);
+        assert!(code == 1 && text.contains(&said) && text.contains("1 path opened"), "{code} {text}");
+        let (code, text) = run(&world, &["check", name, "--baseline", "old.json"]);
+        assert!(code == 1 && text.contains(&said) && text.contains("1 path opened"), "{code} {text}");
+        let (code, text) = run(&world, &["check", name]);
+        assert!(code == 1 && text.contains(&said) && text.contains("role/boss can get"), "{code} {text}");
+        assert_eq!(run(&world, &["check", name, "--baseline", name]).0, 0, "whoever stands is not new");
+        let (code, sarif) = run(&world, &["check", name, "--baseline", "old.json", "--format", "sarif"]);
+        let sarif: Value = serde_json::from_str(&sarif).unwrap();
+        let place = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!((code, &place["region"]["startLine"]), (1, &Value::from(line)), "{sarif:#}");
+    }
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: web}\n";
+    let bound = |subject: &str| {
+        format!(
+            "{namespace}---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: s, namespace: web}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {{name: b}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
+subjects: [{subject}]
+"
+        )
+    };
+    world.write("files/namespace.yaml", namespace);
+    for (subject, name) in [
+        ("{kind: ServiceAccount, name: s, namespace: web}", "serviceaccount/web/s"),
+        (
+            "{kind: Group, name: 'system:unauthenticated', apiGroup: rbac.authorization.k8s.io}",
+            "kube-group/system:unauthenticated",
+        ),
+    ] {
+        world.write("files/bound.yaml", &bound(subject));
+        let said = format!("{name} can get administrator of kubernetes");
+        for words in [&["check", "bound.yaml", "--baseline", "namespace.yaml"][..], &["check", "bound.yaml"]] {
+            let (code, text) = run(&world, words);
+            assert!(code == 1 && text.contains(&said), "{code} {text}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_lets_in_everybody_or_another_account_is_a_path_from_outside() {
+    let world = world();
+    let trusting = |principal: &str| {
+        let role = r#""RoleDetailList": [{"RoleName": "fn", "Arn": "arn:aws:iam::111122223333:role/fn", "AssumeRolePolicyDocument":
+  {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": WHO, "Action": "sts:AssumeRole"}]}}, "#;
+        ACCOUNT.replace("\"RoleDetailList\": [", &role.replace("WHO", principal))
+    };
+    world.write("files/old.json", &trusting(r#"{"Service": "lambda.amazonaws.com"}"#));
+    let compared = [
+        &["diff", "old.json", "new.json"][..],
+        &["check", "new.json", "--baseline", "old.json"],
+        &["check", "new.json"],
+    ];
+    for (principal, who) in
+        [(r#"{"AWS": "*"}"#, "anyone with an AWS account"), (r#"{"AWS": "444455556666"}"#, "444455556666")]
+    {
+        world.write("files/new.json", &trusting(principal));
+        for words in compared {
+            let (code, text) = run(&world, words);
+            let line = text.lines().find(|line| line.ends_with(" can get role/fn")).unwrap_or_default();
+            assert!(code == 1 && line.contains(who) && text.contains("new.json:5"), "{code} {text}");
+        }
+    }
+    world.write("files/new.json", &trusting(r#"{"Service": "ec2.amazonaws.com"}"#));
+    assert_eq!(run(&world, &["diff", "old.json", "new.json"]).0, 0);
+}
+
+#[test]
 fn what_a_plan_says_was_there_before_it_is_not_new() {
     let world = World::bare();
     let resource = |kind: &str, values: Value| json!({ "address": format!("{kind}.x"), "mode": "managed", "type": kind, "name": "x", "values": values });

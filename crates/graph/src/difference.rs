@@ -8,14 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::finding::{Factor, FactorName, Finding, Severity, Step};
-use crate::model::Graph;
+use crate::model::{Entity, Graph};
 use crate::observation::{EntityId, EntityKind, Evidence, RelationKind};
 use crate::paths::report::name;
-use crate::paths::{Goal, Link, Model, Path, Place, Start, is_crown};
+use crate::paths::{Goal, Link, Model, Path, Place, Start, is_administrator, is_crown, is_jewel};
 use crate::rules;
 
 /// The id of the finding that a new path is.
 pub const NEW_PATH: &str = "new-attack-path";
+
+/// The kind of step by which a trust policy lets somebody become a role.
+const TRUST: &str = "sts-assume-role";
 
 /// What changed from one graph to another.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -139,14 +142,42 @@ fn shared_name(graph: &Graph, place: Place) -> String {
     }
 }
 
-/// From outside to all that matters, and from every identity that is no administrator to the administrators.
+/// From outside to all that matters and to the identities that trust it, and from every identity to the administrators.
 fn pairs<'g>(graph: &'g Graph) -> (Model<'g>, Vec<Path>) {
     let model = Model::new(graph);
     let mut paths = model.pairs(&Start::Outside.places(graph), &Goal::Jewels.entities(graph));
+    paths.extend(let_in(&model));
     let mut crowns = Goal::Administrators.entities(graph);
     crowns.retain(|at| graph.entity(*at).is_some_and(is_crown));
-    paths.extend(model.pairs(&Start::Insiders.places(graph), &crowns));
+    paths.extend(model.pairs(&insiders(graph), &crowns));
     (model, paths)
+}
+
+/// Whoever may act in a cloud or cluster. Administrators too: the grant that makes one is a path. Of a cluster's own
+/// groups, such as `system:unauthenticated`, no file names the members, so one that administers it stands for them.
+fn insiders(graph: &Graph) -> Vec<Place> {
+    let stands_for_others = |entity: &Entity| {
+        entity.text("role") == Some("inner") && entity.text("cloud") == Some("kubernetes") && is_administrator(entity)
+    };
+    let acts = |entity: &Entity| entity.text("role") == Some("principal") || stands_for_others(entity);
+    graph.of_kind(EntityKind::Identity).filter(|(_, entity)| acts(entity)).map(|(at, _)| Place::Entity(at)).collect()
+}
+
+/// Whom a trust policy lets in from no account or from another one. What a role is worth no file may say, so becoming it
+/// counts by itself.
+fn let_in(model: &Model<'_>) -> Vec<Path> {
+    let graph = model.graph();
+    let path = |(at, link): (usize, &Link)| {
+        let [from] = link.from.as_slice() else { return None };
+        let (start, goal) = (graph.entity(entity_of(*from))?, graph.entity(link.to)?);
+        let is_foreign = start.flag("outside") == Some(true) && start.text("account") != goal.text("account");
+        let counts = link.kind == TRUST && is_foreign && !is_jewel(goal);
+        counts.then(|| Path { from: *from, to: link.to, certain: link.is_certain(), steps: vec![at] })
+    };
+    let mut paths: Vec<Path> = model.links().iter().enumerate().filter_map(path).collect();
+    paths.sort_by_key(|path| (path.from, path.to, !path.certain));
+    paths.dedup_by_key(|path| (path.from, path.to));
+    paths
 }
 
 fn paths(old: &Graph, new: &Graph) -> (Vec<Opened>, Vec<(String, String)>) {
@@ -155,7 +186,8 @@ fn paths(old: &Graph, new: &Graph) -> (Vec<Opened>, Vec<(String, String)>) {
     let known: BTreeMap<(String, String), bool> = before.iter().map(|path| (ends(old, path), path.certain)).collect();
     let left: BTreeSet<(String, String)> = after.iter().map(|path| ends(new, path)).collect();
     let steps: BTreeSet<Same> = was.links().iter().map(|link| same(old, link)).collect();
-    let places = was.links().iter().flat_map(|link| &link.evidence).map(Evidence::place).collect();
+    let entities = old.entities().iter().flat_map(|entity| &entity.evidence);
+    let places = was.links().iter().flat_map(|link| &link.evidence).chain(entities).map(Evidence::place).collect();
     let known_before = Known { steps, places };
     let opened = after
         .iter()
@@ -180,9 +212,15 @@ struct Known {
 }
 
 impl Known {
-    /// Where a step was seen, the best first: a line that was not there before, then any line of a file.
-    fn evidence(&self, link: &Link) -> Vec<Evidence> {
+    /// Where a step was seen, the best first: a line that was not there before, then any line of a file. A policy that the
+    /// cloud itself keeps stands in no file; the identity that has it does.
+    fn evidence(&self, graph: &Graph, link: &Link) -> Vec<Evidence> {
         let mut evidence = link.evidence.clone();
+        if evidence.iter().all(|one| one.line.is_none()) {
+            let holders = link.from.iter().filter_map(|place| graph.entity(entity_of(*place)));
+            let identities = holders.filter(|holder| holder.id.kind == EntityKind::Identity);
+            evidence.extend(identities.flat_map(|one| &one.evidence).filter(|one| one.line.is_some()).cloned());
+        }
         evidence.sort_by_key(|one| (one.line.is_none(), self.places.contains(&one.place())));
         evidence
     }
@@ -202,7 +240,7 @@ fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &Known) -> Optio
         let from: Vec<String> = link.from.iter().map(|place| name(model, *place)).collect();
         Told {
             text: format!("{} {} {}", from.join(" with "), link.title, name(model, Place::Entity(link.to))),
-            at: known.evidence(link).first().map(Evidence::place),
+            at: known.evidence(graph, link).first().map(Evidence::place),
             is_new: !known.steps.contains(&same(graph, link)),
         }
     };
@@ -212,14 +250,23 @@ fn opened(graph: &Graph, model: &Model<'_>, path: &Path, known: &Known) -> Optio
     Some(Opened { from, to, certain: path.certain, steps, finding })
 }
 
+/// The privilege of a path that leads further than to an identity.
+const MATTERS: (f64, &str) = (0.8, "it leads to what matters");
+
+/// Whether an entity is an identity of the account or cluster.
+fn is_inside(entity: &Entity) -> bool {
+    entity.id.kind == EntityKind::Identity && entity.flag("outside") != Some(true)
+}
+
 fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known: &Known) -> Option<Finding> {
     let goal = graph.entity(path.to)?;
     let (from, to) = (name(model, path.from), name(model, Place::Entity(path.to)));
     let factor = |name, value, because: &str| Factor { name, value, because: because.to_owned() };
-    let sensitivity = match goal.id.kind {
-        EntityKind::Identity => factor(FactorName::Sensitivity, 1.0, "an administrator"),
-        EntityKind::Store => factor(FactorName::Sensitivity, 0.9, "a store of data"),
-        _ => factor(FactorName::Sensitivity, 0.8, "a secret, or a whole home"),
+    let (privilege, sensitivity) = match goal.id.kind {
+        EntityKind::Identity if !is_administrator(goal) => ((0.5, "what the identity may do"), (0.5, "an identity")),
+        EntityKind::Identity => (MATTERS, (1.0, "an administrator")),
+        EntityKind::Store => (MATTERS, (0.9, "a store of data")),
+        _ => (MATTERS, (0.8, "a secret, or a whole home")),
     };
     let factors = vec![
         factor(
@@ -227,9 +274,9 @@ fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known
             if path.certain { 0.9 } else { 0.6 },
             if path.certain { "every step is certain" } else { "not every step is certain" },
         ),
-        factor(FactorName::Privilege, 0.8, "it leads to what matters"),
-        sensitivity,
-        match graph.entity(entity_of(path.from)).is_some_and(|start| start.text("role") == Some("principal")) {
+        factor(FactorName::Privilege, privilege.0, privilege.1),
+        factor(FactorName::Sensitivity, sensitivity.0, sensitivity.1),
+        match graph.entity(entity_of(path.from)).is_some_and(is_inside) {
             true => factor(FactorName::InputTrust, 0.4, "it begins at an identity of the account or cluster"),
             false => factor(FactorName::InputTrust, 0.9, "it begins outside"),
         },
@@ -239,7 +286,8 @@ fn finding(graph: &Graph, model: &Model<'_>, path: &Path, links: &[&Link], known
         let via = RelationKind::ALL.iter().copied().find(|kind| kind.as_str() == link.kind);
         let new = if known.steps.contains(&same(graph, link)) { "" } else { " (new)" };
         let note = Some(format!("{}{new}", link.title));
-        Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence: known.evidence(link) })
+        let evidence = known.evidence(graph, link);
+        Some(Step { entity: entity.id.clone(), name: entity.name.clone(), via, note, evidence })
     };
     // The first new step comes last, for that is the line to show: one that stands in a file, if there is such a one.
     let mut steps: Vec<Step> = links.iter().filter_map(step).collect();
@@ -319,6 +367,56 @@ mod tests {
         assert_eq!(opened, [("identity:ann", "identity:root")], "who is one already opens nothing");
         let denied = difference.denied(Severity::High);
         assert_eq!(denied[0].places()[0].place(), "iam.json:3");
+    }
+
+    const ESTATE: &str = "identity ann role=principal @iam.json:1\nidentity boss role=principal administrator=true @iam.json:5\nidentity root role=administrator administrator=true @iam.json:5\nboss acts_as root @iam.json:6";
+
+    /// What a change to an account opens, and the finding that shows the first of it.
+    fn opened_by(change: &str) -> (Vec<(String, String)>, Finding) {
+        let (old, new) = (text::parse(ESTATE).unwrap(), text::parse(&format!("{ESTATE}\n{change}")).unwrap());
+        let Difference { opened, .. } = Difference::between(&old, &new);
+        let finding = opened[0].finding.clone();
+        (opened.into_iter().map(|one| (one.from, one.to)).collect(), finding)
+    }
+
+    fn pair(from: &str, to: &str) -> (String, String) {
+        (format!("identity:{from}"), format!("identity:{to}"))
+    }
+
+    #[test]
+    fn the_grant_that_makes_an_administrator_is_the_path_and_his_own_line_where_it_has_none() {
+        let (opened, finding) = opened_by("identity ann administrator=true @iam.json:1\nann acts_as root @iam.json:3");
+        assert_eq!(opened, [pair("ann", "root")], "who is one already opens nothing");
+        assert_eq!((finding.severity, finding.places()[0].place()), (Severity::High, "iam.json:3".to_owned()));
+        let (opened, finding) = opened_by("ann acts_as root @AWS");
+        assert_eq!((opened, finding.places()[0].place()), (vec![pair("ann", "root")], "iam.json:1".to_owned()));
+        let everyone =
+            "identity everyone role=inner cloud=kubernetes administrator=true\neveryone acts_as root @r.yaml:1";
+        assert_eq!(opened_by(everyone).0, [pair("everyone", "root")]);
+        let all_new = Difference::between(&Graph::default(), &text::parse(ESTATE).unwrap());
+        assert_eq!(all_new.opened.len(), 1, "where nothing was there, who is one is new");
+    }
+
+    #[test]
+    fn whom_a_trust_policy_lets_in_from_elsewhere_is_a_path() {
+        let way = |certain: bool| {
+            format!(
+                "via.ways=[{{\"kind\":\"{TRUST}\",\"title\":\"assumes the role\",\"certain\":{certain},\"needs\":[]}}]"
+            )
+        };
+        let change = |certain| {
+            format!(
+                "identity fn role=principal account=a\nidentity anyone outside=true\nidentity ci outside=true account=a\nidentity partner outside=true account=b\nanyone acts_as fn {0} @iam.json:9\nci acts_as fn {0}\npartner acts_as fn {0}\nann acts_as fn {0}",
+                way(certain)
+            )
+        };
+        let (opened, finding) = opened_by(&change(true));
+        assert_eq!(opened, [pair("anyone", "fn"), pair("partner", "fn")], "the account's own provider is none of them");
+        assert_eq!((finding.severity, finding.places()[0].place()), (Severity::High, "iam.json:9".to_owned()));
+        assert_eq!(opened_by(&change(false)).1.severity, Severity::Medium);
+        let of_another_kind = change(true).replace(TRUST, "lambda-update-code");
+        let new = text::parse(&format!("{ESTATE}\n{of_another_kind}")).unwrap();
+        assert_eq!(Difference::between(&text::parse(ESTATE).unwrap(), &new).opened, []);
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Joined {
 
 /// Joins two sets of properties. Where they disagree the lesser wins, in an order that does not depend
 /// on who came first and that puts `false` before `true`: of two sources, one saying `pinned` and one
-/// not, the claim of safety loses.
+/// not, the claim of safety loses. Of [`DANGER`] that claim is `false`.
 fn join_props(into: &mut Props, from: Props) {
     for (name, value) in from {
         if value.is_null() {
@@ -127,7 +127,8 @@ fn join_props(into: &mut Props, from: Props) {
                 entry.insert(value);
             }
             std::collections::btree_map::Entry::Occupied(mut entry) => {
-                if rank(&value) < rank(entry.get()) {
+                let is_danger = entry.key() == DANGER;
+                if rank(&value, is_danger) < rank(entry.get(), is_danger) {
                     entry.insert(value);
                 }
             }
@@ -135,9 +136,13 @@ fn join_props(into: &mut Props, from: Props) {
     }
 }
 
+/// The property of which `true` is the danger: who was none before a change and is one by it must not stay none where
+/// both sides are joined.
+const DANGER: &str = "administrator";
+
 /// A total order over JSON values. (`serde_json`'s maps are ordered here, so equal values have equal text.)
-fn rank(value: &Value) -> (bool, String) {
-    (value != &Value::Bool(false), value.to_string())
+fn rank(value: &Value, first: bool) -> (bool, String) {
+    (value != &Value::Bool(first), value.to_string())
 }
 
 impl Graph {
@@ -432,5 +437,9 @@ mod tests {
         let graph = crate::text::parse("server s pinned=true auth=false\nserver s pinned=false auth=true").unwrap();
         assert_eq!(graph.entities()[0].flag("pinned"), Some(false));
         assert_eq!(graph.entities()[0].flag("auth"), Some(false));
+        for values in [[true, false], [false, true]] {
+            let said: String = values.map(|value| format!("identity u administrator={value}\n")).concat();
+            assert_eq!(crate::text::parse(&said).unwrap().entities()[0].flag("administrator"), Some(true));
+        }
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub(crate) use goal::is_crown;
+pub(crate) use goal::{is_administrator, is_crown, is_jewel};
 pub use goal::{Goal, Start, UnknownName};
 pub use link::{Link, Place, links};
 

@@ -15,9 +15,9 @@ use crate::progress;
 
 /// Admit or deny a change: MCP configurations, cloud exports and Terraform plans against what is there.
 ///
-/// Denied is what opens a new attack path (from outside, or from a cloud identity to administrator) or brings a new
-/// finding, by the same rules as everywhere. Without a baseline everything is new but what a Terraform plan itself says
-/// was there before it.
+/// Denied is what opens a new attack path (from outside, or from a cloud identity to administrator; who is made one has
+/// such a path) or brings a new finding, by the same rules as everywhere. Without a baseline everything is new but what a
+/// Terraform plan itself says was there before it: an account's administrators, too.
 #[derive(clap::Args)]
 #[command(after_help = "\
 What cannot be read is in every output, and denies, unless the baseline has it too or `--allow-unread` is given: what
