@@ -3,7 +3,8 @@
 //! Values are followed as far as the template tells ([`value`]). A document of which something could not be followed is
 //! said, and is a gap of every answer about the principal that has it.
 //!
-//! Never evaluates a macro or a transform; a resource with a condition is taken to be made.
+//! Never evaluates a macro or a transform. A resource is made where its condition holds, and where the template does not
+//! decide that, which is said.
 
 #[cfg(test)]
 mod tests;
@@ -73,8 +74,15 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
         return false;
     }
     let template = Template::new(root, resources, reader.only_account());
+    let mut made = Vec::new();
+    for entry in resources.entries() {
+        if template.is_made(&entry.key, &entry.node) {
+            made.push(entry);
+        }
+        template.report(reader, &entry.node);
+    }
     let each = |reader: &mut Reader<'_>, read: fn(&mut Reader<'_>, &Template<'_>, &Item<'_>)| {
-        for entry in resources.entries() {
+        for entry in &made {
             let empty = Node { span: entry.node.span.clone(), value: Value::Null };
             let properties = entry.node.get("Properties").unwrap_or(&empty);
             let item = Item {

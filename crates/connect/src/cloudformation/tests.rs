@@ -263,6 +263,44 @@ fn a_choice_is_made_by_what_the_template_says_or_said() {
 }
 
 #[test]
+fn a_resource_is_made_where_its_condition_holds_and_where_nobody_knows() {
+    let of = |condition: &str| {
+        let kind = "    Type: AWS::IAM::User\n";
+        let text =
+            CHOICE.replace("ACTION", "s3:GetObject").replace(kind, &format!("{kind}    Condition: {condition}\n"));
+        let loaded = loaded(&text);
+        let said = loaded.unread.into_iter().map(|one| (one.lack == Lack::Pending, one.reason)).collect::<Vec<_>>();
+        (loaded.estate.principals.len(), said)
+    };
+    assert_eq!(of("Both"), (1, vec![]));
+    assert_eq!(of("Prod"), (0, vec![]));
+    for condition in ["Elsewhere", "Given", "Missing"] {
+        let (made, said) = of(condition);
+        let reason = format!(
+            "whether `Person` is made hangs on condition `{condition}`, which the template alone does not decide: it is taken to be"
+        );
+        assert!(made == 1 && said.contains(&(true, reason)), "{condition}: {said:?}");
+    }
+    // What is not made denies nothing.
+    let denied = format!(
+        "{YAML}  Boundary:
+    Type: AWS::IAM::ManagedPolicy
+    Condition: Prod
+    Properties:
+      Users: [!Ref Person]
+      PolicyDocument: {{Statement: [{{Effect: Deny, Action: '*', Resource: '*'}}]}}
+"
+    );
+    let with = |stage: &str| {
+        administers(&denied.replace(
+            "Resources:\n  Strong:",
+            &format!("Conditions:\n  Prod: !Equals [{stage}, prod]\nResources:\n  Strong:"),
+        ))
+    };
+    assert_eq!((with("dev"), with("prod")), (Truth::Yes, Truth::No));
+}
+
+#[test]
 fn a_name_that_is_known_later_is_open_and_no_gap_of_other_questions() {
     let mut loaded =
         loaded(&CHOICE.replace("ACTION", "s3:GetObject").replace("Resource: '*'", "Resource: !Sub '${Open}/*'"));

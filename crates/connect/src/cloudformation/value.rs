@@ -209,6 +209,19 @@ impl<'t> Template<'t> {
         self.condition(choice.items().first()?.text()?)
     }
 
+    /// Whether a resource is made. Where that cannot be told it is taken to be, and said.
+    pub(super) fn is_made(&self, id: &str, resource: &Node) -> bool {
+        let Some(name) = text(resource, "Condition") else { return true };
+        let holds = self.condition(name);
+        if holds.is_none() {
+            let what = format!(
+                "whether `{id}` is made hangs on condition `{name}`, which the template alone does not decide: it is taken to be"
+            );
+            self.say(what, true);
+        }
+        holds.unwrap_or(true)
+    }
+
     fn condition(&self, name: &str) -> Option<bool> {
         self.budget.within(|| self.holds(self.conditions?.get(name)?))?
     }
