@@ -477,10 +477,36 @@ const TEMPLATE: &str = "Resources:
                 Resource: '*'
 ";
 
+/// A template with one statement that stands in no list.
+const BLOCK: &str = "Resources:
+  Ann:
+    Type: AWS::IAM::User
+    Properties:
+      Policies:
+        - PolicyName: own
+          PolicyDocument:
+            Version: '2012-10-17'
+            Statement:
+              Effect: Allow
+              Action: iam:PutUserPolicy
+              Resource: '*'
+";
+
 #[test]
 fn the_patch_of_a_choke_point_applies_and_ends_the_path() {
     let world = world();
-    for (name, text) in [("cluster.yaml", BINDING), ("stack.yaml", TEMPLATE)] {
+    let (version, statement) =
+        ("            Version: '2012-10-17'\n", "{Effect: Allow, Action: iam:PutUserPolicy, Resource: '*'}");
+    let (head, parts) = BLOCK.split_once("Statement:").unwrap();
+    let flow = format!("{head}Statement: {statement}\n");
+    let last = format!("{}            Statement:{parts}{version}", head.replace(version, "").trim_end_matches(' '));
+    for (name, text) in [
+        ("cluster.yaml", BINDING),
+        ("stack.yaml", TEMPLATE),
+        ("block.yaml", BLOCK),
+        ("flow.yaml", flow.as_str()),
+        ("last.yaml", last.as_str()),
+    ] {
         world.write(&format!("files/{name}"), text);
         let (code, json) = run(&world, &["paths", name, "--format", "json"]);
         let json: Value = serde_json::from_str(&json).unwrap();

@@ -136,12 +136,14 @@ fn document(
     (name, arn): (&str, Option<String>),
 ) -> Read {
     let node = template.chosen(node);
-    let lines: Vec<u32> = match node.get("Statement").map(|one| template.chosen(one)) {
-        Some(Node { value: Value::List(items), .. }) => {
+    let lines: Option<Vec<u32>> = node.entry("Statement").map(|entry| match &template.chosen(&entry.node).value {
+        Value::List(items) => {
             items.iter().filter(|item| !template.is_absent(item)).map(|item| reader.line(item)).collect()
         }
-        _ => vec![reader.line(node)],
-    };
+        // Of a statement that stands in no list the key's line: in a block its own first line is that of one of its parts.
+        _ => vec![reader.line_at(entry.key_span.start)],
+    });
+    let lines = lines.unwrap_or_default();
     let json = template.value(node);
     let gap = format!("what `{name}` says beside what could be read");
     let whole = !template.report(reader, node) && unnamed(&json).is_empty();

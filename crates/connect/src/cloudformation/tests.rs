@@ -88,6 +88,23 @@ fn a_template_that_names_no_account_is_of_the_one_that_the_other_files_are_about
 }
 
 #[test]
+fn a_statement_stands_where_it_begins() {
+    let line = |document: &str| {
+        let text = format!(
+            "Resources:\n  P:\n    Type: AWS::IAM::ManagedPolicy\n    Properties:\n      PolicyDocument:\n{document}\n"
+        );
+        loaded(&text).estate.policies[0].document.statements.iter().filter_map(|one| one.line).collect::<Vec<_>>()
+    };
+    let (version, flow) = ("        Version: '2012-10-17'\n", "{Effect: Allow, Action: '*', Resource: '*'}");
+    let block = "        Statement:\n          Effect: Allow\n          Action: '*'\n          Resource: '*'\n";
+    assert_eq!(line(&format!("{version}        Statement: {flow}")), [7]);
+    assert_eq!(line(&format!("{version}{block}")), [7]);
+    assert_eq!(line(&format!("{block}{version}")), [6]);
+    assert_eq!(line(&format!("{version}        Statement:\n        - {flow}\n        - {flow}")), [8, 9]);
+    assert_eq!(line(&format!("{version}        Statement: !If [Missing, {flow}, {flow}]")), [7]);
+}
+
+#[test]
 fn json_says_the_same_as_yaml() {
     let json = r#"{"AWSTemplateFormatVersion": "2010-09-09", "Resources": {
       "Person": {"Type": "AWS::IAM::User", "Properties": {"UserName": "ann", "Policies": [
