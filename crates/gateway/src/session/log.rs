@@ -430,16 +430,19 @@ mod tests {
         }
     }
 
+    /// Who has the file's lock keeps it until the disk has answered, so that all others wait meanwhile. If each of them
+    /// looked by itself whether it is free, whoever looked at the right moment would come next.
     #[tokio::test]
     async fn of_one_gateway_all_who_wait_get_their_turn() {
+        const WRITERS: u8 = 64;
         let folder = tempfile::tempdir().unwrap();
         let sealer = Arc::new(Sealer::open(&folder.path().join("key")).unwrap());
         let log = Arc::new(Log::new(folder.path().join("a.log"), sealer));
-        let writers = (0..200_u8).map(|number| {
+        let writers = (0..WRITERS).map(|number| {
             let log = log.clone();
             tokio::spawn(async move {
                 let mut teller = Counting { says: Some(vec![number]), ..Counting::default() };
-                log.append(&mut teller, false).await
+                log.append(&mut teller, true).await
             })
         });
         for writer in writers.collect::<Vec<_>>() {
@@ -448,7 +451,7 @@ mod tests {
         let mut teller = Counting::default();
         let fresh = Log::new(log.path.clone(), log.sealer.clone());
         fresh.read(&mut teller).await.unwrap();
-        teller.heard.sort();
-        assert_eq!(teller.heard, (0..200_u8).map(|number| vec![number]).collect::<Vec<_>>());
+        let in_turn: Vec<Vec<u8>> = (0..WRITERS).map(|number| vec![number]).collect();
+        assert_eq!(teller.heard, in_turn, "first come, first served");
     }
 }
