@@ -26,7 +26,7 @@ pub mod report;
 mod tests;
 pub mod truth;
 
-pub use arn::Arn;
+pub use arn::{ANY_REGION, Arn};
 pub use condition::{Context, Value};
 pub use estate::{Estate, Principal, PrincipalKind};
 pub use evaluate::{Answer, Cite, Layer, decide};

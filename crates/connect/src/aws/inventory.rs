@@ -3,8 +3,10 @@
 //! A workload is known by its ARN's key wherever it stands in the document, so an answer is read
 //! whether it was wrapped, filtered or concatenated into a list.
 
-use graph::aws::Arn;
+use std::collections::BTreeSet;
+
 use graph::aws::estate::Workload;
+use graph::aws::{ANY_REGION, Arn};
 
 use super::{Reader, Signs, has_signs, joint, text};
 use crate::document::Node;
@@ -145,8 +147,8 @@ fn joined(reader: &mut Reader<'_>, node: &Node, above: Option<&str>) {
 fn of_agent(reader: &mut Reader<'_>, node: &Node) {
     let base = text(node, "knowledgeBaseId");
     if let (Some(agent), Some(base)) = (text(node, "agentId"), base) {
-        let (partition, account) = home(reader);
-        let arn = format!("arn:{partition}:bedrock:us-east-1:{account}:knowledge-base/{base}");
+        // The region is the agent's, which another answer says.
+        let arn = Home::of(reader, node).arn("bedrock", &format!("knowledge-base/{base}"));
         reader.join(node, &format!("agent/{agent}"), ("knowledge-base", arn));
     }
     if let (Some(base), Some(bucket)) = (base, find(node, "bucketArn", 3)) {
@@ -165,10 +167,83 @@ fn sibling(workload: &str, service: &str, resource: &str) -> String {
     format!("arn:{partition}:{service}:{region}:{account}:{resource}")
 }
 
-/// The partition and the account of the first principal.
-fn home(reader: &Reader<'_>) -> (String, String) {
-    let first = reader.estate.principals.iter().find(|one| !one.account().is_empty());
-    first.map_or(("aws".to_owned(), String::new()), |one| (one.partition().to_owned(), one.account().to_owned()))
+/// Where something is whose answer names it and says no ARN of it.
+struct Home {
+    partition: String,
+    region: String,
+    account: String,
+}
+
+impl Home {
+    /// As the ARNs of an answer say, where they agree; of the account, else that of the first principal. Where no ARN has a
+    /// region it may be any.
+    fn of(reader: &Reader<'_>, root: &Node) -> Self {
+        let first = reader.estate.principals.iter().find(|one| !one.account().is_empty());
+        let usual = Self {
+            partition: first.map_or("aws", |one| one.partition()).to_owned(),
+            region: ANY_REGION.to_owned(),
+            account: first.map_or("", |one| one.account()).to_owned(),
+        };
+        usual.at(root)
+    }
+
+    /// The same for an item of the answer, which may say more.
+    fn at(&self, item: &Node) -> Self {
+        let said = |part: fn(Arn<'_>) -> &str, usual: &String| {
+            let mut found = BTreeSet::new();
+            parts(item, part, &mut found);
+            found.first().filter(|_| found.len() == 1).map_or_else(|| usual.clone(), |only| (*only).to_owned())
+        };
+        Self {
+            partition: said(partition_of, &self.partition),
+            region: said(place_of, &self.region),
+            account: said(owner_of, &self.account),
+        }
+    }
+
+    fn arn(&self, service: &str, resource: &str) -> String {
+        let Self { partition, region, account } = self;
+        format!("arn:{partition}:{service}:{region}:{account}:{resource}")
+    }
+}
+
+fn partition_of(arn: Arn<'_>) -> &str {
+    arn.partition
+}
+
+fn place_of(arn: Arn<'_>) -> &str {
+    arn.region
+}
+
+/// The account; that of AWS's own policies and images is nobody's.
+fn owner_of(arn: Arn<'_>) -> &str {
+    if arn.account == "aws" { "" } else { arn.account }
+}
+
+/// What a part of each ARN in some values is, where it is something.
+fn parts<'n>(node: &'n Node, part: fn(Arn<'n>) -> &'n str, found: &mut BTreeSet<&'n str>) {
+    if let Some(arn) = node.text().and_then(Arn::parse) {
+        found.extend(Some(part(arn)).filter(|part| !part.is_empty()));
+    }
+    for entry in node.entries() {
+        parts(&entry.node, part, found);
+    }
+    for item in node.items() {
+        parts(item, part, found);
+    }
+}
+
+/// The region of a zone: `us-west-2` of `us-west-2-lax-1a`.
+fn region_of(zone: &str) -> Option<&str> {
+    let is_digit = |at: &usize| zone.as_bytes().get(*at).is_some_and(u8::is_ascii_digit);
+    let from = zone.match_indices('-').map(|(at, _)| at + 1).find(is_digit)?;
+    let digits = zone.bytes().skip(from).take_while(u8::is_ascii_digit).count();
+    zone.get(..from + digits)
+}
+
+/// The region of the zone that something is placed in.
+fn placed(node: &Node) -> Option<String> {
+    region_of(text(node.get("Placement")?, "AvailabilityZone")?).map(str::to_owned)
 }
 
 /// A key at most `depth` levels below.
@@ -178,55 +253,55 @@ fn find(node: &Node, key: &str, depth: u32) -> Option<String> {
     own.or_else(below)
 }
 
+/// Lists of what carries a name instead of an ARN.
+const NAMED: [&str; 5] = ["DevEndpoints", "Jobs", "projects", "Reservations", "LaunchTemplateVersions"];
+
 /// Kinds whose answers carry a name instead of an ARN.
 fn named(reader: &mut Reader<'_>, root: &Node) {
-    let (partition, account) = home(reader);
-    for (list, kind, name, role, form) in [
-        ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", "glue:us-east-1:{account}:devEndpoint/"),
-        ("Jobs", "glue-job", "Name", "Role", "glue:us-east-1:{account}:job/"),
-        ("projects", "codebuild-project", "name", "serviceRole", "codebuild:us-east-1:{account}:project/"),
+    if !NAMED.iter().any(|list| root.get(list).is_some()) {
+        return;
+    }
+    let home = Home::of(reader, root);
+    for (list, kind, name, role, (service, form)) in [
+        ("DevEndpoints", "glue-dev-endpoint", "EndpointName", "RoleArn", ("glue", "devEndpoint")),
+        ("Jobs", "glue-job", "Name", "Role", ("glue", "job")),
+        ("projects", "codebuild-project", "name", "serviceRole", ("codebuild", "project")),
     ] {
         for item in root.get(list).map(Node::items).unwrap_or_default() {
             let Some(name) = text(item, name) else { continue };
-            let arn = text(item, "arn").map_or_else(
-                || format!("arn:{partition}:{}{name}", form.replace("{account}", &account)),
-                str::to_owned,
-            );
+            let made_up = || home.at(item).arn(service, &format!("{form}/{name}"));
+            let arn = text(item, "arn").map_or_else(made_up, str::to_owned);
             let role = text(item, role).map(str::to_owned);
             push(reader, item, kind, (arn, role));
         }
     }
     for reservation in root.get("Reservations").map(Node::items).unwrap_or_default() {
         for instance in reservation.get("Instances").map(Node::items).unwrap_or_default() {
-            let Some(id) = text(instance, "InstanceId") else { continue };
-            let zone = instance
-                .get("Placement")
-                .and_then(|placement| text(placement, "AvailabilityZone"))
-                .unwrap_or("us-east-1a");
-            let region = zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-            let owner = text(reservation, "OwnerId").unwrap_or(&account);
+            let Some(id) = text(instance, "InstanceId").filter(|_| !is_gone(instance)) else { continue };
+            let mut home = home.at(instance);
+            home.region = placed(instance).unwrap_or(home.region);
+            home.account = text(reservation, "OwnerId").map_or(home.account, str::to_owned);
             let profile = instance.get("IamInstanceProfile").and_then(|profile| text(profile, "Arn"));
             let role = profile.map(str::to_owned);
-            push(
-                reader,
-                instance,
-                "ec2-instance",
-                (format!("arn:{partition}:ec2:{region}:{owner}:instance/{id}"), role),
-            );
+            push(reader, instance, "ec2-instance", (home.arn("ec2", &format!("instance/{id}")), role));
         }
     }
     for version in root.get("LaunchTemplateVersions").map(Node::items).unwrap_or_default() {
         let Some(id) = text(version, "LaunchTemplateId") else { continue };
-        let profile = version.get("LaunchTemplateData").and_then(|data| data.get("IamInstanceProfile"));
-        let named = |name: &str| format!("arn:{partition}:iam::{account}:instance-profile/{name}");
+        let mut home = home.at(version);
+        let data = version.get("LaunchTemplateData");
+        home.region = data.and_then(placed).unwrap_or(home.region);
+        let profile = data.and_then(|data| data.get("IamInstanceProfile"));
+        let named = |name: &str| format!("arn:{}:iam::{}:instance-profile/{name}", home.partition, home.account);
         let role = profile.and_then(|one| text(one, "Arn").map(str::to_owned).or_else(|| text(one, "Name").map(named)));
-        push(
-            reader,
-            version,
-            "launch-template",
-            (format!("arn:{partition}:ec2:us-east-1:{account}:launch-template/{id}"), role),
-        );
+        push(reader, version, "launch-template", (home.arn("ec2", &format!("launch-template/{id}")), role));
     }
+}
+
+/// Whether an instance is terminated, or about to be: it is listed for an hour after, and nothing runs on it again.
+fn is_gone(instance: &Node) -> bool {
+    let state = instance.get("State").and_then(|state| text(state, "Name"));
+    matches!(state, Some("terminated" | "shutting-down"))
 }
 
 fn push(reader: &mut Reader<'_>, node: &Node, kind: &str, (arn, role): (String, Option<String>)) {

@@ -127,6 +127,70 @@ fn a_plan_is_followed_through_the_references_of_its_configuration() {
     assert_eq!(to_administrator(planned, "ann"), Truth::No);
 }
 
+/// A user who may change and start a job in one region, or on any resource, and the role of the job.
+fn job(resource: &str) -> String {
+    let grant = |action: &str, resource: &str| {
+        format!(r#"{{"Effect": "Allow", "Action": {action}, "Resource": "{resource}"}}"#)
+    };
+    let statements = [
+        grant(r#"["glue:UpdateJob", "glue:StartJobRun"]"#, resource),
+        grant(r#""iam:PassRole""#, "arn:aws:iam::111122223333:role/etl"),
+    ];
+    format!(
+        r#"{{"UserDetailList": [{{"UserName": "dev", "Arn": "arn:aws:iam::111122223333:user/dev", "UserPolicyList": [
+          {{"PolicyName": "p", "PolicyDocument": {{"Statement": [{}]}}}}]}}],
+         "RoleDetailList": [{{"RoleName": "etl", "Arn": "arn:aws:iam::111122223333:role/etl",
+          "AssumeRolePolicyDocument": {{"Statement": [{{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {{"Service": "glue.amazonaws.com"}}}}]}},
+          "AttachedManagedPolicies": [{{"PolicyName": "a", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}}]}}]}}"#,
+        statements.join(", ")
+    )
+}
+
+#[test]
+fn what_is_in_a_region_that_nobody_said_may_be_in_any() {
+    let jobs = r#"{"Jobs": [{"Name": "etl", "Role": "arn:aws:iam::111122223333:role/etl"}]}"#;
+    let path = |resource: &str, jobs: &str| to_administrator(loaded(&[&job(resource), jobs]), "dev");
+    for region in ["eu-west-1", "us-east-1"] {
+        let there = format!("arn:aws:glue:{region}:111122223333:job/etl");
+        assert_eq!(path(&there, jobs), Truth::Unknown, "{region}");
+        assert_eq!(path(&there.replace("etl", "other"), jobs), Truth::No, "the job is another");
+        let said = jobs.replace("\"Name\"", &format!("\"Key\": \"arn:aws:kms:{region}:111122223333:key/k\", \"Name\""));
+        assert_eq!(path(&there, &said), Truth::Yes, "an ARN beside it says the region");
+        assert_eq!(path(&there.replace(region, "ap-south-1"), &said), Truth::No, "and that it is no other");
+    }
+    assert_eq!(path("*", jobs), Truth::Yes);
+}
+
+#[test]
+fn an_instance_is_in_the_region_of_its_zone_until_it_is_terminated() {
+    let arns = |zone: &str, state: &str| {
+        let instance = format!(
+            r#"{{"Reservations": [{{"OwnerId": "111122223333", "Instances": [{{"InstanceId": "i-1", "State": {{"Name": "{state}"}},
+                "Placement": {{"AvailabilityZone": "{zone}"}}}}]}}]}}"#
+        );
+        let estate = loaded(&[&instance]).estate;
+        assert!(estate.listed.contains("ec2-instance"));
+        estate.workloads.into_iter().map(|one| one.arn).collect::<Vec<_>>()
+    };
+    for (zone, region) in [
+        ("eu-west-1a", "eu-west-1"),
+        ("us-west-2-lax-1a", "us-west-2"),
+        ("us-east-1-wl1-bos-wlz-1", "us-east-1"),
+        ("us-gov-west-1b", "us-gov-west-1"),
+        ("", "*"),
+    ] {
+        assert_eq!(arns(zone, "running"), [format!("arn:aws:ec2:{region}:111122223333:instance/i-1")]);
+    }
+    assert_eq!(arns("eu-west-1a", "terminated"), [] as [String; 0]);
+}
+
+#[test]
+fn a_knowledge_base_is_where_its_agent_is() {
+    let loaded = loaded(&[AGENT, &JOINED.replace("bedrock:us-east-1", "bedrock:eu-west-1")]);
+    let base = loaded.estate.joints.iter().find(|joint| joint.relation == "knowledge-base").unwrap();
+    assert_eq!(base.resource, "arn:aws:bedrock:eu-west-1:111122223333:knowledge-base/K1");
+}
+
 /// A small account: who writes what an agent reads, and a role of an agent and of its function.
 const AGENT: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
   {"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::docs/*"}]}}]}],

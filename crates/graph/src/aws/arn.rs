@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The region of what is in one that nobody said.
+pub const ANY_REGION: &str = "*";
+
 /// The six parts of an ARN, borrowed from its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arn<'a> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::arn::Arn;
+use super::arn::{ANY_REGION, Arn};
 use super::observed::Call;
 use super::policy::{Document, Statement};
 use crate::observed::Calls;
@@ -166,7 +166,7 @@ pub struct Managed {
 pub struct Workload {
     /// Its type, one of [`crate::aws::kinds::WORKLOADS`].
     pub kind: String,
-    /// Its ARN.
+    /// Its ARN, with [`ANY_REGION`] where nobody said its region.
     pub arn: String,
     /// The role (ARN or name) that it acts as, if any.
     pub role: Option<String>,
@@ -403,6 +403,7 @@ impl Estate {
                 let ends = format!("/{}", joint.workload.rsplit('/').next().unwrap_or_default());
                 let agent = self.workloads.iter().find(|one| one.arn.ends_with(&ends));
                 joint.workload = agent.map_or_else(|| joint.workload.clone(), |one| one.arn.clone());
+                joint.resource = beside(&joint.resource, &joint.workload);
             }
             let base = joint.resource.split_once(":knowledge-base/").filter(|_| joint.relation == "knowledge-base");
             for of_base in of_bases.iter().filter(|one| base.is_some_and(|(_, id)| one.workload.ends_with(id))) {
@@ -458,6 +459,12 @@ impl Estate {
         principal.boundary = boundary;
         principal.member_of = member_of;
     }
+}
+
+/// What a workload is joined to, in the workload's region where it is in one that nobody said.
+fn beside(resource: &str, workload: &str) -> String {
+    let of = Arn::parse(resource).filter(|arn| arn.region == ANY_REGION).zip(Arn::parse(workload));
+    of.map_or_else(|| resource.to_owned(), |(arn, workload)| Arn { region: workload.region, ..arn }.to_string())
 }
 
 fn everything() -> Policy {

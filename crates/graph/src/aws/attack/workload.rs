@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Deriver, chosen_region, conditions, step};
-use crate::aws::arn::Arn;
+use crate::aws::arn::{ANY_REGION, Arn};
 use crate::aws::condition::{Context, Value};
 use crate::aws::estate::{Joint, Principal, StatementId, Workload};
 use crate::aws::evaluate::{Request, resource_patterns};
@@ -230,7 +230,7 @@ impl Deriver<'_> {
         let on_workload: Vec<&Need> = needs.iter().filter(|need| need.on == On::Workload).collect();
         let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: String::new(), missing: None };
         if !on_workload.is_empty() {
-            let tried = workloads.iter().filter_map(|workload| self.all_on(index, &on_workload, workload));
+            let tried = workloads.iter().filter_map(|workload| self.all_on_workload(index, &on_workload, workload));
             able = tried.max_by_key(|able| able.truth)?;
         }
         let mut done: Vec<&str> = Vec::new();
@@ -288,6 +288,27 @@ impl Deriver<'_> {
         let what = self.estate.joints.get(at).map(Joint::what).unwrap_or_default();
         let claim = format!("{workload} has the {what}");
         Arc::new(Ground { claim, grants: vec![self.grants.joint(at)], truth: Truth::Yes, open: Vec::new() })
+    }
+
+    /// Whether the principal can do all needs on a workload. Of one whose region nobody said that is certain where it
+    /// may do them in whatever region, and possible where it may in one.
+    fn all_on_workload(&self, index: usize, needs: &[&Need], workload: &str) -> Option<Able> {
+        let Some(arn) = Arn::parse(workload).filter(|arn| arn.region == ANY_REGION) else {
+            return self.all_on(index, needs, workload);
+        };
+        let unsaid = Context::default().with("aws:RequestedRegion", Value::Unknown);
+        let anywhere = Arn { region: SOME_REGION, ..arn }.to_string();
+        if let Some(able) = self.all_in(index, needs, (&anywhere, &unsaid)) {
+            return Some(Able { resource: workload.to_owned(), ..able });
+        }
+        let candidates = self.candidates(index, needs, workload);
+        let mut able = candidates.iter().find_map(|one| self.all_on(index, needs, one))?;
+        let region = Arn::parse(&able.resource).map_or(ANY_REGION, |arn| arn.region);
+        let claim = format!("{workload} is in {region}");
+        let open = vec!["which region it is in: its inventory does not say".to_owned()];
+        able.grounds.push(Arc::new(Ground { claim, grants: Vec::new(), truth: Truth::Unknown, open }));
+        able.truth = able.truth.and(Truth::Unknown);
+        Some(able)
     }
 
     pub(super) fn all_on(&self, index: usize, needs: &[&Need], resource: &str) -> Option<Able> {
@@ -387,6 +408,9 @@ pub(super) fn partly(step: &mut Step, kind: &Kind) {
 /// What stands for any of a kind in a made-up name, part by part.
 const SAMPLES: [&str; 6] = ["arn", "aws", "service", "us-east-1", "111122223333", "any-name"];
 
+/// A region that no policy names, for asking what may be done in whatever region.
+const SOME_REGION: &str = "some-region-0";
+
 /// Whether a name's region is made up.
 fn is_sample(resource: &str) -> bool {
     Arn::parse(resource).is_none_or(|arn| arn.region == SAMPLES[3])
@@ -394,10 +418,11 @@ fn is_sample(resource: &str) -> bool {
 
 /// A made-up name as what it stands for: any name there, in any region.
 pub(super) fn meant(resource: &str) -> String {
-    let Some(arn) = Arn::parse(resource).filter(|arn| arn.resource.contains(SAMPLES[5])) else {
+    let is_made_up = |arn: &Arn<'_>| arn.region == SOME_REGION || arn.resource.contains(SAMPLES[5]);
+    let Some(arn) = Arn::parse(resource).filter(is_made_up) else {
         return resource.to_owned();
     };
-    let region = if arn.region == SAMPLES[3] { "*" } else { arn.region };
+    let region = if [SAMPLES[3], SOME_REGION].contains(&arn.region) { ANY_REGION } else { arn.region };
     let Arn { partition, service, account, resource, .. } = arn;
     format!("arn:{partition}:{service}:{region}:{account}:{}", resource.replace(SAMPLES[5], "*"))
 }
