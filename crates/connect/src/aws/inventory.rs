@@ -11,22 +11,26 @@ use graph::aws::{ANY_REGION, Arn};
 use super::{Reader, Signs, has_signs, joint, text};
 use crate::document::Node;
 
-/// The key of the ARN, the keys of the role, the workload kind.
-const FORMS: &[(&str, &[&str], &str)] = &[
-    ("FunctionArn", &["Role"], "lambda-function"),
-    ("StackId", &["RoleARN"], "cloudformation-stack"),
-    ("NotebookInstanceArn", &["RoleArn"], "sagemaker-notebook"),
-    ("ServiceArn", &["InstanceRoleArn"], "apprunner-service"),
-    ("codeInterpreterArn", &["executionRoleArn"], "code-interpreter"),
-    ("agentRuntimeArn", &["roleArn"], "agent-runtime"),
-    ("browserArn", &["executionRoleArn"], "agentcore-browser"),
-    ("agentArn", &["agentResourceRoleArn"], "bedrock-agent"),
-    ("stateMachineArn", &["roleArn"], "state-machine"),
-    ("taskArn", &["taskRoleArn"], "ecs-task"),
-    ("clusterArn", &[], "ecs-cluster"),
-    ("taskDefinitionArn", &["taskRoleArn"], "ecs-task-definition"),
-    ("jobDefinitionArn", &["jobRoleArn"], "batch-job-definition"),
+/// The key of the ARN, the keys of the role, the workload kind, and keys of which an answer that describes one has some: of
+/// one with such a key and without a role there is none; other answers mention it and do not say its role.
+const FORMS: &[(&str, &[&str], &str, &[&str])] = &[
+    ("FunctionArn", &["Role"], "lambda-function", &[]),
+    ("StackId", &["RoleARN"], "cloudformation-stack", &["DisableRollback", "NotificationARNs", "Capabilities"]),
+    ("NotebookInstanceArn", &["RoleArn"], "sagemaker-notebook", &[]),
+    ("ServiceArn", &["InstanceRoleArn"], "apprunner-service", &["SourceConfiguration", "InstanceConfiguration"]),
+    ("codeInterpreterArn", &["executionRoleArn"], "code-interpreter", &["networkConfiguration"]),
+    ("agentRuntimeArn", &["roleArn"], "agent-runtime", &[]),
+    ("browserArn", &["executionRoleArn"], "agentcore-browser", &["networkConfiguration"]),
+    ("agentArn", &["agentResourceRoleArn"], "bedrock-agent", &[]),
+    ("stateMachineArn", &["roleArn"], "state-machine", &[]),
+    ("taskArn", &["taskRoleArn"], TASK, &[]),
+    ("clusterArn", &[], "ecs-cluster", &[]),
+    (DEFINITION, &["taskRoleArn"], "ecs-task-definition", &["containerDefinitions", "family"]),
+    ("jobDefinitionArn", &["jobRoleArn"], "batch-job-definition", &["jobDefinitionName"]),
 ];
+
+const TASK: &str = "ecs-task";
+const DEFINITION: &str = "taskDefinitionArn";
 
 /// Top keys of answers that list all of a kind, the kind, and what such an answer says beside the ARNs of [`FORMS`], by
 /// which it is known among other files: all signs of one group, in a text without its white space.
@@ -42,7 +46,7 @@ const LISTS: &[(&str, &str, Signs)] = &[
     ),
     ("DevEndpoints", "glue-dev-endpoint", &[&["\"DevEndpoints\":["]]),
     ("Jobs", "glue-job", &[&["\"Jobs\":[{", "\"Role\":\"", "\"Command\":{"], &["{\"Jobs\":[]}"]]),
-    ("tasks", "ecs-task", &[&["{\"tasks\":[],\"failures\":["]]),
+    ("tasks", TASK, &[&["{\"tasks\":[],\"failures\":["]]),
     ("clusters", "ecs-cluster", &[&["{\"clusters\":[],\"failures\":["]]),
     ("jobDefinitions", "batch-job-definition", &[&["{\"jobDefinitions\":[]"]]),
 ];
@@ -93,11 +97,26 @@ pub(crate) fn is_answer(node: &Node) -> bool {
 }
 
 fn walk(reader: &mut Reader<'_>, node: &Node) {
-    for (key, roles, kind) in FORMS {
-        if let Some(arn) = text(node, key).filter(|arn| arn.starts_with("arn:")) {
-            let role = roles.iter().find_map(|role| find(node, role, 3));
-            push(reader, node, kind, (arn.to_owned(), role));
+    for (key, roles, kind, described) in FORMS {
+        let Some(arn) = text(node, key).filter(|arn| arn.starts_with("arn:")) else { continue };
+        let is_task = text(node, "taskArn").is_some();
+        // A task names its definition, and each of its containers the task.
+        if is_task && (*key == DEFINITION || text(node, "containerArn").is_some()) {
+            continue;
         }
+        let role = roles.iter().find_map(|role| find(node, role, 3));
+        let definition = text(node, DEFINITION).filter(|_| *kind == TASK);
+        match (&role, definition) {
+            (Some(_), _) => {}
+            (None, Some(definition)) => {
+                reader.estate.definitions.insert(arn.to_owned(), definition.to_owned());
+            }
+            (None, None) if roles.is_empty() || described.iter().any(|key| node.get(key).is_some()) => {}
+            (None, None) => {
+                reader.estate.unsaid.insert(arn.to_owned());
+            }
+        }
+        push(reader, node, kind, (arn.to_owned(), role));
     }
     for entry in node.entries() {
         walk(reader, &entry.node);
@@ -110,8 +129,11 @@ fn walk(reader: &mut Reader<'_>, node: &Node) {
 /// What workloads are joined to, wherever it stands: agents by their id, others by the ARN above it.
 fn joined(reader: &mut Reader<'_>, node: &Node, above: Option<&str>) {
     let key = |name: &str| text(node, name);
-    let arns = ["agentArn", "FunctionArn", "agentRuntimeArn", "taskDefinitionArn"];
-    let here = arns.iter().find_map(|name| key(name)).filter(|arn| arn.starts_with("arn:")).or(above);
+    let arns = ["agentArn", "FunctionArn", "agentRuntimeArn", DEFINITION];
+    // What describes a function holds its code beside its configuration.
+    let configured = || node.get("Code").and(node.get("Configuration")).and_then(|one| text(one, "FunctionArn"));
+    let own = arns.iter().find_map(|name| key(name)).or_else(configured);
+    let here = own.filter(|arn| arn.starts_with("arn:")).or(above);
     if let (Some(workload), Some(id)) = (here, key("guardrailIdentifier")) {
         let arn = if id.starts_with("arn:") {
             id.to_owned()

@@ -191,6 +191,61 @@ fn a_knowledge_base_is_where_its_agent_is() {
     assert_eq!(base.resource, "arn:aws:bedrock:eu-west-1:111122223333:knowledge-base/K1");
 }
 
+/// A user who may do something, and a role with everything that a service takes.
+fn served(action: &str, service: &str) -> String {
+    job("*").replace("[\"glue:UpdateJob\", \"glue:StartJobRun\"]", &format!("\"{action}\"")).replace("glue.", service)
+}
+
+#[test]
+fn a_task_runs_as_its_definition_says() {
+    let account = served("ecs:ExecuteCommand", "ecs-tasks.");
+    let task = r#"{"tasks": [{"taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/main/1", "clusterArn": "arn:aws:ecs:eu-west-1:111122223333:cluster/main",
+        "taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3", "overrides": {"containerOverrides": [{"name": "web"}]},
+        "containers": [{"containerArn": "arn:aws:ecs:eu-west-1:111122223333:container/main/1/2", "taskArn": "arn:aws:ecs:eu-west-1:111122223333:task/main/1"}]}], "failures": []}"#;
+    let definition = |rest: &str| {
+        format!(
+            r#"{{"taskDefinition": {{"taskDefinitionArn": "arn:aws:ecs:eu-west-1:111122223333:task-definition/web:3", "family": "web"{rest}}}}}"#
+        )
+    };
+    fn path(texts: &[&str]) -> Truth {
+        to_administrator(loaded(texts), "dev")
+    }
+    assert_eq!(path(&[&account, task]), Truth::Unknown, "its definition is not in the files");
+    let own = r#", "taskRoleArn": "arn:aws:iam::111122223333:role/etl""#;
+    assert_eq!(path(&[&account, task, &definition(own)]), Truth::Yes);
+    assert_eq!(path(&[&account, task, &definition("")]), Truth::No, "its definition has no role");
+    assert_eq!(path(&[&account, task, &definition(own).replace("web:3", "web:4")]), Truth::Unknown);
+    let overridden =
+        task.replace("\"overrides\": {", r#""overrides": {"taskRoleArn": "arn:aws:iam::111122223333:role/etl", "#);
+    assert_eq!(path(&[&account, &overridden]), Truth::Yes);
+    assert_eq!(path(&[&account, r#"{"tasks": [], "failures": []}"#]), Truth::No);
+}
+
+#[test]
+fn what_is_mentioned_without_its_role_is_there_with_whatever_role() {
+    let account = served("sagemaker:CreatePresignedNotebookInstanceUrl", "sagemaker.");
+    let listed = r#"{"NotebookInstances": [{"NotebookInstanceName": "nb", "NotebookInstanceArn": "arn:aws:sagemaker:eu-west-1:111122223333:notebook-instance/nb"}]}"#;
+    let one = account.replace(
+        "\"Resource\": \"*\"",
+        "\"Resource\": \"arn:aws:sagemaker:eu-west-1:111122223333:notebook-instance/nb\"",
+    );
+    assert_eq!(to_administrator(loaded(&[&one, listed]), "dev"), Truth::Unknown);
+    let described = listed.replace("\"nb\",", r#""nb", "RoleArn": "arn:aws:iam::111122223333:role/etl","#);
+    assert_eq!(to_administrator(loaded(&[&one, listed, &described]), "dev"), Truth::Yes);
+    let other = described.replace("role/etl", "role/other");
+    assert_eq!(to_administrator(loaded(&[&one, listed, &other]), "dev"), Truth::No);
+}
+
+#[test]
+fn a_described_function_has_the_image_of_its_code() {
+    let answer = r#"{"Configuration": {"FunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f", "Role": "arn:aws:iam::111122223333:role/etl"},
+        "Code": {"ImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/f:latest"}}"#;
+    let joints = loaded(&[answer]).estate.joints;
+    let image = joints.iter().find(|joint| joint.relation == "image").unwrap();
+    assert_eq!(image.workload, "arn:aws:lambda:eu-west-1:111122223333:function:f");
+    assert_eq!(image.resource, "arn:aws:ecr:eu-west-1:111122223333:repository/f");
+}
+
 /// A small account: who writes what an agent reads, and a role of an agent and of its function.
 const AGENT: &str = r#"{"UserDetailList": [{"UserName": "ann", "Arn": "arn:aws:iam::111122223333:user/ann", "UserPolicyList": [
   {"PolicyName": "p", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": ["s3:PutObject"], "Resource": "arn:aws:s3:::docs/*"}]}}]}],

@@ -214,6 +214,10 @@ pub struct Estate {
     pub joints: Vec<Joint>,
     /// Workload kinds of which a whole inventory was given.
     pub listed: BTreeSet<String>,
+    /// Workloads, by their ARN, that are there with a role, if any, that no file says. Whole after [`Estate::link`].
+    pub unsaid: BTreeSet<String>,
+    /// The definitions, by ARN, of the tasks that run as those say.
+    pub definitions: BTreeMap<String, String>,
     /// Resource policies by resource ARN.
     pub resource_policies: BTreeMap<String, PolicyId>,
     /// Whether public buckets are restricted (`RestrictPublicBuckets`), by a bucket's ARN, and by account.
@@ -389,7 +393,28 @@ impl Estate {
             self.link_principal(index);
         }
         self.link_profiles();
+        self.link_tasks();
         self.link_joints();
+    }
+
+    /// A task that says no role of its own runs as its definition's.
+    fn link_tasks(&mut self) {
+        let described = |one: &&Workload| one.kind == "ecs-task-definition" && !self.unsaid.contains(&one.arn);
+        let roles: HashMap<String, Option<String>> =
+            self.workloads.iter().filter(described).map(|one| (one.arn.clone(), one.role.clone())).collect();
+        for task in self.workloads.iter_mut().filter(|one| one.role.is_none()) {
+            match self.definitions.get(&task.arn).map(|definition| roles.get(definition)) {
+                Some(Some(role)) => task.role.clone_from(role),
+                Some(None) => {
+                    self.unsaid.insert(task.arn.clone());
+                }
+                None => {}
+            }
+        }
+        // One answer may mention what another describes.
+        let said: BTreeSet<&str> =
+            self.workloads.iter().filter(|one| one.role.is_some()).map(|one| one.arn.as_str()).collect();
+        self.unsaid.retain(|arn| !said.contains(arn.as_str()));
     }
 
     /// Joints of agents by id get the agent's ARN; what a knowledge base reads is what each of its agents reads.

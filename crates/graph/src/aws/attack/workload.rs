@@ -121,7 +121,9 @@ impl Deriver<'_> {
         if !existing.needs.iter().all(may) {
             return;
         }
-        let known: Vec<_> = self.estate.workloads.iter().filter(|one| one.kind == existing.workload.id).collect();
+        let of_kind = self.estate.workloads.iter().filter(|one| one.kind == existing.workload.id);
+        let (unsaid, known): (Vec<&Workload>, Vec<&Workload>) =
+            of_kind.partition(|one| self.estate.unsaid.contains(&one.arn));
         let mut got = BTreeSet::new();
         for workload in &known {
             let foreign = || Arn::parse(&workload.arn).is_none_or(|arn| arn.account != self.account(index));
@@ -135,21 +137,30 @@ impl Deriver<'_> {
                 self.push_existing(index, role, existing, able.clone());
             }
         }
-        if existing.only_foreign || self.estate.listed.contains(existing.workload.id) {
+        let is_listed = self.estate.listed.contains(existing.workload.id);
+        if existing.only_foreign || is_listed && unsaid.is_empty() {
             return;
         }
         let template = self.form(index, existing.workload.arn);
         let on_it: Vec<&Need> = existing.needs.iter().filter(|need| need.on == On::Workload).collect();
-        let mut candidates = self.candidates(index, &on_it, &template);
-        // Those that are known were judged with the roles that they have.
-        candidates.retain(|one| !known.iter().any(|workload| is_same(one, &workload.arn)));
+        let candidates: Vec<String> = if is_listed {
+            unsaid.iter().map(|workload| workload.arn.clone()).collect()
+        } else {
+            // Those that are known were judged with the roles that they have.
+            let mut candidates = self.candidates(index, &on_it, &template);
+            candidates.retain(|one| !known.iter().any(|workload| is_same(one, &workload.arn)));
+            candidates
+        };
+        let definitions =
+            kinds::workload("ecs-task-definition").filter(|_| is_listed && existing.workload.id == "ecs-task");
+        let missing = definitions.unwrap_or(existing.workload);
         let Some(able) = self.able(index, existing.needs, &candidates, None) else { return };
         let mut roles = BTreeSet::new();
         for service in existing.workload.services {
             roles.extend(self.trusted.get(service).into_iter().flatten().map(|(role, _, _)| *role));
         }
         for role in roles.difference(&got).copied() {
-            let able = Able { missing: Some(existing.workload), ..able.clone() };
+            let able = Able { missing: Some(missing), ..able.clone() };
             self.push_existing(index, role, existing, able);
         }
     }
