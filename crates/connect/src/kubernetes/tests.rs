@@ -635,6 +635,8 @@ subjects: [{kind: User, name: ann}]
     assert_eq!(found.paths.first().map(|path| path.truth), Some(Truth::Yes));
 }
 
+const ANN_ADMINISTERS: &str = "{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: ann}, roleRef: {kind: ClusterRole, name: cluster-admin}, subjects: [{kind: User, name: ann}]}";
+
 /// Whether the first is said to get the role that a trust policy gives to these subjects.
 fn trusted(who: &str, (sub, further): (&str, &str), cluster: &str) -> Truth {
     let account = r#"{"RoleDetailList": [{"RoleName": "cloud", "Arn": "arn:aws:iam::111122223333:role/cloud",
@@ -665,9 +667,65 @@ metadata: {name: s, namespace: n, annotations: {eks.amazonaws.com/role-arn: 'arn
     assert_eq!(trusted(who, ("system:serviceaccount:n:*", other), account), Truth::No);
     let plain = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: s, namespace: n}\n";
     assert_eq!(trusted(who, ("system:serviceaccount:n:*", ""), plain), Truth::Unknown, "somebody must ask for one");
+    let asks = format!("{plain}---\n{ANN_ADMINISTERS}");
+    assert_eq!(trusted("kube-user/ann", ("system:serviceaccount:n:*", ""), &asks), Truth::Yes, "who asks for one");
     let pod =
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: n}\nspec: {containers: [{name: c, image: i}]}\n";
     assert_eq!(trusted("pod/n/p", ("*", ""), pod), Truth::Unknown, "an issuer of EKS, whatever it says of the subject");
+}
+
+#[test]
+fn whoever_chooses_the_audience_of_a_token_gets_what_trusts_the_account() {
+    let cluster = |rule: &str, annotations: &str| {
+        format!(
+            "{{kind: ServiceAccount, apiVersion: v1, metadata: {{name: s, namespace: n{annotations}}}}}
+---
+{{kind: Role, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: r, namespace: n}}, rules: [{rule}]}}
+---
+{{kind: RoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: b, namespace: n}}, roleRef: {{kind: Role, name: r}}, subjects: [{{kind: User, name: ann}}]}}
+---
+{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n}}, spec: {{serviceAccountName: s, containers: [{{name: c, image: i}}]}}}}"
+        )
+    };
+    let annotated = ", annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::111122223333:role/cloud'}";
+    let requests = "{apiGroups: [''], resources: [serviceaccounts/token], resourceNames: [s], verbs: [create]}";
+    let creates = "{apiGroups: [''], resources: [pods], verbs: [create]}";
+    let enters = "{apiGroups: [''], resources: [pods/exec], verbs: [create]}";
+    let own = ("system:serviceaccount:n:s", "");
+    let gets = |rule: &str, annotations: &str| trusted("kube-user/ann", own, &cluster(rule, annotations));
+    for rule in [requests, creates] {
+        assert_eq!(gets(rule, annotated), Truth::Yes, "{rule}");
+        assert_eq!(gets(rule, ""), Truth::Yes, "{rule}");
+        let other = ("system:serviceaccount:n:other", "");
+        assert_eq!(trusted("kube-user/ann", other, &cluster(rule, annotated)), Truth::No, "{rule}");
+    }
+    assert_eq!(gets(enters, annotated), Truth::Yes, "its pods have one");
+    assert_eq!(gets(enters, ""), Truth::Unknown, "who enters a pod has what it mounts");
+    // Without the annotation the path goes on.
+    let mut loaded = Loaded::default();
+    add(&mut loaded, "account.json", ROLE);
+    add(&mut loaded, "cluster.yaml", &cluster(requests, annotated).replace("role/cloud", "role/pod"));
+    loaded.link();
+    let world = loaded.world();
+    let (from, to) = (world.steps.find("kube-user/ann").unwrap(), world.steps.find("role/pod").unwrap());
+    let found = find(&world.steps, &world.target(&Goal::Node(to)), Some(from));
+    let cites = found.chokes.iter().filter_map(|choke| world.steps.grant(choke.grant)).map(graph::step::Grant::cite);
+    let cites: Vec<String> = cites.collect();
+    assert!(cites.iter().any(|cite| cite.starts_with("Role n/r bound by")), "{cites:?}");
+    assert!(!cites.iter().any(|cite| cite.contains("names the role")), "{cites:?}");
+}
+
+#[test]
+fn a_token_for_the_cloud_that_a_pod_mounts_is_taken_by_the_cloud() {
+    let pod = |audience: &str| {
+        format!(
+            "{{kind: Pod, apiVersion: v1, metadata: {{name: p, namespace: n}}, spec: {{serviceAccountName: s, automountServiceAccountToken: false, volumes: [{{name: v, projected: {{sources: [{{serviceAccountToken: {{path: t, audience: {audience}}}}}]}}}}], containers: [{{name: c, image: i, volumeMounts: [{{name: v, mountPath: /t}}]}}]}}}}"
+        )
+    };
+    let trust = ("system:serviceaccount:n:s", "");
+    assert_eq!(trusted("pod/n/p", trust, &pod("sts.amazonaws.com")), Truth::Yes);
+    assert_eq!(trusted("pod/n/p", trust, &pod("vault")), Truth::No);
+    assert_eq!(trusted("pod/n/p", ("system:serviceaccount:n:t", ""), &pod("sts.amazonaws.com")), Truth::No);
 }
 
 #[test]

@@ -34,6 +34,10 @@ fn matched(graph: &Graph, relation: &Relation) -> Option<Match> {
     if from.text("cloud") != Some("kubernetes") || to.text("cloud").is_none_or(|cloud| cloud == "kubernetes") {
         return None;
     }
+    // A token that somebody may ask for is its account's, of which the same is told.
+    if from.text("role") == Some("inner") {
+        return None;
+    }
     let mut stores =
         graph.targets(relation.to, RelationKind::Reaches).filter(|(_, entity)| entity.id.kind == EntityKind::Store);
     let (store_at, store) = stores.next()?;

@@ -8,7 +8,7 @@ use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::{self, Context, PrincipalKind, Truth, Value, attack};
 use crate::kubernetes::attack::DOMAIN;
-use crate::kubernetes::estate::{Container, CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share};
+use crate::kubernetes::estate::{Container, CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share, Token};
 use crate::kubernetes::{Estate, Subject};
 use crate::step::{Grant, Ground, Missing, Node, NodeKind, Page, Step, Steps};
 
@@ -21,7 +21,10 @@ pub const IRSA: Page = page(
     "k8s-irsa",
     "exchanges its token for the role",
     "The role trusts the cluster's token issuer for this service account.",
-    &["https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html"],
+    &[
+        "https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html",
+        "https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/",
+    ],
 );
 /// EKS hands a role to pods of a service account.
 pub const POD_IDENTITY: Page = page(
@@ -93,6 +96,11 @@ const DETAILS: Missing = Missing {
     noun: "roles of the cloud account",
     listing: "aws iam get-account-authorization-details",
 };
+/// The audience that STS takes tokens for.
+const STS: &str = "sts.amazonaws.com";
+/// Steps to a service account of those who choose the audience of its token: they ask for it, or write the pod's volumes.
+const CHOOSES_AUDIENCE: &[&str] =
+    &["k8s-token-request", "k8s-create-pod", "k8s-patch-workload", "k8s-namespace-contents"];
 const NO_TOKEN: &str =
     "it has a token for `sts.amazonaws.com`: only pods of accounts that name a role are given one unasked";
 const OTHER_ISSUER: &str = "the issuer that the role trusts is this cluster's: the accounts trust several";
@@ -174,8 +182,8 @@ impl Bridge<'_> {
         }
     }
 
-    /// Service accounts that a role trusts without being named by them: what a trust policy lets in is not limited to
-    /// who was told of it.
+    /// Service accounts that a role trusts, whether they name it or not: what a trust policy lets in is not limited to who
+    /// was told of it.
     fn trusted_accounts(&mut self) {
         let roles: Vec<(usize, &Principal)> =
             self.aws.principals.iter().enumerate().filter(|(_, role)| self.trusts_accounts(role)).collect();
@@ -189,13 +197,20 @@ impl Bridge<'_> {
         for account in &self.cluster.accounts {
             accounts.insert((&account.meta.namespace, &account.meta.name), &account.meta);
         }
+        let choosing = self.choosing();
         for ((namespace, name), meta) in accounts {
             let named = meta.annotations.get(ROLE_ANNOTATION).filter(|_| meta.name == name);
-            for (to, role) in roles.iter().copied().filter(|(_, role)| named != Some(&role.arn)) {
+            for (to, role) in roles.iter().copied() {
                 let meta = Meta { namespace: namespace.to_owned(), name: name.to_owned(), ..meta.clone() };
-                let Some(trusted) = self.issuer_trusted((to, role), &meta) else { continue };
-                let mut step = Step::new(self.account(namespace, name, &meta), to, IRSA);
-                step.grounds.push(Arc::new(trusted));
+                let Some(trusted) = self.issuer_trusted((to, role), &meta).map(Arc::new) else { continue };
+                let account = self.account(namespace, name, &meta);
+                self.chosen_token((&meta, account), (to, &trusted), &choosing);
+                self.projected_token(&meta, to, &trusted);
+                // `annotated_accounts` has it.
+                if named == Some(&role.arn) {
+                    continue;
+                }
+                let mut step = Step { grounds: vec![trusted], ..Step::new(account, to, IRSA) };
                 match named {
                     Some(own) => step.grounds.push(self.named(&meta, own)),
                     None => step.assuming.push(NO_TOKEN.to_owned()),
@@ -204,6 +219,53 @@ impl Bridge<'_> {
                 if named.is_some() {
                     self.without_token(&meta, &step);
                 }
+            }
+        }
+    }
+
+    /// The steps of those who choose the audience of an account's token, by the account.
+    fn choosing(&self) -> BTreeMap<usize, Vec<Step>> {
+        let mut choosing: BTreeMap<usize, Vec<Step>> = BTreeMap::new();
+        for step in self.steps.steps.iter().filter(|step| CHOOSES_AUDIENCE.contains(&step.kind.id)) {
+            choosing.entry(step.to).or_default().push(step.clone());
+        }
+        choosing
+    }
+
+    /// STS looks at subject and audience alone: whoever chooses the audience of a trusted account's token has the role,
+    /// whatever the account names. The administrator of the cluster is one of them.
+    fn chosen_token(
+        &mut self,
+        (meta, account): (&Meta, usize),
+        (to, trusted): (usize, &Arc<Ground>),
+        choosing: &BTreeMap<usize, Vec<Step>>,
+    ) {
+        let steps = choosing.get(&account).map(Vec::as_slice).unwrap_or_default();
+        if steps.is_empty() && self.steps.administrator_of(DOMAIN).is_none() {
+            return;
+        }
+        let name = format!("a token of {} for {STS}", self.steps.name(account));
+        let is_new = self.steps.index_of(&format!("{DOMAIN}/{name}")).is_none();
+        let token = self.node(&name, NodeKind::Inner, meta);
+        // Several roles may trust the account.
+        for step in steps.iter().filter(|_| is_new) {
+            self.steps.push(Step { to: token, ..step.clone() });
+        }
+        self.steps.push(Step { grounds: vec![trusted.clone()], ..Step::new(token, to, IRSA) });
+    }
+
+    /// Containers that mount a token for the cloud need not be given one.
+    fn projected_token(&mut self, account: &Meta, to: usize, trusted: &Arc<Ground>) {
+        let cluster = self.cluster;
+        let of = |pod: &&Pod| pod.meta.namespace == account.namespace && pod.account == account.name;
+        for pod in cluster.pods.iter().filter(of) {
+            for (from, container) in self.containers(pod).into_iter().zip(&pod.containers) {
+                let for_sts = |token: &&Token| token.audience.as_deref() == Some(STS);
+                let Some(token) = container.tokens.iter().find(for_sts) else { continue };
+                let policy = format!("{} {}/{}", pod.kind, pod.meta.namespace, pod.meta.name);
+                let part = format!("mounts a token of service account {} for {STS}", pod.account);
+                let said = self.said(policy, part, (&pod.meta.source, token.line));
+                self.steps.push(Step { grounds: vec![said, trusted.clone()], ..Step::new(from, to, IRSA) });
             }
         }
     }
@@ -265,7 +327,7 @@ impl Bridge<'_> {
             if condition.key.ends_with(":sub") {
                 context.set(&condition.key, Value::one(&subject));
             } else if condition.key.ends_with(":aud") {
-                context.set(&condition.key, Value::one("sts.amazonaws.com"));
+                context.set(&condition.key, Value::one(STS));
             }
         }
         let federated = |named: &Named| matches!(named, Named::Federated(_));
