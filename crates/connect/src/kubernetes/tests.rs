@@ -373,6 +373,53 @@ subjects: [{kind: ServiceAccount, name: strong, namespace: n}]
     assert_eq!(found.paths[0].truth, Truth::Yes);
 }
 
+/// kagent as its own chart sets it up: an agent, a remote server, and the service and deployment that it is, whose account
+/// administers the cluster.
+fn kagent(url: &str) -> String {
+    format!(
+        "{{kind: Agent, apiVersion: kagent.dev/v1alpha2, metadata: {{name: helper, namespace: kagent}}, spec: {{type: Declarative, declarative: {{tools: [{{type: McpServer, mcpServer: {{apiGroup: kagent.dev, kind: RemoteMCPServer, name: tool-server}}}}]}}}}}}
+---
+{{kind: RemoteMCPServer, apiVersion: kagent.dev/v1alpha2, metadata: {{name: tool-server, namespace: kagent}}, spec: {{protocol: STREAMABLE_HTTP, url: '{url}'}}}}
+---
+{{kind: Service, apiVersion: v1, metadata: {{name: tools, namespace: kagent}}, spec: {{selector: {{app: tools}}, ports: [{{port: 8084, targetPort: http}}, {{port: 90, targetPort: metrics}}]}}}}
+---
+{{kind: Deployment, apiVersion: apps/v1, metadata: {{name: tools, namespace: kagent}}, spec: {{selector: {{matchLabels: {{app: tools}}}}, template: {{metadata: {{labels: {{app: tools}}}}, spec: {{serviceAccountName: tools, containers: [{{name: t, image: i, ports: [{{name: http, containerPort: 8084}}]}}]}}}}}}}}
+---
+{{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: b}}, roleRef: {{kind: ClusterRole, name: cluster-admin}}, subjects: [{{kind: ServiceAccount, name: tools, namespace: kagent}}]}}
+"
+    )
+}
+
+#[test]
+fn a_remote_server_in_the_cluster_is_what_its_service_leads_to() {
+    let gets = |url: &str| -> Vec<&'static str> {
+        let world = world(&kagent(url));
+        let from = world.steps.find("agent/kagent/helper").unwrap();
+        let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+        let steps = found.paths.first().map(|path| path.steps.as_slice()).unwrap_or_default();
+        steps.iter().map(|at| found.steps[*at].kind.id).collect()
+    };
+    let way = ["k8s-agent-tools", "k8s-agent-server", "k8s-mounted-token", "k8s-cluster-admin"];
+    for url in [
+        "http://tools.kagent:8084/mcp",
+        "http://tools:8084",
+        "http://tools.kagent.svc:8084/mcp?x=1",
+        "http://user@tools.kagent.svc.cluster.local:8084/mcp",
+    ] {
+        assert_eq!(gets(url), way, "{url}");
+    }
+    for url in [
+        "http://tools.kagent/mcp",
+        "http://tools.kagent:90/metrics",
+        "http://tools.other:8084/mcp",
+        "http://other.kagent:8084/mcp",
+        "https://tools.kagent.example.com:8084/mcp",
+        "tools",
+    ] {
+        assert_eq!(gets(url), Vec::<&str>::new(), "{url}");
+    }
+}
+
 #[test]
 fn a_setting_on_which_several_steps_rest_is_one_grant() {
     let world = world(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::evaluate::{Request, aggregated, allows};
 use super::observed::Call;
 use crate::observed::Calls;
+use crate::step::NodeKind;
 
 /// What every object has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -335,6 +336,14 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
 }
 
+impl Service {
+    /// Whether it leads to a pod.
+    pub(crate) fn leads_to(&self, pod: &Pod) -> bool {
+        let selected = self.selector.iter().all(|(key, value)| pod.labels.get(key) == Some(value));
+        self.meta.namespace == pod.meta.namespace && !self.selector.is_empty() && selected
+    }
+}
+
 /// A port of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServicePort {
@@ -346,6 +355,20 @@ pub struct ServicePort {
     pub protocol: Option<String>,
     /// The name or number of the pods' port.
     pub target: String,
+}
+
+impl ServicePort {
+    /// The port of a container that it leads to: one that it lists, or, for ports need not be listed, the number where no
+    /// container of the pod lists it.
+    pub(crate) fn listening(&self, pod: &Pod, container: &Container) -> Option<Port> {
+        let target = self.target.as_str();
+        let of = |one: &Container| one.ports.iter().find(|port| target == port.name || target == port.number).cloned();
+        let by_number = !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_digit());
+        let unlisted = || by_number && !pod.containers.iter().any(|one| of(one).is_some());
+        of(container).or_else(|| {
+            unlisted().then(|| Port { number: target.to_owned(), protocol: self.protocol.clone(), ..Port::default() })
+        })
+    }
 }
 
 /// An Ingress, or a route of the Gateway API: what leads from outside to services.
@@ -488,6 +511,25 @@ pub struct Custom {
     pub url: Option<String>,
     /// The command or image of a local one.
     pub command: Option<String>,
+}
+
+impl Custom {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        let word = match self.kind {
+            CustomKind::Agent => "agent",
+            CustomKind::Server => "mcpserver",
+        };
+        format!("{word}/{}/{}", self.meta.namespace, self.meta.name)
+    }
+
+    /// An agent reads what others wrote, and can be talked into something; a server does what it is asked.
+    pub fn node_kind(&self) -> NodeKind {
+        match self.kind {
+            CustomKind::Agent => NodeKind::Workload,
+            CustomKind::Server => NodeKind::Inner,
+        }
+    }
 }
 
 /// Everything that was read of a cluster.

@@ -8,7 +8,9 @@ use crate::aws::evaluate::{Evaluator, Request};
 use crate::aws::policy::{Effect, Named, Principals, Statement};
 use crate::aws::{self, Context, PrincipalKind, Truth, Value, attack};
 use crate::kubernetes::attack::DOMAIN;
-use crate::kubernetes::estate::{Container, CustomKind, Meta, Opening, Peers, Pod, PodIdentity, Port, Share, Token};
+use crate::kubernetes::estate::{
+    Container, Custom, Meta, Opening, Peers, Pod, PodIdentity, Port, Service, Share, Token,
+};
 use crate::kubernetes::{Estate, Subject};
 use crate::step::{Grant, Ground, Missing, Node, NodeKind, Page, Step, Steps};
 
@@ -85,10 +87,27 @@ pub const AGENT_TOOLS: Page = page(
     "A server does for an agent what the server's own identity may do.",
     &["https://kagent.dev/docs/kmcp"],
 );
+/// A server is what answers at its address.
+pub const AGENT_SERVER: Page = page(
+    "k8s-agent-server",
+    "is served by",
+    "The address of a remote server is a service of the cluster: what it leads to acts with its own service account.",
+    &["https://kagent.dev/docs/kagent", "https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/"],
+);
 
 /// Every kind of step of this module.
-pub const PAGES: &[Page] =
-    &[IRSA, POD_IDENTITY, WORKLOAD_IDENTITY, MACHINE_ROLE, METADATA, MAPPED, ADMITTED, AGENT_ACCOUNT, AGENT_TOOLS];
+pub const PAGES: &[Page] = &[
+    IRSA,
+    POD_IDENTITY,
+    WORKLOAD_IDENTITY,
+    MACHINE_ROLE,
+    METADATA,
+    MAPPED,
+    ADMITTED,
+    AGENT_ACCOUNT,
+    AGENT_TOOLS,
+    AGENT_SERVER,
+];
 
 /// What would show whether a role trusts the cluster.
 const DETAILS: Missing = Missing {
@@ -478,7 +497,7 @@ impl Bridge<'_> {
 
     fn agents(&mut self) {
         for custom in &self.cluster.customs {
-            let (meta, from) = (&custom.meta, self.custom(custom.kind, &custom.meta));
+            let (meta, from) = (&custom.meta, self.custom(custom));
             let own = self
                 .cluster
                 .accounts
@@ -497,19 +516,54 @@ impl Bridge<'_> {
                     self.cluster.customs.iter().find(|one| one.meta.namespace == *namespace && one.meta.name == *name);
                 let Some(used) = used else { continue };
                 let said = self.said(policy.clone(), format!("uses {namespace}/{name}"), (&meta.source, *line));
-                let to = self.custom(used.kind, &used.meta);
+                let to = self.custom(used);
                 self.steps.push(Step { grounds: vec![said], ..Step::new(from, to, AGENT_TOOLS) });
             }
+            self.served(custom, from);
         }
     }
 
-    fn custom(&mut self, kind: CustomKind, meta: &Meta) -> usize {
-        let (word, node) = match kind {
-            CustomKind::Agent => ("agent", NodeKind::Workload),
-            CustomKind::Server => ("mcpserver", NodeKind::Inner),
-        };
-        self.node(&format!("{word}/{}/{}", meta.namespace, meta.name), node, meta)
+    fn custom(&mut self, custom: &Custom) -> usize {
+        self.node(&custom.name(), custom.node_kind(), &custom.meta)
     }
+
+    /// From a server whose address is a service of the cluster to what listens behind it.
+    fn served(&mut self, custom: &Custom, from: usize) {
+        let cluster = self.cluster;
+        let own = custom.meta.namespace.as_str();
+        let Some((name, namespace, number)) = custom.url.as_deref().and_then(|url| service_at(url, own)) else {
+            return;
+        };
+        let is_it = |one: &&Service| one.meta.namespace == namespace && one.meta.name == name;
+        let Some(service) = cluster.services.iter().find(is_it) else { return };
+        for pod in cluster.pods.iter().filter(|pod| service.leads_to(pod)) {
+            for (to, container) in self.containers(pod).into_iter().zip(&pod.containers) {
+                let mut ports = service.ports.iter().filter(|port| port.number == number);
+                if !ports.any(|port| port.listening(pod, container).is_some()) {
+                    continue;
+                }
+                let (meta, policy) = (&custom.meta, format!("{own}/{}", custom.meta.name));
+                let at = self.said(policy, format!("is at service {namespace}/{name}"), (&meta.source, meta.line));
+                let (meta, policy) = (&service.meta, format!("service {name}"));
+                let leads = self.said(policy, format!("leads to {}", pod.meta.name), (&meta.source, meta.line));
+                self.steps.push(Step { grounds: vec![at, leads], ..Step::new(from, to, AGENT_SERVER) });
+            }
+        }
+    }
+}
+
+/// The name, the namespace and the port of the service that an address names, seen from a namespace; `None` where it
+/// leads out of the cluster.
+fn service_at<'u>(url: &'u str, own: &'u str) -> Option<(&'u str, &'u str, &'u str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let usual = if scheme == "https" { "443" } else { "80" };
+    let (host, port) = authority.split_once(':').unwrap_or((authority, usual));
+    let mut parts = host.split('.');
+    let (name, namespace) = (parts.next()?, parts.next().unwrap_or(own));
+    // `NAME.NAMESPACE.svc.cluster.local`, or any beginning of it.
+    parts.next().is_none_or(|third| third == "svc").then_some((name, namespace, port))
 }
 
 /// Whether a statement speaks of service accounts, or of an issuer that is a cluster's.

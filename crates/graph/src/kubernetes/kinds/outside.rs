@@ -1,6 +1,5 @@
 //! Ways in from outside, with network policies as a control.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Kind;
@@ -66,7 +65,7 @@ fn endpoints(deriver: &mut Deriver<'_>) {
             let ground = deriver.pod_setting(pod, format!("hostPort {host}"), port.line);
             reach(deriver, from, (pod, container), (ground, let_in));
         }
-        for service in estate.services.iter().filter(|service| serves(service, pod)) {
+        for service in estate.services.iter().filter(|service| service.leads_to(pod)) {
             let own = Entrance::of(service, pod);
             let routes = estate.routes.iter().flat_map(|route| Entrance::routed(route, service));
             for entrance in std::iter::once(own).chain(routes) {
@@ -122,24 +121,12 @@ impl<'e> Entrance<'e> {
 /// A step to what listens behind a service's ports.
 fn enter(deriver: &mut Deriver<'_>, entrance: &Entrance<'_>, service: &Service, (pod, container): (&Pod, &Container)) {
     let ports = service.ports.iter().filter(|port| entrance.takes(port));
-    let ports = ports.filter_map(|port| listens(pod, container, port));
+    let ports = ports.filter_map(|port| port.listening(pod, container));
     let let_in = ports.map(|port| let_in(deriver.estate, pod, (&port, entrance.origin))).max();
     let Some(let_in) = let_in else { return };
     let from = outside(deriver, &entrance.who, entrance.meta);
     let ground = deriver.setting(entrance.meta, entrance.said.clone(), entrance.meta.line);
     reach(deriver, from, (pod, container), (ground, let_in));
-}
-
-/// The port of a container that a service's target leads to: one that it lists, or, for ports need not be listed, the
-/// number where no container of the pod lists it.
-fn listens(pod: &Pod, container: &Container, service: &ServicePort) -> Option<Port> {
-    let target = service.target.as_str();
-    let of = |one: &Container| one.ports.iter().find(|port| target == port.name || target == port.number).cloned();
-    let by_number = !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_digit());
-    let unlisted = || by_number && !pod.containers.iter().any(|one| of(one).is_some());
-    of(container).or_else(|| {
-        unlisted().then(|| Port { number: target.to_owned(), protocol: service.protocol.clone(), ..Port::default() })
-    })
 }
 
 fn reach(
@@ -175,12 +162,6 @@ fn flaws(deriver: &mut Deriver<'_>) {
 
 fn outside(deriver: &mut Deriver<'_>, name: &str, meta: &Meta) -> usize {
     deriver.node(name, NodeKind::Outside, (&meta.source, Some(meta.line)))
-}
-
-fn serves(service: &Service, pod: &Pod) -> bool {
-    let selected =
-        |labels: &BTreeMap<String, String>| service.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
-    service.meta.namespace == pod.meta.namespace && !service.selector.is_empty() && selected(&pod.labels)
 }
 
 /// Whether network policies let traffic in to a port of a pod: unknown where they let some in.
