@@ -9,7 +9,11 @@ use super::{meta, pod};
 use crate::aws::{Reader, text};
 use crate::document::Node;
 
+/// The group of objects in lists, which need not say it.
+const GROUP: &str = "kagent.dev";
+
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, kind: &str) {
+    let resource = format!("{}s", kind.to_ascii_lowercase());
     let kind = match kind {
         "Agent" => CustomKind::Agent,
         "MCPServer" | "RemoteMCPServer" | "ToolServer" => CustomKind::Server,
@@ -31,8 +35,11 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, kind: &str) {
     let account =
         deployment.and_then(|one| text(one, "serviceAccountName")).or_else(|| text(spec, "serviceAccountName"));
     let transport = spec.get("config").and_then(|config| config.get("sse").or_else(|| config.get("streamableHttp")));
+    let group = text(node, "apiVersion").and_then(|version| version.split_once('/')).map_or(GROUP, |(group, _)| group);
     let custom = Custom {
         kind,
+        group: group.to_owned(),
+        resource,
         account: account.map(str::to_owned),
         uses,
         url: text(spec, "url").or_else(|| transport.and_then(|one| text(one, "url"))).map(str::to_owned),

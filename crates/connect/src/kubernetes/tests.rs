@@ -421,6 +421,34 @@ fn a_remote_server_in_the_cluster_is_what_its_service_leads_to() {
 }
 
 #[test]
+fn whoever_writes_an_agent_or_its_servers_gets_what_they_get() {
+    let gets = |resource: &str, verb: &str, namespace: &str| {
+        let text = format!(
+            "{}---
+{{kind: Role, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: r, namespace: {namespace}}}, rules: [{{apiGroups: [kagent.dev], resources: [{resource}], verbs: [{verb}]}}]}}
+---
+{{kind: RoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {{name: r, namespace: {namespace}}}, roleRef: {{kind: Role, name: r}}, subjects: [{{kind: User, name: dev}}]}}",
+            kagent("http://tools.kagent:8084/mcp")
+        );
+        let world = world(&text);
+        let from = world.steps.find("kube-user/dev").unwrap();
+        let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+        found.paths.first().map_or(Truth::No, |path| path.truth)
+    };
+    assert_eq!(gets("agents", "patch", "kagent"), Truth::Yes);
+    assert_eq!(gets("agents", "create", "kagent"), Truth::Yes, "an agent of its own uses the server");
+    assert_eq!(gets("agents", "get", "kagent"), Truth::No);
+    assert_eq!(gets("agents", "patch", "other"), Truth::No);
+    assert_eq!(gets("agents", "create", "other"), Truth::No);
+    assert_eq!(
+        gets("remotemcpservers", "update", "kagent"),
+        Truth::Unknown,
+        "what it answers may talk the agent into it"
+    );
+    assert_eq!(gets("mcpservers", "update", "kagent"), Truth::No, "it is no such server");
+}
+
+#[test]
 fn a_setting_on_which_several_steps_rest_is_one_grant() {
     let world = world(
         "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  hostPID: true\n  containers:\n  - {name: c, image: i, securityContext: {privileged: true}}\n",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::estate::{Container, Estate, Meta, Pod, Subject};
+use super::estate::{Container, Custom, Estate, Meta, Pod, Subject};
 use super::evaluate::{Evaluator, Granted, Request};
 use super::kinds::{self, Kind};
 use crate::aws::Truth;
@@ -173,6 +173,11 @@ impl<'a> Deriver<'a> {
         let meta = self.estate.machines.iter().find(|one| one.meta.name == name).map(|one| &one.meta);
         let (source, line) = meta.map_or_else(|| ("".into(), None), |meta| (meta.source.clone(), Some(meta.line)));
         self.node(&format!("node/{name}"), NodeKind::Host, (&source, line))
+    }
+
+    /// The node of an agent or server.
+    pub fn custom(&mut self, custom: &Custom) -> usize {
+        self.node(&custom.name(), custom.node_kind(), (&custom.meta.source, Some(custom.meta.line)))
     }
 
     /// Something of a machine that is less than all of it: its traffic, the volumes of its pods.

@@ -503,6 +503,10 @@ pub struct Custom {
     pub meta: Meta,
     /// What it is.
     pub kind: CustomKind,
+    /// The API group of the object.
+    pub group: String,
+    /// The resource that it is one of, for example `agents`.
+    pub resource: String,
     /// The service account that it says it runs as.
     pub account: Option<String>,
     /// Namespaces and names of servers and agents that it uses, with the line.

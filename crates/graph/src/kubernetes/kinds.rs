@@ -4,6 +4,7 @@
 //! Examples are manifests; a test of `connect`, which reads manifests, shows that each fires on its
 //! example and is silent on its counter-example. To add a kind, add an entry to the file of its theme.
 
+mod agents;
 mod escape;
 mod host;
 mod outside;
@@ -28,5 +29,7 @@ pub struct Kind {
 
 /// Every kind.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
-    [rbac::KINDS, tokens::KINDS, pods::KINDS, escape::KINDS, host::KINDS, outside::KINDS].into_iter().flatten()
+    [rbac::KINDS, tokens::KINDS, pods::KINDS, escape::KINDS, host::KINDS, outside::KINDS, agents::KINDS]
+        .into_iter()
+        .flatten()
 }

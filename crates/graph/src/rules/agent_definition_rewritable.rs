@@ -35,6 +35,8 @@ const KINDS: &[&str] = &[
     "bedrock-delete-guardrail",
     "agentcore-write-memory",
     "agent-image-push",
+    "k8s-rewrite-agent",
+    "k8s-answer-agent",
 ];
 
 fn check(graph: &Graph) -> Vec<Match> {
