@@ -5,6 +5,7 @@
 //! read and write every path among its arguments. A script that is run may do anything, and so may what follows a
 //! script that was sourced: that it runs is known.
 
+mod expansion;
 mod literal;
 mod programs;
 mod sed;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tree_sitter::{Node, Parser};
 
 use crate::facts::resolve;
+use expansion::{Variables, hides_code, is_number};
 use literal::{is_pattern, literal};
 use policy::glob;
 
@@ -54,7 +56,8 @@ impl Shell {
     pub(crate) fn read(command: &str, folder: Option<&Path>) -> Self {
         let mut walk = Walk::from(folder);
         walk.script(command);
-        let Walk { mut shell, named, .. } = walk;
+        let Walk { mut shell, named, variables, .. } = walk;
+        shell.parsed &= variables.are_numbers();
         shell.texts.retain(|text| !named.contains(text));
         shell
     }
@@ -90,6 +93,7 @@ struct Walk {
     named: BTreeSet<String>,
     /// The files whose names a part of a pipeline gets, if it gets nothing else.
     piped: Option<Listed>,
+    variables: Variables,
     /// Where the shell may stand, as far as what ran last succeeded; an empty path if nobody knows.
     folders: BTreeSet<PathBuf>,
     /// The same, as far as it failed.
@@ -140,7 +144,8 @@ impl Walk {
         let start = folder.map(Path::to_owned).unwrap_or_default();
         let folders = BTreeSet::from([start.clone()]);
         let shell = Shell { parsed: true, ..Shell::default() };
-        Self { shell, named: BTreeSet::new(), piped: None, failed: folders.clone(), folders, start, nesting: 0 }
+        let (named, variables) = (BTreeSet::new(), Variables::default());
+        Self { shell, named, piped: None, variables, failed: folders.clone(), folders, start, nesting: 0 }
     }
 
     fn script(&mut self, text: &str) {
@@ -164,6 +169,7 @@ impl Walk {
         if depth > TREE_DEPTH_MAX {
             return self.give_up();
         }
+        self.evaluated(node, text);
         match node.kind() {
             "command" => self.command(node, text, depth),
             "list" => self.list(node, text, depth),
@@ -346,6 +352,7 @@ impl Walk {
         if matches!(node.kind(), "file_redirect" | "herestring_redirect" | "heredoc_redirect") {
             return;
         }
+        self.evaluated(node, text);
         if matches!(node.kind(), "command_substitution" | "process_substitution") {
             return self.node(node, text, depth + 1);
         }
@@ -366,7 +373,9 @@ impl Walk {
                 let places: Vec<String> = value.split(':').flat_map(|folder| self.places(folder)).collect();
                 self.shell.runs.extend(places);
             }
-            (Some(name), Some(_)) if is_plain && programs::is_setting(name) => {}
+            (Some(name), Some(value)) if is_plain && programs::is_setting(name) && !hides_code(&value) => {
+                self.variables.set(name, is_number(&value));
+            }
             _ => self.give_up(),
         }
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use super::expansion::{has_subscript, is_name};
 use super::sed::{Sed, is_plain};
 use super::{Listed, Walk, Word};
 use crate::facts::host_of;
@@ -254,6 +255,31 @@ const GIT_HERE: &[&str] = &[
     "worktree",
     "write-tree",
 ];
+/// What a shell does by itself and changes what the names mean from there on, or evaluates its words.
+const EVALUATES: &[&str] = &[
+    "autoload",
+    "bind",
+    "compgen",
+    "complete",
+    "coproc",
+    "disable",
+    "emulate",
+    "enable",
+    "fc",
+    "functions",
+    "getopts",
+    "let",
+    "popd",
+    "sched",
+    "setopt",
+    "trap",
+    "unsetopt",
+    "vared",
+    "zle",
+    "zmodload",
+    "zparseopts",
+    "zstyle",
+];
 /// Folders of programs that are what their names say.
 const BIN: &[&str] = &["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
 
@@ -346,6 +372,11 @@ pub(super) fn cluster(word: &str) -> Option<&str> {
 impl Walk {
     /// One program with its words.
     pub(super) fn program(&mut self, program: &str, arguments: &[Word], known: &[&String]) {
+        // Of their words a shell may take each for the name of a variable or a number.
+        let is_builtin = (is_quiet(program) && program != "echo") || matches!(program, "test" | "[");
+        if is_builtin && known.iter().any(|word| has_subscript(word)) {
+            self.give_up();
+        }
         match program {
             "cd" | "pushd" => self.change_folder(known),
             "eval" => {
@@ -356,9 +387,21 @@ impl Walk {
                 Some(script) => self.runs(script),
                 None => self.give_up(),
             },
-            "trap" | "popd" | "setopt" => self.give_up(),
+            program if EVALUATES.contains(&program) => self.give_up(),
+            "read" => self.names("dinNptu", known),
+            "mapfile" | "readarray" => {
+                // `-C` runs a command for each line.
+                if known.iter().any(|word| cluster(word).is_some_and(|letters| letters.contains('C'))) {
+                    self.give_up();
+                }
+                self.names("dnOsuCc", known);
+            }
+            "hash" | "printf" if known.iter().any(|word| word.starts_with("-p") || word.starts_with("-v")) => {
+                self.give_up();
+            }
+            "test" | "[" if known.windows(2).any(|pair| is_unset(pair)) => self.give_up(),
             // What the names mean changes from here on.
-            "alias" if known.iter().any(|word| word.contains('=')) => self.give_up(),
+            "alias" | "hash" if known.iter().any(|word| word.contains('=')) => self.give_up(),
             // It can change what patterns mean.
             "shopt" if known.iter().any(|word| word.starts_with("-s")) => self.give_up(),
             "find" => self.find(arguments, known),
@@ -665,6 +708,11 @@ impl Walk {
             take(self, word);
         }
     }
+}
+
+/// Whether `test` looks for a variable whose name is more than that.
+fn is_unset(pair: &[&String]) -> bool {
+    matches!(pair, [test, name] if *test == "-v" && !is_name(name))
 }
 
 /// Whether a caller's word is a host, after an option whose value it may be.
