@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use policy::host::Host;
 pub(crate) use policy::host::of_url as host_of;
@@ -19,6 +20,12 @@ const FOUND_MAX: usize = 256;
 const NAME_MAX_BYTES: usize = 4_096;
 /// The fact that there are more.
 const UNREAD: &str = policy::bounds::UNREAD;
+
+/// Programs that put something else where a folder was, or in it.
+const MOVE: &[&str] = &["mv", "rm", "cp", "ln", "install", "rsync", "chmod", "chown"];
+
+/// The program that runs: who changes, copies or links it has another that judges, or one that nobody knows by its name.
+static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::current_exe().ok());
 
 /// Reads paths and hosts out of the arguments and adds what is not yet known.
 pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, facts: &mut BTreeMap<String, Value>) {
@@ -39,14 +46,17 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
     }
     let patterns = shell.and_then(|shell| shell.get("patterns")).and_then(Value::as_array);
     let absolute = |path: &String| resolve(path, project.as_deref());
-    let touches = |path: PathBuf| path.starts_with(home) || home.starts_with(&path) && path.components().count() > 1;
+    let touches = |path: PathBuf| path.starts_with(home) || is_above(&path, home);
     let touches = found.unread
         || found.paths.iter().map(absolute).any(touches)
-        || patterns
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .any(|pattern| may_touch(&absolute(&pattern.to_owned()), home))
+        || PROGRAM.as_deref().is_some_and(|program| {
+            found.paths.iter().map(absolute).any(|path| path == program)
+                || moved(shell).map(|path| absolute(&path)).any(|path| is_above(&path, program))
+        })
+        || patterns.into_iter().flatten().filter_map(text).any(|pattern| {
+            let pattern = absolute(&pattern);
+            may_touch(&pattern, home) || PROGRAM.as_deref().is_some_and(|program| may_be(&pattern, program))
+        })
         || arguments.to_string().contains(&*home.to_string_lossy());
     if found.unread || found.leads_anywhere {
         facts.insert(UNREAD.to_owned(), Value::Bool(true));
@@ -62,13 +72,37 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
     }
 }
 
+/// What a command may replace as a whole.
+fn moved(shell: Option<&Value>) -> impl Iterator<Item = String> {
+    let all = |name: &str| shell.and_then(|shell| shell.get(name)).and_then(Value::as_array).into_iter().flatten();
+    let moves = all("programs").filter_map(Value::as_str).any(|program| MOVE.contains(&program));
+    all("writes").filter(move |_| moves).filter_map(text)
+}
+
+/// Whether a folder, but not the root, is above a path.
+fn is_above(folder: &Path, path: &Path) -> bool {
+    path.starts_with(folder) && folder.components().count() > 1
+}
+
 /// Whether what a shell finds for a pattern may lie in the home, or be a folder above it.
 fn may_touch(pattern: &Path, home: &Path) -> bool {
-    let steps = |path: &Path| path.iter().map(|step| step.to_string_lossy().into_owned()).collect::<Vec<_>>();
     let (pattern, home) = (steps(pattern), steps(home));
-    let pattern: Vec<&str> = pattern.iter().map(String::as_str).collect();
-    let home: Vec<&str> = home.iter().map(String::as_str).collect();
+    let (pattern, home) = (slices(&pattern), slices(&home));
     glob::is_within(&pattern, &home) || glob::is_above(&pattern, &home)
+}
+
+/// Whether a shell may find this very file for a pattern.
+fn may_be(pattern: &Path, file: &Path) -> bool {
+    let (pattern, file) = (steps(pattern), steps(file));
+    glob::is_within(&slices(&pattern), &slices(&file))
+}
+
+fn steps(path: &Path) -> Vec<String> {
+    path.iter().map(|step| step.to_string_lossy().into_owned()).collect()
+}
+
+fn slices(steps: &[String]) -> Vec<&str> {
+    steps.iter().map(String::as_str).collect()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -172,6 +206,7 @@ fn looks_like_path(string: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -193,6 +228,22 @@ mod tests {
         assert_eq!((unread.get(UNREAD), unread.get("self_touch")), (Some(&json!(true)), None));
         assert_eq!(of(json!({ "url": "http://evil。example" }))["hosts"], json!(["evil.example"]));
         assert_eq!(of(json!({ "file": format!("file:///{}", "a".repeat(5_000)) }))[UNREAD], true);
+    }
+
+    #[test]
+    fn whoever_changes_copies_or_links_the_program_touches_the_control() {
+        let program = PROGRAM.clone().unwrap();
+        let (name, folder) = (program.to_string_lossy(), program.parent().unwrap().to_string_lossy());
+        let touches = |programs: [&str; 1], reads: &str, writes: &str| {
+            let tool = crate::tools::infer("s", &json!({ "name": "run" }), String::new());
+            let shell = json!({ "parsed": true, "programs": programs, "reads": [reads], "writes": [writes] });
+            let mut facts = BTreeMap::from([("shell".to_owned(), shell)]);
+            of_arguments(&tool, &json!({}), Path::new("/home/x/bailiwick"), &mut facts);
+            facts.contains_key("self_touch")
+        };
+        assert!(touches(["ln"], &name, "/w/p/bw") && touches(["mv"], "/w/p/evil", &name));
+        assert!(touches(["mv"], &folder, &folder) && touches(["cp"], "/w/p/evil", &folder));
+        assert!(!touches(["ls"], &folder, "/w/p/x") && !touches(["mkdir"], "/w/p", &folder));
     }
 
     #[test]

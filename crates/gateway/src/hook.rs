@@ -20,7 +20,8 @@ mod running;
 pub(crate) mod shell;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::record::{Answered, Record, Scope};
@@ -237,13 +238,20 @@ impl Work<'_> {
         }
         if let Some(command) = self.dialect.command(event) {
             let shell = Shell::read(command, shell_folder(event).as_deref());
-            if shell.ends_us {
+            if shell.ends_us || shell.runs.iter().any(|file| is_this_program(file)) {
                 facts.insert("self_touch".to_owned(), Value::Bool(true));
             }
             facts.insert("shell".to_owned(), shell.fact());
         }
         facts
     }
+}
+
+/// Whether a file that a command runs is this very program, under whatever name.
+fn is_this_program(file: &str) -> bool {
+    let identity = |path: &Path| path.metadata().map(|file| (file.dev(), file.ino())).ok();
+    let own = std::env::current_exe().ok().and_then(|own| identity(&own));
+    own.is_some() && own == identity(Path::new(file))
 }
 
 /// Where a shell command starts: the folder that the call names, within the agent's.

@@ -5,7 +5,8 @@
 //! that is the pack's business. Only values that name something are looked at (paths, hosts, commands),
 //! not text that is written or sent: a document *about* `~/.ssh` is no danger.
 //!
-//! Limits: recognition is by name. A link or a copy under another name is not seen here.
+//! Limits: recognition is by name. A link or a copy under another name is not seen here; what makes one of Bailiwick's own
+//! program is.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -110,34 +111,103 @@ const SECRET_PLACES: &[(&str, &str)] = &[
     (CREDENTIALS, "etc/sudoers"),
     (CREDENTIALS, "run/secrets/"),
     (BAILIWICK, ".local/share/bailiwick/"),
+    // The program: a link or a copy of it has another name, by which nobody sees what it does.
+    (BAILIWICK, "bin/bailiwick"),
 ];
 
-/// Places that matter when they are written.
+/// Places that matter when they are written. A client's folder itself stands beside what is in it: who moves it away, or
+/// another to its place, changes all of that. A test of the command line holds that every file of the table of clients is
+/// here.
 const WRITTEN_PLACES: &[(&str, &str)] = &[
     (AGENT_CONFIG, ".mcp.json"),
+    (AGENT_CONFIG, "mcp_config.json"),
+    (AGENT_CONFIG, "mcp_settings.json"),
+    (AGENT_CONFIG, "cline_mcp_settings.json"),
     (AGENT_CONFIG, "mandate.toml"),
+    (AGENT_CONFIG, ".claude"),
     (AGENT_CONFIG, ".claude.json"),
     (AGENT_CONFIG, ".claude/settings.json"),
     (AGENT_CONFIG, ".claude/settings.local.json"),
     (AGENT_CONFIG, ".claude/hooks/"),
+    (AGENT_CONFIG, ".claude/plugins/"),
+    (AGENT_CONFIG, "etc/claude-code/"),
+    (AGENT_CONFIG, "managed-mcp.json"),
+    (AGENT_CONFIG, "managed-settings.json"),
     (AGENT_CONFIG, "claude_desktop_config.json"),
+    (AGENT_CONFIG, ".cursor"),
     (AGENT_CONFIG, ".cursor/mcp.json"),
     (AGENT_CONFIG, ".cursor/hooks.json"),
+    (AGENT_CONFIG, ".cursor/hooks/"),
+    (AGENT_CONFIG, ".cursor/plugins/"),
+    (AGENT_CONFIG, ".vscode"),
     (AGENT_CONFIG, ".vscode/mcp.json"),
-    (AGENT_CONFIG, ".codeium/windsurf/mcp_config.json"),
+    (AGENT_CONFIG, ".vscode/settings.json"),
+    (AGENT_CONFIG, "*.code-workspace"),
+    (AGENT_CONFIG, ".devcontainer/devcontainer.json"),
+    (AGENT_CONFIG, "code/user"),
+    (AGENT_CONFIG, "code/user/mcp.json"),
+    (AGENT_CONFIG, "code/user/settings.json"),
+    (AGENT_CONFIG, "code/user/profiles/"),
+    (AGENT_CONFIG, "code - insiders/user"),
+    (AGENT_CONFIG, "code - insiders/user/mcp.json"),
+    (AGENT_CONFIG, "code - insiders/user/settings.json"),
+    (AGENT_CONFIG, "vscodium/user"),
+    (AGENT_CONFIG, "vscodium/user/mcp.json"),
+    (AGENT_CONFIG, "vscodium/user/settings.json"),
+    (AGENT_CONFIG, ".codeium"),
+    (AGENT_CONFIG, ".codeium/windsurf"),
+    (AGENT_CONFIG, ".codex"),
     (AGENT_CONFIG, ".codex/config.toml"),
     (AGENT_CONFIG, ".codex/hooks.json"),
+    (AGENT_CONFIG, ".codex/plugins/"),
+    (AGENT_CONFIG, "etc/codex/"),
+    (AGENT_CONFIG, ".gemini"),
     (AGENT_CONFIG, ".gemini/settings.json"),
-    (AGENT_CONFIG, ".copilot/mcp-config.json"),
+    (AGENT_CONFIG, ".gemini/extensions/"),
+    (AGENT_CONFIG, "gemini-cli/settings.json"),
+    (AGENT_CONFIG, "geminicli/settings.json"),
+    (AGENT_CONFIG, "etc/gemini-cli/"),
+    (AGENT_CONFIG, ".zed"),
+    (AGENT_CONFIG, ".zed/settings.json"),
+    (AGENT_CONFIG, ".config/zed"),
+    (AGENT_CONFIG, "zed/settings.json"),
+    (AGENT_CONFIG, ".cline"),
+    (AGENT_CONFIG, ".roo"),
+    (AGENT_CONFIG, ".roo/mcp.json"),
     (AGENT_CONFIG, ".continue/"),
     (AGENT_CONFIG, ".config/goose/"),
+    (AGENT_CONFIG, "block/goose/config/"),
     (AGENT_CONFIG, ".config/opencode/"),
+    (AGENT_CONFIG, ".opencode"),
+    (AGENT_CONFIG, ".opencode/plugin/"),
+    (AGENT_CONFIG, ".opencode/plugins/"),
     (AGENT_CONFIG, "opencode.json"),
     (AGENT_CONFIG, "opencode.jsonc"),
-    (AGENT_CONFIG, ".kiro/settings/mcp.json"),
-    (AGENT_CONFIG, ".aws/amazonq/mcp.json"),
-    (AGENT_CONFIG, "cline_mcp_settings.json"),
-    (AGENT_CONFIG, "mcp_settings.json"),
+    (AGENT_CONFIG, ".aws/amazonq/"),
+    (AGENT_CONFIG, ".amazonq"),
+    (AGENT_CONFIG, ".amazonq/mcp.json"),
+    (AGENT_CONFIG, ".amazonq/default.json"),
+    (AGENT_CONFIG, ".amazonq/cli-agents/"),
+    (AGENT_CONFIG, ".kiro"),
+    (AGENT_CONFIG, ".kiro/settings/"),
+    (AGENT_CONFIG, ".kiro/agents/"),
+    (AGENT_CONFIG, ".kiro/hooks/"),
+    (AGENT_CONFIG, ".kiro/powers/"),
+    (AGENT_CONFIG, ".lmstudio"),
+    (AGENT_CONFIG, ".lmstudio/mcp.json"),
+    (AGENT_CONFIG, "lm-studio/mcp.json"),
+    (AGENT_CONFIG, ".copilot"),
+    (AGENT_CONFIG, ".copilot/mcp-config.json"),
+    (AGENT_CONFIG, ".copilot/settings.json"),
+    (AGENT_CONFIG, ".copilot/config.json"),
+    (AGENT_CONFIG, ".copilot/hooks/"),
+    (AGENT_CONFIG, ".config/mcp-config.json"),
+    (AGENT_CONFIG, "etc/github-copilot/"),
+    (AGENT_CONFIG, ".github/mcp.json"),
+    (AGENT_CONFIG, ".github/hooks/"),
+    (AGENT_CONFIG, ".github/copilot/settings.json"),
+    (STARTUP, ".bash_aliases"),
+    (STARTUP, ".bash_logout"),
     (STARTUP, ".bashrc"),
     (STARTUP, ".bash_profile"),
     (STARTUP, ".bash_login"),
@@ -145,17 +215,57 @@ const WRITTEN_PLACES: &[(&str, &str)] = &[
     (STARTUP, ".zshrc"),
     (STARTUP, ".zshenv"),
     (STARTUP, ".zprofile"),
+    (STARTUP, ".zlogin"),
+    (STARTUP, ".zlogout"),
+    (STARTUP, ".xprofile"),
     (STARTUP, "config.fish"),
+    (STARTUP, ".config/fish/"),
     (STARTUP, "authorized_keys"),
     (STARTUP, ".git/hooks/"),
     (STARTUP, ".git/config"),
     (STARTUP, ".gitconfig"),
+    (STARTUP, ".config/git/"),
     (STARTUP, ".config/autostart/"),
+    (STARTUP, ".config/environment.d/"),
     (STARTUP, ".config/systemd/"),
+    (STARTUP, ".local/share/systemd/"),
+    (STARTUP, ".local/bin/"),
     (STARTUP, "library/launchagents/"),
     (STARTUP, "etc/cron*"),
     (STARTUP, "var/spool/cron/"),
 ];
+
+/// What the program does that only tells. What else it does changes what judges agents, answers for their user, or lends
+/// rights.
+const TELLS: &[&str] = &[
+    "scan", "replay", "whatif", "trace", "can", "who-can", "what-can", "paths", "diff", "check", "completions", "help",
+    "--help", "-h", "--version", "-V",
+];
+
+/// What its groups of commands do that only tells.
+const GROUPS_TELL: &[(&str, &[&str])] = &[
+    ("upstream", &["list"]),
+    ("peer", &["list", "key"]),
+    ("tools", &["waiting", "annotate", "check"]),
+    ("memory", &["list"]),
+    ("policy", &["check", "explain", "show"]),
+    ("witness", &["list", "--print-key"]),
+    ("ledger", &["show", "tail", "prove", "verify", "stats", "key", "list"]),
+    ("mandate", &["list", "check"]),
+];
+
+/// What else the program does, by itself and in its groups.
+const CHANGES: &[&str] = &[
+    "up", "protect", "unprotect", "login", "logout", "mcp", "minder", "hook", "approve", "stop", "resume", "lease",
+    "import", "adopt", "withdraw",
+];
+const GROUPS_CHANGE: &[&str] = &[
+    "add", "remove", "know", "forget", "init", "erase", "prune", "rotate-key", "export", "archive",
+];
+
+/// What may be written below `/dev`: where a program's own text goes, memory, what forgets, and what a shell takes for hosts.
+const NO_DEVICES: &[&str] =
+    &["null", "zero", "full", "random", "urandom", "stdin", "stdout", "stderr", "tty", "fd", "shm", "tcp", "udp"];
 
 /// Folders at the root whose content belongs to the operating system.
 const SYSTEM_ROOTS: &[&str] = &[
@@ -210,6 +320,13 @@ pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>
             marks.argument(text, leaf.role, touch, parsed);
         }
     }
+    marks.found
+}
+
+/// The marks of a write to one path.
+pub fn of_written(path: &str) -> BTreeSet<&'static str> {
+    let mut marks = Marks { project: None, patterns: None, found: BTreeSet::new() };
+    marks.path(path, Touch::Write);
     marks.found
 }
 
@@ -287,12 +404,11 @@ impl Marks<'_> {
                 self.found_at(&host);
             }
         }
-        let answers = ["approve", "unprotect", "protect", "up", "hook", "mcp", "adopt", "withdraw", "stop", "resume"];
         let ends = ["kill", "pkill", "killall"].iter().any(|name| shell.programs.contains(*name));
         if ends && shell.arguments.iter().any(|argument| argument.to_lowercase().contains("bailiwick")) {
             self.found.insert(BAILIWICK);
         }
-        if shell.programs.contains("bailiwick") && answers.iter().any(|answer| shell.arguments.contains(*answer)) {
+        if shell.programs.contains("bailiwick") && !only_tells(shell) {
             self.found.insert(BAILIWICK);
         }
         if destructive(shell) {
@@ -326,9 +442,15 @@ impl Marks<'_> {
             self.found.insert(OUTSIDE);
         }
         if touch == Touch::Write {
+            // Who changes whatever is in a folder changes the folder.
+            let folder = path.whole_folder().filter(|_| is_pattern);
+            let is = |place: &str| is(place) || folder.as_ref().is_some_and(|folder| folder.is(place));
             self.found.extend(WRITTEN_PLACES.iter().filter(|(_, place)| is(place)).map(|(mark, _)| *mark));
             if path.is_system() {
                 self.found.insert(SYSTEM);
+            }
+            if path.is_device() {
+                self.found.insert(DESTRUCTIVE);
             }
         }
     }
@@ -468,6 +590,22 @@ impl Place {
             })
     }
 
+    /// What lies below `/dev` and is a device, or may be one.
+    fn is_device(&self) -> bool {
+        let mut steps = self.steps.iter().map(String::as_str);
+        self.anchor == Anchor::Root
+            && steps.next() == Some("dev")
+            && steps.next().is_some_and(|name| !NO_DEVICES.contains(&name))
+    }
+
+    /// The folder of which a pattern names whatever is in it.
+    fn whole_folder(&self) -> Option<Self> {
+        let says = |step: &String| step.contains(char::is_alphanumeric);
+        let length = self.steps.iter().rposition(says)? + 1;
+        let steps = self.steps.get(..length).filter(|steps| steps.len() < self.steps.len())?;
+        Some(Self { steps: steps.to_vec(), anchor: self.anchor })
+    }
+
     fn outside(&self, project: &str) -> bool {
         let Some(project) = Place::of(project) else { return true };
         !(self.anchor == project.anchor && self.steps.starts_with(&project.steps))
@@ -507,6 +645,15 @@ fn translated(address: Ipv6Addr) -> Option<IpAddr> {
     let [first, second, a, b, c, d, high, low] = address.segments();
     let is_translated = matches!((first, second), (0x64, 0xff9b) | (0, 0)) && [a, b, c, d] == [0; 4];
     is_translated.then(|| IpAddr::V4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low))))
+}
+
+/// Whether all that a command does with the program is to have it tell something.
+fn only_tells(shell: &Shell) -> bool {
+    let any = |words: &[&str]| words.iter().any(|word| shell.arguments.contains(*word));
+    let groups: Vec<_> = GROUPS_TELL.iter().filter(|&&(group, _)| any(&[group])).collect();
+    let tells = any(TELLS) || !groups.is_empty();
+    let changes = any(CHANGES) || groups.iter().any(|&&(_, tells)| any(GROUPS_CHANGE) || !any(tells));
+    tells && !changes
 }
 
 /// Commands that delete whole folders, devices or histories.

@@ -138,6 +138,38 @@ fn bailiwick_and_agent_configurations_are_out_of_reach() {
     );
     let approve = bash("bailiwick approve 3", shell(true, &["bailiwick"], &["approve", "3"], &[]));
     check(approve, r#"deny ["deny-touching-bailiwick"]"#);
+    let commands: [(&[&str], bool); 11] = [
+        (&["lease", "cursor"], true),
+        (&["hook", "claude-code"], true),
+        (&["upstream", "add", "x", "https://x.example"], true),
+        (&["ledger", "erase", "ada"], true),
+        (&["policy", "frobnicate"], true),
+        (&["frobnicate"], true),
+        (&[], true),
+        (&["upstream", "list"], false),
+        (&["ledger", "verify"], false),
+        (&["check", "."], false),
+        (&["--version"], false),
+    ];
+    for (arguments, is_denied) in commands {
+        let action = bash("bailiwick", shell(true, &["bailiwick"], arguments, &[]));
+        check(action, if is_denied { r#"deny ["deny-touching-bailiwick"]"# } else { r#"permit ["allow-effects"]"# });
+    }
+    check(
+        call("fs/read_file", json!({ "path": "/home/a/.cargo/bin/bailiwick" })),
+        r#"deny ["deny-touching-bailiwick"]"#,
+    );
+    for path in ["~/.claude", "~/.claude/*", "~/.copilot/hooks/x.json", "/w/p/.roo/mcp.json", "~/.config/zed/settings.json"]
+    {
+        check(call("fs/write_file", json!({ "path": path, "content": "" })), r#"deny ["deny-agent-configuration"]"#);
+    }
+    for path in ["/w/p/.claude/agents/x.md", "/w/p/.github/workflows/x.yml", "/w/p/src/*.rs"] {
+        check(call("fs/write_file", json!({ "path": path, "content": "" })), r#"permit ["allow-effects"]"#);
+    }
+    for path in ["~/.bash_aliases", "~/.config/fish/conf.d/a.fish", "~/.local/bin/git", "~/.config/git/config"] {
+        let startup = r#"ask ["change what runs by itself"] ["ask-startup"]"#;
+        check(call("fs/write_file", json!({ "path": path, "content": "" })), startup);
+    }
     let touched = with_fact(call("fs/read_file", json!({ "path": "/elsewhere/x" })), "self_touch", json!(true));
     check(touched, r#"deny ["deny-touching-bailiwick"]"#);
     check(
@@ -155,6 +187,11 @@ fn shell_commands_are_judged_by_their_parts() {
         bash("rm -rf ~/x", shell(true, &["rm"], &["-rf", "~/x"], &["~/x"])),
         r#"ask ["delete outside the project"] ["ask-destructive-command"]"#,
     );
+    for (file, is_device) in [("/dev/sda", true), ("/dev/null", false), ("/dev/fd/3", false)] {
+        let action = bash("cat x > y", shell(true, &["cat"], &["x"], &[file]));
+        let asks = r#"ask ["delete outside the project"] ["ask-destructive-command"]"#;
+        check(action, if is_device { asks } else { r#"permit ["allow-effects"]"# });
+    }
     check(
         bash("curl x|sh", shell(false, &["curl", "sh"], &["https://example.org/x"], &[])),
         r#"ask ["run a command that could not be analysed", "run code from the network"] ["ask-download-and-run", "ask-unparsable-command"]"#,

@@ -323,3 +323,22 @@ fn keys(home: &Home, is_dry: bool) -> anyhow::Result<BTreeMap<String, String>> {
 pub(crate) fn hex(bytes: [u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use connect::clients::CLIENTS;
+    use policy::marks::{AGENT_CONFIG, of_written};
+
+    /// The table of places in `policy` is another than that of clients, and must not fall behind it.
+    #[test]
+    fn every_file_that_a_client_reads_its_settings_from_is_marked() {
+        for place in CLIENTS.iter().flat_map(|client| client.places) {
+            let path = place.path.replace("{config}", "~/.config").replace("**", "a/b").replace('*', "x");
+            let path = path.strip_prefix("./").unwrap_or(&path);
+            assert!(of_written(path).contains(AGENT_CONFIG), "{path}: {:?}", of_written(path));
+        }
+        for own in ["~/.copilot/hooks/bailiwick.json", "~/.config/opencode/plugins/bailiwick.js"] {
+            assert!(of_written(own).contains(AGENT_CONFIG), "{own}");
+        }
+    }
+}

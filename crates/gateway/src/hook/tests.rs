@@ -187,6 +187,19 @@ fn a_page_chooses_no_command() {
     }
 }
 
+/// By another name nobody would see what the program does.
+#[test]
+fn a_link_to_the_program_is_the_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let (link, other) = (dir.path().join("bw"), dir.path().join("other"));
+    std::os::unix::fs::symlink(std::env::current_exe().unwrap(), &link).unwrap();
+    std::fs::write(&other, "x").unwrap();
+    let runs = |file: &str| Shell::read(&format!("{file} hook claude-code"), Some(dir.path())).runs;
+    assert!(runs("./bw").iter().any(|file| is_this_program(file)), "{:?}", runs("./bw"));
+    assert!(!runs("./other").iter().any(|file| is_this_program(file)));
+    assert!(!is_this_program(&dir.path().join("none").to_string_lossy()));
+}
+
 /// What a later version of Claude Code runs in the background is a command like any other.
 #[test]
 fn a_monitored_command_is_taken_apart() {
