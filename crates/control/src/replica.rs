@@ -8,7 +8,7 @@
 //! lost. A server that ignores conditions would let both win: [`probe`] refuses it before anything is written.
 //!
 //! Order of writes, and why: (1) `next`; (2) tiles, bundles, payloads, objects, handovers, which nobody reads before a
-//! checkpoint covers them; (3) the checkpoint; (4) partial tiles that it no longer needs go. A push that broke off is
+//! checkpoint covers them; (3) the checkpoint; (4) what witnesses cosigned of it; (5) partial tiles that it no longer needs go. A push that broke off is
 //! made good by the next one.
 //!
 //! What this promises: an acknowledged entry is durable on the local disk, and in the storage when the push after its
@@ -21,7 +21,7 @@ pub mod s3;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger::files::{CHECKPOINT_FILE as CHECKPOINT, PRUNED_FILE as PRUNED, partial_files, tree_files};
@@ -189,21 +189,22 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
     }
     files.extend(unsent);
     put_all(reader, store, files, &mut pushed).await?;
-    for name in reader.changing_files(size)? {
-        let bytes = reader.file(&name)?.unwrap_or_default();
-        store.put(&name, bytes, Condition::None).await?;
+    if reader.start_as_of(size)? > 0 {
+        store.put(PRUNED, reader.file(PRUNED)?.unwrap_or_default(), Condition::None).await?;
     }
-    if remote.as_ref().is_some_and(|found| found.bytes == note) {
-        return Ok(pushed);
-    }
-    let condition = remote.map_or(Condition::Absent, |found| Condition::Is(found.version));
-    if !store.put(CHECKPOINT, note.clone(), condition).await? {
-        // Ours, of which only the answer was lost?
-        let now = store.get(CHECKPOINT).await?.filter(|now| now.bytes != note);
-        if let Some(now) = now {
-            let other = SignedCheckpoint::parse(&now.bytes)?.checkpoint;
-            return Err(StoreError::Conflict(format!("it put a checkpoint of {} entries meanwhile", other.size)));
+    if remote.as_ref().is_none_or(|found| found.bytes != note) {
+        let condition = remote.map_or(Condition::Absent, |found| Condition::Is(found.version));
+        if !store.put(CHECKPOINT, note.clone(), condition).await? {
+            // Ours, of which only the answer was lost?
+            let now = store.get(CHECKPOINT).await?.filter(|now| now.bytes != note);
+            if let Some(now) = now {
+                let other = SignedCheckpoint::parse(&now.bytes)?.checkpoint;
+                return Err(StoreError::Conflict(format!("it put a checkpoint of {} entries meanwhile", other.size)));
+            }
         }
+    }
+    for (name, bytes) in reader.cosigned_files(size)? {
+        store.put(&name, bytes, Condition::None).await?;
     }
     let needed = tree_files(0, size);
     for name in partial_files(before).into_iter().filter(|name| before < size && !needed.contains(name)) {
@@ -350,21 +351,26 @@ async fn put_once<S: Store>(store: &S, name: &str, bytes: Vec<u8>) -> Result<(),
 /// Makes a directory of the copy: what its checkpoint needs, and all that lies beside. Answers how many entries it has.
 /// Nothing is verified here.
 pub async fn pull<S: Store>(store: &Arc<S>, dir: &Path) -> Result<u64, StoreError> {
+    // Before the checkpoint, which only grows and is written before them: none of them is beyond it.
+    let mut cosigned = Vec::new();
+    for Listed { name, .. } in store.list("cosigned").await? {
+        cosigned.extend(store.get(&name).await?.map(|found| (name, found.bytes)));
+    }
     let found = store.get(CHECKPOINT).await?.ok_or_else(|| StoreError::Missing(CHECKPOINT.to_owned()))?;
     let size = SignedCheckpoint::parse(&found.bytes)?.checkpoint.size;
     let mut names = tree_files(0, size);
     names.push(PRUNED.to_owned());
-    for folder in ["objects", "payloads", "handover", "cosigned"] {
+    for folder in ["objects", "payloads", "handover"] {
         names.extend(store.list(folder).await?.into_iter().map(|listed| listed.name));
     }
     fs::create_dir_all(dir.join("journal"))?;
     let mut running = JoinSet::new();
+    for (name, bytes) in cosigned {
+        fs::create_dir_all(dir.join("cosigned"))?;
+        fs::write(below(dir, &name)?, bytes)?;
+    }
     for name in names {
-        // The storage names what is written: nowhere else than below the directory.
-        if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-            return Err(StoreError::Address(name));
-        }
-        let (store, path) = (Arc::clone(store), dir.join(&name));
+        let (store, path) = (Arc::clone(store), below(dir, &name)?);
         running.spawn(async move {
             // Pruned bundles may be missing; `ledger verify` knows which.
             let Some(found) = store.get(&name).await? else { return Ok(()) };
@@ -380,4 +386,12 @@ pub async fn pull<S: Store>(store: &Arc<S>, dir: &Path) -> Result<u64, StoreErro
     }
     fs::write(dir.join(CHECKPOINT), found.bytes)?;
     Ok(size)
+}
+
+/// Where an object goes. The storage names what is written: nowhere else than below the directory.
+fn below(dir: &Path, name: &str) -> Result<PathBuf, StoreError> {
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(StoreError::Address(name.to_owned()));
+    }
+    Ok(dir.join(name))
 }

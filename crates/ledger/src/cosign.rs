@@ -7,10 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::brief::Time;
 use crate::handover::Chain;
-use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
+use crate::note::{Checkpoint, NoteError, SignedCheckpoint, VerifyingKey};
 use crate::read::{self, ReadError};
+use crate::seal::CHECKPOINT;
 use crate::storage::Storage;
 use crate::tree::{self, Hash, verify_consistency};
+use crate::verify::Report;
 use crate::{Ledger, Reader};
 
 /// The folder of cosigned checkpoints.
@@ -30,22 +32,34 @@ fn consistency(storage: &dyn Storage, (old, size): (u64, u64), sealed: u64) -> R
     tree::consistency_proof(old, size, &mut |at| read::node(storage, at, sealed))
 }
 
-/// Entries that a witness does not vouch for span at most so long: it is asked every few seconds, and may be away for
-/// some minutes. Whoever has the log's key could write what he likes behind what it cosigned last.
+/// Whether the log of the one checkpoint is a prefix of that of the other, which is not smaller.
+fn is_prefix(storage: &dyn Storage, old: &Checkpoint, new: &Checkpoint) -> Result<bool, ReadError> {
+    let proof = consistency(storage, (old.size, new.size), new.size)?;
+    Ok(verify_consistency((old.size, &old.root), (new.size, &new.root), &proof))
+}
+
+/// Entries that a witness does not vouch for are dated at most so long after its cosignature: it is asked every few
+/// seconds, and may be away for some minutes. Whoever has the log's key could write what he likes behind what it cosigned
+/// last, under any date.
 const UNVOUCHED_MAX: SignedDuration = SignedDuration::from_mins(10);
+/// And at most so long before it: so much may two clocks differ.
+const SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The entries behind what a witness vouches for, as they are read.
 pub(crate) struct Behind {
     witness: String,
     /// It vouches for so many.
     pub(crate) size: u64,
+    /// When it did.
+    at: Timestamp,
     /// The times of the others: the first and the last of them.
     times: Option<(Timestamp, Timestamp)>,
 }
 
 impl Behind {
     pub(crate) fn new(witness: &VerifyingKey, vouched: &Vouched) -> Self {
-        Self { witness: witness.name().to_owned(), size: vouched.size, times: None }
+        let at = i64::try_from(vouched.time).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        Self { witness: witness.name().to_owned(), size: vouched.size, at: at.unwrap_or(Timestamp::MAX), times: None }
     }
 
     pub(crate) fn entry(&mut self, index: u64, time: &Time<'_>) {
@@ -57,16 +71,18 @@ impl Behind {
 
     /// What is wrong with so much behind it. Of pruned entries, those before `start`, nobody knows the times.
     pub(crate) fn fault(&self, start: u64) -> Option<String> {
-        let Self { witness, size, times } = self;
+        let Self { witness, size, at, times } = self;
         if *size < start {
             return Some(format!(
                 "`{witness}` does not vouch for the entries from {size} on, of which some were pruned"
             ));
         }
-        let (first, last) = times.filter(|(first, last)| last.duration_since(*first) > UNVOUCHED_MAX)?;
-        Some(format!(
-            "`{witness}` does not vouch for the entries from {size} on, of {first} to {last}: too long a time"
-        ))
+        let (first, last) = (*times)?;
+        let dated = format!("`{witness}` does not vouch for the entries from {size} on, of {first} to {last}");
+        if at.duration_since(first) > SKEW_MAX {
+            return Some(format!("{dated}: it cosigned those before them at {at}, so they were not written then"));
+        }
+        (last.duration_since(*at) > UNVOUCHED_MAX).then(|| format!("{dated}: it cosigned at {at}, too long before"))
     }
 }
 
@@ -93,22 +109,50 @@ pub(crate) fn vouched(
     if then.checkpoint.origin != log.last().key.name() {
         return Err(format!("what `{}` cosigned is another log, `{}`", witness.name(), then.checkpoint.origin));
     }
-    log.verify(&then).map_err(text)?;
     let time = then.verify(witness).map_err(text)?.unwrap_or(0);
     let (old, new) = (&then.checkpoint, &now.checkpoint);
-    let differs = || {
-        format!(
-            "`{}` cosigned {} entries that are not the first of this log: it was replaced",
-            witness.name(),
-            old.size
-        )
-    };
+    let cosigned = format!("`{}` cosigned {} entries", witness.name(), old.size);
     if old.size > new.size {
-        return Err(differs());
+        return Err(format!("{cosigned}, and this log has {}: it was rolled back", new.size));
     }
-    let proof = consistency(storage, (old.size, new.size), new.size).map_err(|error| error.to_string())?;
-    let same = verify_consistency((old.size, &old.root), (new.size, &new.root), &proof);
-    same.then_some(Vouched { size: old.size, time }).ok_or_else(differs)
+    log.verify(&then).map_err(text)?;
+    let same = is_prefix(storage, old, new).map_err(|error| error.to_string())?;
+    let replaced = || format!("{cosigned} that are not the first of this log: it was replaced");
+    same.then_some(Vouched { size: old.size, time }).ok_or_else(replaced)
+}
+
+/// What lies there cosigned against the log's checkpoint `now`. Whoever was asked for or not: what the log's own keys signed
+/// is a prefix of it.
+pub(crate) fn check(
+    storage: &dyn Storage,
+    (log, now): (&Chain, Option<&SignedCheckpoint>),
+    report: &mut Report,
+) -> Result<(), ReadError> {
+    let mut found = Vec::new();
+    for name in &storage.list_whole(COSIGNED)? {
+        let path = format!("{COSIGNED}/{name}");
+        let then = storage.read(&path)?.and_then(|note| SignedCheckpoint::parse(&note).ok());
+        found.extend(then.filter(|then| log.has_signed(then)).map(|then| (path, then.checkpoint)));
+    }
+    // Read anew: in a live log it may have moved on, and what is cosigned was signed before.
+    let latest = storage.read(CHECKPOINT)?.and_then(|note| SignedCheckpoint::parse(&note).ok());
+    let size = latest.map_or(0, |signed| signed.checkpoint.size).max(report.sealed);
+    for (path, then) in found {
+        if then.size > size {
+            let text =
+                format!("the log signed {} entries, and its checkpoint has {size}: it was rolled back", then.size);
+            report.fault(path, text);
+            continue;
+        }
+        // Where tiles are missing or damaged, that is said of them.
+        let now = now.map(|now| &now.checkpoint).filter(|now| then.size <= now.size);
+        if now.is_some_and(|now| is_prefix(storage, &then, now).is_ok_and(|same| !same)) {
+            let text =
+                format!("the log signed {} entries that are not the first of this log: it was replaced", then.size);
+            report.fault(path, text);
+        }
+    }
+    Ok(())
 }
 
 impl Ledger {

@@ -7,6 +7,7 @@ use std::io;
 use crate::cosign::COSIGNED;
 use crate::handover::HANDOVER;
 use crate::journal::{self, Kind};
+use crate::note::SignedCheckpoint;
 use crate::read::{JOURNAL, OBJECTS, PAYLOADS, numbered, numbers};
 use crate::seal::CHECKPOINT;
 use crate::tile;
@@ -101,12 +102,16 @@ impl Reader {
         Ok(copied.filter(|name| start > 0 && gone(name)).collect())
     }
 
-    /// The names of small files that may change: what witnesses cosigned, what was pruned as the first `size` entries say.
-    pub fn changing_files(&self, size: u64) -> Result<Vec<String>, ReadError> {
-        let names = self.storage.list_whole(COSIGNED)?.into_iter();
-        let mut files: Vec<String> = names.map(|name| format!("{COSIGNED}/{name}")).collect();
-        if self.start_as_of(size)? > 0 {
-            files.push(archive::PRUNED.to_owned());
+    /// What witnesses cosigned of the first `size` entries: names and bytes of small files that may change. What is
+    /// cosigned beyond them would say of a copy that it was rolled back.
+    pub fn cosigned_files(&self, size: u64) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        let mut files = Vec::new();
+        for name in self.storage.list_whole(COSIGNED)? {
+            let name = format!("{COSIGNED}/{name}");
+            let bytes = self.storage.read(&name)?.unwrap_or_default();
+            if SignedCheckpoint::parse(&bytes).is_ok_and(|signed| signed.checkpoint.size <= size) {
+                files.push((name, bytes));
+            }
         }
         Ok(files)
     }

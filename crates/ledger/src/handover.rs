@@ -161,6 +161,12 @@ impl Chain {
         }
     }
 
+    /// Whether one of the keys signed a checkpoint, of whatever size.
+    pub(crate) fn has_signed(&self, signed: &SignedCheckpoint) -> bool {
+        let is_of_log = signed.checkpoint.origin == self.first.key.name();
+        is_of_log && self.spans().any(|span| signed.verify(&span.key).is_ok())
+    }
+
     /// Follows the handovers of a log's directory. A fault has a file and a text.
     pub(crate) fn read(storage: &dyn Storage, trusted: &VerifyingKey) -> io::Result<(Self, Vec<(String, String)>)> {
         let (mut chain, mut faults) = (Self::new(trusted.clone()), Vec::new());

@@ -173,6 +173,7 @@ pub(crate) fn verify_storage(
         report.fault(CHECKPOINT, text).entry = Some(*index);
     }
     archive::check(storage.as_ref(), sealed, &mut report)?;
+    cosign::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &mut report)?;
     handover::check(storage.as_ref(), (&chain, checkpoint.as_ref()), &used.rotated, &mut report)?;
     if !options.without_payloads {
         beside::payloads(storage.as_ref(), &used, bodies, &mut report)?;

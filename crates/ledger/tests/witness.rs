@@ -83,7 +83,8 @@ fn a_fork_behind_what_was_cosigned_is_found() {
     let size = extend(log.path(), 5);
     let witness = witness(home.path());
     let mut cosigned = request(log.path(), 0).checkpoint;
-    cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), 1_800_000_000).unwrap());
+    let at = now().as_second().unsigned_abs();
+    cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), at).unwrap());
     let (ledger, _) = open(log.path());
     ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
     drop(ledger);
@@ -106,6 +107,60 @@ fn a_fork_behind_what_was_cosigned_is_found() {
     let (text, entry) = (&report.faults[0].text, report.faults[0].entry);
     assert!(text.contains("does not vouch for the entries from") && entry == Some(size), "{text}");
     assert_eq!(verify(log.path(), &key_of_log(), &Options::default()).unwrap().faults, []);
+}
+
+#[test]
+fn no_date_makes_up_for_a_cosignature() {
+    // Behind what the witness cosigned the operator writes within a minute, as if a year before it or after it.
+    for (years, because) in [(-1, "were not written then"), (1, "too long before")] {
+        let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dated = now() + jiff::SignedDuration::from_hours(years * 365 * 24);
+        extend(log.path(), 5);
+        let witness = witness(home.path());
+        let mut cosigned = request(log.path(), 0).checkpoint;
+        let at = now().as_second().unsigned_abs();
+        cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), at).unwrap());
+        let (ledger, _) = Ledger::open(log.path(), key(), options_at(dated)).unwrap();
+        ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
+        ledger.append(intent("deny", 9), dated).unwrap().wait().unwrap();
+        drop(ledger);
+        let options = Options { witnesses: vec![witness.key()], ..Options::default() };
+        let faults = verify(log.path(), &key_of_log(), &options).unwrap().faults;
+        assert!(faults.len() == 1 && faults[0].text.contains(because), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_cosigned_checkpoint_tells_that_the_log_was_rolled_back() {
+    let (log, before, home) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    extend(log.path(), 5);
+    copy_all(log.path(), before.path());
+    extend(log.path(), 5);
+    let witness = witness(home.path());
+    let mut cosigned = request(log.path(), 0).checkpoint;
+    cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), 1).unwrap());
+    let (ledger, _) = open(log.path());
+    ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
+    drop(ledger);
+    assert_eq!(verify(log.path(), &key_of_log(), &Options::default()).unwrap().faults, []);
+    // The older files are put back, and what was cosigned is left there.
+    std::fs::create_dir(before.path().join("cosigned")).unwrap();
+    copy_all(&log.path().join("cosigned"), &before.path().join("cosigned"));
+    for witnesses in [vec![], vec![witness.key()]] {
+        let options = Options { witnesses: witnesses.clone(), ..Options::default() };
+        let faults = verify(before.path(), &key_of_log(), &options).unwrap().faults;
+        assert_eq!(faults.len(), 1 + witnesses.len(), "{faults:?}");
+        assert!(faults.iter().all(|fault| fault.text.contains("it was rolled back")), "{faults:?}");
+    }
+    // Another history of the same length is none of this log's either.
+    let other = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(other.path());
+    (0..20).for_each(|sequence| _ = append(&ledger, intent("deny", sequence)));
+    ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
+    drop(ledger);
+    let faults = verify(other.path(), &key_of_log(), &Options::default()).unwrap().faults;
+    assert!(faults.len() == 1 && faults[0].text.contains("it was replaced"), "{faults:?}");
 }
 
 #[test]
