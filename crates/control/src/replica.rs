@@ -9,7 +9,7 @@
 //!
 //! Order of writes, and why: (1) `next`; (2) tiles, bundles, payloads, objects, handovers, which nobody reads before a
 //! checkpoint covers them; (3) the checkpoint; (4) what witnesses cosigned of it; (5) partial tiles that it no longer needs go. A push that broke off is
-//! made good by the next one.
+//! made good by the next one. What is damaged on this disk is refused: what is written once cannot be mended there.
 //!
 //! What this promises: an acknowledged entry is durable on the local disk, and in the storage when the push after its
 //! checkpoint has ended. The journal and the subjects' keys never leave the machine: payloads there are encrypted, and
@@ -18,13 +18,14 @@
 pub mod follow;
 pub mod s3;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger::files::{CHECKPOINT_FILE as CHECKPOINT, PRUNED_FILE as PRUNED, partial_files, tree_files};
+use ledger::files::{CHECKPOINT_FILE as CHECKPOINT, PRUNED_FILE as PRUNED, Sound, partial_files, tree_files};
 use ledger::note::{NoteError, SignedCheckpoint};
 use ledger::tree::verify_consistency;
 use ledger::{ReadError, Reader};
@@ -173,8 +174,10 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
         None => 0,
     };
     let mut pushed = Pushed { entries: size, ..Pushed::default() };
+    let sound = Sound::new(reader, &checkpoint)?;
     let start = reader.start()?;
-    let mut files = if before == size { Vec::new() } else { tree_files(before, size) };
+    // Where nothing is new, what was there once is looked for: somebody may have removed it.
+    let mut files = if before == size { lost(store.as_ref(), size).await? } else { tree_files(before, size) };
     // What was pruned before it was copied is in its archive.
     files.retain(|name| {
         start == 0 || !name.starts_with("tile/entries/") || reader.file(name).is_ok_and(|file| file.is_some())
@@ -188,7 +191,7 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
         put_once(store.as_ref(), &name, bytes).await?;
     }
     files.extend(unsent);
-    put_all(reader, store, files, &mut pushed).await?;
+    put_all(&sound, store, files, &mut pushed).await?;
     if reader.start_as_of(size)? > 0 {
         store.put(PRUNED, reader.file(PRUNED)?.unwrap_or_default(), Condition::None).await?;
     }
@@ -282,6 +285,12 @@ async fn there<S: Store>(store: &S) -> Result<HashMap<String, u64>, StoreError> 
     Ok(there)
 }
 
+/// The tiles and bundles of a copy of `size` entries that are not in the storage.
+async fn lost<S: Store>(store: &S, size: u64) -> Result<Vec<String>, StoreError> {
+    let there: HashSet<String> = store.list("tile").await?.into_iter().map(|listed| listed.name).collect();
+    Ok(tree_files(0, size).into_iter().filter(|name| !there.contains(name)).collect())
+}
+
 /// Lasting files that are not there yet, or not whole.
 fn unsent(reader: &Reader, there: &HashMap<String, u64>) -> Result<Vec<String>, StoreError> {
     let mut unsent = Vec::new();
@@ -298,14 +307,14 @@ fn unsent(reader: &Reader, there: &HashMap<String, u64>) -> Result<Vec<String>, 
 }
 
 async fn put_all<S: Store>(
-    reader: &Reader,
+    sound: &Sound<'_>,
     store: &Arc<S>,
     files: Vec<String>,
     pushed: &mut Pushed,
 ) -> Result<(), StoreError> {
     let mut running = JoinSet::new();
     for name in files {
-        let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
+        let bytes = sound.file(&name)?;
         pushed.add(&bytes);
         let store = Arc::clone(store);
         running.spawn(async move { put_once(store.as_ref(), &name, bytes).await });
@@ -363,19 +372,17 @@ pub async fn pull<S: Store>(store: &Arc<S>, dir: &Path) -> Result<u64, StoreErro
     for folder in ["objects", "payloads", "handover"] {
         names.extend(store.list(folder).await?.into_iter().map(|listed| listed.name));
     }
-    fs::create_dir_all(dir.join("journal"))?;
+    create_folder(&dir.join("journal"))?;
     let mut running = JoinSet::new();
     for (name, bytes) in cosigned {
-        fs::create_dir_all(dir.join("cosigned"))?;
-        fs::write(below(dir, &name)?, bytes)?;
+        write(&below(dir, &name)?, &bytes)?;
     }
     for name in names {
         let (store, path) = (Arc::clone(store), below(dir, &name)?);
         running.spawn(async move {
             // Pruned bundles may be missing; `ledger verify` knows which.
             let Some(found) = store.get(&name).await? else { return Ok(()) };
-            fs::create_dir_all(path.parent().unwrap_or(&path))?;
-            Ok(fs::write(path, found.bytes)?)
+            Ok(write(&path, &found.bytes)?)
         });
         if running.len() >= AT_ONCE {
             joined(running.join_next().await)?;
@@ -384,7 +391,7 @@ pub async fn pull<S: Store>(store: &Arc<S>, dir: &Path) -> Result<u64, StoreErro
     while let Some(done) = running.join_next().await {
         joined(Some(done))?;
     }
-    fs::write(dir.join(CHECKPOINT), found.bytes)?;
+    write(&dir.join(CHECKPOINT), &found.bytes)?;
     Ok(size)
 }
 
@@ -394,4 +401,15 @@ fn below(dir: &Path, name: &str) -> Result<PathBuf, StoreError> {
         return Err(StoreError::Address(name.to_owned()));
     }
     Ok(dir.join(name))
+}
+
+/// Makes a folder for its owner alone, as those of a log are.
+fn create_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file for its owner alone.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_folder(path.parent().unwrap_or(path))?;
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(bytes)
 }

@@ -241,6 +241,60 @@ async fn a_copy_has_every_payload_of_a_signed_entry_and_loses_what_was_pruned() 
 }
 
 #[tokio::test]
+async fn damage_is_not_copied_and_what_the_copy_lost_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    grow(&ledger, 600, "a");
+    drop(ledger);
+    let reader = Reader::open(dir.path()).unwrap();
+    let first = |folder: &Path| std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let name = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned();
+    let object = name(&first(&first(&dir.path().join("objects"))));
+    let pack = name(&first(&dir.path().join("payloads")));
+    let store = Arc::new(Memory::default());
+    for name in ["tile/entries/001", "tile/0/001", pack.as_str(), object.as_str()] {
+        let path = dir.path().join(name);
+        let whole = std::fs::read(&path).unwrap();
+        let mut bent = whole.clone();
+        bent[70 % whole.len()] ^= 1;
+        std::fs::write(&path, bent).unwrap();
+        let refused = push(&reader, &store).await.unwrap_err().to_string();
+        assert_eq!(refused, format!("`{name}` is missing or damaged"));
+        assert!(!store.inner().objects.contains_key(name));
+        std::fs::write(&path, whole).unwrap();
+    }
+    // The edge has only the checkpoint above it.
+    let top = dir.path().join("tile/1/000.p/2");
+    let whole = std::fs::read(&top).unwrap();
+    std::fs::write(&top, [&whole[..63], &[whole[63] ^ 1]].concat()).unwrap();
+    assert!(push(&reader, &store).await.unwrap_err().to_string().contains("is missing or damaged"));
+    std::fs::write(&top, whole).unwrap();
+    let entries = push(&reader, &store).await.unwrap().entries;
+    check(&store, entries, "mended").await;
+    assert_eq!(push(&reader, &store).await.unwrap().objects, 0);
+    for name in ["tile/entries/001", "tile/1/000.p/2", pack.as_str(), object.as_str()] {
+        assert!(store.inner().objects.remove(name).is_some(), "{name}");
+    }
+    assert_eq!(push(&reader, &store).await.unwrap().objects, 4);
+    check(&store, entries, "what was removed").await;
+}
+
+#[tokio::test]
+async fn a_copy_that_was_pulled_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ledger = open(dir.path());
+    grow(&ledger, 10, "a");
+    let store = Arc::new(Memory::default());
+    push(&Reader::open(dir.path()).unwrap(), &store).await.unwrap();
+    pull(&store, &to.path().join("copy")).await.unwrap();
+    for (path, mode) in [("copy", 0o700), ("copy/tile/0", 0o700), ("copy/checkpoint", 0o600)] {
+        let found = std::fs::metadata(to.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn of_two_writers_one_wins_and_the_other_says_why() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (first, second) = (open(one.path()), open(two.path()));

@@ -1,7 +1,7 @@
 //! The files of a log that may leave its directory: what a checkpoint covers and what lies beside it, but never the
 //! journal, the subjects' keys or the lock. For whoever keeps a copy elsewhere.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use crate::cosign::COSIGNED;
@@ -11,7 +11,7 @@ use crate::note::SignedCheckpoint;
 use crate::read::{JOURNAL, OBJECTS, PAYLOADS, numbered, numbers};
 use crate::seal::CHECKPOINT;
 use crate::tile;
-use crate::tree::{TILE_WIDTH, level_count, level_size};
+use crate::tree::{Edge, Hash, TILE_WIDTH, leaf_hash, level_count, level_size, partial_width, root_of, sha256};
 use crate::{ReadError, Reader, archive};
 
 /// The checkpoint's name.
@@ -40,6 +40,88 @@ pub fn tree_files(before: u64, size: u64) -> Vec<String> {
 /// The partial tiles and bundles of a log of `size` entries, which a longer one no longer needs.
 pub fn partial_files(size: u64) -> Vec<String> {
     tree_files(size, size).into_iter().filter(|name| name.contains(".p/")).collect()
+}
+
+/// Level, index and width of a tile by its name; a bundle of entries has no level.
+fn tile_of(name: &str) -> Option<(Option<u8>, u64, u64)> {
+    let (level, rest) = name.strip_prefix("tile/")?.split_once('/')?;
+    let (index, width) = match rest.split_once(".p/") {
+        Some((index, width)) => (index, width.parse().ok()?),
+        None => (rest, TILE_WIDTH),
+    };
+    let digits: String = index.chars().filter(char::is_ascii_digit).collect();
+    let level = if level == "entries" { None } else { Some(level.parse().ok()?) };
+    Some((level, digits.parse().ok()?, width))
+}
+
+/// The files of a log up to a checkpoint, each checked against what the checkpoint covers before it is given: what was
+/// changed or torn on this disk must not get into a copy that keeps what it has.
+#[derive(Debug)]
+pub struct Sound<'a> {
+    reader: &'a Reader,
+    size: u64,
+    /// The partial files of that size, which have the checkpoint's root. A log that goes on removes them.
+    edge: HashMap<String, Vec<u8>>,
+}
+
+impl<'a> Sound<'a> {
+    /// For a checkpoint of this log, whose signature is not checked.
+    pub fn new(reader: &'a Reader, signed: &SignedCheckpoint) -> Result<Self, ReadError> {
+        let size = signed.checkpoint.size;
+        let mut sound = Self { reader, size, edge: HashMap::new() };
+        for name in partial_files(size) {
+            let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
+            sound.edge.insert(name, bytes);
+        }
+        let mut levels = Vec::new();
+        for level in 0..level_count(size) as u8 {
+            let partial = partial_width(size, level) > 0;
+            levels.push(if partial { sound.hashes(level, level_size(size, level) / TILE_WIDTH)? } else { Vec::new() });
+        }
+        match Edge::from_levels(size, levels) {
+            Some(edge) if edge.root() == signed.checkpoint.root => Ok(sound),
+            _ => Err(ReadError::Damaged("tile".to_owned())),
+        }
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.edge.get(name).map_or_else(|| self.reader.file(name), |bytes| Ok(Some(bytes.clone())))
+    }
+
+    /// The hashes of a tile.
+    fn hashes(&self, level: u8, index: u64) -> Result<Vec<Hash>, ReadError> {
+        let width = TILE_WIDTH.min(level_size(self.size, level).saturating_sub(index * TILE_WIDTH));
+        let path = tile::hash_tile(level, index, width);
+        let hashes = self.read(&path)?.as_deref().and_then(tile::split_hashes);
+        hashes.filter(|hashes| hashes.len() as u64 == width).ok_or(ReadError::Damaged(path))
+    }
+
+    /// A file, by its name below the log's directory.
+    pub fn file(&self, name: &str) -> Result<Vec<u8>, ReadError> {
+        let damaged = || ReadError::Damaged(name.to_owned());
+        let bytes = self.read(name)?.ok_or_else(damaged)?;
+        if self.holds(name, &bytes)? { Ok(bytes) } else { Err(damaged()) }
+    }
+
+    fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool, ReadError> {
+        Ok(match (tile_of(name), name.split_once('/')) {
+            (Some((None, index, width)), _) => {
+                // A tile that was changed is said before the bundle that does not have its hashes.
+                self.file(&tile::hash_tile(0, index, width))?;
+                let leaves: Option<Vec<Hash>> = tile::entries(bytes).map(|entry| entry.map(leaf_hash)).collect();
+                leaves == Some(self.hashes(0, index)?)
+            }
+            (Some((Some(level), index, TILE_WIDTH)), _) => {
+                let root = tile::split_hashes(bytes).filter(|hashes| hashes.len() as u64 == TILE_WIDTH);
+                let above = self.hashes(level + 1, index / TILE_WIDTH)?;
+                root.is_some_and(|hashes| above.get((index % TILE_WIDTH) as usize) == Some(&root_of(&hashes)))
+            }
+            (None, Some((OBJECTS, id))) => id.rsplit_once('/').is_some_and(|(_, id)| id == hex::encode(sha256(bytes))),
+            (None, Some((PAYLOADS, _))) => journal::scan(bytes).bad.is_empty(),
+            // A partial tile is of the edge, and any other file speaks for itself.
+            _ => true,
+        })
+    }
 }
 
 impl Reader {
@@ -120,6 +202,15 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tile_is_known_by_its_name() {
+        for (level, index, width) in [(0, 1_234_067, 256), (2, 0, 17)] {
+            assert_eq!(tile_of(&tile::hash_tile(level, index, width)), Some((Some(level), index, width)));
+        }
+        assert_eq!(tile_of(&tile::bundle(1_000, 9)), Some((None, 1_000, 9)));
+        assert_eq!(tile_of("objects/00/00"), None);
+    }
 
     #[test]
     fn a_longer_log_has_the_files_of_a_shorter_one_and_these() {
