@@ -13,8 +13,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub(crate) use goal::{is_administrator, is_crown, is_jewel};
 pub use goal::{Goal, Start, UnknownName};
+pub(crate) use goal::{is_administrator, is_crown, is_jewel};
 pub use link::{Link, Place, links};
 
 use crate::model::Graph;

@@ -238,8 +238,22 @@ const WRITTEN_PLACES: &[(&str, &str)] = &[
 /// What the program does that only tells. What else it does changes what judges agents, answers for their user, or lends
 /// rights.
 const TELLS: &[&str] = &[
-    "scan", "replay", "whatif", "trace", "can", "who-can", "what-can", "paths", "diff", "check", "completions", "help",
-    "--help", "-h", "--version", "-V",
+    "scan",
+    "replay",
+    "whatif",
+    "trace",
+    "can",
+    "who-can",
+    "what-can",
+    "paths",
+    "diff",
+    "check",
+    "completions",
+    "help",
+    "--help",
+    "-h",
+    "--version",
+    "-V",
 ];
 
 /// What its groups of commands do that only tells.
@@ -256,12 +270,24 @@ const GROUPS_TELL: &[(&str, &[&str])] = &[
 
 /// What else the program does, by itself and in its groups.
 const CHANGES: &[&str] = &[
-    "up", "protect", "unprotect", "login", "logout", "mcp", "minder", "hook", "approve", "stop", "resume", "lease",
-    "import", "adopt", "withdraw",
+    "up",
+    "protect",
+    "unprotect",
+    "login",
+    "logout",
+    "mcp",
+    "minder",
+    "hook",
+    "approve",
+    "stop",
+    "resume",
+    "lease",
+    "import",
+    "adopt",
+    "withdraw",
 ];
-const GROUPS_CHANGE: &[&str] = &[
-    "add", "remove", "know", "forget", "init", "erase", "prune", "rotate-key", "export", "archive",
-];
+const GROUPS_CHANGE: &[&str] =
+    &["add", "remove", "know", "forget", "init", "erase", "prune", "rotate-key", "export", "archive"];
 
 /// What may be written below `/dev`: where a program's own text goes, memory, what forgets, and what a shell takes for hosts.
 const NO_DEVICES: &[&str] =

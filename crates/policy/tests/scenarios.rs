@@ -159,7 +159,8 @@ fn bailiwick_and_agent_configurations_are_out_of_reach() {
         call("fs/read_file", json!({ "path": "/home/a/.cargo/bin/bailiwick" })),
         r#"deny ["deny-touching-bailiwick"]"#,
     );
-    for path in ["~/.claude", "~/.claude/*", "~/.copilot/hooks/x.json", "/w/p/.roo/mcp.json", "~/.config/zed/settings.json"]
+    for path in
+        ["~/.claude", "~/.claude/*", "~/.copilot/hooks/x.json", "/w/p/.roo/mcp.json", "~/.config/zed/settings.json"]
     {
         check(call("fs/write_file", json!({ "path": path, "content": "" })), r#"deny ["deny-agent-configuration"]"#);
     }

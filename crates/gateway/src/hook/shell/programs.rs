@@ -399,7 +399,7 @@ impl Walk {
             "hash" | "printf" if known.iter().any(|word| word.starts_with("-p") || word.starts_with("-v")) => {
                 self.give_up();
             }
-            "test" | "[" if known.windows(2).any(|pair| is_unset(pair)) => self.give_up(),
+            "test" | "[" if known.windows(2).any(is_unset) => self.give_up(),
             // What the names mean changes from here on.
             "alias" | "hash" if known.iter().any(|word| word.contains('=')) => self.give_up(),
             // It can change what patterns mean.
