@@ -237,6 +237,13 @@ fn what_is_mentioned_without_its_role_is_there_with_whatever_role() {
 }
 
 #[test]
+fn an_alias_of_a_listed_function_is_no_other_function() {
+    let alias = r#"{"EventSourceMappings": [{"UUID": "1", "FunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f:live"}]}"#;
+    let loaded = loaded(&[DETAILS, FUNCTIONS, alias]);
+    assert!(loaded.estate.unsaid.is_empty(), "{:?}", loaded.estate.unsaid);
+}
+
+#[test]
 fn a_described_function_has_the_image_of_its_code() {
     let answer = r#"{"Configuration": {"FunctionArn": "arn:aws:lambda:eu-west-1:111122223333:function:f", "Role": "arn:aws:iam::111122223333:role/etl"},
         "Code": {"ImageUri": "111122223333.dkr.ecr.eu-west-1.amazonaws.com/f:latest"}}"#;

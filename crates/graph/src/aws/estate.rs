@@ -414,7 +414,9 @@ impl Estate {
         // One answer may mention what another describes.
         let said: BTreeSet<&str> =
             self.workloads.iter().filter(|one| one.role.is_some()).map(|one| one.arn.as_str()).collect();
-        self.unsaid.retain(|arn| !said.contains(arn.as_str()));
+        // A function may be mentioned with a version or an alias after its name.
+        let whole = |arn: &str| arn.rsplit_once(':').is_some_and(|(name, _)| said.contains(name));
+        self.unsaid.retain(|arn| !said.contains(arn.as_str()) && !whole(arn));
     }
 
     /// Joints of agents by id get the agent's ARN; what a knowledge base reads is what each of its agents reads.
