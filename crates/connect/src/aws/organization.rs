@@ -2,14 +2,14 @@
 //! what, and which account lies below it.
 //!
 //! The answers of `list-targets-for-policy`, `list-parents`, `list-accounts-for-parent` and
-//! `list-organizational-units-for-parent` do not say whom they were asked about: the file's name does, or a key that was
-//! put beside the list (`PolicyId`, `ChildId`, `ParentId`). What is attached where an account may lie, and is not known
-//! to, is said and not applied.
+//! `list-organizational-units-for-parent` do not say whom they were asked about, nor that of `list-policies-for-target`:
+//! the file's name does, or a key that was put beside the list (`PolicyId`, `ChildId`, `ParentId`, `TargetId`). What may
+//! limit an account, and is not known to, is said, and what it denies is not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use graph::aws::estate::{Estate, Policy, PolicyId};
+use graph::aws::estate::{Estate, Policy, PolicyId, PossibleLimit};
 use graph::aws::policy::{Document, Effect};
 
 use super::{Reader, Signs, text};
@@ -25,6 +25,8 @@ pub(crate) struct Organization {
     pub(crate) policies: BTreeMap<String, (PolicyId, bool)>,
     /// Which policy is attached to what.
     pub(crate) attached: BTreeSet<(String, String)>,
+    /// To what all that is attached is known, but of no policy all that it is attached to.
+    whole: BTreeSet<String>,
     /// What lies below what.
     pub(crate) parents: BTreeMap<String, String>,
     /// Roots, which everything lies below.
@@ -92,8 +94,17 @@ fn listed(reader: &mut Reader<'_>, root: &Node) -> bool {
     let kinds = ["SERVICE_CONTROL_POLICY", "RESOURCE_CONTROL_POLICY"];
     let is = |item: &&Node| text(item, "Type").is_some_and(|kind| kinds.contains(&kind));
     let policies: Vec<&Node> = root.get("Policies").map(Node::items).unwrap_or_default().iter().filter(is).collect();
+    // The same list without a target is of all that there are.
+    let target = asked_about(reader, root, "TargetId", |name| unit_in(name.split_once("target")?.1));
     for policy in &policies {
         summarised(reader, policy);
+        if let (Some(target), Some(id)) = (&target, text(policy, "Id")) {
+            reader.organization.attached.insert((id.to_owned(), target.clone()));
+            reader.organization.whole.insert(target.clone());
+        }
+    }
+    if let Some(root) = target.filter(|target| target.starts_with("r-")) {
+        reader.organization.roots.insert(root);
     }
     !policies.is_empty()
 }
@@ -103,8 +114,7 @@ fn targets(reader: &mut Reader<'_>, root: &Node) -> bool {
     else {
         return false;
     };
-    let Some(policy) = asked_about(reader, root, "PolicyId", |name| name.rfind("p-").and_then(|at| name.get(at..)))
-    else {
+    let Some(policy) = asked_about(reader, root, "PolicyId", |name| id_in(name, "p-", 1)) else {
         reader.miss(root, "does not say which policy's targets these are: put the policy's id into the file's name");
         return true;
     };
@@ -118,10 +128,6 @@ fn targets(reader: &mut Reader<'_>, root: &Node) -> bool {
 }
 
 fn below(reader: &mut Reader<'_>, root: &Node) -> bool {
-    let unit = |name: &str| {
-        let found = name.find("ou-").or_else(|| name.find("r-")).and_then(|at| name.get(at..));
-        found.map(str::to_owned).or_else(|| account_in(name))
-    };
     let mut known = false;
     for (list, key, upwards) in
         [("Parents", "ChildId", true), ("Accounts", "ParentId", false), ("OrganizationalUnits", "ParentId", false)]
@@ -133,7 +139,7 @@ fn below(reader: &mut Reader<'_>, root: &Node) -> bool {
         }
         known = true;
         let stem = stem(reader);
-        let Some(asked) = text(root, key).map(str::to_owned).or_else(|| unit(&stem)) else {
+        let Some(asked) = text(root, key).or_else(|| unit_in(&stem)).map(str::to_owned) else {
             // All accounts of an organisation, without a parent: nothing is said of where they lie.
             if list != "Accounts" {
                 reader.miss(
@@ -163,34 +169,68 @@ fn stem(reader: &Reader<'_>) -> String {
     Path::new(&*reader.source).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The number of an account in a file's name.
-fn account_in(name: &str) -> Option<String> {
-    let parts = name.split(|letter: char| !letter.is_ascii_digit());
-    parts.into_iter().find(|part| part.len() == 12).map(str::to_owned)
+/// The id of a unit, a root or an account in a file's name.
+fn unit_in(name: &str) -> Option<&str> {
+    let account = || name.split(|letter: char| !letter.is_ascii_digit()).find(|part| part.len() == 12);
+    id_in(name, "ou-", 2).or_else(|| id_in(name, "r-", 1)).or_else(account)
+}
+
+/// The last id in a file's name that begins so and goes on with so many parts. No word ends with its beginning: the `r-`
+/// of `for-parent` is none.
+fn id_in<'n>(name: &'n str, begins: &str, parts: usize) -> Option<&'n str> {
+    let goes_on = |letter: char| letter.is_ascii_alphanumeric();
+    let is_start = |at: &usize| name.get(..*at).is_some_and(|before| !before.ends_with(goes_on));
+    let at = name.rmatch_indices(begins).map(|(at, _)| at).find(is_start)?;
+    let from = at + begins.len();
+    let lengths = name.get(from..)?.split(|letter: char| !goes_on(letter)).take(parts).map(str::len);
+    name.get(at..from + lengths.sum::<usize>() + parts - 1)
 }
 
 impl Organization {
     /// Writes down what limits each account of an estate; returns what cannot be known.
     pub(crate) fn apply(&self, estate: &mut Estate) -> Vec<String> {
-        if self.attached.is_empty() {
+        if self.attached.is_empty() && self.policies.is_empty() {
             return Vec::new();
         }
         let mut said = self.unread();
+        let denies = |policy: PolicyId| estate.statements(policy).any(|(_, one)| one.effect == Effect::Deny);
+        let unattached = self.policies.iter().filter(|(id, (policy, _))| !self.is_attached(id) && denies(*policy));
+        said.extend(unattached.map(|(id, _)| {
+            format!(
+                "to what organisation policy {} is attached is not in the files ({}): whether it limits an account is not \
+                 known",
+                self.name(id),
+                asks_targets(id)
+            )
+        }));
         said.extend(self.assumed(estate));
         let full = full_access(estate);
         let accounts: BTreeSet<String> = estate.principals.iter().map(|one| one.account().to_owned()).collect();
         for account in accounts.into_iter().filter(|account| !account.is_empty()) {
             let (chain, whole) = self.chain(&account);
-            if let (false, Some(unit)) = (whole, self.attached.iter().find(|(_, target)| target.starts_with("ou-"))) {
+            let elsewhere = |target: &&String| target.starts_with("ou-") && !chain.contains(*target);
+            let elsewhere: BTreeSet<&String> =
+                self.attached.iter().map(|(_, target)| target).filter(|_| !whole).filter(elsewhere).collect();
+            if let Some(unit) = elsewhere.first() {
+                let below = chain.iter().find(|above| above.starts_with("ou-")).unwrap_or(&account);
                 said.push(format!(
-                    "below which unit account {account} lies is not in the files (`aws organizations list-parents`): what is \
-                     attached to {} and other units is not applied to it",
-                    unit.1
+                    "below which unit {below} lies is not in the files (`aws organizations list-parents --child-id \
+                     {below}`): whether what is attached to {unit} and other units limits account {account} is not known"
                 ));
             }
             for (service, levels) in [(true, &mut estate.scps), (false, &mut estate.rcps)] {
-                let of = |unit: &String| self.level(unit, service, full);
-                levels.entry(account.clone()).or_insert_with(|| chain.iter().map(of).collect());
+                // A file that says what limits the account says all of it.
+                if levels.contains_key(&account) {
+                    continue;
+                }
+                let possible = self.possible(&account, &chain, &elsewhere);
+                for limit in possible.into_iter().filter(|limit| limit.is_of_resources != service) {
+                    estate.possible_limits.entry(account.clone()).or_default().push(limit);
+                }
+                if !self.attached.is_empty() {
+                    let of = |unit: &String| self.level(unit, service, full);
+                    levels.insert(account.clone(), chain.iter().map(of).collect());
+                }
             }
         }
         said
@@ -200,24 +240,59 @@ impl Organization {
     fn unread(&self) -> Vec<String> {
         let ids: BTreeSet<&String> = self.attached.iter().map(|(policy, _)| policy).collect();
         let unread = ids.into_iter().filter(|id| !self.policies.contains_key(*id) && !id.ends_with("FullAWSAccess"));
-        let named = |id: &String| self.named.get(id).map_or_else(|| id.clone(), |name| format!("{name} ({id})"));
         unread
             .map(|id| {
                 format!(
                     "the text of organisation policy {} is not in the files (`aws organizations describe-policy`): what it \
                      denies is not known",
-                    named(id)
+                    self.name(id)
                 )
             })
             .collect()
     }
 
+    /// A policy by its name and its id, as far as the files say them.
+    fn name(&self, id: &str) -> String {
+        self.named.get(id).map_or_else(|| id.to_owned(), |name| format!("{name} ({id})"))
+    }
+
+    /// Whether the files say to what a policy is attached, or at least to something.
+    fn is_attached(&self, id: &str) -> bool {
+        self.attached.iter().any(|(policy, _)| policy == id)
+    }
+
+    /// What may limit an account: policies of which the files do not say all that they are attached to, and those that are
+    /// attached to units of which they do not say whether it lies below them.
+    fn possible(&self, account: &str, chain: &[String], elsewhere: &BTreeSet<&String>) -> Vec<PossibleLimit> {
+        let limit = |(id, (policy, service)): (&String, &(PolicyId, bool))| {
+            let targets = || self.attached.iter().filter(move |(policy, _)| policy == id).map(|(_, target)| target);
+            if targets().any(|target| chain.contains(target)) {
+                return None;
+            }
+            let name = self.name(id);
+            let gap = if targets().all(|target| self.whole.contains(target)) {
+                format!(
+                    "whether organisation policy {name} limits account {account} is not in the files ({})",
+                    asks_targets(id)
+                )
+            } else {
+                let unit = targets().find(|target| elsewhere.contains(target))?;
+                format!(
+                    "whether account {account} lies below {unit}, which organisation policy {name} limits, is not in the \
+                     files (`aws organizations list-parents`)"
+                )
+            };
+            Some(PossibleLimit { policy: *policy, is_of_resources: !service, gap })
+        };
+        self.policies.iter().filter_map(limit).collect()
+    }
+
     /// Beside policies that allow, the one that allows everything may have been taken away; the files do not show it.
     fn assumed(&self, estate: &Estate) -> Option<String> {
-        if self.shows_full_access() {
-            return None;
-        }
-        let allows = |(policy, _): &&(String, String)| {
+        let allows = |(policy, unit): &&(String, String)| {
+            if self.shows_full_access(unit) {
+                return false;
+            }
             let read = self.policies.get(policy).filter(|(_, service)| *service);
             read.is_some_and(|(id, _)| estate.statements(*id).any(|(_, statement)| statement.effect == Effect::Allow))
         };
@@ -229,9 +304,10 @@ impl Organization {
         ))
     }
 
-    /// Whether the files say to what the policy is attached that allows everything.
-    fn shows_full_access(&self) -> bool {
-        self.attached.iter().any(|(policy, _)| policy == FULL_ACCESS)
+    /// Whether the files say that the policy which allows everything is attached to a unit, or is not.
+    fn shows_full_access(&self, unit: &str) -> bool {
+        let listed = |(policy, target): &(String, String)| policy == FULL_ACCESS && !self.whole.contains(target);
+        self.whole.contains(unit) || self.attached.iter().any(listed)
     }
 
     /// From the root to an account, and whether every part of it is known.
@@ -259,11 +335,16 @@ impl Organization {
         let known = attached.filter_map(|(policy, _)| self.policies.get(policy)).filter(|(_, of)| *of == service);
         let mut level: Vec<PolicyId> = known.map(|(id, _)| *id).collect();
         let has = self.attached.contains(&(FULL_ACCESS.to_owned(), unit.to_owned()));
-        if !service || !self.shows_full_access() || has || level.is_empty() {
+        if !service || !self.shows_full_access(unit) || has || level.is_empty() {
             level.push(full);
         }
         level
     }
+}
+
+/// What says to what a policy is attached.
+fn asks_targets(id: &str) -> String {
+    format!("`aws organizations list-targets-for-policy --policy-id {id}`")
 }
 
 fn full_access(estate: &mut Estate) -> PolicyId {
@@ -312,7 +393,7 @@ mod tests {
         let (lambda, s3, said) = check(&whole[..2]);
         assert_eq!(
             (lambda, s3, said.len()),
-            (Truth::Yes, Truth::Yes, 1),
+            (Truth::Unknown, Truth::Yes, 1),
             "where the account lies is not known, and said"
         );
         assert!(said[0].contains("ou-ab12-cdef3456"), "{said:?}");
@@ -322,6 +403,59 @@ mod tests {
         assert!(said[0].contains("describe-policy"), "{said:?}");
         let (.., said) = check(&[("p.json", DENY), ("t.json", ON_UNIT)]);
         assert!(said[0].contains("which policy's"), "{said:?}");
+    }
+
+    #[test]
+    fn a_policy_of_which_nobody_said_whom_it_limits_may_limit() {
+        let (lambda, s3, said) = check(&[("p.json", DENY)]);
+        assert_eq!((lambda, s3, said.len()), (Truth::Unknown, Truth::Yes, 1), "{said:?}");
+        assert!(said[0].contains("no-lambda (p-aaaa1111)") && said[0].contains("list-targets-for-policy"), "{said:?}");
+        let gaps = {
+            let mut loaded = Loaded::default();
+            add(&mut loaded, "account.json", ACCOUNT);
+            add(&mut loaded, "p.json", DENY);
+            loaded.link();
+            decide(&loaded.estate, 0, "lambda:InvokeFunction", "*").gaps
+        };
+        assert!(gaps.iter().any(|gap| gap.contains("no-lambda (p-aaaa1111)")), "{gaps:?}");
+        let elsewhere = r#"{"PolicyId": "p-aaaa1111", "Targets": [{"TargetId": "444455556666", "Type": "ACCOUNT"}]}"#;
+        assert_eq!(check(&[("p.json", DENY), ("t.json", elsewhere)]), (Truth::Yes, Truth::Yes, Vec::new()));
+    }
+
+    #[test]
+    fn what_is_listed_of_a_target_is_attached_to_it() {
+        let list = r#"{"Policies": [
+            {"Id": "p-aaaa1111", "Name": "no-lambda", "Type": "SERVICE_CONTROL_POLICY", "AwsManaged": false},
+            {"Id": "p-FullAWSAccess", "Name": "FullAWSAccess", "Type": "SERVICE_CONTROL_POLICY", "AwsManaged": true}]}"#;
+        let of = |name: &str| check(&[("p.json", DENY), (name, list)]);
+        assert_eq!(of("list-policies-for-target-111122223333.json"), (Truth::No, Truth::Yes, Vec::new()));
+        assert_eq!(of("list-policies-111122223333.json").0, Truth::Unknown, "the list of all is of no target");
+        assert_eq!(of("list-policies-for-target-444455556666.json").0, Truth::Unknown, "it may limit others too");
+        let on_root = r#"{"PolicyId": "p-bbbb2222", "Targets": [{"TargetId": "r-ab12", "Type": "ROOT"}]}"#;
+        let other = DENY.replace("p-aaaa1111", "p-bbbb2222").replace("lambda:*", "sqs:*");
+        let name = "list-policies-for-target-111122223333.json";
+        let both = check(&[("p.json", DENY), (name, list), ("q.json", &other), ("t.json", on_root)]);
+        assert_eq!(both, (Truth::No, Truth::Yes, Vec::new()), "what is whole at the account says nothing of the root");
+    }
+
+    #[test]
+    fn an_account_whose_unit_is_known_is_not_said_to_lie_nowhere() {
+        let known =
+            [("p.json", DENY), ("targets-p-aaaa1111.json", ON_UNIT), ("list-parents-111122223333.json", PARENT)];
+        assert_eq!(check(&known), (Truth::No, Truth::Yes, Vec::new()));
+    }
+
+    #[test]
+    fn ids_stand_in_names_of_files() {
+        for (name, id) in [
+            ("list-parents-111122223333", "111122223333"),
+            ("list-organizational-units-for-parent-r-ab12", "r-ab12"),
+            ("list-accounts-for-parent-ou-ab12-cdef3456-2", "ou-ab12-cdef3456"),
+        ] {
+            assert_eq!(super::unit_in(name), Some(id));
+        }
+        assert_eq!(super::unit_in("list-accounts-for-parent"), None);
+        assert_eq!(super::id_in("targets-for-policy-p-FullAWSAccess", "p-", 1), Some("p-FullAWSAccess"));
     }
 
     #[test]

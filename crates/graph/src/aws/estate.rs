@@ -199,6 +199,18 @@ impl Joint {
     }
 }
 
+/// A policy of the organisation of which the files do not say whether it limits an account. What it denies is not known;
+/// what it allows is taken to be allowed without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleLimit {
+    /// The policy.
+    pub policy: PolicyId,
+    /// Whether it is a resource control policy.
+    pub is_of_resources: bool,
+    /// What is not in the files.
+    pub gap: String,
+}
+
 /// Everything that was read of one or more accounts.
 #[derive(Clone, Debug, Default)]
 pub struct Estate {
@@ -226,6 +238,8 @@ pub struct Estate {
     pub scps: BTreeMap<String, Vec<Vec<PolicyId>>>,
     /// Resource control policies, likewise.
     pub rcps: BTreeMap<String, Vec<Vec<PolicyId>>>,
+    /// What may limit an account beside those.
+    pub possible_limits: BTreeMap<String, Vec<PossibleLimit>>,
     /// Accounts of which a policy of the organisation could not be read.
     pub unread_limits: BTreeSet<String>,
     /// The organisation's management account, which neither an SCP nor an RCP limits.

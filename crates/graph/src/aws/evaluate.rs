@@ -21,7 +21,7 @@ use self::index::Index;
 use self::naming::{Naming, name, same_service};
 use super::arn::Arn;
 use super::condition::{Context, Value};
-use super::estate::{Boundary, Estate, PolicyId, Principal, PrincipalKind, StatementId};
+use super::estate::{Boundary, Estate, PolicyId, PossibleLimit, Principal, PrincipalKind, StatementId};
 use super::pattern::Pattern;
 use super::policy::{Choice, Effect, Named, Principals, Statement};
 use super::public;
@@ -341,6 +341,7 @@ impl<'a> Evaluator<'a> {
         let resource_account = matching.resource.account().unwrap_or_else(|| matching.owner());
         let scp = self.organisation(&self.estate.scps, Layer::ServiceControl, matching, &mut answer);
         let rcp = self.organisation(&self.estate.rcps, Layer::ResourceControl, matching, &mut answer);
+        let may_deny = self.may_deny(matching);
 
         let limit = boundary.allow.and(session.allow);
         let own = identity.allow.and(limit);
@@ -373,6 +374,10 @@ impl<'a> Evaluator<'a> {
         answer.by_resource = strict && named >= access && named != Truth::No;
         let deny = Truth::any([identity.deny, boundary.deny, session.deny, resource_deny, scp.deny, rcp.deny]);
         answer.verdict = deny.negate().and(access).and(scp.allow).and(rcp.allow);
+        if answer.verdict != Truth::No && !may_deny.is_empty() {
+            answer.verdict = Truth::Unknown;
+            answer.gaps.extend(may_deny);
+        }
         if answer.verdict == Truth::Unknown && naming.anyone != Truth::No && limit_of_all == Truth::Unknown {
             answer.gaps.push(PAST_LIMITS.to_owned());
         }
@@ -442,16 +447,46 @@ impl<'a> Evaluator<'a> {
         if levels.is_empty() {
             return free;
         }
-        let Asker { principal, account, .. } = *matching.asker;
-        let account = match layer {
-            Layer::ResourceControl if !matching.asked.limited_by_rcp => return free,
-            Layer::ResourceControl => matching.resource.account().unwrap_or(account),
-            _ => account,
-        };
-        self.levels_of(principal, account, levels).iter().fold(free, |total, policies| {
+        let Some(account) = matching.limited(layer) else { return free };
+        self.levels_of(matching.asker.principal, account, levels).iter().fold(free, |total, policies| {
             let level = self.tally(policies, layer, matching, answer);
             Tally { allow: total.allow.and(level.allow), deny: total.deny.or(level.deny) }
         })
+    }
+
+    /// What is not in the files of policies of the organisation that would deny the request.
+    fn may_deny(&self, matching: &Matching<'_>) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if self.estate.possible_limits.is_empty() {
+            return gaps;
+        }
+        for layer in [Layer::ServiceControl, Layer::ResourceControl] {
+            let Some(account) = matching.limited(layer) else { continue };
+            let of_layer = self.possible_limits(matching.asker.principal, account).iter();
+            for limit in of_layer.filter(|limit| limit.is_of_resources == (layer == Layer::ResourceControl)) {
+                let statements = matching.asked.of(limit.policy).iter().filter_map(|id| self.estate.statement(*id));
+                let mut denies = statements.filter(|statement| statement.effect == Effect::Deny);
+                if denies.any(|statement| matching.applies(statement) != Truth::No) {
+                    gaps.push(limit.gap.clone());
+                }
+            }
+        }
+        gaps
+    }
+
+    fn possible_limits(&self, principal: &Principal, account: &str) -> &[PossibleLimit] {
+        let limits = self.estate.possible_limits.get(account).filter(|_| !self.is_exempt(principal, account));
+        limits.map_or(&[], Vec::as_slice)
+    }
+
+    /// What may limit a principal, at resources of his own account.
+    pub(super) fn possible(&self, principal: usize) -> &[PossibleLimit] {
+        self.askers.get(principal).map_or(&[], |asker| self.possible_limits(asker.principal, asker.account))
+    }
+
+    /// Whether no policy of an organisation limits a principal of an account.
+    fn is_exempt(&self, principal: &Principal, account: &str) -> bool {
+        principal.is_service_linked() || self.estate.management_account.as_deref() == Some(account)
     }
 
     /// The levels of an organisation's policies that limit a principal, at resources of his own account; each must allow.
@@ -466,8 +501,7 @@ impl<'a> Evaluator<'a> {
         account: &str,
         levels: &'l BTreeMap<String, Vec<Vec<PolicyId>>>,
     ) -> &'l [Vec<PolicyId>] {
-        let exempt = principal.is_service_linked() || self.estate.management_account.as_deref() == Some(account);
-        levels.get(account).filter(|_| !exempt).map_or(&[], Vec::as_slice)
+        levels.get(account).filter(|_| !self.is_exempt(principal, account)).map_or(&[], Vec::as_slice)
     }
 
     /// What may limit a principal and is not in the files.
@@ -701,6 +735,15 @@ impl Matching<'_> {
         match self.said.get(OWNER) {
             Value::Known(values) => values.first().map_or("", String::as_str),
             _ => self.asker.account,
+        }
+    }
+
+    /// The account whose policies of the organisation, of this layer, limit the request.
+    fn limited(&self, layer: Layer) -> Option<&str> {
+        match layer {
+            Layer::ResourceControl if !self.asked.limited_by_rcp => None,
+            Layer::ResourceControl => Some(self.resource.account().unwrap_or(self.asker.account)),
+            _ => Some(self.asker.account),
         }
     }
 

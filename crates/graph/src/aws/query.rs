@@ -221,7 +221,14 @@ pub fn what_can(estate: &Estate, principal: usize) -> Vec<Grant> {
     };
     let levels = || boundary.iter().chain(service);
     let all = own.iter().copied().chain(levels().map(Vec::as_slice)).chain(resource.iter().map(Vec::as_slice));
-    let denies: Vec<Limit> = all.flat_map(|policies| live(Effect::Deny, policies)).collect();
+    let mut denies: Vec<Limit> = all.flat_map(|policies| live(Effect::Deny, policies)).collect();
+    for possible in evaluator.possible(principal) {
+        let is_resource_control = possible.is_of_resources;
+        denies.extend(live(Effect::Deny, &[possible.policy]).into_iter().map(|limit| {
+            let conditions = limit.conditions.into_iter().chain([possible.gap.clone()]).collect();
+            Limit { conditions, is_resource_control, ..limit }
+        }));
+    }
     let limits: Vec<Vec<Limit>> = levels().map(|policies| live(Effect::Allow, policies)).collect();
     let unread = evaluator.unread_limits(principal);
     let mut grants = Vec::new();

@@ -135,7 +135,8 @@ impl Asked {
 const WITHOUT_REGIONS: &[&str] =
     &["iam:", "organizations:", "route53:", "cloudfront:", "support:", "account:", "budgets:", "ce:"];
 const WITH_RESOURCE_POLICIES: &[&str] = &["s3:", "sqs:", "sns:", "secretsmanager:", "lambda:", "ecr:", "dynamodb:"];
-const LIMITED_BY_RCPS: &[&str] = &["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:"];
+const LIMITED_BY_RCPS: &[&str] =
+    &["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "dynamodb:", "aoss:", "cognito-idp:", "logs:"];
 
 /// Tags that a request passes: the caller's choice where the action takes some, and none where it only reads or
 /// takes away.
