@@ -21,13 +21,21 @@ pub(crate) fn doubt(text: &str) -> u8 {
     if !is_made_later { 0 } else { 2 - u8::from(names()) }
 }
 
-/// The partition and account of the ARNs in some values: of one that names what is made, of one that is a whole value, or
-/// of most resources that policies among them speak of. Whom a policy lets in may be anywhere.
-pub(crate) fn named(values: &Node, made: &BTreeSet<&str>) -> Option<(String, String)> {
+/// The partition and account of what is made: of an ARN among its values that names it, what is `known` from other files,
+/// of an ARN that is a whole value, or of most resources that policies among them speak of. A whole value may be of another
+/// account, as the layer of a function often is, and whom a policy lets in may be anywhere.
+pub(crate) fn named(
+    values: &Node,
+    made: &BTreeSet<&str>,
+    known: impl FnOnce() -> Option<(String, String)>,
+) -> Option<(String, String)> {
     let mut arns = Arns::default();
     arns.gather(values);
     let of_made: Vec<&String> = arns.whole.iter().chain(&arns.spoken_of).filter(|arn| names(arn, made)).collect();
-    most(of_made.into_iter()).or_else(|| home_of(arns.whole.first()?)).or_else(|| most(arns.spoken_of.iter()))
+    most(of_made.into_iter())
+        .or_else(known)
+        .or_else(|| home_of(arns.whole.first()?))
+        .or_else(|| most(arns.spoken_of.iter()))
 }
 
 fn names(arn: &str, made: &BTreeSet<&str>) -> bool {

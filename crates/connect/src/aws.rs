@@ -156,13 +156,14 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The account that the other files are about, if it is one.
-    pub(crate) fn only_account(&self) -> Option<String> {
+    /// The partition and the account that the other files are about, if it is one. Walks all principals.
+    pub(crate) fn only_home(&self) -> Option<(String, String)> {
         let inside = [PrincipalKind::User, PrincipalKind::Role, PrincipalKind::Group];
-        let of = self.estate.principals.iter().filter(|one| inside.contains(&one.kind)).map(Principal::account);
-        let mut accounts: BTreeSet<&str> = of.collect();
-        accounts.remove(account::UNKNOWN);
-        accounts.first().filter(|_| accounts.len() == 1).map(|only| (*only).to_owned())
+        let known = |one: &&Principal| inside.contains(&one.kind) && one.account() != account::UNKNOWN;
+        let of = self.estate.principals.iter().filter(known).map(|one| (one.partition(), one.account()));
+        let homes: BTreeSet<(&str, &str)> = of.collect();
+        let (partition, account) = homes.first().filter(|_| homes.len() == 1)?;
+        Some(((*partition).to_owned(), (*account).to_owned()))
     }
 
     fn read(&mut self, text: &str) -> bool {

@@ -73,7 +73,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     if root.get("AWSTemplateFormatVersion").is_none() && !resources.entries().iter().any(|one| typed(&one.node)) {
         return false;
     }
-    let template = Template::new(root, resources, reader.only_account());
+    let template = Template::new(root, resources, || reader.only_home());
     let mut made = Vec::new();
     for entry in resources.entries() {
         if template.is_made(&entry.key, &entry.node) {

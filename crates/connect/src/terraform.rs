@@ -71,7 +71,7 @@ const RESOURCE_POLICIES: &[(&str, &str)] = &[
 
 /// Reads a plan; false when the document is none.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
-    let Some(mut plan) = Plan::of(root, reader.moment, reader.only_account()) else { return false };
+    let Some(mut plan) = Plan::of(root, reader.moment, || reader.only_home()) else { return false };
     if let Some(folder) = &reader.folder {
         plan.files = Files::beside(folder, root.get("configuration").and_then(|one| one.get("root_module")));
     }

@@ -42,7 +42,8 @@ pub(super) struct Template<'t> {
 }
 
 impl<'t> Template<'t> {
-    pub(super) fn new(root: &'t Node, resources: &'t Node, known: Option<String>) -> Self {
+    /// What other files know of whose account it is made in is asked where the template does not name what it makes.
+    pub(super) fn new(root: &'t Node, resources: &'t Node, known: impl FnOnce() -> Option<(String, String)>) -> Self {
         let names = |entry: &'t crate::document::Entry| {
             let given = entry.node.get("Properties").map(Node::entries).unwrap_or_default().iter();
             let given =
@@ -50,8 +51,8 @@ impl<'t> Template<'t> {
             std::iter::once(entry.key.as_str()).chain(given)
         };
         let made: BTreeSet<&str> = resources.entries().iter().flat_map(names).collect();
-        let named = account::named(resources, &made).map(|(_, account)| account);
-        let account = named.or(known).unwrap_or_else(|| account::UNKNOWN.to_owned());
+        let named = account::named(resources, &made, known).map(|(_, account)| account);
+        let account = named.unwrap_or_else(|| account::UNKNOWN.to_owned());
         Self {
             account,
             resources,

@@ -7,18 +7,22 @@ use crate::account::{UNKNOWN, named};
 use crate::aws::text;
 use crate::document::Node;
 
-/// The partition and the account of what a plan makes: what it asked of AWS, what its values name ([`named`]), or else the
-/// account that the other files are about.
-pub(super) fn home(resources: &[Resource], planned: &Node, known: Option<String>) -> (String, String) {
+/// The partition and the account of what a plan makes: what it asked of AWS, or what its values name and the other files
+/// are about ([`named`]).
+pub(super) fn home(
+    resources: &[Resource],
+    planned: &Node,
+    known: impl FnOnce() -> Option<(String, String)>,
+) -> (String, String) {
     let asked = |kind: &str, key: &str| {
         resources.iter().find(|one| one.kind == kind).and_then(|one| text(&one.values, key)).map(str::to_owned)
     };
     let made: BTreeSet<&str> = resources.iter().filter(|one| !one.is_data).map(Resource::label).collect();
-    let (partition, account) = named(planned, &made).unzip();
+    let (partition, account) = named(planned, &made, known).unzip();
     let usual = || "aws".to_owned();
     (
         asked("aws_partition", "partition").or(partition).unwrap_or_else(usual),
-        asked("aws_caller_identity", "account_id").or(account).or(known).unwrap_or_else(|| UNKNOWN.to_owned()),
+        asked("aws_caller_identity", "account_id").or(account).unwrap_or_else(|| UNKNOWN.to_owned()),
     )
 }
 
@@ -28,12 +32,26 @@ mod tests {
     use crate::document::{Document, Format};
 
     fn account(values: &str) -> String {
+        account_beside(values, None)
+    }
+
+    fn account_beside(values: &str, known: Option<&str>) -> String {
         let made = |name: &str| {
             let node = Document::parse(&format!("{{\"name\": \"{name}\"}}"), Format::Json).unwrap().root().clone();
             let (kind, name) = ("aws_iam_role".to_owned(), name.to_owned());
             Resource { module: String::new(), kind, name, index: None, is_data: false, values: node.clone(), node }
         };
-        home(&[made("own")], Document::parse(values, Format::Json).unwrap().root(), None).1
+        let known = || Some(("aws".to_owned(), known?.to_owned()));
+        home(&[made("own")], Document::parse(values, Format::Json).unwrap().root(), known).1
+    }
+
+    #[test]
+    fn the_account_of_the_other_files_outweighs_what_may_be_of_anybody() {
+        let layer = r#"[{"layers": ["arn:aws:lambda:us-east-1:017000801446:layer:Powertools:1"]}]"#;
+        assert_eq!(account_beside(layer, Some("111122223333")), "111122223333");
+        assert_eq!(account(layer), "017000801446", "where nothing else is known");
+        let own = r#"[{"role": "arn:aws:iam::444455556666:role/own"}]"#;
+        assert_eq!(account_beside(own, Some("111122223333")), "444455556666", "it names what the plan makes");
     }
 
     #[test]

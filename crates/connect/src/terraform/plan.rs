@@ -117,8 +117,8 @@ impl<'s> Scope<'s> {
 
 impl Plan {
     /// The plan of a document's root; nothing when the document is none. Of a state, which plans nothing, there is no
-    /// moment before. `account` is the one that other files are about, if it is one.
-    pub(super) fn of(root: &Node, moment: Moment, account: Option<String>) -> Option<Self> {
+    /// moment before. `known` is the partition and the account that other files are about, and asked of a plan alone.
+    pub(super) fn of(root: &Node, moment: Moment, known: impl FnOnce() -> Option<(String, String)>) -> Option<Self> {
         let kept = state::resources(root);
         let is_kept = kept.is_some();
         let mut resources = kept.unwrap_or_default();
@@ -150,7 +150,7 @@ impl Plan {
         let region = root.get("configuration").and_then(|one| {
             text(one.get("provider_config")?.get("aws")?.get("expressions")?.get("region")?, "constant_value")
         });
-        let (partition, account) = home(&resources, planned, account);
+        let (partition, account) = home(&resources, planned, known);
         Some(Self {
             partition,
             account,
