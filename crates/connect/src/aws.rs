@@ -84,7 +84,8 @@ pub(crate) enum Moment {
 
 fn load_at(moment: Moment, paths: &[PathBuf], now: i64) -> Loaded {
     let mut loaded = Loaded { estate: Estate::at(now), ..Loaded::default() };
-    let mut texts: Vec<_> = paths.iter().flat_map(|path| read::texts(path, &mut loaded.unread)).collect();
+    let mut left = read::Left::default();
+    let mut texts: Vec<_> = paths.iter().flat_map(|path| read::texts(path, &mut left, &mut loaded.unread)).collect();
     // What does not say whose account it is about is about that of the others.
     texts.sort_by_cached_key(|(_, text)| account::doubt(text));
     for (source, text) in texts {

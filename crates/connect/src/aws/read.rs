@@ -9,9 +9,35 @@ use graph::Unread;
 
 use crate::cloud::{self, NOT_PLANNED};
 
-/// The largest file that is read, and the most that a packed one may hold: an export of a large organisation has some
-/// hundred megabytes.
+/// The largest file that is read, and the most that all packed ones of a run may hold together: an export of a large
+/// organisation has some hundred megabytes.
 const SIZE_MAX_BYTES: u64 = 1 << 30;
+
+/// How many bytes may still be unpacked in a run. A small file may unpack to a thousand times its size, and there may be
+/// many.
+pub(super) struct Left(u64);
+
+impl Default for Left {
+    fn default() -> Self {
+        Self(SIZE_MAX_BYTES)
+    }
+}
+
+impl Left {
+    fn unpack(&mut self, packed: &[u8]) -> Result<Vec<u8>, String> {
+        let mut unpacked = Vec::new();
+        let result = MultiGzDecoder::new(packed).take(self.0 + 1).read_to_end(&mut unpacked);
+        let size_bytes = unpacked.len() as u64;
+        let is_within = size_bytes <= self.0;
+        // What is thrown away was unpacked too.
+        self.0 = self.0.saturating_sub(size_bytes);
+        if !is_within {
+            return Err("unpacks, with what was unpacked before it, to more bytes than are read in one run".to_owned());
+        }
+        result.map_err(|error| format!("cannot be unpacked: {error}"))?;
+        Ok(unpacked)
+    }
+}
 
 /// How the names of files end that hold documents, and of those that may: logs, and what is packed.
 const DOCUMENTS: [&str; 4] = ["json", "yaml", "yml", "tfstate"];
@@ -32,14 +58,18 @@ pub(crate) fn may_hold(path: &Path) -> bool {
 
 /// The text of a file, or of all JSON and YAML files directly in a folder and of those below it that are known by what
 /// they say or where they lie, in the order of their names. An archive's are those of its files, named below it.
-pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
+pub(super) fn texts(path: &Path, left: &mut Left, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
     let files = if path.is_dir() { listed(path, unread) } else { vec![path.to_owned()] };
     let mut texts = Vec::new();
     for file in files {
         let source = file.display().to_string();
-        let bytes = bytes(&file);
+        let bytes = bytes(&file, left);
         if let Some(archive) = bytes.as_ref().ok().filter(|bytes| is_archive(bytes)) {
-            unpacked(&source, archive, &mut texts, unread);
+            let before = (texts.len(), unread.len());
+            unpacked((&source, archive), left, &mut texts, unread);
+            if before == (texts.len(), unread.len()) {
+                unread.push(Unread::new(source, None, HOLDS_NOTHING));
+            }
             continue;
         }
         match bytes.and_then(decode) {
@@ -50,13 +80,21 @@ pub(super) fn texts(path: &Path, unread: &mut Vec<Unread>) -> Vec<(String, Strin
     texts
 }
 
+/// Why an archive says nothing.
+const HOLDS_NOTHING: &str = "holds no file whose name is that of a document, a log or a packed one";
+
 /// Whether the first header of a tar archive stands here.
 pub(crate) fn is_archive(bytes: &[u8]) -> bool {
     bytes.get(257..262) == Some(b"ustar")
 }
 
 /// The texts of the files in an archive. What follows a fault of the archive itself cannot be found.
-fn unpacked(source: &str, archive: &[u8], texts: &mut Vec<(String, String)>, unread: &mut Vec<Unread>) {
+fn unpacked(
+    (source, archive): (&str, &[u8]),
+    left: &mut Left,
+    texts: &mut Vec<(String, String)>,
+    unread: &mut Vec<Unread>,
+) {
     let mut archive = tar::Archive::new(archive);
     let entries = match archive.entries() {
         Ok(entries) => entries,
@@ -71,16 +109,23 @@ fn unpacked(source: &str, archive: &[u8], texts: &mut Vec<(String, String)>, unr
             }
         };
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        if !entry.header().entry_type().is_file() || !is_document(Path::new(&name)) {
+        if !entry.header().entry_type().is_file() || !may_hold(Path::new(&name)) {
             continue;
         }
         let name = format!("{source}/{}", name.trim_start_matches("./"));
         let mut bytes = Vec::new();
-        match entry.read_to_end(&mut bytes).map_err(|error| error.to_string()).and_then(|_| decode(bytes)) {
+        let read = entry.read_to_end(&mut bytes).map_err(|error| error.to_string());
+        let plain = read.and_then(|_| if bytes.starts_with(&GZIP) { left.unpack(&bytes) } else { Ok(bytes) });
+        match plain.and_then(inside) {
             Ok(text) => texts.push((name, text)),
             Err(reason) => unread.push(Unread::new(name, None, reason)),
         }
     }
+}
+
+/// The text of a file in an archive.
+fn inside(bytes: Vec<u8>) -> Result<String, String> {
+    if is_archive(&bytes) { Err("is an archive in an archive, and not read".to_owned()) } else { decode(bytes) }
 }
 
 fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
@@ -104,7 +149,7 @@ fn listed(folder: &Path, unread: &mut Vec<Unread>) -> Vec<PathBuf> {
 }
 
 /// What a file holds, unpacked.
-fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+fn bytes(path: &Path, left: &mut Left) -> Result<Vec<u8>, String> {
     // Before the open: opening a pipe would wait for its writer.
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
@@ -116,16 +161,7 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     file.take(SIZE_MAX_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if !bytes.starts_with(&GZIP) {
-        return Ok(bytes);
-    }
-    let mut unpacked = Vec::new();
-    let mut packed = MultiGzDecoder::new(bytes.as_slice()).take(SIZE_MAX_BYTES + 1);
-    packed.read_to_end(&mut unpacked).map_err(|error| format!("cannot be unpacked: {error}"))?;
-    if unpacked.len() as u64 > SIZE_MAX_BYTES {
-        return Err(format!("unpacks to more than the {SIZE_MAX_BYTES} bytes that are read"));
-    }
-    Ok(unpacked)
+    if bytes.starts_with(&GZIP) { left.unpack(&bytes) } else { Ok(bytes) }
 }
 
 /// The beginning of a file, unpacked; nothing of one that cannot be read.
@@ -159,7 +195,11 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Result<String, String> {
 mod tests {
     use std::io::Write as _;
 
-    use super::{decode, texts};
+    use super::{Left, Unread, decode};
+
+    fn texts(path: &std::path::Path, unread: &mut Vec<Unread>) -> Vec<(String, String)> {
+        super::texts(path, &mut Left::default(), unread)
+    }
 
     #[test]
     fn below_a_folder_is_read_what_is_known_and_directly_in_it_all() {
@@ -218,6 +258,14 @@ mod tests {
         ];
         assert_eq!((found.as_slice(), unread.len()), (wanted.as_slice(), 0));
 
+        let mut left = Left(40);
+        let mut unread = Vec::new();
+        let trail = dir.path().join("trail.json.gz");
+        assert_eq!(super::texts(&trail, &mut left, &mut unread).len(), 1);
+        assert_eq!(super::texts(&trail, &mut left, &mut unread).len(), 1);
+        assert_eq!((super::texts(&trail, &mut left, &mut unread).len(), unread.len()), (0, 1), "40 bytes are spent");
+        assert!(unread[0].reason.contains("with what was unpacked before it"), "{unread:?}");
+
         write("torn.tgz", packed(&archive).split_at(60).0);
         write("cut.tar", archive.split_at(1_100).0);
         for (name, reason, held) in
@@ -227,5 +275,34 @@ mod tests {
             assert_eq!(texts(&path, &mut unread).len(), held, "{name}");
             assert!(unread.iter().any(|one| one.reason.contains(reason)), "{name}: {unread:?}");
         }
+    }
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, name, *bytes).unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    #[test]
+    fn in_an_archive_all_is_read_that_may_hold_something() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar");
+        let (trail, inner) = (packed(b"{\"a\": 1}"), packed(&archive(&[("x.json", b"{}")])));
+        let files: [(&str, &[u8]); 4] =
+            [("trail.json.gz", &trail), ("audit.log", b"{}"), ("lines.ndjson", b"{}"), ("inner.tgz", &inner)];
+        std::fs::write(&path, archive(&files)).unwrap();
+        let mut unread = Vec::new();
+        let found: Vec<String> = texts(&path, &mut unread).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(found, ["{\"a\": 1}", "{}", "{}"]);
+        assert!(unread.len() == 1 && unread[0].reason.contains("archive in an archive"), "{unread:?}");
+
+        std::fs::write(&path, archive(&[("notes.txt", b"no")])).unwrap();
+        let mut unread = Vec::new();
+        assert_eq!(texts(&path, &mut unread), []);
+        assert!(unread.len() == 1 && unread[0].reason.contains("holds no file"), "{unread:?}");
     }
 }
