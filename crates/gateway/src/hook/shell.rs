@@ -7,6 +7,7 @@
 
 mod expansion;
 mod literal;
+mod options;
 mod programs;
 mod sed;
 
@@ -29,6 +30,9 @@ const NESTING_MAX: usize = 4;
 const TREE_DEPTH_MAX: usize = 200;
 /// In how many folders a command may stand, as far as its text says.
 const FOLDERS_MAX: usize = 16;
+
+/// Folders whose files nobody keeps.
+const TEMPORARY: &[&str] = &["/tmp", "/var/tmp", "/private/tmp", "/private/var/folders", "/var/folders", "/dev/shm"];
 
 /// A shell command, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -461,6 +465,22 @@ impl Walk {
     fn writes(&mut self, path: &str) {
         let places = self.places(path);
         self.shell.writes.extend(places);
+    }
+
+    /// Files of names that the text does not say, in a folder.
+    fn fills(&mut self, folder: &str) {
+        for place in self.places(folder) {
+            let within = format!("{}/*", place.trim_end_matches('/'));
+            self.shell.patterns.insert(within.clone());
+            self.shell.writes.extend([place, within]);
+        }
+    }
+
+    /// Whether a path may lie outside the folder that the command began in, and in none for passing things.
+    fn is_elsewhere(&mut self, path: &str) -> bool {
+        let kept =
+            |place: &Path| TEMPORARY.iter().all(|folder| !place.starts_with(folder) || place == Path::new(folder));
+        self.places(path).iter().map(Path::new).any(|place| !place.starts_with(&self.start) && kept(place))
     }
 
     /// What a path may name, from wherever the shell may stand.

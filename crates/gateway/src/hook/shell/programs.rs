@@ -139,6 +139,9 @@ const CALLERS: &[(&str, &str)] = &[
     ("socat", "lbtTL"),
     ("openssl", ""),
 ];
+/// The beginnings of what `socat` connects without running anything.
+const SOCKETS: &[&str] =
+    &["CREATE", "FILE", "GOPEN", "OPEN", "SCTP", "SOCKS", "SSL", "STDI", "STDO", "TCP", "UDP", "UNIX", "DTLS", "PROXY"];
 /// The files whose names a command prints, if it prints nothing else.
 pub(super) fn lists(words: &[String]) -> Option<Listed> {
     let here = || vec![".".to_owned()];
@@ -377,6 +380,7 @@ impl Walk {
         if is_builtin && known.iter().any(|word| has_subscript(word)) {
             self.give_up();
         }
+        self.options(program, known);
         match program {
             "cd" | "pushd" => self.change_folder(known),
             "eval" => {
@@ -658,6 +662,14 @@ impl Walk {
                 names_host = true;
             } else if host_of(word).is_some() {
                 // It is among the URLs.
+                if program == "curl" && has_ranges(word) {
+                    self.give_up();
+                }
+            } else if let Some(host) = word.strip_prefix('@').filter(|_| program == "dig") {
+                names_host |= self.address(program, host);
+            } else if let Some((_, file)) = word.split_once('@').filter(|_| matches!(program, "http" | "https" | "xh"))
+            {
+                self.reads(file);
             } else if let Some(file) = word.strip_prefix('@').or_else(|| word.split_once("=@").map(|(_, file)| file)) {
                 self.reads(file);
             } else if word.starts_with('/') || word.starts_with("./") || word.starts_with("~/") {
@@ -666,6 +678,9 @@ impl Walk {
             } else if matches!(of, "-o" | "--output") || (of == "-O" && program == "wget") {
                 self.writes(word);
             } else if is_host(word, of, valued) {
+                if program == "curl" && has_ranges(word) {
+                    self.give_up();
+                }
                 names_host |= self.address(program, word);
             }
         }
@@ -675,11 +690,19 @@ impl Walk {
         }
     }
 
-    /// The host of a word without a scheme; `TCP:host:port` and the like of socat.
+    /// The host of a word without a scheme; `TCP:host:port` and the like of socat, which reaches files, too.
     fn address(&mut self, program: &str, word: &str) -> bool {
         let host = match word.split_once(':') {
             Some((kind, rest)) if program == "socat" => {
-                if ["EXEC", "SYSTEM", "SHELL"].contains(&kind.to_ascii_uppercase().as_str()) {
+                let kind = kind.to_ascii_uppercase();
+                let reaches = SOCKETS.iter().any(|socket| kind.starts_with(socket)) && !word.contains("!!");
+                if ["FILE", "OPEN", "GOPEN", "CREATE"].contains(&kind.as_str()) && reaches {
+                    let path = rest.split(',').next().unwrap_or_default();
+                    self.reads(path);
+                    self.writes(path);
+                    return false;
+                }
+                if !reaches {
                     self.give_up();
                 }
                 rest
@@ -731,6 +754,17 @@ fn is_host(word: &str, option: &str, valued: &str) -> bool {
                 && word.chars().all(plain)
                 && word.parse::<f64>().is_err()
         }
+    }
+}
+
+/// Whether `curl` makes several hosts of this one: `http://1.2.3.[4-5]/`.
+fn has_ranges(word: &str) -> bool {
+    let address = word.split_once("://").map_or(word, |(_, address)| address);
+    let host = address.split(['/', '?', '#']).next().unwrap_or_default();
+    let literal = host.strip_prefix('[').and_then(|host| host.split_once(']'));
+    match literal {
+        Some((address, port)) => address.parse::<std::net::Ipv6Addr>().is_err() || port.contains(['[', '{']),
+        None => host.contains(['[', '{']),
     }
 }
 
