@@ -122,6 +122,16 @@ const OPTIONS: &[Options] = &[
         "iImMOpPqsTVwxX",
         &[("-c", Asks), ("-e", Asks), ("--exec", Asks), ("--lua-exec", Asks), ("--sh-exec", Asks)],
     ),
+    of(
+        &["sort"],
+        "kStT",
+        &[("-o", Writes), ("--output", Writes), ("--compress-program", Asks), ("--files0-from", Asks)],
+    ),
+    of(&["tree"], "LPI", &[("-o", Writes)]),
+    of(&["yq"], "opI", &[("-i", InPlace), ("--inplace", InPlace), ("--in-place", InPlace)]),
+    of(&["git"], "", &[("--output", Writes)]),
+    of(&["git archive"], "", &[("-o", Writes)]),
+    of(&["git format-patch"], "", &[("-o", Fills), ("--output-directory", Fills)]),
     of(&["openssl"], "", &[("-connect", Hosts), ("-proxy", Hosts), ("-in", Reads), ("-out", Writes)]),
 ];
 

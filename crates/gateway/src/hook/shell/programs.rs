@@ -107,8 +107,8 @@ const READERS: &[&str] = &[
 ];
 /// Programs that change or delete every file among their arguments.
 const WRITERS: &[&str] = &[
-    "rm", "rmdir", "mv", "touch", "mkdir", "chmod", "chown", "chgrp", "truncate", "shred", "ln", "tee", "unlink",
-    "mkfifo", "install", "patch", "setfacl", "split",
+    "rm", "rmdir", "touch", "mkdir", "chmod", "chown", "chgrp", "truncate", "shred", "tee", "unlink", "mkfifo",
+    "patch", "setfacl", "split",
 ];
 /// Programs that touch no file and no host by themselves.
 const QUIET: &[&str] = &[
@@ -410,9 +410,29 @@ impl Walk {
             "shopt" if known.iter().any(|word| word.starts_with("-s")) => self.give_up(),
             "find" => self.find(arguments, known),
             "dd" => self.dd(known),
-            "cp" => self.copy(known),
+            "cp" | "mv" | "ln" | "install" => self.copies(program, known),
+            "tar" | "gtar" | "bsdtar" | "unzip" => {
+                self.other(known);
+                self.unpacks(program, known);
+            }
+            // The second word is what they write.
+            "uniq" => {
+                self.files(known, Self::reads);
+                self.writes_second("fsw", known);
+            }
+            "xxd" => {
+                self.files(known, Self::reads);
+                self.writes_second("cglnos", known);
+            }
             "sed" => self.sed(known),
             "git" => self.git(known),
+            "curl" | "wget" | "rsync" | "scp" => {
+                if matches!(program, "rsync" | "scp") {
+                    self.copies("rsync", known);
+                }
+                self.downloads(program, known);
+                self.calls(program, known);
+            }
             "ls" => self.list_names(known),
             "kill" | "pkill" | "killall" => self.kill(program, known),
             program if WRAPPERS.contains(&program) => self.wrapper(program, arguments),
@@ -427,11 +447,15 @@ impl Walk {
                     Some(Runs::Script(script)) => self.runs(script),
                     Some(Runs::Nothing) | None => {}
                 }
-                match CALLERS.iter().find(|(name, _)| *name == program) {
-                    Some((_, valued)) => self.caller(program, valued, known),
-                    None => self.other(known),
-                }
+                self.calls(program, known);
             }
+        }
+    }
+
+    fn calls(&mut self, program: &str, words: &[&String]) {
+        match CALLERS.iter().find(|(name, _)| *name == program) {
+            Some((_, valued)) => self.caller(program, valued, words),
+            None => self.other(words),
         }
     }
 
@@ -615,14 +639,143 @@ impl Walk {
         }
     }
 
-    fn copy(&mut self, words: &[&String]) {
-        if words.iter().any(|word| word.starts_with("-t") || word.starts_with("--target")) {
-            return self.files(words, Self::writes);
+    /// What is copied, moved or linked, and where it comes to lie: as the last word, or in the folder of that name.
+    fn copies(&mut self, program: &str, words: &[&String]) {
+        let (mut folder, mut plain) = (None, Vec::new());
+        let mut words = words.iter().map(|word| word.as_str());
+        while let Some(word) = words.next() {
+            if program != "rsync" && word.starts_with("--t") {
+                folder = word.split_once('=').map(|(_, folder)| folder).or_else(|| words.next());
+            } else if let Some(letters) = cluster(word).filter(|_| program != "rsync") {
+                match letters.split_once('t') {
+                    Some((_, "")) => folder = words.next(),
+                    Some((_, attached)) => folder = Some(attached),
+                    None => {}
+                }
+            } else if !word.starts_with('-') {
+                plain.push(word);
+            }
         }
-        let files: Vec<&&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
-        if let Some((to, from)) = files.split_last() {
+        let Some(folder) = folder.or_else(|| plain.pop()) else { return };
+        // Another host's.
+        let is_remote = |path: &str| path.split('/').next().is_some_and(|first| first.contains(':'));
+        if !is_remote(folder) {
+            self.writes(folder);
+        }
+        for from in plain {
+            if matches!(program, "cp" | "rsync") {
+                self.reads(from);
+            } else {
+                self.writes(from);
+            }
+            if !is_remote(folder) {
+                self.puts(from, folder);
+            }
+        }
+    }
+
+    /// Puts what has the last name of a path into a folder, or what it holds.
+    fn puts(&mut self, from: &str, folder: &str) {
+        let name = from.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+        if from.ends_with('/') || matches!(name, "" | "." | ".." | "~") {
+            self.fills(folder);
+        }
+        if !matches!(name, "" | "." | ".." | "~") {
+            let place = format!("{}/{name}", folder.trim_end_matches('/'));
+            if self.shell.patterns.contains(from) {
+                self.shell.patterns.insert(place.clone());
+            }
+            self.writes(&place);
+        }
+    }
+
+    fn writes_second(&mut self, valued: &str, words: &[&String]) {
+        let (mut is_value, mut plain) = (false, Vec::new());
+        for word in words {
+            match cluster(word) {
+                Some(letters) => is_value = letters.ends_with(|last| valued.contains(last)),
+                None if std::mem::take(&mut is_value) || word.starts_with("--") => {}
+                None => plain.push(word.as_str()),
+            }
+        }
+        if let Some(to) = plain.get(1) {
             self.writes(to);
-            from.iter().for_each(|path| self.reads(path));
+        }
+    }
+
+    /// What lies in an archive has any name.
+    fn unpacks(&mut self, program: &str, words: &[&String]) {
+        let has = |letters: &[char]| {
+            let first = words.first().filter(|word| !word.starts_with('-')).map(|word| word.as_str());
+            let first = first.filter(|_| program != "unzip");
+            let mut clusters = first.into_iter().chain(words.iter().filter_map(|word| cluster(word)));
+            clusters.any(|word| word.split(['C', 'd']).next().is_some_and(|word| word.contains(letters)))
+        };
+        let (folder, long, unpacks) = match program {
+            "unzip" => ('d', "--", !has(&['l', 'p', 't', 'v', 'z', 'Z'])),
+            _ => (
+                'C',
+                "--directory",
+                has(&['x']) || words.iter().any(|word| matches!(word.as_str(), "--extract" | "--get")),
+            ),
+        };
+        if !unpacks {
+            return;
+        }
+        let mut folders = Vec::new();
+        for (at, word) in words.iter().enumerate() {
+            let next = words.get(at + 1).map(|next| next.as_str());
+            let option = cluster(word).or_else(|| (at == 0 && program != "unzip").then_some(word.as_str()));
+            if word.len() > 4 && word.split('=').next().is_some_and(|name| long.starts_with(name)) {
+                folders.extend(word.split_once('=').map(|(_, folder)| folder).or(next));
+            } else if let Some((_, attached)) = option.and_then(|letters| letters.split_once(folder)) {
+                folders.extend(Some(attached).filter(|attached| !attached.is_empty()).or(next));
+            }
+        }
+        if folders.is_empty() {
+            folders.push(".");
+        }
+        folders.into_iter().for_each(|folder| self.fills(folder));
+    }
+
+    /// What is fetched and kept under its own name.
+    fn downloads(&mut self, program: &str, words: &[&String]) {
+        let has = |letter: char, long: &[&str]| {
+            words.iter().any(|word| {
+                cluster(word).is_some_and(|letters| letters.contains(letter))
+                    || long.iter().any(|long| word.starts_with(long))
+            })
+        };
+        let (keeps, option) = match program {
+            "curl" => (has('O', &["--remote-name"]), "--output-dir"),
+            "wget" => (!has('O', &["--output-document", "--spider"]), "--directory-prefix"),
+            _ => return,
+        };
+        if !keeps {
+            return;
+        }
+        let long = |word: &&String| {
+            word.split_once('=').filter(|(name, _)| *name == option).map(|(_, folder)| folder.to_owned())
+        };
+        let short = |word: &&String| {
+            let (_, folder) = cluster(word).filter(|_| program == "wget")?.split_once('P')?;
+            Some(folder.to_owned())
+        };
+        let mut folder = ".".to_owned();
+        for (at, word) in words.iter().enumerate() {
+            let named = if *word == option { Some(String::new()) } else { long(word).or_else(|| short(word)) };
+            let next = words.get(at + 1).map(|next| (*next).clone());
+            folder = named.map_or(folder, |named| if named.is_empty() { next.unwrap_or_default() } else { named });
+        }
+        if folder != "." {
+            self.fills(&folder);
+        }
+        for word in words.iter().filter(|word| !word.starts_with('-')) {
+            let address = word.split_once("://").map_or(word.as_str(), |(_, address)| address);
+            let path = address.split(['?', '#']).next().unwrap_or_default();
+            if let Some((_, name)) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty()) {
+                self.puts(name, &folder);
+            }
         }
     }
 
@@ -647,6 +800,9 @@ impl Walk {
         // Which host a remote is stands in the repository.
         if !words.iter().any(|word| GIT_HERE.contains(&word.as_str())) {
             self.shell.reaches_unknown = true;
+        }
+        if let Some(subcommand) = subcommand(words) {
+            self.options(&format!("git {subcommand}"), words);
         }
         for word in words {
             self.remote(word);
@@ -753,6 +909,18 @@ fn is_host(word: &str, option: &str, valued: &str) -> bool {
                 && word.contains(['.', ':'])
                 && word.chars().all(plain)
                 && word.parse::<f64>().is_err()
+        }
+    }
+}
+
+/// What `git` is to do.
+fn subcommand<'w>(words: &[&'w String]) -> Option<&'w str> {
+    let mut words = words.iter().map(|word| word.as_str());
+    loop {
+        match words.next()? {
+            "-C" | "-c" | "--git-dir" | "--work-tree" | "--namespace" | "--config-env" => drop(words.next()),
+            option if option.starts_with('-') => {}
+            name => return Some(name),
         }
     }
 }

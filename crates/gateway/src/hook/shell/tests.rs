@@ -119,24 +119,24 @@ fn hosts_are_found_without_a_scheme() {
 #[test]
 fn a_folder_changes_only_where_the_shell_itself_goes() {
     for (command, expected) in [
-        ("(cd /tmp); cp x y", &["/w/y"][..]),
-        ("true || cd /tmp; cp x y", &["/w/y", "/tmp/y"]),
-        ("cd /x | true; cp x y", &["/w/y", "/x/y"]),
-        ("cd /gone; cp x y", &["/w/y", "/gone/y"]),
-        ("cd sub && cp x y", &["/w/sub/y"]),
-        ("cd sub && cp x y; cp x z", &["/w/sub/y", "/w/z", "/w/sub/z"]),
-        ("cd a && cd b && cp x y", &["/w/a/b/y"]),
-        ("if cd /x; then cp x y; fi; cp x z", &["/w/y", "/x/y", "/w/z", "/x/z"]),
-        ("! cd /x && cp x y", &["/w/y"]),
-        ("bash -c 'cd /x'; cp x y", &["/w/y"]),
-        ("$(cd /x) cp x y", &[]),
-        ("cd sub && cp x y > log", &["/w/sub/y", "/w/sub/log", "/w/log"]),
+        ("(cd /tmp); touch y", &["/w/y"][..]),
+        ("true || cd /tmp; touch y", &["/w/y", "/tmp/y"]),
+        ("cd /x | true; touch y", &["/w/y", "/x/y"]),
+        ("cd /gone; touch y", &["/w/y", "/gone/y"]),
+        ("cd sub && touch y", &["/w/sub/y"]),
+        ("cd sub && touch y; touch z", &["/w/sub/y", "/w/z", "/w/sub/z"]),
+        ("cd a && cd b && touch y", &["/w/a/b/y"]),
+        ("if cd /x; then touch y; fi; touch z", &["/w/y", "/x/y", "/w/z", "/x/z"]),
+        ("! cd /x && touch y", &["/w/y"]),
+        ("bash -c 'cd /x'; touch y", &["/w/y"]),
+        ("$(cd /x) touch y", &[]),
+        ("cd sub && touch y > log", &["/w/sub/y", "/w/sub/log", "/w/log"]),
     ] {
         assert_eq!(read(command).writes, set(expected), "{command}");
     }
-    assert!(!read("for x in 1 2; do cd ..; done; cp x y").parsed, "where it ends nobody can tell");
+    assert!(!read("for x in 1 2; do cd ..; done; touch y").parsed, "where it ends nobody can tell");
     let home = std::env::var("HOME").unwrap();
-    for command in ["cd ~ && cp x y", "cd $HOME && cp x y", "cd \"$HOME\" && cp x y"] {
+    for command in ["cd ~ && touch y", "cd $HOME && touch y", "cd \"$HOME\" && touch y"] {
         assert_eq!(read(command).writes, set(&[&format!("{home}/y")]), "{command}");
     }
 }
@@ -341,6 +341,63 @@ fn what_options_name_is_known() {
         "wget -q https://h.example/x.tgz",
         "openssl rand -hex 32",
     ] {
+        assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
+    }
+}
+
+#[test]
+fn what_is_written_in_a_folder_has_a_name() {
+    for (command, place) in [
+        ("cp settings.json .claude/", "/w/.claude/settings.json"),
+        ("cp evil/settings.json .claude", "/w/.claude/settings.json"),
+        ("cp a b/settings.json .claude/", "/w/.claude/settings.json"),
+        ("cp -t .claude evil/settings.json", "/w/.claude/settings.json"),
+        ("cp --target-directory=.claude evil/settings.json", "/w/.claude/settings.json"),
+        ("mv settings.json .claude", "/w/.claude/settings.json"),
+        ("ln -sf /tmp/settings.json .claude/", "/w/.claude/settings.json"),
+        ("install -m 600 settings.json .claude", "/w/.claude/settings.json"),
+        ("rsync -a evil/settings.json .claude", "/w/.claude/settings.json"),
+        ("cp evil/pre-commit .git/hooks/", "/w/.git/hooks/pre-commit"),
+        ("cp evil/config .git/", "/w/.git/config"),
+        ("wget -P .claude https://h.example/a/settings.json", "/w/.claude/settings.json"),
+        ("cd .claude && curl -O https://h.example/settings.json", "/w/.claude/settings.json"),
+        ("cd .claude && curl -sLO https://h.example/settings.json?x", "/w/.claude/settings.json"),
+        ("curl -O --output-dir .claude https://h.example/settings.json", "/w/.claude/settings.json"),
+        ("sort -o .claude/settings.json evil.json", "/w/.claude/settings.json"),
+        ("sort --out=.claude/settings.json evil.json", "/w/.claude/settings.json"),
+        ("sort evil.json -uo.claude/settings.json", "/w/.claude/settings.json"),
+        ("uniq evil.json .claude/settings.json", "/w/.claude/settings.json"),
+        ("uniq -f 1 evil.json .claude/settings.json", "/w/.claude/settings.json"),
+        ("xxd -r -p evil.hex .bashrc", "/w/.bashrc"),
+        ("tree -o .bashrc", "/w/.bashrc"),
+        ("git log --output=.bashrc", "/w/.bashrc"),
+        ("git -C . diff --output .bashrc", "/w/.bashrc"),
+        ("git archive -o .bashrc HEAD", "/w/.bashrc"),
+        ("yq -i .a=1 .claude/settings.json", "/w/.claude/settings.json"),
+        ("truncate -s 0 .bashrc", "/w/.bashrc"),
+        ("cp /dev/null .bashrc", "/w/.bashrc"),
+    ] {
+        assert!(read(command).writes.contains(place), "{command}: {:?}", read(command));
+        assert_ne!(verdict(command), "permit", "{command}");
+    }
+    for (command, folder) in [
+        ("tar xf e.tar -C .claude", "/w/.claude"),
+        ("tar -xzC .claude -f e.tar", "/w/.claude"),
+        ("tar --extract --dir=.claude -f e.tar", "/w/.claude"),
+        ("cd .claude && tar xf e.tar", "/w/.claude"),
+        ("unzip -o e.zip -d .claude", "/w/.claude"),
+        ("cd .claude && unzip -q e.zip", "/w/.claude"),
+        ("cp -r evil/. .claude", "/w/.claude"),
+        ("rsync -a evil/ .claude/", "/w/.claude"),
+        ("git format-patch -o .claude HEAD", "/w/.claude"),
+    ] {
+        let writes = read(command).writes;
+        assert!(writes.contains(folder) && writes.contains(&format!("{folder}/*")), "{command}: {writes:?}");
+    }
+    for command in ["tar tf e.tar", "tar czf out.tgz -C .claude x", "unzip -l e.zip", "wget -qO- https://h.example/x"] {
+        assert!(!read(command).writes.iter().any(|place| place.ends_with(['*', 'x'])), "{command}");
+    }
+    for command in ["cp -r src/* out/", "mv a.rs b.rs", "tar xzf x.tgz", "unzip x.zip", "sort a | uniq -c", "xxd f"] {
         assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
     }
 }
