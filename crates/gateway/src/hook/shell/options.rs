@@ -127,6 +127,29 @@ const OPTIONS: &[Options] = &[
         "kStT",
         &[("-o", Writes), ("--output", Writes), ("--compress-program", Asks), ("--files0-from", Asks)],
     ),
+    of(&["grep", "egrep", "fgrep"], "ABCDdefm", &[("--include", Matches)]),
+    of(
+        &["rg"],
+        "ABCEMTdefjmrt",
+        &[("-g", Matches), ("--glob", Matches), ("--iglob", Matches), ("--hostname-bin", Asks), ("--pre", Asks)],
+    ),
+    of(
+        &["tar", "gtar", "bsdtar"],
+        "bCfgHKLNTVX",
+        &[
+            ("-F", Asks),
+            ("-I", Runs(PACKERS)),
+            ("-P", Asks),
+            ("--absolute-names", Asks),
+            ("--checkpoint-action", Asks),
+            ("--info-script", Asks),
+            ("--new-volume-script", Asks),
+            ("--remove-files", Asks),
+            ("--rsh-command", Asks),
+            ("--to-command", Asks),
+            ("--use-compress-program", Runs(PACKERS)),
+        ],
+    ),
     of(&["tree"], "LPI", &[("-o", Writes)]),
     of(&["yq"], "opI", &[("-i", InPlace), ("--inplace", InPlace), ("--in-place", InPlace)]),
     of(&["git"], "", &[("--output", Writes)]),
@@ -239,14 +262,8 @@ impl Walk {
                     self.give_up();
                 }
             }
-            Matches => {
-                if !value.starts_with('!') && glob::is_pattern(value) {
-                    self.shell.patterns.insert(value.to_owned());
-                    self.reads(value);
-                } else if !value.starts_with('!') {
-                    self.reads_file(value);
-                }
-            }
+            Matches if value.starts_with('!') => {}
+            Matches => self.matching(value),
             InPlace => {}
             Mounts => {
                 let source = value.split(':').next().unwrap_or_default();
@@ -257,10 +274,33 @@ impl Walk {
         }
     }
 
+    /// Files whose names a program compares with a pattern. To such a program `*` is a dot, too.
+    pub(super) fn matching(&mut self, pattern: &str) {
+        for pattern in alternatives(pattern) {
+            let rest = pattern.strip_prefix('*').filter(|rest| !rest.is_empty());
+            let dotted = rest.map(|rest| format!(".{}", rest.strip_prefix('.').unwrap_or(rest)));
+            for pattern in dotted.into_iter().chain([pattern.clone()]) {
+                if glob::is_pattern(&pattern) {
+                    self.shell.patterns.insert(pattern.clone());
+                }
+                self.reads_file(&pattern);
+            }
+        }
+    }
+
     fn reads_file(&mut self, path: &str) {
         if !is_stream(path) {
             self.reads(path);
         }
+    }
+}
+
+/// What `a{b,c}d` stands for.
+fn alternatives(pattern: &str) -> Vec<String> {
+    let braces = pattern.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)));
+    match braces {
+        Some((before, (inner, after))) => inner.split(',').map(|part| format!("{before}{part}{after}")).collect(),
+        None => vec![pattern.to_owned()],
     }
 }
 

@@ -105,6 +105,8 @@ const READERS: &[&str] = &[
     "zcat",
     "bat",
 ];
+/// Programs after which a file or what it held is gone.
+const ERASERS: &[&str] = &["rm", "rmdir", "shred", "unlink", "truncate", "mv", "sh", "bash"];
 /// Programs that change or delete every file among their arguments.
 const WRITERS: &[&str] = &[
     "rm", "rmdir", "touch", "mkdir", "chmod", "chown", "chgrp", "truncate", "shred", "tee", "unlink", "mkfifo",
@@ -616,15 +618,28 @@ impl Walk {
                 self.writes(root);
             }
         }
-        let mut rest = arguments;
+        if changes {
+            for pair in words.windows(2) {
+                if let [test, pattern] = pair
+                    && (test.ends_with("name") || test.ends_with("path"))
+                {
+                    self.matching(pattern);
+                }
+            }
+        }
+        let (mut rest, mut erases) = (arguments, deletes);
         while let Some(at) = rest.iter().position(|word| word.as_deref().is_some_and(runs)) {
             rest = rest.get(at + 1..).unwrap_or_default();
             let ends = |word: &Word| word.as_deref().is_some_and(|word| matches!(word, ";" | "\\;" | "+"));
             let (command, after) = rest.split_at(rest.iter().position(ends).unwrap_or(rest.len()));
+            let name = command.first().and_then(Option::as_deref).and_then(|name| name.rsplit('/').next());
+            erases |= name.is_some_and(|name| ERASERS.contains(&name));
             self.words(command);
             rest = after;
         }
-        if words.iter().any(|word| word.starts_with("-fprint") || *word == "-fls") {
+        // Whole folders, as with `rm -r`.
+        erases = erases && roots.iter().any(|root| self.is_elsewhere(root));
+        if erases || words.iter().any(|word| word.starts_with("-fprint") || *word == "-fls") {
             self.give_up();
         }
     }
@@ -642,6 +657,7 @@ impl Walk {
     /// What is copied, moved or linked, and where it comes to lie: as the last word, or in the folder of that name.
     fn copies(&mut self, program: &str, words: &[&String]) {
         let (mut folder, mut plain) = (None, Vec::new());
+        let deletes = program == "rsync" && words.iter().any(|word| word.starts_with("--del"));
         let mut words = words.iter().map(|word| word.as_str());
         while let Some(word) = words.next() {
             if program != "rsync" && word.starts_with("--t") {
@@ -661,12 +677,20 @@ impl Walk {
         let is_remote = |path: &str| path.split('/').next().is_some_and(|first| first.contains(':'));
         if !is_remote(folder) {
             self.writes(folder);
+            if deletes && self.is_elsewhere(folder) {
+                self.give_up();
+            }
         }
         for from in plain {
             if matches!(program, "cp" | "rsync") {
                 self.reads(from);
             } else {
                 self.writes(from);
+            }
+            // What has no ending may be a whole folder.
+            let name = from.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            if program == "mv" && !name.trim_start_matches('.').contains('.') && self.is_elsewhere(from) {
+                self.give_up();
             }
             if !is_remote(folder) {
                 self.puts(from, folder);
@@ -801,8 +825,21 @@ impl Walk {
         if !words.iter().any(|word| GIT_HERE.contains(&word.as_str())) {
             self.shell.reaches_unknown = true;
         }
-        if let Some(subcommand) = subcommand(words) {
-            self.options(&format!("git {subcommand}"), words);
+        let subcommand = subcommand(words).unwrap_or_default();
+        self.options(&format!("git {subcommand}"), words);
+        let has = |word: &str| words.iter().any(|other| *other == word);
+        if subcommand == "clean" || (subcommand == "reset" && has("--hard")) {
+            let folders = words.windows(2).filter(|pair| pair.first().is_some_and(|option| *option == "-C"));
+            let folders: Vec<&String> = folders.filter_map(|pair| pair.get(1).copied()).collect();
+            if self.is_elsewhere(".") || folders.iter().any(|folder| self.is_elsewhere(folder)) {
+                self.give_up();
+            }
+        }
+        if subcommand == "grep" {
+            let all = has("--no-index");
+            for word in words.iter().skip_while(|word| !all && **word != "--").filter(|word| !word.starts_with('-')) {
+                self.matching(word);
+            }
         }
         for word in words {
             self.remote(word);

@@ -402,6 +402,66 @@ fn what_is_written_in_a_folder_has_a_name() {
     }
 }
 
+#[test]
+fn what_a_pattern_finds_is_read() {
+    for command in [
+        "find . -name '.e*' -exec cat {} +",
+        "find . -iname '*env' -exec cat {} +",
+        "find . -name '.e*' -execdir cat {} \\;",
+        "find . -path './.e*' -ok cat {} \\;",
+        "git grep --no-index -h '' -- '.e*'",
+        "git grep --no-index -h '' '.e*'",
+        "rg --hidden -g '.e*' ''",
+        "rg -uug.e* ''",
+        "rg --hidden --glob='*.{rs,env}' ''",
+        "grep -r --include='.e*' '' .",
+        "grep -r --include '.e*' '' .",
+        "grep -r --inc=*env '' .",
+    ] {
+        assert_eq!(verdict(command), "deny", "{command}: {:?}", read(command).fact());
+    }
+    for command in [
+        "find . -name '*.rs' -exec grep -n x {} +",
+        "find . -name '*.o' -delete",
+        "find . -name '*test*' -exec rm {} +",
+        "find src -type f -name '*config*' -exec grep -l x {} \\;",
+        "rg -g '*.rs' -g '!target' x",
+        "rg -t rust x",
+        "grep -rn --include='*.py' x .",
+        "git grep -n '.*env' -- '*.rs'",
+    ] {
+        assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
+    }
+}
+
+#[test]
+fn what_deletes_elsewhere_is_asked() {
+    for command in [
+        "find ~/Documents -type f -exec rm {} +",
+        "find ~/Documents -type f -exec shred {} +",
+        "find ~/Documents -type f -delete",
+        "mv ~/Documents /tmp/x",
+        "mv /home/ada/work elsewhere",
+        "tar --remove-files -cf /dev/null x",
+        "git -C ~/other reset --hard",
+        "git -C ~/other clean -fd",
+        "cd ~/other && git reset --hard",
+        "rsync -a --delete empty/ ~/Documents/",
+    ] {
+        assert_ne!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
+    }
+    for command in [
+        "git reset --hard HEAD~1",
+        "git -C sub clean -n",
+        "mv /tmp/out here",
+        "mv ~/Downloads/x.pdf .",
+        "find /tmp/x -type f -exec rm {} +",
+        "rsync -a --delete src/ dst/",
+    ] {
+        assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
+    }
+}
+
 /// Claude Code's `Bash` with a command, in a folder.
 fn action(command: &str, folder: &str) -> (policy::Action, policy::ToolFacts) {
     use policy::{
