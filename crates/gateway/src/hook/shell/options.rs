@@ -54,6 +54,9 @@ const fn of(
 /// Programs that make something smaller, as `tar` runs them.
 const PACKERS: &[&str] = &["bzip2", "gzip", "lz4", "pigz", "xz", "zstd", "zstdmt"];
 
+/// Parts of the settings of `ssh` that run something, or read more settings.
+const SSH_RUNS: &[&str] = &["command", "include", "exec", "provider", "xauthlocation"];
+
 /// Parts of the settings of `wget` that name hosts, files or programs.
 const RULES: &[&str] = &["proxy", "file", "input", "output", "prefix", "config", "askpass", "tree", "base"];
 
@@ -152,7 +155,36 @@ const OPTIONS: &[Options] = &[
     ),
     of(&["tree"], "LPI", &[("-o", Writes)]),
     of(&["yq"], "opI", &[("-i", InPlace), ("--inplace", InPlace), ("--in-place", InPlace)]),
-    of(&["git"], "", &[("--output", Writes)]),
+    of(&["git"], "", &[("--output", Writes), ("--receive-pack", Asks), ("--upload-pack", Asks)]),
+    of(&["git clone"], "bjo", &[("-u", Asks), ("--config", Asks), ("--template", Asks)]),
+    of(&["git difftool"], "t", &[("-x", Asks), ("--extcmd", Asks)]),
+    of(&["git grep"], "ABCefm", &[("-O", Asks), ("--open-files-in-pager", Asks)]),
+    of(&["git rebase"], "sSX", &[("-x", Asks)]),
+    of(&["bat", "less"], "", &[("--pager", Asks)]),
+    of(&["fd"], "dEeStc", &[("-X", Asks), ("-x", Asks), ("--exec-batch", Asks), ("--exec", Asks)]),
+    of(&["flock"], "Ew", &[("-c", Asks), ("--command", Asks)]),
+    of(&["script"], "", &[("-c", Asks), ("--command", Asks)]),
+    of(&["rsync"], "BfMT", &[("-e", Runs(&["ssh"])), ("--rsh", Runs(&["ssh"])), ("--rsync-path", Asks)]),
+    of(&["split"], "abClnt", &[("--filter", Asks)]),
+    of(&["ssh", "scp", "sftp"], "BbcDEeiIJlLmpQRwWX", &[("-F", Asks), ("-o", AsksIf(SSH_RUNS))]),
+    of(
+        &["docker", "podman", "nerdctl"],
+        "ehlmuw",
+        &[
+            ("-v", Mounts),
+            ("--cap-add", Asks),
+            ("--device", Asks),
+            ("--mount", AsksIf(&["type=bind", "docker.sock"])),
+            ("--pid", Asks),
+            ("--privileged", Asks),
+            ("--security-opt", Asks),
+            ("--volume", Mounts),
+        ],
+    ),
+    of(&["cargo"], "", &[("--git", Asks)]),
+    of(&["fuser"], "nM", &[("-k", Asks), ("--kill", Asks)]),
+    of(&["prlimit"], "", &[("-p", Asks), ("--pid", Asks)]),
+    of(&["strace", "ltrace", "perf"], "aeEoOPsSuX", &[("-p", Asks), ("--attach", Asks)]),
     of(&["git archive"], "", &[("-o", Writes)]),
     of(&["git format-patch"], "", &[("-o", Fills), ("--output-directory", Fills)]),
     of(&["openssl"], "", &[("-connect", Hosts), ("-proxy", Hosts), ("-in", Reads), ("-out", Writes)]),
@@ -223,7 +255,9 @@ impl Walk {
             }
             Runs(known) => {
                 let mut words = value.split_whitespace();
-                if !words.next().is_some_and(|name| known.contains(&name)) || words.any(|word| !word.starts_with('-')) {
+                if !words.next().is_some_and(|name| known.contains(&name))
+                    || words.any(|word| !word.starts_with('-') && !is_port(word))
+                {
                     self.give_up();
                 }
             }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use super::expansion::{has_subscript, is_name};
+use super::expansion::{has_subscript, is_name, is_number};
 use super::sed::{Sed, is_plain};
 use super::{Listed, Walk, Word};
 use crate::facts::host_of;
@@ -14,7 +14,7 @@ const WRAPPERS: &[&str] = &[
     "setsid", "xargs", "watch", "strace", "busybox", "chroot", "unshare",
 ];
 /// Programs that read a script of the same language.
-const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash"];
+const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "rbash", "rksh", "rzsh", "yash"];
 /// Programs whose first plain word is itself code.
 const CODE: &[&str] = &["awk", "gawk", "mawk", "nawk"];
 
@@ -52,6 +52,8 @@ const INTERPRETERS: &[Interpreter] = &[
     Interpreter { attached: "KTWx", ..interpreter(&["ruby"], "e", "ICrE", &[]) },
     interpreter(&["php"], "rBRE", "dcz", &["run", "process-begin", "process-code", "process-end"]),
     interpreter(&["lua", "luajit"], "e", "l", &[]),
+    interpreter(&["csh", "tcsh", "fish", "nu", "elvish", "xonsh", "pwsh"], "cCeE", "", &["command", "init-command"]),
+    interpreter(&["tsx", "ts-node"], "ep", "r", &["eval", "print"]),
     interpreter(&["osascript"], "e", "l", &[]),
     interpreter(&["Rscript", "julia", "elixir"], "eE", "", &["eval", "print"]),
 ];
@@ -206,6 +208,127 @@ const SETTINGS: &[&str] = &[
     "RUST_LOG",
     "TERM",
     "TZ",
+];
+/// Programs that run what is among their words, with the words behind which they do not.
+const ASKED: &[(&str, &[&str])] = &[
+    ("at", &[]),
+    ("batch", &[]),
+    ("crontab", &["-l"]),
+    ("ed", &[]),
+    ("emacs", &["--version"]),
+    ("emacsclient", &["--version"]),
+    ("ex", &[]),
+    ("expect", &[]),
+    ("gdb", &["--version"]),
+    ("lldb", &["--version"]),
+    ("nvim", &["--version"]),
+    ("parallel", &["--version"]),
+    ("screen", &["-ls", "-list", "--version"]),
+    (
+        "tmux",
+        &["ls", "list-sessions", "list-windows", "list-panes", "capture-pane", "has-session", "kill-session", "-V"],
+    ),
+    ("vi", &["--version"]),
+    ("view", &[]),
+    ("vim", &["--version"]),
+    ("vimdiff", &[]),
+];
+/// Words that stand, in this order, among those of a program: what it then reads, or nothing if it runs other words of
+/// its own, now or later.
+const PHRASES: &[(&str, &[&str], Option<&str>)] = &[
+    ("aws", &["configure", "export-credentials"], Some("~/.aws/credentials")),
+    ("aws", &["configure", "get", "aws_secret_access_key"], Some("~/.aws/credentials")),
+    ("aws", &["configure", "get", "aws_session_token"], Some("~/.aws/credentials")),
+    ("aws", &["ecr", "get-login-password"], Some("~/.aws/credentials")),
+    ("aws", &["sts", "get-session-token"], Some("~/.aws/credentials")),
+    ("az", &["account", "get-access-token"], Some("~/.azure/token")),
+    ("gcloud", &["auth", "print-access-token"], Some("~/.config/gcloud/credentials.db")),
+    ("gcloud", &["auth", "print-identity-token"], Some("~/.config/gcloud/credentials.db")),
+    ("gh", &["auth", "token"], Some("~/.config/gh/hosts.yml")),
+    ("gh", &["auth", "status", "--show-token"], Some("~/.config/gh/hosts.yml")),
+    ("gh", &["auth", "status", "-t"], Some("~/.config/gh/hosts.yml")),
+    ("git", &["bisect", "run"], None),
+    ("git", &["credential", "fill"], Some("~/.git-credentials")),
+    ("git", &["filter-branch"], None),
+    ("git", &["submodule", "foreach"], None),
+    ("gpg", &["--export-secret-keys"], Some("~/.gnupg/private-keys-v1.d")),
+    ("gpg", &["--export-secret-subkeys"], Some("~/.gnupg/private-keys-v1.d")),
+    ("kubectl", &["config", "view", "--raw"], Some("~/.kube/config")),
+    ("pass", &["show"], Some("~/.password-store/x")),
+    ("secret-tool", &["lookup"], Some("~/.local/share/keyrings/login.keyring")),
+    ("security", &["find-generic-password"], Some("~/Library/Keychains/login.keychain-db")),
+    ("security", &["find-internet-password"], Some("~/Library/Keychains/login.keychain-db")),
+    ("systemctl", &["edit"], None),
+    ("systemctl", &["enable"], None),
+    ("systemctl", &["link"], None),
+    ("systemctl", &["reenable"], None),
+];
+/// Programs that start the interpreter behind these words.
+const RUNNERS: &[(&str, &[&str])] = &[
+    ("bundle", &["exec"]),
+    ("bunx", &[]),
+    ("conda", &["run"]),
+    ("dbus-run-session", &[]),
+    ("direnv", &["exec"]),
+    ("flock", &[]),
+    ("hatch", &["run"]),
+    ("mise", &["exec"]),
+    ("npm", &["exec"]),
+    ("npx", &[]),
+    ("pdm", &["run"]),
+    ("pipenv", &["run"]),
+    ("pixi", &["run"]),
+    ("pnpm", &["dlx"]),
+    ("pnpm", &["exec"]),
+    ("poetry", &["run"]),
+    ("rye", &["run"]),
+    ("uv", &["run"]),
+    ("uvx", &[]),
+    ("xvfb-run", &[]),
+    ("yarn", &["exec"]),
+];
+/// Programs that run, or make part of the project, what lies at an address among their words.
+const FETCHERS: &[&str] = &["bunx", "deno", "npx", "pip", "pip3", "pipx", "pnpx", "uvx"];
+/// Modules of Python that run the code among their words, or on their input.
+const CODE_MODULES: &[&str] = &["cProfile", "code", "pdb", "profile", "runpy", "timeit", "trace"];
+/// What can be said of `git` without a program that it then runs, or another place that it then goes to.
+const GIT_SETTINGS: &[&str] = &[
+    "advice.",
+    "branch.",
+    "color.",
+    "column.",
+    "commit.gpgsign",
+    "core.abbrev",
+    "core.autocrlf",
+    "core.eol",
+    "core.filemode",
+    "core.ignorecase",
+    "core.longpaths",
+    "core.quotepath",
+    "core.safecrlf",
+    "core.symlinks",
+    "core.whitespace",
+    "diff.algorithm",
+    "diff.colormoved",
+    "diff.renamelimit",
+    "diff.renames",
+    "fetch.",
+    "http.postbuffer",
+    "init.defaultbranch",
+    "log.",
+    "merge.conflictstyle",
+    "merge.ff",
+    "pull.",
+    "push.",
+    "rebase.",
+    "remote.origin.fetch",
+    "remote.origin.url",
+    "remote.pushdefault",
+    "rerere.",
+    "safe.directory",
+    "status.",
+    "tag.",
+    "user.",
 ];
 /// What of git stays in the repository.
 const GIT_HERE: &[&str] = &[
@@ -383,6 +506,7 @@ impl Walk {
             self.give_up();
         }
         self.options(program, known);
+        self.phrases(program, known);
         match program {
             "cd" | "pushd" => self.change_folder(known),
             "eval" => {
@@ -410,6 +534,11 @@ impl Walk {
             "alias" | "hash" if known.iter().any(|word| word.contains('=')) => self.give_up(),
             // It can change what patterns mean.
             "shopt" if known.iter().any(|word| word.starts_with("-s")) => self.give_up(),
+            // They show all that is in the environment.
+            "set" if arguments.is_empty() => self.reads("/proc/self/environ"),
+            "printenv" if arguments.len() == known.len() && known.iter().all(|word| word.starts_with('-')) => {
+                self.reads("/proc/self/environ");
+            }
             "find" => self.find(arguments, known),
             "dd" => self.dd(known),
             "cp" | "mv" | "ln" | "install" => self.copies(program, known),
@@ -444,6 +573,7 @@ impl Walk {
             program if READERS.contains(&program) => self.files(known, Self::reads),
             program if WRITERS.contains(&program) => self.files(known, Self::writes),
             program => {
+                self.hands_over(program, arguments);
                 match interpreter_of(program).map(|known_one| known_one.runs(known)) {
                     Some(Runs::Code) => return self.give_up(),
                     Some(Runs::Script(script)) => self.runs(script),
@@ -451,6 +581,80 @@ impl Walk {
                 }
                 self.calls(program, known);
             }
+        }
+    }
+
+    /// Words that make a program run others, or read a secret.
+    fn phrases(&mut self, program: &str, words: &[&String]) {
+        let has = |phrase: &[&str]| {
+            let mut words = words.iter();
+            phrase.iter().all(|part| words.any(|word| *word == part))
+        };
+        for (_, phrase, file) in PHRASES.iter().filter(|(name, ..)| *name == program) {
+            match file {
+                _ if !has(phrase) => {}
+                Some(file) => self.reads(file),
+                None => self.give_up(),
+            }
+        }
+        let asked = ASKED.iter().find(|(name, _)| *name == program);
+        if asked.is_some_and(|(_, unless)| !words.first().is_some_and(|word| unless.contains(&word.as_str()))) {
+            self.give_up();
+        }
+        let begins = |word: &str, starts: &[&str]| starts.iter().any(|start| word.starts_with(start));
+        let mut before = "";
+        for word in words {
+            let is_address = begins(word, &["http:", "https:", "git+", "git:", "github:", "file:"]);
+            // Where packages are looked for.
+            let is_index = begins(before, &["-i", "-f", "--index", "--extra", "--find", "--proxy", "--registry"]);
+            if FETCHERS.contains(&program) && is_address && !is_index {
+                self.give_up();
+            }
+            before = word.as_str();
+        }
+        // Statements, and what the program does besides.
+        let runs: &[&str] = match program {
+            "sqlite3" => &[".import", ".load", ".once", ".output", ".read", ".shell", ".system", "load_extension"],
+            "psql" => &["\\!", "\\copy", "\\o ", "from program", "to program"],
+            "mysql" | "mariadb" => &["\\!", "system "],
+            _ => &[],
+        };
+        if words.iter().any(|word| runs.iter().any(|part| word.to_ascii_lowercase().contains(part))) {
+            self.give_up();
+        }
+        if interpreter_of(program).is_some_and(|known| known.has_code(words)) {
+            self.give_up();
+        }
+    }
+
+    /// What a program starts that is an interpreter, a shell, or starts others itself.
+    fn hands_over(&mut self, program: &str, arguments: &[Word]) {
+        let has =
+            |phrase: &[&str]| phrase.iter().all(|part| arguments.iter().any(|word| word.as_deref() == Some(*part)));
+        let Some((_, phrase)) = RUNNERS.iter().find(|(name, phrase)| *name == program && has(phrase)) else { return };
+        if program.starts_with("np") || program.starts_with("pnp") {
+            let words = arguments.iter().map(|word| word.as_deref().unwrap_or_default());
+            let mut is_value = false;
+            // What follows the name of the package is its own.
+            for word in words.filter(|word| !phrase.contains(word)) {
+                match word {
+                    "-c" | "--call" => self.give_up(),
+                    "-p" | "--package" | "-w" | "--workspace" => is_value = true,
+                    word if word.starts_with("--call=") => self.give_up(),
+                    word if std::mem::take(&mut is_value) || word.starts_with('-') => {}
+                    _ => break,
+                }
+            }
+        }
+        let runs = |word: &Word| {
+            let name = word.as_deref().and_then(|word| word.rsplit('/').next()).unwrap_or_default();
+            interpreter_of(name).is_some()
+                || SHELLS.contains(&name)
+                || CODE.contains(&name)
+                || matches!(name, "env" | "sudo" | "xargs")
+        };
+        if let Some(at) = arguments.iter().position(runs) {
+            self.words(arguments.get(at..).unwrap_or_default());
         }
     }
 
@@ -500,7 +704,12 @@ impl Walk {
             // It says only where the program is.
             return;
         }
-        let Some(at) = at else { return };
+        let Some(at) = at else {
+            if program == "env" && !options.any(|word| matches!(word.as_str(), "--version" | "--help")) {
+                self.reads("/proc/self/environ");
+            }
+            return;
+        };
         let is_known = |word: &str| match program {
             "time" => word == "-p",
             "xargs" => matches!(word, "-0" | "-r" | "--null" | "--no-run-if-empty"),
@@ -587,14 +796,25 @@ impl Walk {
         if program != "kill" && words.iter().any(|word| selects(word)) {
             self.give_up();
         }
-        let signals = words.iter().take(1).filter(|word| word.starts_with('-')).count();
+        // `-9`, or `-s KILL`.
+        let signals = match words.first().map(|word| word.as_str()) {
+            Some("-s" | "-n" | "-l" | "-L") if program == "kill" => 2,
+            first => usize::from(first.is_some_and(|word| word.starts_with('-'))),
+        };
         let targets = words.iter().skip(signals).filter(|word| word.as_str() != "--");
         let pid = i64::from(std::process::id());
         let ours: Vec<String> = std::env::args().collect();
         let ours = format!("bailiwick {}", ours.join(" "));
         for target in targets {
-            match target.parse::<i64>() {
-                Ok(target) if program == "kill" => self.shell.ends_us |= target == -1 || target.abs() == pid,
+            match target.trim().parse::<i64>() {
+                Ok(number) if program == "kill" => {
+                    self.shell.ends_us |= number == -1 || number.abs() == pid;
+                    // Shells differ in what they take for a number.
+                    if !is_number(target) {
+                        self.give_up();
+                    }
+                }
+                _ if program == "kill" && !target.starts_with('%') => self.give_up(),
                 // A pattern, a user, a session.
                 _ if program != "kill" && !target.chars().all(|c| c.is_ascii_alphanumeric() || "_/ ".contains(c)) => {
                     self.give_up();
@@ -828,6 +1048,9 @@ impl Walk {
         let subcommand = subcommand(words).unwrap_or_default();
         self.options(&format!("git {subcommand}"), words);
         let has = |word: &str| words.iter().any(|other| *other == word);
+        if subcommand == "config" {
+            self.git_config(words);
+        }
         if subcommand == "clean" || (subcommand == "reset" && has("--hard")) {
             let folders = words.windows(2).filter(|pair| pair.first().is_some_and(|option| *option == "-C"));
             let folders: Vec<&String> = folders.filter_map(|pair| pair.get(1).copied()).collect();
@@ -843,6 +1066,32 @@ impl Walk {
         }
         for word in words {
             self.remote(word);
+        }
+    }
+
+    /// What is set may be a program that `git` runs from then on.
+    fn git_config(&mut self, words: &[&String]) {
+        let mut plain = words.iter().skip_while(|word| **word != "config").skip(1).peekable();
+        let mut key = None;
+        while let Some(word) = plain.next() {
+            match word.as_str() {
+                "get" | "list" | "unset" | "-l" | "--list" => return,
+                word if word.starts_with("--get") || word.starts_with("--unset") => return,
+                "-f" | "--file" | "--blob" | "--type" | "--default" | "--comment" => drop(plain.next()),
+                "set" => {}
+                word if word.starts_with('-') => {}
+                word => {
+                    key = Some(word.to_ascii_lowercase());
+                    break;
+                }
+            }
+        }
+        let is_known = |key: &String| GIT_SETTINGS.iter().any(|known| key.starts_with(known));
+        if plain.peek().is_some() && !key.as_ref().is_some_and(is_known) {
+            self.give_up();
+        }
+        if words.iter().any(|word| matches!(word.as_str(), "-e" | "--edit" | "edit")) {
+            self.give_up();
         }
     }
 
@@ -993,6 +1242,23 @@ enum Runs<'a> {
 }
 
 impl Interpreter {
+    /// Whether a module is loaded that runs code, or with a name that is more than one.
+    fn has_code(&self, words: &[&String]) -> bool {
+        let is_python = !self.module.is_empty();
+        let is_perl = self.names.contains(&"perl");
+        words.iter().enumerate().any(|(at, word)| {
+            let Some(letters) = cluster(word) else { return false };
+            let name = |letter: char| {
+                let (_, name) = letters.split_once(letter)?;
+                if name.is_empty() { words.get(at + 1).map(|next| next.as_str()) } else { Some(name) }
+            };
+            let is_plain =
+                |name: &str| name.chars().all(|char| char.is_ascii_alphanumeric() || ":_=,.-".contains(char));
+            (is_python && name('m').is_some_and(|name| CODE_MODULES.contains(&name)))
+                || (is_perl && letters.starts_with(['M', 'm']) && !is_plain(letters))
+        })
+    }
+
     /// What follows a script's name is the script's own. Without a script it reads code from standard input.
     fn runs<'a>(&self, words: &[&'a String]) -> Runs<'a> {
         let is_input = |word: &str| matches!(word, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0");
