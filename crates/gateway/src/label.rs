@@ -20,6 +20,7 @@ mod confirm;
 mod csv;
 mod explain;
 mod handed;
+mod hosts;
 mod index;
 mod markup;
 pub mod memory;

@@ -10,6 +10,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use base64::Engine as _;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::hosts;
+
 /// The longest value that is kept; what is longer is prose and is taken apart instead.
 pub(crate) const VALUE_MAX_BYTES: usize = 256;
 
@@ -263,6 +265,9 @@ impl Found {
 
     /// The values in a token, and in what it says once its encoding is undone.
     fn token(&mut self, token: &str) {
+        if let Some(host) = hosts::of_token(token) {
+            self.push(Atom::new(Kind::Word, host));
+        }
         self.spelled(token);
         for reading in decoded(token).iter().flat_map(|reading| reading.split(is_separator)).map(trim) {
             if (4..=TOKEN_MAX_BYTES).contains(&reading.len()) {

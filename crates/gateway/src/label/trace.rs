@@ -11,7 +11,7 @@ use super::index::{Field, Index, Sightings};
 use super::memory::Remembered;
 use super::request::User;
 use super::value::{Found, Step, kind_of};
-use super::{read, source, words};
+use super::{hosts, read, source, words};
 
 /// How many leaves of the arguments are traced.
 const LEAVES_MAX: usize = 512;
@@ -246,7 +246,10 @@ impl Tracer<'_> {
     }
 
     fn argument(&self, (pointer, role): (&str, Role), text: &str, step: Step) -> (ArgumentLabel, bool) {
-        let mut found = if matches!(role, Role::Content) { self.content(text) } else { self.value(text, step) };
+        let mut found = match role {
+            Role::Content => self.content(text),
+            _ => self.contacted((role, text), step, self.value(text, step)),
+        };
         if found.choice == Choice::System && matches!(role, Role::Recipient | Role::Account | Role::Target) {
             self.contest(text, &mut found);
         }
@@ -284,6 +287,32 @@ impl Tracer<'_> {
             label: self.label(found),
         };
         (label, meant)
+    }
+
+    /// What a value was found to be, or what the hosts and the mailbox are that it leads to, where that is worse: others' text
+    /// may have spelled them otherwise.
+    fn contacted(&self, (role, text): (Role, &str), step: Step, found: Found) -> Found {
+        if found.choice == Choice::Untrusted || self.user.names(text) {
+            return found;
+        }
+        let apart = self.apart.of(text);
+        // Those that are written as they are called were looked up with the value.
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '\\', '?', '#']);
+        let is_read = |name: &String| {
+            let mut links = apart.atoms().iter().filter(|atom| atom.kind == Kind::Link);
+            links.any(|atom| atom.text.strip_prefix(name.as_str()).is_some_and(ends))
+        };
+        let hosts = hosts::of(role, text).into_iter().filter(|name| !is_read(name));
+        let links = hosts.map(|name| if name.contains(':') { name } else { format!("http://{name}") });
+        let mailbox = hosts::mailbox(text).filter(|mailbox| *mailbox != atoms::normal(text));
+        let others = links.chain(mailbox).map(|other| self.reading(&other, step));
+        let worst = others.max_by_key(|other| (other.choice == Choice::Untrusted, other.integrity));
+        let is_worse = |other: &Found| match other.choice {
+            Choice::Untrusted => true,
+            Choice::Delegated => found.choice == Choice::Model,
+            _ => false,
+        };
+        worst.filter(is_worse).unwrap_or(found)
     }
 
     /// What cannot be undone, to a thing or a payee that the user did not name and that others' text names: a record

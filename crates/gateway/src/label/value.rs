@@ -59,7 +59,7 @@ impl Tracer<'_> {
         model.unwrap_or_else(|| self.unknown())
     }
 
-    fn reading(&self, text: &str, step: Step) -> Found {
+    pub(super) fn reading(&self, text: &str, step: Step) -> Found {
         if text.trim().is_empty() || self.user.names(text) {
             return Found::by(Choice::User, Integrity::Trusted);
         }
