@@ -423,8 +423,10 @@ impl Authority {
         let errand = Errand { call: (), verb: Verb::ListTool, tool: tool_id, arguments, facts, carried: None };
         let ((), action) = self.action(caller, errand, &tool);
         let decision = policy::decide(&force.snapshot, &action, self.journal.now());
-        // What may be asked for may be seen.
-        decision.errors.is_empty() && decision.effect != policy::Effect::Deny
+        // What may be asked for may be seen, unless no call of it could pass.
+        decision.errors.is_empty()
+            && decision.effect != policy::Effect::Deny
+            && !policy::denied_beforehand(&force.snapshot, &caller.principal.agent, id)
     }
 
     /// From now on the session knows that this was called, and with what; what it wrote keeps its labels.

@@ -454,6 +454,26 @@ async fn a_list_shows_only_what_the_agent_may_see() {
 }
 
 #[tokio::test]
+async fn a_tool_of_which_no_call_can_pass_is_not_listed() {
+    let policy = r#"
+@id("allow") @reason("Allowed.") permit (principal, action, resource);
+@id("no-delete") @reason("No.") forbid (principal, action == Action::"files/delete", resource);
+@id("some") @reason("No.") forbid (principal, action == Action::"files/write", resource) when { context.user == "nobody" };
+"#;
+    let world = World::with(policy, limits()).await.unwrap();
+    let mut client = world.connect();
+    let list = client.request("tools/list", json!({})).await;
+    let names: Vec<_> =
+        list["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["read", "write"]);
+    client.close().await;
+    let records = world.records();
+    let is_told = |record: &Record| matches!(record, Record::Withheld { names, .. } if names == &["delete"]);
+    assert!(records.iter().any(|(_, record)| is_told(record)));
+    world.check().await;
+}
+
+#[tokio::test]
 async fn a_changed_definition_is_quarantined_until_it_is_approved() {
     let world = World::new().await;
     let mut client = world.connect();

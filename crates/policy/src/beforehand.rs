@@ -31,6 +31,17 @@ pub fn guard(graph: &mut Graph, snapshot: &Snapshot) {
     guard::write(graph, |client, server, tool| Subject::new(snapshot, client, server, tool).strictest(snapshot));
 }
 
+/// Whether every call of a tool by an agent is denied, whatever it carries, and no approval could let one pass. Of many
+/// policies only those are looked at that can apply to the tool; which they are is kept, as for decisions.
+pub fn denied_beforehand(snapshot: &Snapshot, agent: &str, tool: &ToolId) -> bool {
+    // What the snapshot does not know is denied.
+    let Some(known) = snapshot.tools.get(tool) else { return true };
+    let subject = Subject::new(snapshot, agent, &tool.server, Some(&tool.name));
+    let slice = snapshot.rules.slice(&subject.principal, &known.target);
+    let strictest = subject.strictest_of(slice.iter().map(|candidate| candidate.entry.as_ref()));
+    strictest.is_some_and(|guard| guard.effect == Effect::Denies)
+}
+
 /// What is known of the calls of one tool, or of every use of a server.
 struct Subject<'a> {
     principal: EntityUID,
@@ -75,12 +86,17 @@ impl<'a> Subject<'a> {
 
     /// The strictest that stops it.
     fn strictest(&self, snapshot: &Snapshot) -> Option<Guard> {
+        self.strictest_of(snapshot.rules.of(&self.principal).map(AsRef::as_ref))
+    }
+
+    /// The strictest of these that stops it.
+    fn strictest_of<'e>(&self, entries: impl Iterator<Item = &'e Entry>) -> Option<Guard> {
         let guard =
             |effect, policy| Guard { effect, tool: self.tool.as_ref().map(|tool| tool.name.to_owned()), policy };
         let mut forbidden: BTreeMap<Effect, &Rule> = BTreeMap::new();
         let mut is_permitted = false;
         let mut is_spoken_of = false;
-        for entry in snapshot.rules.of(&self.principal) {
+        for entry in entries {
             let rule = &entry.rule;
             let holds = self.holds(entry);
             is_permitted |= !rule.forbids && holds != Some(false);

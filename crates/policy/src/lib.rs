@@ -32,7 +32,7 @@ pub mod tool;
 pub mod uri;
 
 pub use action::{Action, Door, Principal, Verb};
-pub use beforehand::guard;
+pub use beforehand::{denied_beforehand, guard};
 pub use bounds::{Bounds, Budget, Mandate};
 pub use decide::{agent_text, decide};
 pub use decision::{Decision, Effect, Reason};

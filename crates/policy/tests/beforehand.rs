@@ -6,7 +6,7 @@ mod common;
 use common::tools;
 use graph::guard;
 use policy::bounds::{Listed, Otherwise};
-use policy::{Bounds, Mandate, Snapshot, Source, packs};
+use policy::{Bounds, Mandate, Snapshot, Source, ToolId, denied_beforehand, packs};
 
 const ALLOW: &str = "@id(\"allow\") permit (principal, action, resource);\n";
 
@@ -79,6 +79,27 @@ fn what_no_call_can_get_past_is_stopped() {
         ("@ask(\"mail\") forbid (principal, action in Action::\"send\", resource);", "Asks mail/send `x` (p.cedar:2)"),
     ] {
         assert_eq!(guards(&format!("{ALLOW}@id(\"x\") {forbid}"), Vec::new()), expected, "{forbid}");
+    }
+}
+
+#[test]
+fn a_tool_is_denied_beforehand_where_no_call_of_it_can_pass() {
+    for (rule, expected) in [
+        ("forbid (principal, action == Action::\"mail/send\", resource);", true),
+        ("forbid (principal == Agent::\"claude-code\", action in Action::\"send\", resource);", true),
+        ("forbid (principal == Agent::\"other\", action == Action::\"mail/send\", resource);", false),
+        ("forbid (principal, action == Action::\"fs/write_file\", resource);", false),
+        ("forbid (principal, action == Action::\"mail/send\", resource) when { context.user == \"ada\" };", false),
+        ("@ask(\"mail\") forbid (principal, action == Action::\"mail/send\", resource);", false),
+    ] {
+        let policies = vec![("p.cedar".to_owned(), format!("{ALLOW}@id(\"x\") {rule}"))];
+        let (snapshot, _) = Snapshot::assemble(Source { policies, tools: tools(), ..Source::default() }).unwrap();
+        let denied = |name: &str| {
+            let tool = ToolId { server: "mail".to_owned(), name: name.to_owned() };
+            denied_beforehand(&snapshot, "claude-code", &tool)
+        };
+        assert_eq!(denied("send"), expected, "{rule}");
+        assert!(denied("unheard_of"), "{rule}");
     }
 }
 
