@@ -61,7 +61,7 @@ enum How {
 }
 
 fn tools() -> Value {
-    let tool = |name: &str| json!({ "name": name, "description": name, "inputSchema": { "type": "object", "properties": { "path": { "type": "string" }, "n": { "type": "integer" } } } });
+    let tool = |name: &str| json!({ "name": name, "description": name, "inputSchema": { "type": "object", "properties": { "path": { "type": "string" }, "n": { "type": "integer", "x-mcp-header": "N" } } } });
     json!([tool("read"), tool("write"), tool("delete")])
 }
 

@@ -182,6 +182,10 @@ impl HttpDoor {
         if headers.contains_key(CONTENT_TYPE) {
             headers.insert(CONTENT_TYPE, JSON);
         }
+        // Only what was compared with the body goes on, and who compared it adds it.
+        for (name, _) in wire::params(&headers) {
+            headers.remove(name);
+        }
         if is_signed_in {
             // The token was for us: passed on, the server could act with it as the caller.
             headers.remove(AUTHORIZATION);

@@ -21,6 +21,8 @@ async fn upstream(seen: Seen) -> SocketAddr {
             tokio::spawn(async move {
                 while let Some((head, body)) = message(&mut stream).await {
                     assert!(!head.contains("x-bailiwick-key"), "the key is between the agent and the gateway");
+                    let params = head.matches("mcp-param-").count();
+                    assert_eq!(params, usize::from(head.contains("mcp-param-n: 7")), "{head}");
                     assert!(!head.contains("charset"), "how the body is to be read is the gateway's word: {head}");
                     let call: Value = serde_json::from_str(&body).unwrap();
                     seen.lock().unwrap().push(call.clone());
@@ -163,6 +165,21 @@ async fn a_body_that_a_server_would_decode_otherwise_is_not_taken() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{kind}: {answer}");
+    }
+    assert_eq!(world.calls_seen(), ["read"]);
+    world.check().await;
+}
+
+#[tokio::test]
+async fn a_header_of_an_argument_goes_on_only_if_the_body_says_the_same() {
+    let world = World::new().await;
+    let upstream = upstream(world.seen.clone()).await;
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
+    let own = |header: &str| format!("host: localhost\r\nx-bailiwick-key: secret\r\n{header}");
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    assert_eq!(post(address, &own("mcp-param-n: 8\r\n"), list).await.0, 200, "it is left out");
+    for (header, status) in [("mcp-param-n: 8\r\n", 400), ("mcp-param-path: /x\r\n", 400), ("mcp-param-n: 7\r\n", 200)] {
+        assert_eq!(post(address, &own(header), &call("read")).await.0, status, "{header}");
     }
     assert_eq!(world.calls_seen(), ["read"]);
     world.check().await;

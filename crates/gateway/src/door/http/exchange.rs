@@ -11,14 +11,15 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_
 use hyper::http::response::Parts;
 use hyper::{Request as HttpRequest, Response as HttpResponse, StatusCode, Uri};
 use ledger::record::Status;
-use policy::Verb;
+use policy::{ToolId, Verb};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::handle;
 use super::screen::{self, End, Expect, Screen};
 use super::wire::{
-    JSON, Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, read_body, stream, whole,
+    JSON, Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, param_mismatch, params,
+    read_body, stream, whole,
 };
 use super::{HEADER_MISMATCH, HttpDoor, QUEUE, Ticket};
 use crate::answer;
@@ -67,7 +68,7 @@ impl Exchange {
     }
 
     pub(super) async fn post(self, request: HttpRequest<Incoming>) -> HttpResponse<Reply> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let body = match read_body(&head.headers, body).await {
             Ok(body) => body,
             Err(refused) => return *refused,
@@ -99,7 +100,8 @@ impl Exchange {
             }
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(Some(&request.id), &fault)),
         };
-        if let Some(mismatch) = header_mismatch(&head.headers, &request, &call) {
+        let mismatch = header_mismatch(&head.headers, &request, &call);
+        if let Some(mismatch) = mismatch.or_else(|| self.compare_params(&mut head.headers, &call)) {
             let line = answer::error(Some(&request.id), HEADER_MISMATCH, mismatch);
             return json(StatusCode::BAD_REQUEST, line);
         }
@@ -129,6 +131,21 @@ impl Exchange {
                 reply
             }
         }
+    }
+
+    /// What a header says of an argument otherwise than the body does. Where nobody knows the schema that declares such
+    /// headers they are left out.
+    fn compare_params(&self, headers: &mut HeaderMap, call: &Call) -> Option<&'static str> {
+        if let Call::Judged { subject: Subject::Tool { name, arguments }, .. } = call {
+            let id = ToolId { server: self.server.clone(), name: name.clone() };
+            if let Tool::Facts(tool) = self.authority().catalogue.get(&id) {
+                return param_mismatch(headers, &tool.input_schema, arguments);
+            }
+        }
+        for (name, _) in params(headers) {
+            headers.remove(name);
+        }
+        None
     }
 
     /// Passes a request that needs no permit of its own.
@@ -222,7 +239,9 @@ impl Exchange {
     async fn act(&self, headers: &HeaderMap, admitted: Admitted<Request>, request: &Request) -> HttpResponse<Reply> {
         let (id, origin) = (&request.id, Origin::of(request, admitted.permit.action()));
         let permit = self.authority().peers.send(admitted.permit, self.authority().journal.now());
-        let (act, answer) = self.door.outbound.send(permit, self.target(headers)).await;
+        let mut target = self.target(headers);
+        target.headers.extend(params(headers));
+        let (act, answer) = self.door.outbound.send(permit, target).await;
         match &answer {
             Err(error) => act.end(Ending::without_result(error.status())),
             Ok(_) => {

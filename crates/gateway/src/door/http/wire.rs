@@ -12,15 +12,19 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response as HttpResponse, StatusCode};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::answer;
-use crate::call::{Call, Id, Message, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::call::{Call, DEPTH_MAX, Id, Message, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::sse;
 use crate::upstream::remote::{METHOD_HEADER, NAME_HEADER};
 
 /// What the bodies are that go on.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What the names of headers that say arguments begin with.
+const PARAM_PREFIX: &str = "mcp-param-";
 
 /// How long a client may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(30);
@@ -170,6 +174,40 @@ pub(super) fn header_mismatch(headers: &HeaderMap, request: &Request, call: &Cal
     None
 }
 
+/// The headers that say arguments of a tool, which its schema names (`x-mcp-header`).
+pub(super) fn params(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let is_param = |name: &HeaderName| name.as_str().starts_with(PARAM_PREFIX);
+    headers.iter().filter(|(name, _)| is_param(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether such a header says anything else than the body does, or what no argument is declared to say.
+pub(super) fn param_mismatch(headers: &HeaderMap, schema: &Value, arguments: &Value) -> Option<&'static str> {
+    let says = |(name, header): &(HeaderName, HeaderValue)| {
+        let name = name.as_str().strip_prefix(PARAM_PREFIX).unwrap_or_default();
+        declared(schema, arguments, name, DEPTH_MAX).is_some_and(|argument| match argument {
+            Value::String(text) => header.as_bytes() == text.as_bytes() || is_encoded(header, text),
+            Value::Number(_) | Value::Bool(_) => header.as_bytes() == argument.to_string().as_bytes(),
+            _ => false,
+        })
+    };
+    let is_same = params(headers).iter().all(says);
+    (!is_same).then_some("an Mcp-Param header is not the body's argument")
+}
+
+/// The argument that a schema has a header say.
+fn declared<'a>(schema: &Value, arguments: &'a Value, header: &str, depth: usize) -> Option<&'a Value> {
+    let depth = depth.checked_sub(1)?;
+    let mut properties = schema.get("properties")?.as_object()?.iter();
+    properties.find_map(|(name, property)| {
+        let argument = arguments.get(name)?;
+        let named = property.get("x-mcp-header").and_then(Value::as_str);
+        if named.is_some_and(|named| named.eq_ignore_ascii_case(header)) {
+            return Some(argument);
+        }
+        declared(property, argument, header, depth)
+    })
+}
+
 /// Whether a header says a value in the form for what a header cannot hold: `=?base64?…?=`.
 fn is_encoded(header: &HeaderValue, value: &str) -> bool {
     let inner = header.as_bytes().strip_prefix(b"=?base64?").and_then(|rest| rest.strip_suffix(b"?="));
@@ -196,4 +234,32 @@ fn content_type(headers: &HeaderMap) -> &str {
 
 pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(|value| value.contains("text/event-stream")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_header_of_an_argument_says_what_the_argument_says() {
+        let region = json!({ "type": "string", "x-mcp-header": "Region" });
+        let deep = json!({ "type": "object", "properties": { "n": { "type": "integer", "x-mcp-header": "Count" } } });
+        let schema = json!({ "type": "object", "properties": { "region": region, "of": deep, "q": {} } });
+        let arguments = json!({ "region": "eu-test", "of": { "n": 7 }, "q": "x" });
+        let is_same = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for &(name, value) in pairs {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            param_mismatch(&headers, &schema, &arguments).is_none()
+        };
+        assert!(is_same(&[]) && is_same(&[("mcp-param-region", "eu-test"), ("mcp-param-count", "7")]));
+        assert!(is_same(&[("mcp-param-region", "=?base64?ZXUtdGVzdA==?=")]));
+        assert!(!is_same(&[("mcp-param-region", "us-prod")]) && !is_same(&[("mcp-param-count", "8")]));
+        assert!(!is_same(&[("mcp-param-region", "eu-test"), ("mcp-param-region", "us-prod")]));
+        assert!(!is_same(&[("mcp-param-q", "x")]), "no argument is declared to say it");
+    }
 }
