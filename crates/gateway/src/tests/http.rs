@@ -178,7 +178,8 @@ async fn a_header_of_an_argument_goes_on_only_if_the_body_says_the_same() {
     let own = |header: &str| format!("host: localhost\r\nx-bailiwick-key: secret\r\n{header}");
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
     assert_eq!(post(address, &own("mcp-param-n: 8\r\n"), list).await.0, 200, "it is left out");
-    for (header, status) in [("mcp-param-n: 8\r\n", 400), ("mcp-param-path: /x\r\n", 400), ("mcp-param-n: 7\r\n", 200)] {
+    for (header, status) in [("mcp-param-n: 8\r\n", 400), ("mcp-param-path: /x\r\n", 400), ("mcp-param-n: 7\r\n", 200)]
+    {
         assert_eq!(post(address, &own(header), &call("read")).await.0, status, "{header}");
     }
     assert_eq!(world.calls_seen(), ["read"]);
