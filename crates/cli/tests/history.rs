@@ -58,8 +58,21 @@ fn a_transcript_becomes_a_ledger() {
     assert!(text.contains("PERMIT claude-code/WebFetch"), "{text}");
     assert!(text.contains("Claude Code transcript"), "{text}");
     let spans = bailiwick(&home, &["trace", "day-one", "--dir", into, "--format", "otel"]);
+    let (exported, again) = (dir.path().join("spans.json"), dir.path().join("again"));
+    std::fs::write(&exported, &spans.stdout).unwrap();
     let spans: Value = serde_json::from_slice(&spans.stdout).unwrap();
     assert_eq!(spans["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len(), 4);
+    // What is exported comes back as the same calls of the same agent.
+    let import = bailiwick(&home, &["import", exported.to_str().unwrap(), "--into", again.to_str().unwrap()]);
+    assert!(said(&import).contains("1 session with 0 prompts, 3 calls"), "{}", said(&import));
+    let calls = |of: &str| {
+        let story = bailiwick(&home, &["trace", "day-one", "--dir", of, "--format", "json"]);
+        let story: Value = serde_json::from_slice(&story.stdout).unwrap();
+        let steps = story["steps"].as_array().unwrap().iter().filter(|step| step["step"] == "call");
+        let calls: Vec<Value> = steps.map(|step| json!([step["tool"], step["arguments"]])).collect();
+        (story["principal"]["agent"].clone(), calls)
+    };
+    assert_eq!(calls(again.to_str().unwrap()), calls(into));
     assert!(said(&bailiwick(&home, &["trace", "--dir", into])).contains("day-one"));
 
     std::fs::create_dir(&policy).unwrap();

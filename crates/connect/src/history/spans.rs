@@ -3,10 +3,11 @@
 //! Read: spans whose `gen_ai.operation.name` is `execute_tool` (name, arguments and result in attributes), and
 //! the messages of model spans (`gen_ai.input.messages`, `gen_ai.output.messages`, `gen_ai.system_instructions`).
 //! Tracers record the content only where that is switched on; a span without content says only that there was
-//! a call. A session is a `gen_ai.conversation.id`, else a trace.
+//! a call. A session is a `gen_ai.conversation.id`, else a trace. A span of our own says in `bailiwick.server` whose the
+//! tool is.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,9 +23,8 @@ pub(crate) fn read(place: Place<'_>, value: &Value, history: &mut History) -> bo
     spans.sort_by_key(|span| span.start);
     for span in &spans {
         let session = span.session();
-        // Each model span repeats the conversation so far.
-        let new = span.happened().into_iter().filter(|(_, what)| history.told.insert((session.clone(), digest(what))));
-        let steps = new.map(|(at, what)| Step { line: place.line, at, what }).collect();
+        let news = news(span, &session, &mut history.told).into_iter();
+        let steps = news.map(|(at, what)| Step { line: place.line, at, what }).collect();
         add(history, place, Format::Spans, &session, steps);
         let agent = ["gen_ai.agent.name", "gen_ai.request.model"].iter().find_map(|name| span.text(name));
         if let (Some(session), Some(agent)) = (history.session(place, Format::Spans, &session), agent)
@@ -36,15 +36,53 @@ pub(crate) fn read(place: Place<'_>, value: &Value, history: &mut History) -> bo
     true
 }
 
+/// What a span tells that was not told before. Each model span repeats the conversation so far, with calls that have spans
+/// of their own.
+fn news(span: &Span<'_>, session: &str, told: &mut HashSet<(String, u64)>) -> Vec<(Option<Timestamp>, What)> {
+    let mut tell = |key: u64| told.insert((session.to_owned(), key));
+    let mut happened = span.happened();
+    let nameless = match happened.first() {
+        Some((_, what @ What::Call(call))) if span.is_tool() && call.id.is_empty() => Some(digest(what)),
+        _ => None,
+    };
+    if let Some(words) = nameless {
+        // One that was exported twice.
+        if !tell(hashed(&("span", span.name()))) {
+            return Vec::new();
+        }
+        // Two calls in the same words are two; but the first may be the one that a model span told in these words.
+        let by_model = !tell(words);
+        if tell(hashed(&("first", words))) && by_model {
+            happened.remove(0);
+        } else {
+            happened.iter_mut().for_each(|(_, what)| what.set_id(&span.name()));
+        }
+    }
+    happened.retain(|(_, what)| tell(digest(what)));
+    happened
+}
+
 /// What a step is known by: a call and its result by the call's id, all else by itself.
 fn digest(what: &What) -> u64 {
-    let mut hasher = DefaultHasher::new();
     match what {
-        What::Call(call) if !call.id.is_empty() => ("call", &call.id).hash(&mut hasher),
-        What::Result(answer) if !answer.id.is_empty() => ("result", &answer.id).hash(&mut hasher),
-        other => format!("{other:?}").hash(&mut hasher),
+        What::Call(call) if !call.id.is_empty() => hashed(&("call", &call.id)),
+        What::Result(answer) if !answer.id.is_empty() => hashed(&("result", &answer.id)),
+        other => hashed(&format!("{other:?}")),
     }
+}
+
+fn hashed(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
     hasher.finish()
+}
+
+impl What {
+    fn set_id(&mut self, id: &str) {
+        if let Self::Call(Call { id: own, .. }) | Self::Result(Answer { id: own, .. }) = self {
+            id.clone_into(own);
+        }
+    }
 }
 
 fn list<'a>(value: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
@@ -55,6 +93,7 @@ struct Span<'a> {
     start: u64,
     end: u64,
     trace: &'a str,
+    id: &'a str,
     attributes: BTreeMap<&'a str, &'a Value>,
 }
 
@@ -66,12 +105,22 @@ impl<'a> Span<'a> {
             start: time(span, "startTimeUnixNano"),
             end: time(span, "endTimeUnixNano"),
             trace: text(span, "traceId"),
+            id: text(span, "spanId"),
             attributes: attributes.collect(),
         }
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
         self.attributes.get(name).and_then(|value| value.get("stringValue")?.as_str())
+    }
+
+    fn is_tool(&self) -> bool {
+        self.text("gen_ai.operation.name") == Some("execute_tool")
+    }
+
+    /// What tells it apart from others of its session.
+    fn name(&self) -> String {
+        if self.id.is_empty() { format!("{}-{}", self.start, self.end) } else { self.id.to_owned() }
     }
 
     fn session(&self) -> String {
@@ -89,7 +138,7 @@ impl<'a> Span<'a> {
 
     fn happened(&self) -> Vec<(Option<Timestamp>, What)> {
         let (start, end) = (timestamp(self.start), timestamp(self.end));
-        if self.text("gen_ai.operation.name") == Some("execute_tool") {
+        if self.is_tool() {
             return self.tool().into_iter().zip([start, end]).map(|(what, at)| (at, what)).collect();
         }
         let system =
@@ -102,7 +151,11 @@ impl<'a> Span<'a> {
 
     fn tool(&self) -> Vec<What> {
         let id = self.text("gen_ai.tool.call.id").unwrap_or_default();
-        let (server, tool) = tool_name(self.text("gen_ai.tool.name").unwrap_or_default());
+        let name = self.text("gen_ai.tool.name").unwrap_or_default();
+        let (server, tool) = match self.text("bailiwick.server") {
+            Some(server) => (server.to_owned(), name.to_owned()),
+            None => tool_name(name),
+        };
         let given = arguments(self.value("gen_ai.tool.call.arguments").as_ref());
         let mut happened = vec![What::Call(Call { id: id.to_owned(), server, tool, arguments: given })];
         if let Some(content) = self.value("gen_ai.tool.call.result") {

@@ -153,6 +153,39 @@ fn spans_tell_the_story_once() {
 }
 
 #[test]
+fn spans_of_calls_in_the_same_words_are_calls_of_their_own() {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let tool = |id: &str, more: Vec<Value>| {
+        let mut attributes = vec![
+            text("gen_ai.operation.name", "execute_tool"),
+            text("gen_ai.tool.name", "pay"),
+            text("gen_ai.tool.call.arguments", "{\"to\":\"ann\"}"),
+        ];
+        attributes.extend(more);
+        json!({"traceId": "t", "spanId": id, "startTimeUnixNano": "5", "endTimeUnixNano": "6", "attributes": attributes})
+    };
+    let of = |spans: &[Value]| {
+        let batch = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+        only(&read(&batch.to_string())).calls().cloned().collect::<Vec<_>>()
+    };
+    let twice = [tool("a", vec![]), tool("b", vec![]), tool("a", vec![])];
+    assert_eq!(of(&twice).len(), 2, "the third is the first, exported again");
+    // A model that tells the first of them, and tells it again with the conversation so far.
+    let asks =
+        r#"[{"role":"assistant","parts":[{"type":"tool_call","name":"pay","arguments":{"to":"ann"}}]}]"#.to_owned();
+    let model = |start: &str, name: &str| {
+        json!({"traceId": "t", "spanId": start, "startTimeUnixNano": start, "endTimeUnixNano": start,
+            "attributes": [text("gen_ai.operation.name", "chat"), text(name, &asks)]})
+    };
+    let told = [model("1", "gen_ai.output.messages"), tool("a", vec![]), model("7", "gen_ai.input.messages")];
+    assert_eq!(of(&told).len(), 1);
+    assert_eq!(of(&[&told[..], &[tool("b", vec![])]].concat()).len(), 2);
+    let ours = of(&[tool("a", vec![text("bailiwick.server", "bank"), text("gen_ai.tool.call.id", "7")])]);
+    let ours = ours.first().unwrap();
+    assert_eq!((ours.server.as_str(), ours.tool.as_str(), ours.id.as_str()), ("bank", "pay", "7"));
+}
+
+#[test]
 fn what_cannot_be_read_is_said_with_its_line() {
     let history = read("{\"role\": 1}\nnot json\n{\"messages\": []}");
     let said: Vec<_> =

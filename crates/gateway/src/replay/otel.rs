@@ -43,11 +43,8 @@ fn agent(story: &Story, calls: &[&Call]) -> Value {
     let start = times.min().unwrap_or_default();
     let end = calls.iter().map(|call| end(call)).max().unwrap_or(start).max(start);
     let name = story.principal.as_ref().map_or("agent", |principal| principal.agent.as_str());
-    let mut members = vec![
-        ("gen_ai.operation.name", json!("invoke_agent")),
-        ("gen_ai.agent.name", json!(name)),
-        ("gen_ai.conversation.id", json!(story.session)),
-    ];
+    let mut members = vec![("gen_ai.operation.name", json!("invoke_agent"))];
+    members.extend(whose(story));
     if let Some(principal) = &story.principal {
         members.push(("user.id", json!(principal.user)));
     }
@@ -61,6 +58,12 @@ fn agent(story: &Story, calls: &[&Call]) -> Value {
         "attributes": attributes(&members),
         "status": {},
     })
+}
+
+/// Whose a span is: each says so itself, for whoever reads spans one by one.
+fn whose(story: &Story) -> [(&'static str, Value); 2] {
+    let name = story.principal.as_ref().map_or("agent", |principal| principal.agent.as_str());
+    [("gen_ai.agent.name", json!(name)), ("gen_ai.conversation.id", json!(story.session))]
 }
 
 fn span(story: &Story, call: &Call) -> Value {
@@ -83,14 +86,15 @@ fn span(story: &Story, call: &Call) -> Value {
         "kind": if hook { INTERNAL } else { CLIENT },
         "startTimeUnixNano": nanoseconds(call.time),
         "endTimeUnixNano": nanoseconds(end(call)),
-        "attributes": attributes(&members(call, method)),
+        "attributes": attributes(&members(story, call, method)),
         "links": links(story, call),
         "status": status(call),
     })
 }
 
-fn members(call: &Call, method: &str) -> Vec<(&'static str, Value)> {
-    let mut members = vec![
+fn members(story: &Story, call: &Call, method: &str) -> Vec<(&'static str, Value)> {
+    let mut members = whose(story).to_vec();
+    members.extend([
         ("bailiwick.ledger.entry", json!(call.entry)),
         ("bailiwick.server", json!(call.tool.server)),
         ("bailiwick.decision", json!(call.verdict.word())),
@@ -98,12 +102,13 @@ fn members(call: &Call, method: &str) -> Vec<(&'static str, Value)> {
         ("bailiwick.snapshot", json!(call.snapshot)),
         ("bailiwick.seen.integrity", json!(call.seen.integrity)),
         ("bailiwick.seen.confidentiality", json!(call.seen.confidentiality)),
-    ];
+    ]);
     match call.verb {
         Verb::ReadResource => members.push(("mcp.resource.uri", json!(call.tool.name))),
         Verb::GetPrompt => members.push(("gen_ai.prompt.name", json!(call.tool.name))),
         _ => {
             members.push(("gen_ai.operation.name", json!("execute_tool")));
+            members.push(("gen_ai.tool.call.id", json!(call.entry.to_string())));
             members.push(("gen_ai.tool.name", json!(call.tool.name)));
             members.push(("gen_ai.tool.type", json!("function")));
             members.push(("gen_ai.tool.call.arguments", json!(call.arguments.to_string())));
