@@ -152,6 +152,33 @@ fn policies_that_do_not_compile_are_unreadable_and_no_flip() {
 }
 
 #[test]
+fn what_was_not_erased_is_missing_in_a_story() {
+    for erased in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(history(dir.path()));
+        if erased {
+            let (ledger, _) = Ledger::open(dir.path(), key(), Options::new(now())).unwrap();
+            assert!(ledger.erase("assistant for ada", now()).unwrap());
+        } else {
+            std::fs::remove_dir_all(dir.path().join("subjects")).unwrap();
+        }
+        let log = Reader::open(dir.path()).unwrap();
+        let story = story::tell(&log, &Subject::Session("first".to_owned())).unwrap();
+        assert_eq!(story.steps.len(), 3);
+        for step in &story.steps {
+            match step {
+                Step::Prompt { text, missing, .. } => assert_eq!((text, *missing), (&None, !erased)),
+                Step::Call(call) => {
+                    let result = call.outcome.as_ref().unwrap().result.as_str();
+                    assert_eq!(result, if erased { "erased" } else { "missing" });
+                }
+                Step::Withheld { .. } => {}
+            }
+        }
+    }
+}
+
+#[test]
 fn a_story_tells_what_tainted_a_call_and_where_it_came_from() {
     let dir = tempfile::tempdir().unwrap();
     let log = history(dir.path());

@@ -90,7 +90,7 @@ pub(crate) struct Payload<'a> {
     #[serde(borrow)]
     pub(crate) digest: Cow<'a, str>,
     #[serde(borrow)]
-    subject: Cow<'a, str>,
+    pub(crate) subject: Cow<'a, str>,
     size_bytes: u64,
     #[serde(default)]
     pub(crate) segment: u64,

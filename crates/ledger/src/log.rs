@@ -345,9 +345,34 @@ impl Ledger {
     }
 
     /// Destroys a subject's key, and with it everything kept under it, and records that. Says whether
-    /// there was anything to erase.
+    /// there was anything to erase. What lies in the subject's key file must be its own key.
     pub fn erase(&self, subject: &str, now: Timestamp) -> Result<bool, PayloadError> {
+        if let Some(of) = self.other_owner(subject)? {
+            return Err(PayloadError::Exchanged { subject: subject.to_owned(), of });
+        }
         self.shared.keys.erase(subject, |subject, id| self.record_erased(subject, id, now))
+    }
+
+    /// Whose payloads the key in this subject's file encrypts, if not the subject's own.
+    fn other_owner(&self, subject: &str) -> Result<Option<String>, PayloadError> {
+        #[derive(serde::Deserialize)]
+        struct Refers {
+            payload: Option<Payload>,
+        }
+        let Some(id) = self.shared.keys.id(subject)? else { return Ok(None) };
+        self.shared.write()?;
+        let sealed = read::sealed_with(self.storage(), &id)?;
+        let start = self.start()?;
+        for raw in RawEntries::new(start..self.len(), Box::new(|index| self.shared.chunk(index))) {
+            let (_, bytes) = raw.map_err(io::Error::other)?;
+            if let Ok(Refers { payload: Some(payload) }) = serde_json::from_slice(&bytes)
+                && payload.subject != subject
+                && sealed.contains(&payload.digest)
+            {
+                return Ok(Some(payload.subject));
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps bytes under their SHA-256, once; they are public to every reader of the log and never erased.

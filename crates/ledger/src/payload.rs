@@ -43,6 +43,14 @@ pub enum PayloadError {
     /// The key file of this subject was changed.
     #[error("the key of subject `{0}` is damaged")]
     Key(String),
+    /// The key file of this subject holds another's key.
+    #[error("the key file of `{subject}` holds the key of `{of}`: files were exchanged, and nothing was erased")]
+    Exchanged {
+        /// Whose file it is.
+        subject: String,
+        /// Whose key.
+        of: String,
+    },
     /// The source of randomness failed.
     #[error("no random bytes")]
     Random,
@@ -164,7 +172,8 @@ pub(crate) const SUBJECTS: &str = "subjects";
 /// The ending of a key's name while its erasure is being recorded.
 pub(crate) const ERASING: &str = ".erasing";
 
-fn key_path(subject: &str) -> String {
+/// The file of a subject's key.
+pub(crate) fn key_path(subject: &str) -> String {
     format!("{SUBJECTS}/{}", hex::encode(sha256(subject.as_bytes())))
 }
 
@@ -203,6 +212,11 @@ impl Keys {
     /// Whether a mac is that of these bytes; `None` if the subject was erased.
     pub(crate) fn matches(&self, mac: &Mac, bytes: &[u8]) -> Result<Option<bool>, PayloadError> {
         Ok(self.load(&mac.subject)?.map(|key| key.mac(bytes) == mac.hmac))
+    }
+
+    /// The id of the key in the subject's file.
+    pub(crate) fn id(&self, subject: &str) -> Result<Option<[u8; 16]>, PayloadError> {
+        Ok(self.load(subject)?.map(|key| key.id))
     }
 
     fn load(&self, subject: &str) -> Result<Option<SubjectKey>, PayloadError> {

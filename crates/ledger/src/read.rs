@@ -1,7 +1,7 @@
 //! Reading: entries from bundles or the journal, payloads, objects. [`Reader`] takes no lock, so that a
 //! log can be shown and verified while another process writes it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -164,6 +164,22 @@ pub(crate) fn find_payload(segment: &[u8], digest: &str) -> Option<Vec<u8>> {
         let body = found.body(segment);
         (hex::encode(Sealed::parse(body)?.digest) == digest).then(|| body.to_vec())
     })
+}
+
+/// The digests of all payloads that are sealed with a key.
+pub(crate) fn sealed_with(storage: &dyn Storage, key_id: &[u8; 16]) -> io::Result<HashSet<String>> {
+    let mut digests = HashSet::new();
+    // Packs last: a segment becomes a pack before it goes.
+    for folder in [JOURNAL, PAYLOADS] {
+        for number in numbers(storage, folder)? {
+            let segment = storage.read(&numbered(folder, number))?.unwrap_or_default();
+            for found in journal::scan(&segment).frames.iter().filter(|found| found.head.kind == Kind::Payload) {
+                let sealed = Sealed::parse(found.body(&segment)).filter(|sealed| sealed.key_id == key_id);
+                digests.extend(sealed.map(|sealed| hex::encode(sealed.digest)));
+            }
+        }
+    }
+    Ok(digests)
 }
 
 /// A payload from wherever its segment lies by now; `None` if it was erased.

@@ -39,8 +39,8 @@ struct Answer {
 /// What the entries refer to.
 #[derive(Default)]
 pub(crate) struct Used {
-    /// Payload digests, each with its entry and segment.
-    pub(crate) payloads: BTreeMap<String, (u64, u64)>,
+    /// Payloads by their digests.
+    pub(crate) payloads: BTreeMap<String, Reference>,
     /// Ids of erased keys.
     pub(crate) erased: BTreeSet<String>,
     /// Snapshots that took effect, each with its first entry; their sources are objects.
@@ -49,6 +49,13 @@ pub(crate) struct Used {
     pub(crate) rotated: Vec<(u64, String)>,
     /// Entries by which a witness has seen another history of the log, each with its name.
     pub(crate) contradicted: Vec<(u64, String)>,
+}
+
+/// How an entry refers to a payload.
+pub(crate) struct Reference {
+    pub(crate) entry: u64,
+    pub(crate) segment: u64,
+    pub(crate) subject: String,
 }
 
 /// Takes the entries in order.
@@ -269,8 +276,9 @@ impl Semantics {
             "log" => self.log(index, brief, faults),
             _ => {}
         }
-        if let Some(Payload { digest, segment, .. }) = &brief.payload {
-            self.used.payloads.insert(digest.to_string(), (index, *segment));
+        if let Some(Payload { digest, segment, subject, .. }) = &brief.payload {
+            let reference = Reference { entry: index, segment: *segment, subject: subject.to_string() };
+            self.used.payloads.insert(digest.to_string(), reference);
         }
     }
 

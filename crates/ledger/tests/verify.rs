@@ -215,6 +215,54 @@ fn an_erased_key_that_is_still_here_is_found() {
     assert!(faults(&check(dir.path())).contains("recorded as erased and still here"));
 }
 
+/// Exchanges two files.
+fn exchange(one: &Path, two: &Path) {
+    let (first, second) = (fs::read(one).unwrap(), fs::read(two).unwrap());
+    fs::write(one, second).unwrap();
+    fs::write(two, first).unwrap();
+}
+
+#[test]
+fn keys_that_were_exchanged_are_found_and_erase_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let mut kept = Vec::new();
+    for subject in ["alice", "bob"] {
+        let payload = ledger.put_payload(subject, subject.as_bytes()).unwrap();
+        append(&ledger, Record::Prompt { session: "session".to_owned(), payload: payload.clone() });
+        kept.push(payload);
+    }
+    drop(ledger);
+    let mut keys = Vec::new();
+    files(&dir.path().join("subjects"), &mut keys);
+    exchange(&keys[0], &keys[1]);
+    let text = faults(&check(dir.path()));
+    assert_eq!(text.matches("files were exchanged").count(), 2, "{text}");
+    let (ledger, _) = open(dir.path());
+    let refused = ledger.erase("alice", now()).unwrap_err().to_string();
+    assert!(refused.contains("holds the key of `bob`"), "{refused}");
+    drop(ledger);
+    exchange(&keys[0], &keys[1]);
+    let (ledger, _) = open(dir.path());
+    assert!(ledger.erase("alice", now()).unwrap());
+    assert_eq!(ledger.payload(&kept[0]).unwrap(), None);
+    assert_eq!(ledger.payload(&kept[1]).unwrap().unwrap(), b"bob");
+    drop(ledger);
+    assert_eq!(faults(&check(dir.path())), "");
+}
+
+#[test]
+fn packs_that_were_exchanged_are_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    let mut packs = Vec::new();
+    files(&dir.path().join("payloads"), &mut packs);
+    assert!(packs.len() > 1, "{packs:?}");
+    exchange(&packs[0], &packs[1]);
+    let text = faults(&check(dir.path()));
+    assert!(text.lines().count() > 1 && text.lines().all(|line| line.contains("is missing")), "{text}");
+}
+
 #[test]
 fn an_approval_is_used_once_and_for_what_it_binds() {
     let dir = tempfile::tempdir().unwrap();

@@ -116,9 +116,11 @@ fn tree(story: &Story, subject: &Subject) -> String {
 fn tell(step: &Step, story: &Story, subject: &Subject) -> Vec<String> {
     match step {
         // When it was said is not known there; the entry was written by the import.
-        Step::Prompt { entry, text, .. } if is_imported(story) => vec![format!("{entry} the user: {}", quoted(text))],
-        Step::Prompt { entry, time, text } => {
-            vec![format!("{entry} {} the user: {}", time.strftime("%H:%M:%S"), quoted(text))]
+        Step::Prompt { entry, text, missing, .. } if is_imported(story) => {
+            vec![format!("{entry} the user: {}", quoted(text, *missing))]
+        }
+        Step::Prompt { entry, time, text, missing } => {
+            vec![format!("{entry} {} the user: {}", time.strftime("%H:%M:%S"), quoted(text, *missing))]
         }
         Step::Withheld { entry, time, server, names, because } => {
             let time = time.strftime("%H:%M:%S");
@@ -132,8 +134,12 @@ fn is_imported(story: &Story) -> bool {
     story.principal.as_ref().is_some_and(|principal| principal.evidence.contains_key("imported"))
 }
 
-fn quoted(text: &Option<String>) -> String {
-    text.as_deref().map_or("(erased)".to_owned(), |text| format!("“{}”", shorten(text, 160)))
+fn quoted(text: &Option<String>, missing: bool) -> String {
+    match text {
+        Some(text) => format!("“{}”", shorten(text, 160)),
+        None if missing => "(missing)".to_owned(),
+        None => "(erased)".to_owned(),
+    }
 }
 
 fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {

@@ -3,7 +3,7 @@
 //!
 //! Nothing is derived anew: what is told is what was recorded, so that a story can be checked entry by entry.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use ledger::record::{Intent, Outcome, Payload, Record, Scope, Status};
@@ -67,8 +67,11 @@ pub enum Step {
         entry: u64,
         /// When.
         time: Timestamp,
-        /// The beginning of what was said; absent if it was erased.
+        /// The beginning of what was said; absent if it was erased or is missing.
         text: Option<String>,
+        /// Nothing says that it was erased, and it is not there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        missing: bool,
     },
     /// Tools that the agent was not shown.
     Withheld {
@@ -179,7 +182,7 @@ pub struct End {
     pub size_bytes: u64,
     /// The labels of what came back; absent if none are recorded.
     pub labels: Option<SessionLabels>,
-    /// `kept`, `erased`, `checked` (only what it can be checked by) or `none`.
+    /// `kept`, `erased`, `missing`, `checked` (only what it can be checked by) or `none`.
     pub result: String,
 }
 
@@ -244,6 +247,8 @@ pub fn tell(log: &Reader, subject: &Subject) -> Result<Story, StoryError> {
         calls: BTreeMap::new(),
         asks: HashMap::new(),
         since: Vec::new(),
+        erased: HashSet::new(),
+        gone: Vec::new(),
         story: Story { session, principal: None, steps: Vec::new(), unreadable: Vec::new() },
     };
     let needle = serde_json::to_string(&teller.story.session).unwrap_or_default();
@@ -282,6 +287,13 @@ fn session_of(log: &Reader, entry: u64) -> Result<Option<String>, ReadError> {
     })
 }
 
+/// What there is of a payload.
+enum Kept {
+    There(Vec<u8>),
+    Erased,
+    Missing,
+}
+
 struct Teller<'a, F> {
     log: &'a Reader,
     snapshots: Snapshots<F>,
@@ -291,6 +303,10 @@ struct Teller<'a, F> {
     asks: HashMap<u64, u64>,
     /// The calls whose results raised what had been seen, and to what.
     since: Vec<(Integrity, u64)>,
+    /// Subjects that were erased.
+    erased: HashSet<String>,
+    /// Steps of which a payload's key is gone, each with its subject.
+    gone: Vec<(usize, String)>,
     story: Story,
 }
 
@@ -301,8 +317,11 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             Record::Intent(intent) if intent.session == self.story.session => self.intent(entry, intent),
             Record::Outcome(outcome) => self.outcome(entry, &outcome),
             Record::Prompt { session, payload } if session == self.story.session => {
-                let text = self.payload(&payload).map(|text| shorten(&String::from_utf8_lossy(&text)));
-                self.story.steps.push(Step::Prompt { entry, time, text });
+                let kept = self.payload(&payload, self.story.steps.len());
+                let missing = matches!(kept, Kept::Missing);
+                let text =
+                    if let Kept::There(text) = kept { Some(shorten(&String::from_utf8_lossy(&text))) } else { None };
+                self.story.steps.push(Step::Prompt { entry, time, text, missing });
             }
             Record::Withheld { session, server, names, because } if session == self.story.session => {
                 self.story.steps.push(Step::Withheld { entry, time, server, names, because });
@@ -314,6 +333,9 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
                     call.asked = Some(ask);
                     self.asks.insert(entry, intent);
                 }
+            }
+            Record::Log { event, details } if event == "erased" => {
+                self.erased.extend(details.get("subject").and_then(Value::as_str).map(str::to_owned));
             }
             Record::Answered(answered) => {
                 let intent = self.asks.get(&answered.ask).copied();
@@ -328,8 +350,16 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
         }
     }
 
-    fn payload(&self, payload: &Payload) -> Option<Vec<u8>> {
-        self.log.payload(payload).ok().flatten()
+    /// What there is of a step's payload. Whether one whose key is gone was erased, a later entry may say.
+    fn payload(&mut self, payload: &Payload, step: usize) -> Kept {
+        match self.log.payload(payload) {
+            Ok(Some(bytes)) => Kept::There(bytes),
+            Ok(None) => {
+                self.gone.push((step, payload.subject.clone()));
+                Kept::Erased
+            }
+            Err(_) => Kept::Missing,
+        }
     }
 
     fn call(&mut self, intent: u64) -> Option<&mut Call> {
@@ -385,12 +415,13 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
     }
 
     fn outcome(&mut self, entry: u64, outcome: &Outcome) {
-        if !self.calls.contains_key(&outcome.intent) {
-            return;
-        }
+        let Some(step) = self.calls.get(&outcome.intent).copied() else { return };
         let result = match (&outcome.payload, &outcome.mac) {
-            (Some(payload), _) if self.payload(payload).is_some() => "kept",
-            (Some(_), _) => "erased",
+            (Some(payload), _) => match self.payload(payload, step) {
+                Kept::There(_) => "kept",
+                Kept::Erased => "erased",
+                Kept::Missing => "missing",
+            },
             (None, Some(_)) => "checked",
             (None, None) => "none",
         };
@@ -414,6 +445,17 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
     }
 
     fn finish(mut self) -> Story {
+        // The entry that says so may have been pruned.
+        let is_whole = self.log.start().is_ok_and(|start| start == 0);
+        for (step, _) in self.gone.iter().filter(|(_, subject)| is_whole && !self.erased.contains(subject)) {
+            match self.story.steps.get_mut(*step) {
+                Some(Step::Prompt { missing, .. }) => *missing = true,
+                Some(Step::Call(call)) => {
+                    call.outcome.iter_mut().for_each(|end| "missing".clone_into(&mut end.result));
+                }
+                _ => {}
+            }
+        }
         for step in &mut self.story.steps {
             if let Step::Call(call) = step
                 && call.outcome.is_none()

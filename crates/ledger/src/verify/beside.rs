@@ -7,20 +7,20 @@ use zeroize::Zeroizing;
 
 use super::Report;
 use crate::journal;
-use crate::payload::{ERASING, SUBJECTS, Sealed, SubjectKey};
+use crate::payload::{ERASING, SUBJECTS, Sealed, SubjectKey, key_path};
 use crate::read::{OBJECTS, PAYLOADS, ReadError, numbered};
-use crate::semantics::Used;
+use crate::semantics::{Reference, Used};
 use crate::storage::Storage;
 use crate::tree::sha256;
 
-/// The subjects' keys by id.
-fn subject_keys(storage: &dyn Storage, report: &mut Report) -> io::Result<HashMap<[u8; 16], SubjectKey>> {
+/// The subjects' keys by id, each with its file.
+fn subject_keys(storage: &dyn Storage, report: &mut Report) -> io::Result<HashMap<[u8; 16], (String, SubjectKey)>> {
     let mut keys = HashMap::new();
     for name in storage.list_whole(SUBJECTS)?.iter().filter(|name| !name.ends_with(ERASING)) {
         let path = format!("{SUBJECTS}/{name}");
         let bytes = storage.read(&path)?.map(Zeroizing::new).unwrap_or_default();
         match SubjectKey::parse(&bytes) {
-            Some(key) => _ = keys.insert(key.id, key),
+            Some(key) => _ = keys.insert(key.id, (path, key)),
             None => _ = report.fault(path, "the key was changed; what it encrypts is lost"),
         }
     }
@@ -65,30 +65,43 @@ pub(super) fn payloads(
             bodies.push((path.clone(), found.offset, body.to_vec()));
         }
     }
-    let mut there = BTreeSet::new();
+    let (mut there, mut exchanged) = (BTreeSet::new(), BTreeSet::new());
     for (path, offset, body) in &bodies {
         let Some(sealed) = Sealed::parse(body) else {
             report.fault(path.as_str(), "no payload").offset = Some(*offset);
             continue;
         };
-        there.insert(hex::encode(sealed.digest));
+        let digest = hex::encode(sealed.digest);
+        let reference = used.payloads.get(&digest);
         match keys.get(sealed.key_id) {
-            Some(key) if key.open(sealed).is_some() => report.payloads += 1,
-            Some(_) => report.fault(path.as_str(), "the payload was changed").offset = Some(*offset),
+            Some((_, key)) if key.open(sealed).is_none() => {
+                report.fault(path.as_str(), "the payload was changed").offset = Some(*offset);
+            }
+            Some((file, _)) => {
+                report.payloads += 1;
+                // Erasing one of them would destroy the payloads of the other.
+                let other = reference.filter(|reference| key_path(&reference.subject) != *file);
+                exchanged.extend(other.map(|reference| (file.as_str(), reference.subject.as_str())));
+            }
             None if used.erased.contains(&hex::encode(sealed.key_id)) => report.erased += 1,
             // The entry that says so may have been pruned, with all that refer to it.
-            None if report.pruned.is_some() && !used.payloads.contains_key(&hex::encode(sealed.digest)) => {
-                report.erased += 1;
-            }
+            None if report.pruned.is_some() && reference.is_none() => report.erased += 1,
             None => {
                 report.fault(path.as_str(), "its key is gone, and no entry says that it was erased").offset =
                     Some(*offset);
             }
         }
+        let number = path.rsplit_once('/').and_then(|(_, number)| number.parse::<u64>().ok());
+        there.insert((digest, number));
     }
-    for (digest, (entry, segment)) in used.payloads.iter().filter(|(digest, _)| !there.contains(*digest)) {
-        let file = numbered(PAYLOADS, *segment);
-        report.fault(file, format!("payload `{digest}` is missing")).entry = Some(*entry);
+    for (file, subject) in exchanged {
+        report.fault(file, format!("the key in it is that of `{subject}`, and its name is not: files were exchanged"));
+    }
+    for (digest, Reference { entry, segment, .. }) in &used.payloads {
+        if !there.contains(&(digest.clone(), Some(*segment))) {
+            // Whoever reads the entry looks there and nowhere else.
+            report.fault(numbered(PAYLOADS, *segment), format!("payload `{digest}` is missing")).entry = Some(*entry);
+        }
     }
     Ok(())
 }
