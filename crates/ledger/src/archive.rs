@@ -23,7 +23,7 @@ use crate::storage::Storage;
 use crate::tile;
 use crate::tree::{Edge, Hash, TILE_WIDTH, leaf_hash, level_count, level_size, partial_width, verify_consistency};
 use crate::verify::Report;
-use crate::{AppendError, Ledger, ReadError, Reader, canonical, tree};
+use crate::{AppendError, Ledger, RawEntries, ReadError, Reader, canonical, tree};
 
 /// What of the log was removed.
 pub(crate) const PRUNED: &str = "pruned";
@@ -208,6 +208,22 @@ fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, ArchiveError> {
     result.map_err(|error| ArchiveError::File { path: path.to_owned(), error })
 }
 
+/// The first pack that stays when the entries before these go.
+fn first_kept(storage: &dyn Storage, rest: RawEntries<'_>) -> Result<u64, ReadError> {
+    #[derive(Deserialize)]
+    struct Refers {
+        payload: Option<Payload>,
+    }
+    // Without any reference the newest packs may still get one.
+    let mut kept = numbers(storage, PAYLOADS)?.last().copied().unwrap_or(0);
+    for raw in rest {
+        if let Ok(Refers { payload: Some(payload) }) = serde_json::from_slice(&raw?.1) {
+            kept = kept.min(payload.segment);
+        }
+    }
+    Ok(kept)
+}
+
 /// A new file; what lies there already is somebody's archive.
 fn create(path: &Path) -> Result<File, ArchiveError> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -273,21 +289,9 @@ impl Reader {
 
     /// Copies the packs that no entry from `to` on refers to.
     fn write_payloads(&self, to: u64, (folder, name): (&Path, &str)) -> Result<Vec<Part>, ArchiveError> {
-        #[derive(Deserialize)]
-        struct Refers {
-            payload: Option<Payload>,
-        }
-        let mut needed = u64::MAX;
-        for raw in self.raw(to..u64::MAX) {
-            if let Ok(Refers { payload: Some(payload) }) = serde_json::from_slice(&raw?.1) {
-                needed = needed.min(payload.segment);
-            }
-        }
+        let kept = first_kept(self.storage.as_ref(), self.raw(to..u64::MAX))?;
         let mut parts = Vec::new();
-        let packs = numbers(self.storage.as_ref(), PAYLOADS)?;
-        // Without any reference the newest packs may still get one.
-        let last = packs.last().copied().unwrap_or(0);
-        for number in packs.into_iter().filter(|number| *number < needed.min(last)) {
+        for number in numbers(self.storage.as_ref(), PAYLOADS)?.into_iter().filter(|number| *number < kept) {
             let file = format!("{name}.payloads-{number:08}");
             let path = folder.join(&file);
             let bytes = self.storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
@@ -408,11 +412,17 @@ impl Ledger {
         if edge_at(self.storage(), said.to, sealed)?.root() != archive.root {
             return Err(ArchiveError::Other("its entries have another root".to_owned()));
         }
+        // Nobody signed which packs an archive says that it took.
+        let kept = first_kept(self.storage(), self.raw(said.to..self.len()))?;
         for part in &said.payloads {
             let number = part.file.rsplit_once('-').and_then(|(_, number)| number.parse().ok()).unwrap_or(u64::MAX);
             let here = self.storage().read(&numbered(PAYLOADS, number))?.unwrap_or_default();
             if hex::encode(tree::sha256(&here)) != part.sha256 {
                 return Err(ArchiveError::Other(format!("`{}` is no pack of it", part.file)));
+            }
+            if number >= kept {
+                let text = format!("`{}` is a pack that entries from {} on refer to, or may", part.file, said.to);
+                return Err(ArchiveError::Other(text));
             }
         }
         match self.open_intents().first() {

@@ -363,7 +363,7 @@ impl Ledger {
         self.shared.write()?;
         let sealed = read::sealed_with(self.storage(), &id)?;
         let start = self.start()?;
-        for raw in RawEntries::new(start..self.len(), Box::new(|index| self.shared.chunk(index))) {
+        for raw in self.raw(start..self.len()) {
             let (_, bytes) = raw.map_err(io::Error::other)?;
             if let Ok(Refers { payload: Some(payload) }) = serde_json::from_slice(&bytes)
                 && payload.subject != subject
@@ -436,8 +436,12 @@ impl Ledger {
     /// Durable entries, in order; those that were not pruned.
     pub fn range(&self, range: Range<u64>) -> impl Iterator<Item = Result<Stored, ReadError>> + '_ {
         let start = archive::start(self.storage()).unwrap_or(0);
-        let range = range.start.max(start)..range.end.min(self.len());
-        RawEntries::new(range, Box::new(|index| self.shared.chunk(index))).parsed()
+        self.raw(range.start.max(start)..range.end.min(self.len())).parsed()
+    }
+
+    /// The bytes of durable entries, all of which are there.
+    pub(crate) fn raw(&self, range: Range<u64>) -> RawEntries<'_> {
+        RawEntries::new(range, Box::new(|index| self.shared.chunk(index)))
     }
 
     /// The last checkpoint; `None` only before the first seal of a new log.

@@ -158,6 +158,31 @@ fn what_is_missing_without_a_word_in_the_log_is_missing() {
 }
 
 #[test]
+fn a_pack_that_is_still_needed_is_not_pruned_whatever_the_statement_lists() {
+    let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ledger = log(dir.path());
+    let statement = archived(dir.path(), 256, folder.path());
+    let whole = fs::read(&statement).unwrap();
+    let mut packs: Vec<_> =
+        fs::read_dir(dir.path().join("payloads")).unwrap().map(|file| file.unwrap().path()).collect();
+    packs.sort();
+    let pack = packs.last().unwrap();
+    let bytes = fs::read(pack).unwrap();
+    let file = format!("more.payloads-{}", pack.file_name().unwrap().to_str().unwrap());
+    fs::write(folder.path().join(&file), &bytes).unwrap();
+    let sha256: String = ledger::tree::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut said: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    said["payloads"].as_array_mut().unwrap().push(serde_json::json!({"file": file, "sha256": sha256}));
+    fs::write(&statement, said.to_string()).unwrap();
+    assert!(Archive::verify(&statement, &key().verifying_key()).is_ok(), "nobody signed that list");
+    let refused = ledger.prune(&statement, now()).unwrap_err().to_string();
+    assert!(refused.contains("refer to") && pack.exists(), "{refused}");
+    fs::write(&statement, whole).unwrap();
+    ledger.prune(&statement, now()).unwrap();
+    assert!(pack.exists());
+}
+
+#[test]
 fn nothing_else_is_pruned() {
     let (dir, other, folder) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

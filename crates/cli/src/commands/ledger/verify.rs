@@ -112,10 +112,16 @@ fn key_note(inside: &Path) -> String {
 
 fn verify_archive(statement: &Path, key: &VerifyingKey, format: Format) -> anyhow::Result<ExitCode> {
     let text = match (Archive::verify(statement, key), format) {
-        (Ok(archive), Format::Json) => json!({"valid": true, "archive": archive.statement}).to_string(),
+        (Ok(archive), Format::Json) => {
+            json!({"valid": true, "archive": archive.statement, "payloads_vouched": false}).to_string()
+        }
         (Ok(Archive { statement, .. }), Format::Text) => {
-            let (from, last) = (statement.from, statement.to - 1);
-            format!("valid: these are the entries {from} to {last} of the log `{}`, all of them", statement.origin)
+            let (from, last, packs) = (statement.from, statement.to - 1, plural(statement.payloads.len(), "pack"));
+            let origin = &statement.origin;
+            format!(
+                "valid: these are the entries {from} to {last} of the log `{origin}`, all of them\n\
+                 payloads   {packs} beside them; which they are nobody signed"
+            )
         }
         (Err(error), format) => {
             format.tell(&json!({"valid": false, "error": error.to_string()}), || format!("not valid: {error}"))?;
