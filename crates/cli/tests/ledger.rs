@@ -147,6 +147,30 @@ fn a_key_that_lies_in_a_ledger_says_nothing_of_who_made_it() {
     assert_eq!((&told["recomputed"]["decisions"], &told["faults"]), (&serde_json::json!(0), &serde_json::json!([])));
 }
 
+#[test]
+fn an_entry_that_was_changed_is_shown_as_such() {
+    let world = World::bare();
+    let home = ledger_of(&world, 300);
+    let show = |format: &str| world.bailiwick(&["--home", &home, "ledger", "show", "7", "--format", format]);
+    assert!(String::from_utf8_lossy(&show("text").stdout).contains("· signed"));
+    let path = world.path("other/ledger/tile/entries/000");
+    let mut changed = fs::read(&path).unwrap();
+    // Still entries.
+    for at in 0..changed.len() {
+        if changed[at..].starts_with(b"\"test\"") {
+            changed[at + 2] = b'a';
+        }
+    }
+    fs::write(&path, changed).unwrap();
+    for format in ["text", "json"] {
+        let shown = show(format);
+        assert_eq!(shown.status.code(), Some(1), "{shown:?}");
+        assert!(String::from_utf8_lossy(&shown.stdout).contains("DOES NOT VERIFY"), "{shown:?}");
+    }
+    let proved = world.bailiwick(&["--home", &home, "ledger", "prove", "7"]);
+    assert!(!proved.status.success() && proved.stdout.is_empty(), "{proved:?}");
+}
+
 /// A copy of a folder with all that is in it.
 fn copy_of(world: &World, from: &Path, to: &Path) {
     assert!(world.command("cp").arg("-r").args([from, to]).status().unwrap().success());

@@ -163,18 +163,18 @@ impl Pushed {
 /// Brings the copy up to the ledger's last checkpoint.
 pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, StoreError> {
     reader.refresh()?;
-    let Some(checkpoint) = reader.checkpoint() else { return Ok(Pushed::default()) };
+    let Some(sound) = reader.sound()? else { return Ok(Pushed::default()) };
+    let checkpoint = sound.checkpoint();
     let remote = store.get(CHECKPOINT).await?;
     let size = checkpoint.checkpoint.size;
     let note = checkpoint.to_string().into_bytes();
     let before = match &remote {
         // Half of what we wrote: all is looked at again.
         Some(found) if found.bytes.len() < note.len() && note.starts_with(&found.bytes) => 0,
-        Some(found) => agreed(reader, &SignedCheckpoint::parse(&found.bytes)?, &checkpoint)?,
+        Some(found) => agreed(reader, &SignedCheckpoint::parse(&found.bytes)?, checkpoint)?,
         None => 0,
     };
     let mut pushed = Pushed { entries: size, ..Pushed::default() };
-    let sound = Sound::new(reader, &checkpoint)?;
     let start = reader.start()?;
     // Where nothing is new, what was there once is looked for: somebody may have removed it.
     let mut files = if before == size { lost(store.as_ref(), size).await? } else { tree_files(before, size) };
@@ -185,7 +185,7 @@ pub async fn push<S: Store>(reader: &Reader, store: &Arc<S>) -> Result<Pushed, S
     let growing = reader.growing_packs(size)?;
     let there = there(store.as_ref()).await?;
     let unsent = unsent(reader, &there)?;
-    claim(reader, store.as_ref(), &checkpoint).await?;
+    claim(reader, store.as_ref(), checkpoint).await?;
     for (name, bytes) in growing.into_iter().filter(|(name, bytes)| there.get(name) != Some(&(bytes.len() as u64))) {
         pushed.add(&bytes);
         put_once(store.as_ref(), &name, bytes).await?;

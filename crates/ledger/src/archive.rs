@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::Sound;
 use crate::handover::{Chain, HandoverError};
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::proof::{Proof, ProofError};
@@ -238,7 +239,9 @@ impl Reader {
 
     /// Copies the oldest entries, up to one of them, into a folder; answers the statement's path. Nothing is removed.
     pub fn archive(&self, to: u64, folder: &Path) -> Result<(PathBuf, Statement), ArchiveError> {
-        let checkpoint = self.checkpoint().ok_or(ArchiveError::Nothing { from: 0, to, sealed: 0 })?;
+        // What is pruned is nowhere else than in its archive, so that only what is sound goes there.
+        let sound = self.sound()?.ok_or(ArchiveError::Nothing { from: 0, to, sealed: 0 })?;
+        let checkpoint = sound.checkpoint();
         let sealed = checkpoint.checkpoint.size;
         let from = self.start()?;
         let asked = to;
@@ -246,10 +249,12 @@ impl Reader {
         if to <= from {
             return Err(ArchiveError::Nothing { from, to: asked, sealed });
         }
+        (from / TILE_WIDTH..to / TILE_WIDTH)
+            .try_for_each(|index| sound.file(&tile::bundle(index, TILE_WIDTH)).map(drop))?;
         at(folder, fs::create_dir_all(folder))?;
         let name = format!("{from:012}-{to:012}");
         let entries = self.write_entries(from..to, (folder, &format!("{name}.entries.zst")))?;
-        let payloads = self.write_payloads(to, (folder, &name))?;
+        let payloads = self.write_payloads(to, &sound, (folder, &name))?;
         let storage = self.storage.as_ref();
         let node = &mut |at| read::node(storage, at, sealed);
         let statement = Statement {
@@ -288,13 +293,18 @@ impl Reader {
     }
 
     /// Copies the packs that no entry from `to` on refers to.
-    fn write_payloads(&self, to: u64, (folder, name): (&Path, &str)) -> Result<Vec<Part>, ArchiveError> {
+    fn write_payloads(
+        &self,
+        to: u64,
+        sound: &Sound<'_>,
+        (folder, name): (&Path, &str),
+    ) -> Result<Vec<Part>, ArchiveError> {
         let kept = first_kept(self.storage.as_ref(), self.raw(to..u64::MAX))?;
         let mut parts = Vec::new();
         for number in numbers(self.storage.as_ref(), PAYLOADS)?.into_iter().filter(|number| *number < kept) {
             let file = format!("{name}.payloads-{number:08}");
             let path = folder.join(&file);
-            let bytes = self.storage.read(&numbered(PAYLOADS, number))?.unwrap_or_default();
+            let bytes = sound.file(&numbered(PAYLOADS, number))?;
             let mut copy = create(&path)?;
             at(&path, copy.write_all(&bytes).and_then(|()| copy.sync_all()))?;
             parts.push(Part { file, sha256: hex::encode(tree::sha256(&bytes)) });

@@ -3,11 +3,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::sync::Arc;
 
 use crate::cosign::COSIGNED;
 use crate::handover::HANDOVER;
 use crate::journal::{self, Kind};
-use crate::note::SignedCheckpoint;
+use crate::note::{Checkpoint, SignedCheckpoint};
 use crate::read::{JOURNAL, OBJECTS, PAYLOADS, numbered, numbers};
 use crate::seal::CHECKPOINT;
 use crate::tile;
@@ -59,16 +60,15 @@ fn tile_of(name: &str) -> Option<(Option<u8>, u64, u64)> {
 #[derive(Debug)]
 pub struct Sound<'a> {
     reader: &'a Reader,
-    size: u64,
+    signed: Arc<SignedCheckpoint>,
     /// The partial files of that size, which have the checkpoint's root. A log that goes on removes them.
     edge: HashMap<String, Vec<u8>>,
 }
 
 impl<'a> Sound<'a> {
-    /// For a checkpoint of this log, whose signature is not checked.
-    pub fn new(reader: &'a Reader, signed: &SignedCheckpoint) -> Result<Self, ReadError> {
-        let size = signed.checkpoint.size;
-        let mut sound = Self { reader, size, edge: HashMap::new() };
+    fn new(reader: &'a Reader, signed: Arc<SignedCheckpoint>) -> Result<Self, ReadError> {
+        let Checkpoint { size, root, .. } = signed.checkpoint;
+        let mut sound = Self { reader, signed, edge: HashMap::new() };
         for name in partial_files(size) {
             let bytes = reader.file(&name)?.ok_or_else(|| ReadError::Damaged(name.clone()))?;
             sound.edge.insert(name, bytes);
@@ -79,20 +79,25 @@ impl<'a> Sound<'a> {
             levels.push(if partial { sound.hashes(level, level_size(size, level) / TILE_WIDTH)? } else { Vec::new() });
         }
         match Edge::from_levels(size, levels) {
-            Some(edge) if edge.root() == signed.checkpoint.root => Ok(sound),
+            Some(edge) if edge.root() == root => Ok(sound),
             _ => Err(ReadError::Damaged("tile".to_owned())),
         }
+    }
+
+    /// The checkpoint. Its signature is for whoever has the key.
+    pub fn checkpoint(&self) -> &Arc<SignedCheckpoint> {
+        &self.signed
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         self.edge.get(name).map_or_else(|| self.reader.file(name), |bytes| Ok(Some(bytes.clone())))
     }
 
-    /// The hashes of a tile.
+    /// The hashes of a tile, which is checked up to the edge.
     fn hashes(&self, level: u8, index: u64) -> Result<Vec<Hash>, ReadError> {
-        let width = TILE_WIDTH.min(level_size(self.size, level).saturating_sub(index * TILE_WIDTH));
+        let width = TILE_WIDTH.min(level_size(self.signed.checkpoint.size, level).saturating_sub(index * TILE_WIDTH));
         let path = tile::hash_tile(level, index, width);
-        let hashes = self.read(&path)?.as_deref().and_then(tile::split_hashes);
+        let hashes = tile::split_hashes(&self.file(&path)?);
         hashes.filter(|hashes| hashes.len() as u64 == width).ok_or(ReadError::Damaged(path))
     }
 
@@ -105,9 +110,7 @@ impl<'a> Sound<'a> {
 
     fn holds(&self, name: &str, bytes: &[u8]) -> Result<bool, ReadError> {
         Ok(match (tile_of(name), name.split_once('/')) {
-            (Some((None, index, width)), _) => {
-                // A tile that was changed is said before the bundle that does not have its hashes.
-                self.file(&tile::hash_tile(0, index, width))?;
+            (Some((None, index, _)), _) => {
                 let leaves: Option<Vec<Hash>> = tile::entries(bytes).map(|entry| entry.map(leaf_hash)).collect();
                 leaves == Some(self.hashes(0, index)?)
             }
@@ -125,6 +128,19 @@ impl<'a> Sound<'a> {
 }
 
 impl Reader {
+    /// The files of the log up to the last checkpoint; `None` if it has none yet.
+    pub fn sound(&self) -> Result<Option<Sound<'_>>, ReadError> {
+        loop {
+            let Some(signed) = self.checkpoint() else { return Ok(None) };
+            let size = signed.checkpoint.size;
+            match Sound::new(self, signed) {
+                // A partial file goes when a larger one is sealed.
+                Err(ReadError::Damaged(_)) if self.moved_on(size)? => {}
+                sound => return sound.map(Some),
+            }
+        }
+    }
+
     /// A file of the log, by its name below the log's directory.
     pub fn file(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         self.storage.read(name)

@@ -64,7 +64,8 @@ impl Proof {
         self.included()
     }
 
-    fn included(&self) -> Result<(), ProofError> {
+    /// Checks that the checkpoint's tree has this entry at this index, whoever signed it.
+    pub(crate) fn included(&self) -> Result<(), ProofError> {
         let checkpoint = &self.checkpoint.checkpoint;
         let leaf = leaf_hash(&self.entry);
         if verify_inclusion(&leaf, self.index, checkpoint.size, &self.hashes, &checkpoint.root) {

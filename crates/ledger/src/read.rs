@@ -12,7 +12,7 @@ use crate::brief::Brief;
 use crate::journal::{self, Kind};
 use crate::note::{NoteError, SignedCheckpoint};
 use crate::payload::{Keys, PayloadError, Sealed};
-use crate::proof::Proof;
+use crate::proof::{Proof, ProofError};
 use crate::record::{Entry, Mac, Payload, Record};
 use crate::seal::CHECKPOINT;
 use crate::storage::{Disk, Storage};
@@ -79,6 +79,9 @@ pub enum ReadError {
     /// The checkpoint is malformed.
     #[error(transparent)]
     Note(#[from] NoteError),
+    /// An entry, or what stands between it and the checkpoint, was changed.
+    #[error("it does not verify: {0}")]
+    Proof(#[from] ProofError),
     /// An object's bytes do not have its name's digest, or its name is none.
     #[error("`{0}` is not the id of an object here, or the object is damaged")]
     Object(String),
@@ -418,7 +421,7 @@ impl Reader {
     }
 
     /// Looks again; whether there is another checkpoint than that of this size.
-    fn moved_on(&self, sealed: u64) -> Result<bool, ReadError> {
+    pub(crate) fn moved_on(&self, sealed: u64) -> Result<bool, ReadError> {
         self.refresh()?;
         Ok(self.view().sealed() != sealed)
     }
@@ -470,7 +473,8 @@ impl Reader {
     }
 
     /// Proves that an entry is in the log: to the checkpoint that most witnesses cosigned, of those that cover it.
-    /// Entries behind the last checkpoint cannot be proved yet.
+    /// Entries behind the last checkpoint cannot be proved yet, and those that were changed never. The checkpoint's signature
+    /// is for whoever has the key.
     pub fn prove(&self, index: u64) -> Result<Proof, ReadError> {
         let len = self.len();
         let last = self.checkpoint().filter(|signed| index < signed.checkpoint.size);
@@ -484,7 +488,9 @@ impl Reader {
             Err(ReadError::Damaged(_)) if self.moved_on(sealed)? => return self.prove(index),
             hashes => hashes?,
         };
-        Ok(Proof { index, entry: self.bytes(index)?, hashes, checkpoint })
+        let proof = Proof { index, entry: self.bytes(index)?, hashes, checkpoint };
+        proof.included()?;
+        Ok(proof)
     }
 
     /// Proves that the log of size `old` is a prefix of the log at the last checkpoint.

@@ -183,6 +183,28 @@ fn a_pack_that_is_still_needed_is_not_pruned_whatever_the_statement_lists() {
 }
 
 #[test]
+fn what_was_changed_is_neither_archived_nor_proved() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(log(dir.path()));
+    for name in ["tile/entries/000", "tile/0/000"] {
+        let path = dir.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        let mut bent = whole.clone();
+        bent[70] ^= 1;
+        fs::write(&path, bent).unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let refused = reader.archive(256, &folder.path().join("archive")).unwrap_err().to_string();
+        assert_eq!(refused, format!("`{name}` is missing or damaged"));
+        assert!(!folder.path().join("archive").exists(), "nothing was written");
+        assert!((0..4).any(|index| matches!(reader.prove(index), Err(ReadError::Proof(_)))), "{name}");
+        fs::write(&path, whole).unwrap();
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    assert!((0..4).all(|index| reader.prove(index).is_ok()));
+}
+
+#[test]
 fn nothing_else_is_pruned() {
     let (dir, other, folder) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

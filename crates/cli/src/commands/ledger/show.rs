@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use graph::visible;
 use ledger::record::{FileChange, Record};
-use ledger::{Reader, Stored};
+use ledger::{ReadError, Reader, Stored};
 use serde_json::{Value, json};
 
 use super::{print_line, shorten};
@@ -26,25 +26,34 @@ pub(super) fn show(reader: &Reader, index: u64, format: Format) -> anyhow::Resul
     let payload = stored.entry.record.payload().map(|payload| reader.payload(payload)).transpose()?;
     let text = payload.map(|bytes| bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
     let mut value = as_json(&stored)?;
+    let (state, verifies) = match reader.prove(index) {
+        Ok(_) => ("signed".to_owned(), true),
+        Err(ReadError::Unsealed { .. }) => ("durable, not in a checkpoint yet".to_owned(), true),
+        Err(ReadError::Proof(error)) => (format!("DOES NOT VERIFY: {error}"), false),
+        Err(error) => (format!("CANNOT BE VERIFIED: {error}"), false),
+    };
+    let exit = ExitCode::from(u8::from(!verifies));
     if format == Format::Json {
+        if let Some(members) = value.as_object_mut() {
+            members.insert("state".to_owned(), state.into());
+        }
         if let (Some(text), Some(members)) = (text, value.as_object_mut()) {
             members.insert("payload_text".to_owned(), text.map_or(json!({"erased": true}), Value::from));
         }
         output::json_line(&value)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exit);
     }
-    let sealed = reader.checkpoint().is_some_and(|signed| index < signed.checkpoint.size);
     let leaf = ledger::tree::leaf_hash(&reader.bytes(index)?);
-    let state = if sealed { "signed" } else { "durable, not in a checkpoint yet" };
     print_line(&format!("entry {index} · {} · {state}", stored.entry.time))?;
     print_line(&summary(&stored.entry.record))?;
     print_line(&format!("leaf hash {}", hex(&leaf)))?;
     output::json(&value)?;
     match text {
-        Some(Some(text)) => print_line(&format!("payload:\n{text}")),
-        Some(None) => print_line("payload: erased"),
-        None => Ok(ExitCode::SUCCESS),
-    }
+        Some(Some(text)) => print_line(&format!("payload:\n{text}"))?,
+        Some(None) => print_line("payload: erased")?,
+        None => ExitCode::SUCCESS,
+    };
+    Ok(exit)
 }
 
 fn hex(bytes: &[u8]) -> String {
