@@ -110,7 +110,7 @@ def check_signature(text, lines, key):
 
 def signature_line(line):
     dash, signer, encoded = line.split(" ")
-    if dash != "\u2014" or not signer or "+" in signer or len(signer.split()) != 1 or len(decode(encoded)) < 5:
+    if dash != "\u2014" or not signer or "+" in signer or signer.split() != [signer] or len(decode(encoded)) < 5:
         raise Bad("a malformed signature line")
     return signer, decode(encoded)
 

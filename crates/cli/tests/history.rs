@@ -74,6 +74,8 @@ fn a_transcript_becomes_a_ledger() {
     };
     assert_eq!(calls(again.to_str().unwrap()), calls(into));
     assert!(said(&bailiwick(&home, &["trace", "--dir", into])).contains("day-one"));
+    let all = bailiwick(&home, &["trace", "--dir", into, "--format", "otel"]);
+    assert_eq!((all.status.code(), all.stdout.as_slice()), (Some(2), &[][..]), "{}", said(&all));
 
     std::fs::create_dir(&policy).unwrap();
     let rule = "@id(\"all\") permit (principal, action, resource);\n@id(\"no-web\") forbid (principal, action == Action::\"claude-code/WebFetch\", resource);";
@@ -82,6 +84,9 @@ fn a_transcript_becomes_a_ledger() {
     let found = bailiwick(&home, &[&arguments[..], &["--fail-on", "permit-deny"]].concat());
     assert_eq!(found.status.code(), Some(1), "{}", said(&found));
     assert!(said(&found).contains("1 × permit → deny  claude-code claude-code/WebFetch"), "{}", said(&found));
+    let mistyped = bailiwick(&home, &[&arguments[..], &["--fail-on", "any", "--agent", "claude"]].concat());
+    assert_eq!(mistyped.status.code(), Some(2), "{}", said(&mistyped));
+    assert!(said(&mistyped).contains("there are: claude-code"), "{}", said(&mistyped));
     let fine = bailiwick(&home, &[&arguments[..], &["--fail-on", "deny→permit", "--format", "json"]].concat());
     assert_eq!(fine.status.code(), Some(0), "{}", said(&fine));
     let fine: Value = serde_json::from_slice(&fine.stdout).unwrap();

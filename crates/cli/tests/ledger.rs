@@ -171,6 +171,32 @@ fn an_entry_that_was_changed_is_shown_as_such() {
     assert!(!proved.status.success() && proved.stdout.is_empty(), "{proved:?}");
 }
 
+#[test]
+fn the_tail_goes_on_behind_an_entry_of_an_unknown_kind() {
+    let world = World::bare();
+    let home = ledger_of(&world, 5);
+    let folder = world.path("other/ledger/tile/entries/000.p");
+    let bundle = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&bundle).unwrap();
+    let known = b"\"event\":\"test\",\"kind\":\"log\"";
+    let at = (0..bytes.len()).find(|at| bytes[*at..].starts_with(known)).unwrap();
+    bytes[at + known.len() - 3] = b'a';
+    fs::write(&bundle, bytes).unwrap();
+    let tail = world.ok(&["--home", &home, "ledger", "tail"]);
+    assert!(tail.contains("unknown kind `lag`"), "{tail}");
+    assert_eq!(tail.lines().count(), 6, "{tail}");
+    assert_eq!(world.ok(&["--home", &home, "ledger", "tail", "--format", "json"]).lines().count(), 6);
+}
+
+#[test]
+fn a_witness_cosigns_for_logs_alone() {
+    let world = World::bare();
+    let key = ledger::SigningKey::generate().unwrap().witness_key().to_string();
+    let refused = world.bailiwick(&["witness", "--log", &key]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("this is a witness's key"), "{refused:?}");
+}
+
 /// A copy of a folder with all that is in it.
 fn copy_of(world: &World, from: &Path, to: &Path) {
     assert!(world.command("cp").arg("-r").args([from, to]).status().unwrap().success());

@@ -152,6 +152,27 @@ fn policies_that_do_not_compile_are_unreadable_and_no_flip() {
 }
 
 #[test]
+fn an_entry_of_an_unknown_kind_does_not_end_a_story() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(history(dir.path()));
+    let folder = dir.path().join("tile/entries/000.p");
+    let bundle = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(b"\"kind\":\"prompt\"") {
+            bytes[at + 10] = b'a';
+        }
+    }
+    std::fs::write(&bundle, bytes).unwrap();
+    let log = Reader::open(dir.path()).unwrap();
+    let story = story::tell(&log, &Subject::Session("first".to_owned())).unwrap();
+    assert_eq!(story.steps.len(), 2, "both calls");
+    let said: Vec<_> = story.unreadable.iter().map(|fault| fault.message.as_str()).collect();
+    assert_eq!(said, ["unknown kind `prampt`"; 2]);
+    assert_eq!(story::sessions(&log).unwrap().len(), 2);
+}
+
+#[test]
 fn what_was_not_erased_is_missing_in_a_story() {
     for erased in [true, false] {
         let dir = tempfile::tempdir().unwrap();

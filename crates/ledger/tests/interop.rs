@@ -203,6 +203,8 @@ fn sloppy_proofs_hold_for_neither_verifier() {
         ("a line feed in base64", whole.replace(&hash, &format!("{hash} ")), false),
         ("a hyphen for a dash", before(&format!("- other {long}")), false),
         ("a plus in a name", before(&format!("— oth+er {long}")), false),
+        ("white space at the end of a name", before(&format!("— other\t {long}")), false),
+        ("other white space before a name", before(&format!("— \u{a0}other {long}")), false),
         ("no name", before(&format!("—  {long}")), false),
         ("four bytes of signature", before(&short), false),
         ("an empty line", before(""), false),

@@ -12,6 +12,8 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub(crate) use verify::log_key;
+
 use anyhow::Context as _;
 use gateway::door::hello::{Change, Hello, Reply};
 use jiff::Timestamp;

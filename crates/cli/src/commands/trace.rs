@@ -49,6 +49,10 @@ enum Format {
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
     let reader = super::ledger::open(&dir)?;
+    anyhow::ensure!(
+        args.of.is_some() || args.format != Format::Otel,
+        "spans are of one session: `bailiwick trace SESSION --format otel`; `bailiwick trace` lists the sessions"
+    );
     let Some(of) = &args.of else { return list(&story::sessions(&reader)?, args.format) };
     let subject = of.parse().map_or_else(|_| Subject::Session(of.clone()), Subject::Entry);
     let told = story::tell(&reader, &subject)?;

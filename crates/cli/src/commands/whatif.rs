@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
-use gateway::replay::{Proposal, Verdict, page};
+use gateway::replay::{Proposal, Verdict, page, story};
 use graph::plural;
 use jiff::Timestamp;
 use policy::Bounds;
@@ -90,6 +90,13 @@ impl FailOn {
 pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
     let reader = super::ledger::open(&dir)?;
+    if let Some(agent) = &args.agent {
+        let mut agents: Vec<String> = story::sessions(&reader)?.into_iter().map(|session| session.agent).collect();
+        agents.sort();
+        agents.dedup();
+        // A name that is mistyped must not pass a check.
+        anyhow::ensure!(agents.contains(agent), "no agent `{agent}` is recorded; there are: {}", agents.join(", "));
+    }
     let window = Window { since: args.since, until: args.until, agent: args.agent.clone() };
     let proposal = proposal(args, home)?;
     let found = progress::of("deciding everything again", || whatif(&reader, proposal, &window))?;

@@ -12,7 +12,7 @@ use ledger::{SigningKey, VerifyingKey};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::ledger::print_line;
+use super::ledger::{log_key, print_line};
 use crate::format::Format;
 use crate::home::Home;
 use crate::settings;
@@ -29,7 +29,7 @@ use crate::settings;
   bailiwick ledger verify --witness KEY                             demand its cosignature")]
 pub(crate) struct Args {
     /// The public key of a log to cosign for; may be repeated.
-    #[arg(long, value_name = "KEY", required_unless_present = "print_key")]
+    #[arg(long, value_name = "KEY", value_parser = log_key, required_unless_present = "print_key")]
     log: Vec<VerifyingKey>,
     /// Where to listen.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7690")]

@@ -210,7 +210,7 @@ pub struct Summary {
 /// The sessions of a ledger, the last used last.
 pub fn sessions(log: &Reader) -> Result<Vec<Summary>, ReadError> {
     let mut found: HashMap<String, Summary> = HashMap::new();
-    for stored in log.range(0..log.len()) {
+    for stored in log.known(0..log.len()) {
         let stored = stored?;
         let Record::Intent(intent) = stored.entry.record else { continue };
         let word = |path: &str| intent.action.pointer(path).and_then(Value::as_str).unwrap_or("?").to_owned();
@@ -255,7 +255,14 @@ pub fn tell(log: &Reader, subject: &Subject) -> Result<Story, StoryError> {
     for raw in log.raw(0..log.len()) {
         let (index, bytes) = raw?;
         if may_matter(&bytes, needle.as_bytes()) {
-            teller.entry(Stored { index, entry: parse(index, &bytes)? });
+            match parse(index, &bytes).map_err(|error| log.read(index).err().unwrap_or(error)) {
+                Ok(entry) => teller.entry(Stored { index, entry }),
+                Err(ReadError::Kind { kind, .. }) => {
+                    let message = format!("unknown kind `{kind}`");
+                    teller.story.unreadable.push(super::Fault { entry: index, message });
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     let story = teller.finish();

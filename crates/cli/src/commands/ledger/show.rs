@@ -134,12 +134,14 @@ pub(super) fn tail(reader: &Reader, lines: u64, follow: bool, format: Format) ->
     let mut next = reader.len().saturating_sub(lines);
     loop {
         for stored in reader.range(next..u64::MAX) {
-            let stored = stored?;
-            next = stored.index + 1;
-            let line = match format {
-                Format::Json => as_json(&stored)?.to_string(),
-                Format::Text => line(&stored),
+            let (index, line) = match stored {
+                Ok(stored) if format == Format::Json => (stored.index, as_json(&stored)?.to_string()),
+                Ok(stored) => (stored.index, line(&stored)),
+                // A later version wrote it; what follows may be known again.
+                Err(ReadError::Kind { index, kind }) => (index, unknown(index, &kind, format)),
+                Err(error) => return Err(error.into()),
             };
+            next = index + 1;
             if writeln!(std::io::stdout(), "{line}").is_err() {
                 return Ok(ExitCode::SUCCESS);
             }
@@ -149,6 +151,14 @@ pub(super) fn tail(reader: &Reader, lines: u64, follow: bool, format: Format) ->
         }
         std::thread::sleep(Duration::from_millis(200));
         reader.refresh()?;
+    }
+}
+
+/// What is said of an entry of a kind that this version does not know.
+fn unknown(index: u64, kind: &str, format: Format) -> String {
+    match format {
+        Format::Json => json!({ "index": index, "kind": kind, "unknown": true }).to_string(),
+        Format::Text => visible::line(&format!("{index:>7} unknown kind `{kind}`"), usize::MAX),
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) struct Args {
 }
 
 /// A key as it is given on the command line, where that of a log and that of a witness are easily taken for each other.
-fn log_key(text: &str) -> Result<VerifyingKey, String> {
+pub(crate) fn log_key(text: &str) -> Result<VerifyingKey, String> {
     let key: VerifyingKey = text.parse().map_err(|error: NoteError| error.to_string())?;
     if key.is_witness() { Err("this is a witness's key, and not a log's".to_owned()) } else { Ok(key) }
 }
