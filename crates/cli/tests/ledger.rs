@@ -189,6 +189,19 @@ fn the_tail_goes_on_behind_an_entry_of_an_unknown_kind() {
 }
 
 #[test]
+fn what_an_erasure_does_not_reach_is_said() {
+    let world = World::bare();
+    let home = ledger_of(&world, 1);
+    let erase = || {
+        let erased = world.bailiwick(&["--home", &home, "ledger", "erase", "--subject", "ann", "--yes"]);
+        String::from_utf8(erased.stdout).unwrap()
+    };
+    assert!(!erase().contains("not erased"));
+    fs::create_dir_all(world.path("other/gateway/sessions")).unwrap();
+    assert!(after(&erase(), "not erased:").contains("other/gateway/sessions"));
+}
+
+#[test]
 fn a_witness_cosigns_for_logs_alone() {
     let world = World::bare();
     let key = ledger::SigningKey::generate().unwrap().witness_key().to_string();
