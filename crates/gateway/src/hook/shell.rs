@@ -6,10 +6,12 @@
 //! script that was sourced: that it runs is known.
 
 mod expansion;
+mod interpreter;
 mod literal;
 mod options;
 mod programs;
 mod sed;
+mod tables;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
