@@ -67,6 +67,8 @@ pub(super) fn is_setting(name: &str) -> bool {
 /// open, none is.
 pub(super) fn texts(program: &str, words: &[&String]) -> Range<usize> {
     let (valued, unclear) = match program {
+        // It sets a variable, or takes a word for a number, which a shell evaluates.
+        "printf" if words.iter().any(|word| word.starts_with("-v") || has_subscript(word)) => return 0..0,
         "echo" | "printf" => return 0..words.len(),
         // `-C` has a value for one `grep` and none for another.
         "grep" | "egrep" | "fgrep" => ("ABm", "CdDef"),
