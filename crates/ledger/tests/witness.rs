@@ -156,7 +156,7 @@ fn a_cosigned_checkpoint_tells_that_the_log_was_rolled_back() {
     // Another history of the same length is none of this log's either.
     let other = tempfile::tempdir().unwrap();
     let (ledger, _) = open(other.path());
-    (0..20).for_each(|sequence| _ = append(&ledger, intent("deny", sequence)));
+    (0..21).for_each(|sequence| _ = append(&ledger, intent("deny", sequence)));
     ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
     drop(ledger);
     let faults = verify(other.path(), &key_of_log(), &Options::default()).unwrap().faults;
