@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::paths::patch::Patch;
@@ -31,11 +32,15 @@ pub(crate) fn patch<'c>(
     if denied.is_empty() {
         return None;
     }
-    let statements: Vec<Value> = denied
+    let mut alike: BTreeMap<BTreeSet<&str>, Vec<String>> = BTreeMap::new();
+    for (resource, actions) in denied {
+        alike.entry(actions).or_default().push(resource);
+    }
+    let statements: Vec<Value> = alike
         .into_iter()
-        .map(|(resource, actions)| match actions.into_iter().collect::<Vec<_>>().as_slice() {
-            [action] => json!({ "Effect": "Deny", "Action": action, "Resource": resource }),
-            actions => json!({ "Effect": "Deny", "Action": actions, "Resource": resource }),
+        .map(|(actions, resources)| {
+            let actions: Vec<&str> = actions.into_iter().collect();
+            json!({ "Effect": "Deny", "Action": one_or_all(&actions), "Resource": one_or_all(&resources) })
         })
         .collect();
     let whom: Vec<&str> = whom.into_iter().collect();
@@ -44,6 +49,14 @@ pub(crate) fn patch<'c>(
         language: "iam".to_owned(),
         text: format!("{:#}\n", json!({ "Version": "2012-10-17", "Statement": statements })),
     })
+}
+
+/// A list, or what it holds where that is one thing.
+fn one_or_all<T: Serialize>(items: &[T]) -> Value {
+    match items {
+        [one] => json!(one),
+        items => json!(items),
+    }
 }
 
 /// What the most uses take; of several, what names a resource that is known, and then the first by name. `None` where a use
@@ -129,6 +142,7 @@ mod tests {
         assert_eq!(denied(&[&[boss, create]]).unwrap(), "\"iam:PassRole\"", "what is known is named");
         assert_eq!(denied(&[&[boss, create], &[other, create]]).unwrap(), "\"lambda:CreateFunction\"");
         assert_eq!(denied(&[&[boss], &[create]]).unwrap().matches('"').count(), 4, "each has its own");
+        assert_eq!(denied(&[&[boss], &[other]]).unwrap(), "\"iam:PassRole\"", "the same of several is one statement");
         assert_eq!(denied(&[&[boss], &["create pods on namespace a"]]), None, "one would stay");
         assert_eq!(patch([(vec![boss], None)], |_| true), None, "nobody's policy");
         assert_eq!(denied(&[]), None);

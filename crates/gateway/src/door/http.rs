@@ -10,6 +10,7 @@ mod exchange;
 mod handle;
 mod hosted;
 mod idle;
+mod opening;
 mod refusals;
 mod screen;
 mod ticket;
@@ -55,6 +56,7 @@ use handle::Handle;
 use hosted::{Goal, Hosts, Visit};
 use idle::Held;
 pub(crate) use idle::Idle;
+use opening::Openings;
 use refusals::{Refusal as TurnedAway, Refusals};
 use screen::{Conversation, Expect};
 use ticket::Ticket;
@@ -131,6 +133,7 @@ pub(crate) struct HttpDoor {
     eras: Eras,
     cards: a2a::Cards,
     refusals: Refusals,
+    openings: Openings,
 }
 
 impl HttpDoor {
@@ -149,6 +152,7 @@ impl HttpDoor {
             eras: Eras::default(),
             cards: a2a::Cards::default(),
             refusals: Refusals::default(),
+            openings: Openings::default(),
         }
     }
 

@@ -58,7 +58,9 @@ impl Exchange {
     }
 
     pub(super) async fn get(self, request: &HttpRequest<Incoming>) -> HttpResponse<Reply> {
+        let opening = self.door.openings.begin(screen::place(&self.caller, &self.server, self.session.as_ref()));
         let answer = self.door.outbound.listen(self.target(request.headers())).await;
+        drop(opening);
         self.relay(request.headers(), answer, Expect::nothing()).await
     }
 
@@ -111,6 +113,7 @@ impl Exchange {
         if self.needs_translation(&head.headers, &request).await {
             return Box::pin(self.visit(&head.headers, None).request(&head.headers, request)).await;
         }
+        self.door.openings.over(|| screen::place(&self.caller, &self.server, self.session.as_ref())).await;
         match call {
             Call::Judged { request, subject } => self.judged(head.headers, request, subject).await,
             Call::ListTools(request) => self.asks(&head.headers, &request, End::List).await,

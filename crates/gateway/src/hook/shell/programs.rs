@@ -675,6 +675,10 @@ impl Walk {
                 self.give_up();
             }
         }
+        if matches!(subcommand, "show" | "cat-file") {
+            // `HEAD:PATH` is the file as it was.
+            words.iter().filter_map(|word| word.split_once(':')).for_each(|(_, path)| self.reads(path));
+        }
         if subcommand == "grep" {
             let all = has("--no-index");
             for word in words.iter().skip_while(|word| !all && **word != "--").filter(|word| !word.starts_with('-')) {

@@ -411,6 +411,8 @@ fn what_a_pattern_finds_is_read() {
         "find . -path './.e*' -ok cat {} \\;",
         "git grep --no-index -h '' -- '.e*'",
         "git grep --no-index -h '' '.e*'",
+        "git show HEAD:.env",
+        "git cat-file -p main:./.env",
         "rg --hidden -g '.e*' ''",
         "rg -uug.e* ''",
         "rg --hidden --glob='*.{rs,env}' ''",
@@ -429,6 +431,7 @@ fn what_a_pattern_finds_is_read() {
         "rg -t rust x",
         "grep -rn --include='*.py' x .",
         "git grep -n '.*env' -- '*.rs'",
+        "git show HEAD:src/main.rs",
     ] {
         assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
     }
