@@ -147,7 +147,8 @@ fn gives_numbers(node: Node<'_>, text: &str) -> bool {
 impl Walk {
     /// What a shell evaluates of a node, beside the commands in it.
     pub(super) fn evaluated(&mut self, node: Node<'_>, text: &str) {
-        let source = text.get(node.byte_range()).unwrap_or_default();
+        // In a string the grammar counts the blanks before an expansion as its own.
+        let source = text.get(node.byte_range()).unwrap_or_default().trim_start();
         match node.kind() {
             "expansion" => self.expansion(source),
             "arithmetic_expansion" => self.counts(node, text, 0),
@@ -250,7 +251,7 @@ impl Walk {
         if depth > TREE_DEPTH_MAX {
             return self.give_up();
         }
-        let source = text.get(node.byte_range()).unwrap_or_default();
+        let source = text.get(node.byte_range()).unwrap_or_default().trim_start();
         match node.kind() {
             "number" | "test_operator" => {}
             "variable_name" | "word" | "string_content" => self.counted(source),
