@@ -176,10 +176,7 @@ fn binding(reader: &mut Reader<'_>, node: &Node, of_cluster: bool) {
                 Subject::ServiceAccount(namespace, name)
             }
             Some("Group") => Subject::Group(name),
-            _ => match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
-                Some((namespace, name)) => Subject::ServiceAccount(namespace.to_owned(), name.to_owned()),
-                None => Subject::User(name),
-            },
+            _ => Subject::of_user(&name),
         });
     }
     reader.cluster.bindings.push(Binding { meta, role, subjects });

@@ -8,8 +8,9 @@
 //! lost. A server that ignores conditions would let both win: [`probe`] refuses it before anything is written.
 //!
 //! Order of writes, and why: (1) `next`; (2) tiles, bundles, payloads, objects, handovers, which nobody reads before a
-//! checkpoint covers them; (3) the checkpoint; (4) what witnesses cosigned of it; (5) partial tiles that it no longer needs go. A push that broke off is
-//! made good by the next one. What is damaged on this disk is refused: what is written once cannot be mended there.
+//! checkpoint covers them; (3) the checkpoint; (4) what witnesses cosigned of it; (5) partial tiles that it no longer needs
+//! go. A push that broke off is made good by the next one. What is damaged on this disk is refused: what is written once
+//! cannot be mended there.
 //!
 //! What this promises: an acknowledged entry is durable on the local disk, and in the storage when the push after its
 //! checkpoint has ended. The journal and the subjects' keys never leave the machine: payloads there are encrypted, and

@@ -287,7 +287,7 @@ const CHANGES: &[&str] = &[
     "withdraw",
 ];
 const GROUPS_CHANGE: &[&str] =
-    &["add", "remove", "know", "forget", "init", "erase", "prune", "rotate-key", "export", "archive"];
+    &["add", "remove", "know", "forget", "init", "erase", "prune", "rotate-key", "export", "archive", "push", "pull"];
 
 /// What may be written below `/dev`: where a program's own text goes, memory, what forgets, and what a shell takes for hosts.
 const NO_DEVICES: &[&str] =
@@ -347,6 +347,12 @@ pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>
         }
     }
     marks.found
+}
+
+/// Every command of the program that a rule about its words knows. A test of the command line holds that none is missing.
+pub fn commands() -> BTreeSet<&'static str> {
+    let of_groups = GROUPS_TELL.iter().flat_map(|(group, tells)| std::iter::once(group).chain(*tells));
+    [TELLS, CHANGES, GROUPS_CHANGE].into_iter().flatten().chain(of_groups).copied().collect()
 }
 
 /// The marks of a write to one path.

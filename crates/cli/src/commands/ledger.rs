@@ -214,7 +214,8 @@ fn signing_key_file(dir: &Path, home: &Home) -> Option<KeyFile> {
     if is_of_home(dir, home) { Some(KeyFile::new(home.ledger_key())) } else { key_inside(dir).map(KeyFile::new) }
 }
 
-/// The key that a ledger began with, from which verification follows: its own if one lies in it, else the home's.
+/// The key that a ledger began with, from which verification follows: of the home's own the home's, of any other the one
+/// that lies in it, else the home's.
 fn first_key(dir: &Path, home: &Home) -> anyhow::Result<VerifyingKey> {
     let file = signing_key_file(dir, home).unwrap_or_else(|| KeyFile::new(home.ledger_key()));
     file.first().context("`bailiwick up` makes the home's key; for another log give `--key`")

@@ -88,9 +88,11 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let cluster = Evaluator::new(&world.cluster);
     let gaps = cluster.gaps();
     let grants = world.aws.grants();
-    let (of_account, of_cluster) = (aws::observed::Uses::new(&world.aws), kubernetes::observed::Uses::new(&cluster));
+    // Without records nothing is decided for them.
+    let of_account = (!world.aws.calls.is_empty()).then(|| aws::observed::Uses::new(&world.aws));
+    let of_cluster = kubernetes::observed::Uses::new(&cluster);
     let observed = |id| match grants.statement(id) {
-        Some(statement) => of_account.told(statement),
+        Some(statement) => of_account.as_ref()?.told(statement),
         None => of_cluster.told(world.steps.grant(id)?),
     };
     let unobserved = graph::observed::lacking(&world);

@@ -327,7 +327,7 @@ pub(crate) fn hex(bytes: [u8; 32]) -> String {
 #[cfg(test)]
 mod tests {
     use connect::clients::CLIENTS;
-    use policy::marks::{AGENT_CONFIG, of_written};
+    use policy::marks::{AGENT_CONFIG, commands, of_written};
 
     /// The table of places in `policy` is another than that of clients, and must not fall behind it.
     #[test]
@@ -340,5 +340,15 @@ mod tests {
         for own in ["~/.copilot/hooks/bailiwick.json", "~/.config/opencode/plugins/bailiwick.js"] {
             assert!(of_written(own).contains(AGENT_CONFIG), "{own}");
         }
+    }
+
+    /// A command that no rule knows could stand beside one that only tells.
+    #[test]
+    fn every_command_is_one_that_tells_or_one_that_changes() {
+        let (all, known) = (crate::command(), commands());
+        let below = all.get_subcommands().flat_map(clap::Command::get_subcommands);
+        let unknown = all.get_subcommands().chain(below).map(clap::Command::get_name);
+        let unknown: Vec<&str> = unknown.filter(|name| !known.contains(name)).collect();
+        assert_eq!(unknown, [] as [&str; 0]);
     }
 }

@@ -76,14 +76,7 @@ fn is_refused(event: &Node) -> bool {
 
 /// A user and its groups.
 fn asker(user: &Node) -> Option<(Subject, Vec<String>)> {
-    Some((subject(text(user, "username")?), super::list(user, "groups")))
-}
-
-fn subject(name: &str) -> Subject {
-    match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
-        Some((namespace, name)) => Subject::ServiceAccount(namespace.to_owned(), name.to_owned()),
-        None => Subject::User(name.to_owned()),
-    }
+    Some((Subject::of_user(text(user, "username")?), super::list(user, "groups")))
 }
 
 fn call(event: &Node, object: &Node, (who, groups): (Subject, Vec<String>)) -> Option<Call> {
@@ -106,7 +99,7 @@ fn call(event: &Node, object: &Node, (who, groups): (Subject, Vec<String>)) -> O
 
 /// Whom somebody acts as: the resource, the namespace and the name that a rule for `impersonate` speaks of.
 fn impersonated(as_whom: &Node) -> Vec<(&'static str, Option<String>, String)> {
-    let user = text(as_whom, "username").map(subject);
+    let user = text(as_whom, "username").map(Subject::of_user);
     let user = user.map(|user| match user {
         Subject::ServiceAccount(namespace, name) => ("serviceaccounts", Some(namespace), name),
         Subject::User(name) | Subject::Group(name) => ("users", None, name),

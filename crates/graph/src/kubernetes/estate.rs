@@ -101,6 +101,14 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Whom the API server knows by this user name: a service account has one, too.
+    pub fn of_user(name: &str) -> Self {
+        match name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
+            Some((namespace, name)) => Self::ServiceAccount(namespace.to_owned(), name.to_owned()),
+            None => Self::User(name.to_owned()),
+        }
+    }
+
     /// What people call it.
     pub fn name(&self) -> String {
         match self {

@@ -52,8 +52,8 @@ impl Question {
 /// Finds whom the files name: `serviceaccount/NAMESPACE/NAME`, `system:serviceaccount:NAMESPACE:NAME`,
 /// `kube-user/NAME`, `kube-group/NAME`, or a last part that only one has.
 fn find(estate: &Estate, name: &str) -> anyhow::Result<Subject> {
-    if let Some((namespace, name)) = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':')) {
-        return Ok(Subject::ServiceAccount(namespace.to_owned(), name.to_owned()));
+    if let account @ Subject::ServiceAccount(..) = Subject::of_user(name) {
+        return Ok(account);
     }
     let subjects = estate.subjects();
     if let Some(subject) = subjects.iter().find(|subject| subject.name() == name) {

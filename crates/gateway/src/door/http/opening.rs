@@ -21,7 +21,7 @@ pub(super) struct Opening<'o> {
     openings: &'o Openings,
     conversation: Conversation,
     /// Who waits hears that it is gone.
-    _told: watch::Sender<()>,
+    told: watch::Sender<()>,
 }
 
 impl Openings {
@@ -29,7 +29,7 @@ impl Openings {
     pub(super) fn begin(&self, conversation: Conversation) -> Opening<'_> {
         let (told, waits) = watch::channel(());
         self.lock().insert(conversation.clone(), waits);
-        Opening { openings: self, conversation, _told: told }
+        Opening { openings: self, conversation, told }
     }
 
     /// Waits until no stream of the conversation is being opened. Mostly none of any is.
@@ -50,7 +50,11 @@ impl Openings {
 
 impl Drop for Opening<'_> {
     fn drop(&mut self) {
-        self.openings.lock().remove(&self.conversation);
+        let mut openings = self.openings.lock();
+        // Another that was asked for since has taken its place.
+        if openings.get(&self.conversation).is_some_and(|waits| waits.same_channel(&self.told.subscribe())) {
+            openings.remove(&self.conversation);
+        }
     }
 }
 
@@ -82,6 +86,11 @@ mod tests {
         tokio::join!(waits, opens);
         assert_eq!(told.into_inner().unwrap(), ["stream", "request"]);
         openings.over(|| of("a")).await;
+        assert!(openings.lock().is_empty());
+        let (first, second) = (openings.begin(of("a")), openings.begin(of("a")));
+        drop(first);
+        assert!(!openings.lock().is_empty(), "the other is not there yet");
+        drop(second);
         assert!(openings.lock().is_empty());
     }
 }
