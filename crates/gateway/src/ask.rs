@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use graph::visible;
 use jiff::Timestamp;
+use ledger::Stored;
 use ledger::record::{Answered, Asked, Record};
 use policy::{Action, ArgumentLabel, Role, ToolFacts};
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ const VALUE_MAX_CHARS: usize = 120;
 /// The asks that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Asks {
-    /// By entry of the ask. Held only for map work.
+    /// By entry of the ask. Held only for map work, and while an ask is written.
     open: Mutex<HashMap<u64, Open>>,
 }
 
@@ -101,28 +102,22 @@ impl Asks {
         (agent, asked): (&str, Asked),
         journal: &Journal,
     ) -> Result<Pending, NoAnswer> {
-        self.has_room(agent)?;
         let (binding, expires) = (asked.binding.clone(), asked.expires);
-        let append = journal.ledger().append(Record::Asked(asked), journal.now()).map_err(|_| NoAnswer::Unrecorded)?;
         let (tell, answer) = oneshot::channel();
-        // Before it is durable, so that no answer can come between.
         let open = Open { agent: agent.to_owned(), binding: binding.clone(), expires, state: State::Awaited(tell) };
-        self.lock().insert(append.index(), open);
+        let append = {
+            // Held over both: once it is written the ask can be durable and answered, on other threads, at any time.
+            let mut asks = self.lock();
+            has_room(&asks, agent)?;
+            let append = journal.ledger().append(Record::Asked(asked), journal.now());
+            let append = append.map_err(|_| NoAnswer::Unrecorded)?;
+            asks.insert(append.index(), open);
+            append
+        };
         let (ask, asks) = (append.index(), self.clone());
         let pending = Pending { ask, binding, answer, asks, journal: journal.clone(), expires };
         append.await.map_err(|_| NoAnswer::Unrecorded)?;
         Ok(pending)
-    }
-
-    fn has_room(&self, agent: &str) -> Result<(), NoAnswer> {
-        let open = self.lock();
-        if open.len() >= ASKS_MAX {
-            return Err(NoAnswer::TooMany);
-        }
-        match open.values().filter(|open| open.agent == agent).count() {
-            ASKS_OF_AGENT_MAX.. => Err(NoAnswer::TooManyOfAgent),
-            _ => Ok(()),
-        }
     }
 
     /// An ask that was found open in the ledger after a restart. Nobody's share has it: its caller is gone.
@@ -189,12 +184,16 @@ impl Asks {
         self.lock().values().filter(|open| matches!(open.state, State::Awaited(_))).count()
     }
 
-    /// Follows the ledger for answers until it is closed.
-    pub(crate) async fn follow(self: Arc<Self>, journal: Journal) {
-        let mut stored = journal.ledger().answers();
-        let mut next = journal.ledger().len();
+    /// Follows the ledger for answers until it is closed, from the moment of this call.
+    pub(crate) fn follow(self: Arc<Self>, journal: Journal) -> impl Future<Output = ()> {
+        let heard = journal.ledger().answers();
+        let next = journal.ledger().len();
+        self.hear_all(journal, heard, next)
+    }
+
+    async fn hear_all(self: Arc<Self>, journal: Journal, mut heard: broadcast::Receiver<Arc<Stored>>, mut next: u64) {
         loop {
-            match stored.recv().await {
+            match heard.recv().await {
                 Ok(entry) => {
                     next = entry.index + 1;
                     if let Record::Answered(answered) = &entry.entry.record {
@@ -222,6 +221,16 @@ impl Asks {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn has_room(open: &HashMap<u64, Open>, agent: &str) -> Result<(), NoAnswer> {
+    if open.len() >= ASKS_MAX {
+        return Err(NoAnswer::TooMany);
+    }
+    match open.values().filter(|open| open.agent == agent).count() {
+        ASKS_OF_AGENT_MAX.. => Err(NoAnswer::TooManyOfAgent),
+        _ => Ok(()),
     }
 }
 
@@ -403,10 +412,10 @@ mod tests {
         for ask in 0..ASKS_OF_AGENT_MAX as u64 {
             let (agent, expires) = ("loud".to_owned(), Timestamp::MAX);
             let open = Open { agent, binding: String::new(), expires, state: State::Orphaned };
-            assert_eq!(asks.has_room("loud"), Ok(()));
+            assert_eq!(has_room(&asks.lock(), "loud"), Ok(()));
             asks.lock().insert(ask, open);
         }
-        assert_eq!(asks.has_room("loud"), Err(NoAnswer::TooManyOfAgent));
-        assert_eq!(asks.has_room("quiet"), Ok(()));
+        assert_eq!(has_room(&asks.lock(), "loud"), Err(NoAnswer::TooManyOfAgent));
+        assert_eq!(has_room(&asks.lock(), "quiet"), Ok(()));
     }
 }

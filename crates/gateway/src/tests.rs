@@ -157,21 +157,25 @@ impl World {
             .collect()
     }
 
+    /// What is looked for in the records, once it is among them.
+    async fn once<T>(&self, look: impl Fn(Vec<(u64, Record)>) -> Option<T>) -> T {
+        let mut length = self.ledger.length();
+        loop {
+            length.mark_unchanged();
+            if let Some(found) = look(self.records()) {
+                return found;
+            }
+            length.changed().await.unwrap();
+        }
+    }
+
+    /// The last ask.
     async fn asked(&self) -> (u64, Asked) {
-        let mut stored = self.ledger.subscribe();
-        let known = self.records().into_iter().rev().find_map(|(index, record)| match record {
+        let asked = |(index, record)| match record {
             Record::Asked(asked) => Some((index, asked)),
             _ => None,
-        });
-        if let Some(known) = known {
-            return known;
-        }
-        loop {
-            let stored = stored.recv().await.unwrap();
-            if let Record::Asked(asked) = &stored.entry.record {
-                return (stored.index, asked.clone());
-            }
-        }
+        };
+        self.once(|records| records.into_iter().rev().find_map(asked)).await
     }
 
     fn answer(&self, ask: u64, binding: &str, approved: bool, scope: Scope) {
@@ -366,16 +370,11 @@ when { context.facts has looks_like };
 #[tokio::test]
 async fn the_intent_is_durable_before_the_server_hears_of_it() {
     let world = World::new().await;
-    let mut stored = world.ledger.subscribe();
     world.answers("read", How::Never);
     let mut client = world.connect();
     client.start("tools/call", json!({ "name": "read", "arguments": {} })).await;
-    loop {
-        let entry = stored.recv().await.unwrap();
-        if matches!(&entry.entry.record, Record::Intent(_)) {
-            break;
-        }
-    }
+    let intent = |record: &Record| matches!(record, Record::Intent(_));
+    world.once(|records| records.iter().any(|(_, record)| intent(record)).then_some(())).await;
     client.close().await;
     world.check().await;
 }
@@ -566,13 +565,11 @@ async fn an_approved_ask_runs_once() {
     assert_eq!(uses, [ask]);
     // The same call again is asked again.
     client.start("tools/call", json!({ "name": "write", "arguments": { "path": "a" } })).await;
-    let mut stored = world.ledger.subscribe();
-    loop {
-        let entry = stored.recv().await.unwrap();
-        if matches!(&entry.entry.record, Record::Asked(_)) {
-            break;
-        }
-    }
+    world
+        .once(|records| {
+            (records.iter().filter(|(_, record)| matches!(record, Record::Asked(_))).count() == 2).then_some(())
+        })
+        .await;
     assert_eq!(world.calls_seen(), ["write"]);
     client.close().await;
     world.check().await;
@@ -627,10 +624,8 @@ async fn an_ask_holds_up_no_other_call_and_can_be_cancelled() {
                 .to_string(),
         )
         .await;
-    let mut stored = world.ledger.subscribe();
-    if !world.records().iter().any(|(_, record)| matches!(record, Record::Expired { .. })) {
-        while !matches!(stored.recv().await.unwrap().entry.record, Record::Expired { .. }) {}
-    }
+    let expired = |record: &Record| matches!(record, Record::Expired { .. });
+    world.once(|records| records.iter().any(|(_, record)| expired(record)).then_some(())).await;
     let heard = world.seen.lock().unwrap().iter().any(|line| line["method"] == "notifications/cancelled");
     assert!(!heard, "the server never heard of the call, and so not of its end");
     client.close().await;

@@ -19,6 +19,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::{broadcast, watch};
 
 use crate::append::{Append, AppendError};
 use crate::canonical;
@@ -26,7 +27,6 @@ use crate::end::{Committer, Effect, Group, Keeper, Place, State, Waiting};
 use crate::journal::{HEAD, Kind};
 use crate::keyfile::KeyFile;
 use crate::log::Options;
-use crate::news::News;
 use crate::note::VerifyingKey;
 use crate::payload::Keys;
 use crate::read::{self, ReadError, Stored};
@@ -54,7 +54,9 @@ pub(crate) struct Shared {
     pub(crate) commit: Condvar,
     pub(crate) keep: Condvar,
     pub(crate) sealed: Condvar,
-    pub(crate) news: News,
+    /// Who hears of answers, and of how many entries are durable.
+    pub(crate) answers: broadcast::Sender<Arc<Stored>>,
+    pub(crate) length: watch::Sender<u64>,
     /// The key that signs now. Set before `sealed` is told.
     pub(crate) signs: Mutex<VerifyingKey>,
     /// Where the key lies, if it can be rotated.
@@ -76,8 +78,8 @@ pub(crate) struct Pen {
 pub(crate) struct Kept {
     pub(crate) effect: Effect,
     pub(crate) haste: Haste,
-    /// The entry itself, if somebody wants to hear of it.
-    pub(crate) entry: Option<Entry>,
+    /// The entry itself, if it is an answer.
+    pub(crate) answer: Option<Entry>,
 }
 
 /// When an entry must become durable.
@@ -122,8 +124,8 @@ impl Shared {
         state.next += 1;
         state.tail.push_back((place, kept.effect));
         kept.effect.apply(index, &mut state.open);
-        let stored = kept.entry.map(|entry| Arc::new(Stored { index, entry }));
-        state.waiting.push_back(Waiting { waker: None, stored });
+        let answer = kept.answer.map(|entry| Arc::new(Stored { index, entry }));
+        state.waiting.push_back(Waiting { waker: None, answer });
         if state.spare.is_none() {
             state.wake_keeper(&self.keep);
         }
@@ -272,8 +274,11 @@ impl Shared {
                 state.wake_keeper(&self.keep);
             }
             // With the lock held, so that subscribers hear of one group after the other.
-            done.iter_mut().filter_map(|waiting| waiting.stored.take()).for_each(|stored| self.news.publish(stored));
-            self.news.length.send_replace(end);
+            for answer in done.iter_mut().filter_map(|waiting| waiting.answer.take()) {
+                // That nobody listens is no error.
+                _ = self.answers.send(answer);
+            }
+            self.length.send_replace(end);
         }
         let next = state.end_group(&self.commit);
         drop(state);

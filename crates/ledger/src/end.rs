@@ -111,7 +111,8 @@ impl Effect {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) waker: Option<Waker>,
-    pub(crate) stored: Option<Arc<Stored>>,
+    /// The entry itself, if it is an answer.
+    pub(crate) answer: Option<Arc<Stored>>,
 }
 
 /// What the committer waits for.

@@ -25,7 +25,6 @@ mod keep;
 mod keyfile;
 mod lock;
 mod log;
-mod news;
 pub mod note;
 mod parquet;
 mod payload;

@@ -23,7 +23,6 @@ use crate::handover::HandOverError;
 use crate::journal::{HEAD, Kind};
 use crate::keyfile::{Held, KeyFile, KeyFileError};
 use crate::lock::Lock;
-use crate::news::News;
 use crate::note::{NoteError, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::payload::{Keys, PAYLOAD_SIZE_MAX, PayloadError};
 use crate::read::{self, RawEntries, ReadError, Stored};
@@ -84,7 +83,7 @@ pub struct Options {
     pub ride_max: Duration,
     /// So many entries may wait to become durable.
     pub waiting_max: usize,
-    /// So many entries may wait for a slow subscriber; beyond it, it is told how many it missed.
+    /// So many answers may wait for a slow subscriber; beyond it, it is told how many it missed.
     pub subscriber_max: usize,
 }
 
@@ -190,11 +189,8 @@ impl Ledger {
             commit: Condvar::new(),
             keep: Condvar::new(),
             sealed: Condvar::new(),
-            news: News {
-                all: broadcast::Sender::new(options.subscriber_max),
-                answers: broadcast::Sender::new(options.subscriber_max),
-                length: watch::Sender::new(0),
-            },
+            answers: broadcast::Sender::new(options.subscriber_max),
+            length: watch::Sender::new(0),
             options,
             signs: Mutex::new(sealer.key().verifying_key()),
             key_file,
@@ -246,8 +242,8 @@ impl Ledger {
     pub fn append(&self, record: Record, now: Timestamp) -> Result<Append, AppendError> {
         let entry = crate::record::Entry { v: 1, time: now, record, unknown: serde_json::Map::new() };
         let haste = if matches!(entry.record, Record::Outcome(_)) { Haste::Rides } else { Haste::Demanded };
-        let watched = self.shared.news.wants(matches!(entry.record, Record::Answered(_)));
-        let kept = Kept { effect: Effect::of(&entry.record), haste, entry: watched.then(|| entry.clone()) };
+        let answer = matches!(entry.record, Record::Answered(_)).then(|| entry.clone());
+        let kept = Kept { effect: Effect::of(&entry.record), haste, answer };
         self.shared.accept(&entry, kept)
     }
 
@@ -262,9 +258,7 @@ impl Ledger {
     ) -> Result<Append, AppendError> {
         let entry = Written::new(intent, now);
         let effect = if permits { Effect::Opens } else { Effect::Neither };
-        let watched = self.shared.news.wants(false).then(|| entry.read());
-        let watched = watched.transpose().map_err(|error| AppendError::Json(Arc::new(error)))?;
-        self.shared.accept(&entry, Kept { effect, haste: Haste::Quiet, entry: watched })
+        self.shared.accept(&entry, Kept { effect, haste: Haste::Quiet, answer: None })
     }
 
     /// Keeps bytes outside the log, encrypted under the subject's key. They are durable not later than any
@@ -391,19 +385,15 @@ impl Ledger {
         read::object(self.shared.storage.as_ref(), id)
     }
 
-    /// Every entry from now on, once it is durable, in order.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Stored>> {
-        self.shared.news.all.subscribe()
-    }
-
-    /// Every answer to an ask from now on, once it is durable, in order. Wakes nobody for anything else.
+    /// Every answer to an ask that becomes durable from now on, in order. Wakes nobody for anything else; for the rest
+    /// there is [`Ledger::length`].
     pub fn answers(&self) -> broadcast::Receiver<Arc<Stored>> {
-        self.shared.news.answers.subscribe()
+        self.shared.answers.subscribe()
     }
 
     /// How many entries are durable, and when that changes.
     pub fn length(&self) -> watch::Receiver<u64> {
-        self.shared.news.length.subscribe()
+        self.shared.length.subscribe()
     }
 
     /// How many entries are durable.

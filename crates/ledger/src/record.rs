@@ -315,11 +315,6 @@ impl<'a, A: Serialize, D: Serialize> Written<'a, A, D> {
     pub(crate) fn new(intent: &'a Intent<A, D>, time: Timestamp) -> Self {
         Self { time, intent }
     }
-
-    /// The entry as a reader of the log sees it.
-    pub(crate) fn read(&self) -> Result<Entry, serde_json::Error> {
-        serde_json::from_value(serde_json::to_value(self)?)
-    }
 }
 
 /// What came of a permitted intent.

@@ -155,17 +155,26 @@ fn an_object_is_kept_once() {
 }
 
 #[tokio::test]
-async fn subscribers_see_durable_entries_in_order() {
+async fn subscribers_hear_of_durable_answers_alone_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path());
-    let mut entries = ledger.subscribe();
-    let appends: Vec<_> = (0..50).map(|number| ledger.append(intent("deny", number), now()).unwrap()).collect();
-    let first = appends[0].index();
-    for (append, expected) in appends.into_iter().zip(first..) {
-        assert_eq!(append.await.unwrap().index(), expected);
-        let stored = entries.recv().await.unwrap();
-        assert_eq!(stored.index, expected);
+    let mut answers = ledger.answers();
+    let answer = |ask| {
+        let [by, binding, nonce] = ["ada", "b", "n"].map(str::to_owned);
+        let scope = ledger::record::Scope::Once;
+        Record::Answered(ledger::record::Answered { ask, approved: true, scope, by, binding, nonce })
+    };
+    let record = |number| if number % 2 == 0 { answer(number) } else { intent("deny", number) };
+    let appends: Vec<_> = (0..50).map(|number| ledger.append(record(number), now()).unwrap()).collect();
+    for (append, number) in appends.into_iter().zip(0..) {
+        let index = append.await.unwrap().index();
+        if number % 2 == 0 {
+            let heard = answers.recv().await.unwrap();
+            assert_eq!((heard.index, &heard.entry.record), (index, &answer(number)));
+            assert!(ledger.len() > index, "it is durable");
+        }
     }
+    assert!(answers.try_recv().is_err(), "nothing but answers");
 }
 
 #[tokio::test]
@@ -173,9 +182,9 @@ async fn an_outcome_nobody_waits_for_becomes_durable() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path());
     let receipt = ledger.append(intent("permit", 1), now()).unwrap().await.unwrap();
-    let mut entries = ledger.subscribe();
-    drop(ledger.append(outcome(receipt.index()), now()).unwrap());
-    assert_eq!(entries.recv().await.unwrap().entry.record, outcome(receipt.index()));
+    let expected = ledger.append(outcome(receipt.index()), now()).unwrap().index();
+    ledger.length().wait_for(|length| *length > expected).await.unwrap();
+    assert_eq!(ledger.read(expected).unwrap().entry.record, outcome(receipt.index()));
 }
 
 #[tokio::test]

@@ -10,18 +10,12 @@ use crate::replay::whatif::{Window, whatif};
 use crate::replay::{Recomputation, Verdict, recompute};
 
 async fn asks(world: &World, count: usize) -> Vec<(u64, Asked)> {
-    let mut stored = world.ledger.subscribe();
-    loop {
-        let found = world.records().into_iter().filter_map(|(index, record)| match record {
-            Record::Asked(asked) => Some((index, asked)),
-            _ => None,
-        });
-        let found: Vec<_> = found.collect();
-        if found.len() >= count {
-            return found;
-        }
-        stored.recv().await.unwrap();
-    }
+    let asked = |(index, record)| match record {
+        Record::Asked(asked) => Some((index, asked)),
+        _ => None,
+    };
+    let all = |records: Vec<_>| records.into_iter().filter_map(asked).collect::<Vec<_>>();
+    world.once(|records| Some(all(records)).filter(|asks| asks.len() >= count)).await
 }
 
 /// A call that a person approves, and the same once more if he approves for the session.
