@@ -310,7 +310,11 @@ impl Gateway {
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        // What came back is here already: it is recorded, however long that takes.
+        // What came back is here already: it is recorded, however long that takes, also where a lane was to do it.
+        let authority = shared.authority.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || authority.sessions.record_all()).await {
+            tracing::error!(%error, "what came back last could not be recorded");
+        }
         while !shared.authority.results.is_idle() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -356,6 +356,16 @@ impl Sessions {
         session
     }
 
+    /// Makes every record that is not made, whoever was to make it. Blocks.
+    pub(crate) fn record_all(&self) {
+        let known: Vec<_> = hold(&self.known).values().cloned().collect();
+        for session in known {
+            while session.is_behind() {
+                session.records_one();
+            }
+        }
+    }
+
     /// Writes what changed. Blocks.
     pub(crate) fn save(&self) {
         let known: Vec<_> = hold(&self.known).iter().map(|(key, session)| (key.clone(), session.clone())).collect();
