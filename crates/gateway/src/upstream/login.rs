@@ -340,10 +340,12 @@ impl Logins {
     fn look(&self, known: &mut Known) {
         // Every file is written anew under another name first, so that the folder changes with it.
         let changed = fs::metadata(&self.dir).and_then(|dir| dir.modified()).ok();
-        if changed == known.changed {
+        if changed.is_some() && changed == known.changed {
             return;
         }
-        known.changed = changed;
+        // The file system's clock is coarse: what comes right after this look may leave the folder the same time.
+        let is_settled = |at: &SystemTime| at.elapsed().is_ok_and(|age| age >= LOOK_EVERY);
+        known.changed = changed.filter(is_settled);
         let mut logins = HashMap::new();
         let files = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|file| file.path());
         for path in files.filter(|path| path.extension().is_some_and(|end| end == "json")).take(LOGINS_MAX) {
