@@ -9,10 +9,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Running, World, free_port, wait_for};
+use support::{PATIENCE, Running, World, free_port, wait_for};
 
 /// What reached the server: every request, head and body.
 type Seen = Arc<Mutex<Vec<String>>>;
@@ -178,7 +177,7 @@ impl Door {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
 
@@ -461,7 +460,7 @@ fn slow_and_absent_peers_hold_nobody_up() {
 /// A shim's connection to a server that never answers.
 fn shim(world: &World) -> BufReader<UnixStream> {
     let stream = UnixStream::connect(world.path("bailiwick/run/gateway.sock")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let hello = json!({"bailiwick": "mcp", "agent": "test", "server": "silent", "command": ["sleep", "1000"],
                        "cwd": "/", "env": {"PATH": "/usr/bin:/bin"}});
     writeln!(&stream, "{hello}").unwrap();
@@ -491,7 +490,7 @@ fn the_socket_survives_whatever_is_said_on_it() {
         [&b"\n"[..], b"{}\n", b"\xff\xfe\n", b"{\"bailiwick\":\"mcp\"}\n", b"{\"bailiwick\":\"hook\"}\n", &endless]
     {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let _ = stream.write_all(hello);
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();

@@ -16,6 +16,7 @@ use ledger::record::Record;
 use ledger::verify::{self, Report};
 use ledger::{Ledger, Options, Reader, SigningKey};
 use serde_json::Map;
+use tokio::net::TcpSocket;
 
 /// What happens to one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -441,8 +442,8 @@ async fn storage_without_conditions_is_refused() {
     assert!(matches!(probe(&store, "two").await, Err(StoreError::Unconditional(_))));
 }
 
-/// A server that is killed with its owner.
-struct Server(Child, u16);
+/// A server that is killed with its owner; and its port, which nobody else is given before it listens.
+struct Server(Child, u16, #[expect(dead_code, reason = "held, not read")] Option<TcpSocket>);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -459,14 +460,18 @@ fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
     } else {
         Some(tools.join("venv/bin").join(program)).filter(|path| path.is_file())?
     };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
+    let held = TcpSocket::new_v4().unwrap();
+    held.set_reuseaddr(true).unwrap();
+    held.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = held.local_addr().unwrap().port();
     let mut command = Command::new(program);
     command.args(args(port)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // What is there and does not start is a fault of the tools, not their absence.
-    let server = Server(command.spawn().unwrap(), port);
+    // Elsewhere a port has one owner, whether or not he listens.
+    let server = Server(command.spawn().unwrap(), port, Some(held).filter(|_| cfg!(target_os = "linux")));
     let start = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(60), "the server does not listen");
+        assert!(start.elapsed() < Duration::from_secs(180), "the server does not listen");
         std::thread::sleep(Duration::from_millis(50));
     }
     Some(server)

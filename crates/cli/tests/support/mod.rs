@@ -8,13 +8,15 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use ledger::record::Record;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 /// Long enough for a loaded machine; only a failing test waits this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The folder of real servers, clients and agents, or a word that the test was skipped.
 pub(crate) fn tools(test: &str) -> Option<PathBuf> {
@@ -299,7 +301,17 @@ pub(crate) fn repository(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name).display().to_string()
 }
 
-/// A loopback port that nobody listens on now.
+/// A loopback port that is this test's until it ends: bound, so that nobody else is given it meanwhile, and not listened
+/// on, so that a server of this test's can take it.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static OURS: Mutex<Vec<TcpSocket>> = Mutex::new(Vec::new());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    // Elsewhere a port has one owner, whether or not he listens.
+    if cfg!(target_os = "linux") {
+        OURS.lock().unwrap().push(socket);
+    }
+    port
 }
