@@ -47,6 +47,8 @@ class Executor(AgentExecutor):
 def main():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # Before its address is told: who comes at once waits until it is served.
+    listener.listen()
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     versions = ["1.0", "0.3"]
     card = AgentCard(

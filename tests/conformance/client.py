@@ -29,6 +29,8 @@ VERSION = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2025-11-25")
 BINARY = os.environ.get("CLIENT_BINARY")
 DOCUMENT = "https://conformance-test.local/client-metadata.json"
 LOGINS_MAX = 2
+# Seconds. Some fifty gateways run side by side; only a failing one is waited for so long.
+PATIENCE = 180
 
 
 class Gateway:
@@ -56,7 +58,7 @@ class Gateway:
                 print("login:", line, end="", file=sys.stderr)
                 if re.match(r"https?://", line):
                     try:
-                        urllib.request.urlopen(line.strip(), timeout=20).read()
+                        urllib.request.urlopen(line.strip(), timeout=PATIENCE).read()
                     except urllib.error.URLError as error:
                         print("browser:", error, file=sys.stderr)
                         process.terminate()
@@ -98,7 +100,7 @@ class Gateway:
 
     def down(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 def value(schema):

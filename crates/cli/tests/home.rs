@@ -13,12 +13,15 @@ use std::process::Command;
 use serde_json::Value;
 use support::{Running, World};
 
-/// Everything below a folder, with its mode.
+/// Everything below a folder, with its mode. What a gateway writes under another name first may be gone meanwhile.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let meta = fs::symlink_metadata(&path).unwrap();
+        let meta = match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            meta => meta.unwrap(),
+        };
         found.push((path.clone(), meta.permissions().mode() & 0o777));
         if meta.is_dir() {
             found.extend(modes(&path));

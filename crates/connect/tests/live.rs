@@ -136,9 +136,10 @@ async fn a_server_that_hangs_is_killed_with_its_children() {
         held.display()
     );
     let servers = json!({ "s": { "command": "/bin/sh", "args": ["-c", script] } });
-    let live = check(folder.path(), servers, Duration::from_secs(4)).await;
+    // Long enough to get that far on a loaded machine.
+    let live = check(folder.path(), servers, Duration::from_secs(8)).await;
     assert_eq!(live.unread.len(), 1);
-    assert!(live.unread[0].reason.contains("did not finish within 4 seconds"), "{:?}", live.unread);
+    assert!(live.unread[0].reason.contains("did not finish within 8 seconds"), "{:?}", live.unread);
     assert_eq!(fs::read_to_string(&held).unwrap(), "ready\n");
     // Granted only when every process that held it is dead.
     fs::File::open(&held).unwrap().lock().unwrap();
@@ -148,9 +149,10 @@ async fn a_server_that_hangs_is_killed_with_its_children() {
 async fn a_server_sees_only_what_its_configuration_gives() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("env");
-    let script = format!("env > {}; cat", out.display());
+    // It ends by itself, and nobody waits for time.
+    let script = format!("env > {}", out.display());
     let servers = json!({ "s": { "command": "/bin/sh", "args": ["-c", script], "env": { "GIVEN": "1" } } });
-    check(folder.path(), servers, Duration::from_secs(2)).await;
+    check(folder.path(), servers, LONG).await;
     let seen = fs::read_to_string(&out).unwrap();
     let names: BTreeSet<&str> = seen.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     let allowed: BTreeSet<&str> = ["PATH", "HOME", "GIVEN", "PWD", "OLDPWD", "SHLVL", "_"].into();
