@@ -147,6 +147,18 @@ async fn a_login_that_is_being_renewed_is_not_taken_for_what_its_file_said_befor
     assert!(!Arc::ptr_eq(&kept, &again()), "looked at again when nobody renews it");
 }
 
+#[test]
+fn a_login_that_comes_right_after_a_look_is_taken_up_though_the_folder_has_the_same_time() {
+    let home = tempfile::tempdir().unwrap();
+    let (logins, mut known, time) = (Logins::new(home.path().to_owned()), Known::default(), SystemTime::now());
+    for (name, count) in [("one", 1), ("two", 2)] {
+        bare(&format!("http://localhost:1/{name}")).write(&home.path().join(format!("{name}.json"))).unwrap();
+        fs::File::open(home.path()).unwrap().set_modified(time).unwrap();
+        logins.look(&mut known);
+        assert_eq!(known.logins.len(), count);
+    }
+}
+
 #[tokio::test]
 async fn a_document_is_fetched_without_a_login() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
