@@ -464,11 +464,12 @@ fn server(program: &str, args: impl Fn(u16) -> Vec<String>) -> Option<Server> {
     held.set_reuseaddr(true).unwrap();
     held.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let port = held.local_addr().unwrap().port();
+    // Elsewhere a port has one owner, whether or not he listens.
+    let held = Some(held).filter(|_| cfg!(target_os = "linux"));
     let mut command = Command::new(program);
     command.args(args(port)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // What is there and does not start is a fault of the tools, not their absence.
-    // Elsewhere a port has one owner, whether or not he listens.
-    let server = Server(command.spawn().unwrap(), port, Some(held).filter(|_| cfg!(target_os = "linux")));
+    let server = Server(command.spawn().unwrap(), port, held);
     let start = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(start.elapsed() < Duration::from_secs(180), "the server does not listen");
