@@ -16,12 +16,15 @@ const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 const browser = await chromium.launch({
   executablePath: process.env.CONSOLE_BROWSER,
   args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  timeout: 180_000,
 });
 const troubles = [];
 
 /** A page that notes whatever must not happen. */
 async function open(context) {
   const page = await context.newPage();
+  // Only a failing check waits this long.
+  page.setDefaultTimeout(120_000);
   page.on("console", (message) => {
     // A refused sign-in is an answer with status 401, which the browser reports as an error of loading.
     if (message.type() === "error" && !message.text().includes("401")) troubles.push(`console: ${message.text()}`);
@@ -144,7 +147,7 @@ try {
     await page.locator(".calls").focus();
     // Older calls are fetched as the end comes near, so the end moves: scroll as long as it does.
     const oldest = page.getByText("notes-1.md");
-    for (let tries = 0; tries < 200 && !(await oldest.isVisible()); tries += 1) {
+    for (let tries = 0; tries < 2_000 && !(await oldest.isVisible()); tries += 1) {
       await page.locator(".calls").evaluate((box) => box.scrollTo(0, box.scrollHeight));
       await page.waitForTimeout(50);
     }

@@ -30,7 +30,8 @@ def model(messages, _info):
 
 async def main():
     toolsets = [
-        MCPToolset(StdioTransport(command=s["command"], args=s.get("args", []), env=s.get("env")))
+        # Five seconds for a server to start, unless it is told otherwise, are few on a loaded machine.
+        MCPToolset(StdioTransport(command=s["command"], args=s.get("args", []), env=s.get("env")), init_timeout=180)
         for s in CONFIG["mcpServers"].values()
     ]
     agent = Agent(FunctionModel(model), toolsets=toolsets, retries=5)

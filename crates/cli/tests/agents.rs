@@ -394,6 +394,7 @@ fn codex() {
 [mcp_servers.fs]
 command = {}
 args = {}
+startup_timeout_sec = 120
 tool_timeout_sec = 120
 required = true
 default_tools_approval_mode = "approve"
