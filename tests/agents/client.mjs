@@ -3,7 +3,8 @@
 // usage: client.mjs CONFIG.json SERVER SCRIPT.json   (NODE_PATH-free: the SDK is found from TOOLS/node_modules)
 //
 // Connects to one server of an MCP client configuration, over stdio or Streamable HTTP as it says, lists the tools,
-// makes the scripted calls and prints one JSON line: {"tools": [...], "results": [...]}.
+// makes the scripted calls and prints one JSON line: {"tools": [...], "results": [...]}. It lists again until the tools in
+// $MCP_WANTS are there, if there are any.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,7 +22,13 @@ const transport = server.url
 
 const client = new Client({ name: "typescript-sdk-test", version: "1" });
 await client.connect(transport);
-const tools = (await client.listTools()).tools.map((tool) => tool.name);
+const list = async () => (await client.listTools()).tools.map((tool) => tool.name);
+const wanted = (process.env.MCP_WANTS ?? "").split(",").filter(Boolean);
+let tools = await list();
+while (!wanted.every((tool) => tools.includes(tool))) {
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  tools = await list();
+}
 const results = [];
 for (const step of JSON.parse(readFileSync(script, "utf8"))) {
   try {

@@ -4,7 +4,7 @@ usage: client.py CONFIG.json SERVER SCRIPT.json
 
 Connects to one server of an MCP client configuration, over stdio or Streamable HTTP as it says, lists the tools,
 makes the scripted calls and prints one JSON line: {"tools": [...], "results": [...]}. $MCP_MODE says how the protocol's
-version is found: `auto`, `legacy`, or a version.
+version is found: `auto`, `legacy`, or a version. It lists again until the tools in $MCP_WANTS are there, if there are any.
 """
 
 import asyncio
@@ -30,8 +30,12 @@ async def main():
     config, name, script = sys.argv[1:]
     server = json.load(open(config, encoding="utf-8"))["mcpServers"][name]
     results = []
+    wanted = set(filter(None, os.environ.get("MCP_WANTS", "").split(",")))
     async with Client(transport(server), mode=os.environ.get("MCP_MODE", "auto")) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
+        while not wanted <= set(tools):
+            await asyncio.sleep(0.2)
+            tools = [tool.name for tool in (await client.list_tools()).tools]
         for step in json.load(open(script, encoding="utf-8")):
             try:
                 answer = await client.call_tool(step["tool"], step["args"])

@@ -151,14 +151,17 @@ fn sdk_clients_use_all_servers_as_one() {
     let moved = json!({"tool": "files__move_file", "args": {"source": "a", "destination": "b"}});
     let far = json!({"tool": "far__test_simple_text", "args": {}});
     world.write("script.json", &json!([read, moved, far]).to_string());
+    // What starts late is in a later list.
+    let wanted = "files__read_text_file,far__test_simple_text";
     let python = |mode: &str| {
         let mut command = world.command(world.tool("venv/bin/python"));
-        command.arg(repository("tests/agents/client.py")).env("MCP_MODE", mode);
+        command.arg(repository("tests/agents/client.py")).env("MCP_MODE", mode).env("MCP_WANTS", wanted);
         command
     };
     let typescript = || {
         let mut command = world.command("node");
         command.arg(repository("tests/agents/client.mjs")).env("BAILIWICK_TEST_TOOLS", world.tool(""));
+        command.env("MCP_WANTS", wanted);
         command
     };
     let mut lists = BTreeMap::new();
@@ -365,18 +368,24 @@ fn a_server_that_ends_takes_nobody_with_it() {
     world.ok(&["upstream", "add", "brief", "--", "python3", "-c", BRIEF]);
     let _gateway = world.up();
     let mut client = Client::new(&world);
-    let before = client.names("tools/list", "tools", "name");
-    assert!(before.iter().any(|name| name.starts_with("far__")), "{before:?}");
-    let mut left: Vec<String> = Vec::new();
-    for _ in 0..2 {
-        let told = client.wait(|message| message["params"]["logger"] == "bailiwick");
-        left.push(told["params"]["data"].as_str().unwrap().to_owned());
+    // Who starts late is announced, and the brief one says after each list that it has changed.
+    let before = loop {
+        let names = client.names("tools/list", "tools", "name");
+        client.wait(|message| message["method"] == "notifications/tools/list_changed");
+        let has = |server: &str| names.iter().any(|name| name.starts_with(server));
+        if ["far__", "files__", "brief-xxx"].into_iter().all(has) {
+            break names;
+        }
+    };
+    // What starts late may be left out of the first list, too.
+    for left in ["`dead` is left out", "`slow` is left out: it is still starting"] {
+        client.wait(|message| {
+            let said = message["params"]["data"].as_str().unwrap_or_default();
+            message["params"]["logger"] == "bailiwick" && said.contains(left)
+        });
     }
-    assert!(left.iter().any(|said| said.contains("`dead` is left out")), "{left:?}");
-    assert!(left.iter().any(|said| said.contains("`slow` is left out: it is still starting")), "{left:?}");
 
     // Its tool's name would be too long.
-    client.wait(|message| message["method"] == "notifications/tools/list_changed");
     let brief =
         before.iter().find(|name| name.starts_with("brief-xxx")).unwrap_or_else(|| panic!("{before:?}")).clone();
     let ended = client.request("tools/call", json!({"name": brief, "arguments": {}}));

@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use support::{World, free_port, repository, tools};
+use support::{World, free_port, repository, tools, wait_for};
 
 const POLICY: &str = r#"@id("test-allow") permit (principal, action, resource);"#;
 
@@ -247,8 +247,10 @@ fn fastmcp_and_the_inspector() {
             String::from_utf8(output.stdout).unwrap()
         };
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let listed = inspector(&words(&["--method", "tools/list"]));
-        assert!(listed.contains(&named("read_text_file")), "{listed}");
+        // A server that starts late is in no first list of all.
+        wait_for("the tools", || {
+            inspector(&words(&["--method", "tools/list"])).contains(&named("read_text_file")).then_some(())
+        });
         let path = format!("path={}", world.path("files/a.txt").display());
         let tool = named("read_text_file");
         let read = inspector(&words(&["--method", "tools/call", "--tool-name", &tool, "--tool-arg", &path]));
