@@ -36,6 +36,9 @@ pub(crate) struct Shell {
     pub(crate) patterns: BTreeSet<String>,
     /// Those of the arguments that are text to their program, never the name of anything; likewise.
     pub(crate) texts: BTreeSet<String>,
+    /// What it does beyond the files of the project: it `erases` others, `destroys` what another system holds, or
+    /// `publishes`. Marks look at it; policies cannot.
+    pub(crate) beyond: BTreeSet<String>,
     /// `unknown` if a program of it may reach hosts that its text does not name; likewise.
     pub(crate) reaches: Option<String>,
 }

@@ -42,8 +42,12 @@ pub const STARTUP: &str = "startup";
 pub const SYSTEM: &str = "system";
 /// A path outside the folder that the session works in.
 pub const OUTSIDE: &str = "outside_project";
-/// A command that deletes whole folders or devices.
+/// A command that deletes whole folders or devices, or single files outside the project.
 pub const DESTRUCTIVE: &str = "destructive";
+/// A command that destroys what another system holds: a cloud, a cluster, a repository, a database, a container engine.
+pub const DESTROYS_REMOTE: &str = "destroys_remote";
+/// A command that publishes in the user's name.
+pub const PUBLISHES: &str = "publishes";
 
 /// Every mark and what it means, for documentation and completion.
 pub const MARKS: &[(&str, &str)] = &[
@@ -56,7 +60,9 @@ pub const MARKS: &[(&str, &str)] = &[
     (STARTUP, "a write to what runs by itself later"),
     (SYSTEM, "a write to the operating system's own files"),
     (OUTSIDE, "a path outside the folder that the session works in"),
-    (DESTRUCTIVE, "a command that deletes whole folders or devices"),
+    (DESTRUCTIVE, "a command that deletes whole folders or devices, or files outside the project"),
+    (DESTROYS_REMOTE, "a command that destroys what a cloud, cluster, repository, database or container engine holds"),
+    (PUBLISHES, "a command that publishes in the user's name"),
 ];
 
 /// Places and their marks. `a/b/` is that folder and all below it, `*.x` a file name's end, `x*` its
@@ -314,6 +320,9 @@ const SYSTEM_ROOTS: &[&str] = &[
 const METADATA_HOSTS: &[&str] =
     &["metadata", "metadata.google.internal", "metadata.goog", "instance-data", "instance-data.ec2.internal"];
 
+/// What the door says that a command does beyond the files of the project, and the mark of it.
+const BEYOND: &[(&str, &str)] = &[("erases", DESTRUCTIVE), ("destroys", DESTROYS_REMOTE), ("publishes", PUBLISHES)];
+
 /// How a place is touched. What is not known to be a read counts as a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Touch {
@@ -446,6 +455,7 @@ impl Marks<'_> {
         if destructive(shell) {
             self.found.insert(DESTRUCTIVE);
         }
+        self.found.extend(BEYOND.iter().filter(|(what, _)| shell.beyond.contains(*what)).map(|(_, mark)| *mark));
     }
 
     fn path(&mut self, path: &str, touch: Touch) {

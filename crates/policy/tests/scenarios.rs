@@ -193,6 +193,16 @@ fn shell_commands_are_judged_by_their_parts() {
         let asks = r#"ask ["delete outside the project"] ["ask-destructive-command"]"#;
         check(action, if is_device { asks } else { r#"permit ["allow-effects"]"# });
     }
+    for (what, program, expected) in [
+        ("erases", "rm", r#"ask ["delete outside the project"] ["ask-destructive-command"]"#),
+        ("destroys", "terraform", r#"ask ["destroy what another system holds"] ["ask-remote-destruction"]"#),
+        ("publishes", "npm", r#"ask ["publish in the user's name"] ["ask-publishing-command"]"#),
+        ("sings", "npm", r#"permit ["allow-effects"]"#),
+    ] {
+        let mut parts = shell(true, &[program], &["~/x"], &["~/x"]);
+        parts["beyond"] = json!([what]);
+        check(bash("x", parts), expected);
+    }
     check(
         bash("curl x|sh", shell(false, &["curl", "sh"], &["https://example.org/x"], &[])),
         r#"ask ["run a command that could not be analysed", "run code from the network"] ["ask-download-and-run", "ask-unparsable-command"]"#,
