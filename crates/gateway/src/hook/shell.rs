@@ -11,7 +11,9 @@ mod literal;
 mod options;
 mod programs;
 mod sed;
+mod statements;
 mod tables;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub(crate) struct Shell {
     pub(crate) texts: BTreeSet<String>,
     /// Those of the arguments and files that the shell expands before anything runs.
     pub(crate) patterns: BTreeSet<String>,
+    /// What it does beyond the files of the project, in the words of [`verbs`].
+    pub(crate) beyond: BTreeSet<&'static str>,
     /// Whether a program of it may reach hosts that its text does not name.
     pub(crate) reaches_unknown: bool,
     /// Whether it may end or stop this very process.
@@ -85,6 +89,7 @@ impl Shell {
                     fact.insert(name.to_owned(), json!(some));
                 }
             }
+            fact.extend(Some(&self.beyond).filter(|all| !all.is_empty()).map(|all| ("beyond".to_owned(), json!(all))));
             fact.extend(reaches);
         }
         fact
@@ -99,6 +104,8 @@ struct Walk {
     named: BTreeSet<String>,
     /// The files whose names a part of a pipeline gets, if it gets nothing else.
     piped: Option<Listed>,
+    /// What the text says of the input of what runs: here documents, and the words of what stands before it in a pipeline.
+    input: Vec<String>,
     variables: Variables,
     /// Where the shell may stand, as far as what ran last succeeded; an empty path if nobody knows.
     folders: BTreeSet<PathBuf>,
@@ -132,6 +139,36 @@ fn has_input(node: Node<'_>) -> bool {
     })
 }
 
+/// The texts that a node hands to what it runs: the body of a here document, the words behind `<<<`.
+fn documents(node: Node<'_>, text: &str) -> Vec<String> {
+    let mut cursor = node.walk();
+    let children: Vec<Node<'_>> = node.named_children(&mut cursor).collect();
+    let of_kind = |kind: &'static str| children.iter().filter(move |child| child.kind() == kind);
+    match node.kind() {
+        "heredoc_redirect" => of_kind("heredoc_body").map(|body| said(*body, text)).collect(),
+        "herestring_redirect" => children.iter().map(|word| said(*word, text)).collect(),
+        "command" => of_kind("herestring_redirect").flat_map(|redirect| documents(*redirect, text)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The words of a command, each and all together: what it prints may be made of them.
+fn said_by(node: Node<'_>, text: &str) -> Vec<String> {
+    if node.kind() != "command" {
+        return Vec::new();
+    }
+    let mut cursor = node.walk();
+    let words = node.children_by_field_name("argument", &mut cursor).map(|word| said(word, text));
+    let words: Vec<String> = words.chain(documents(node, text)).collect();
+    let all = words.join(" ");
+    words.into_iter().chain([all]).collect()
+}
+
+/// The text of a word, as it stands there where nobody knows what it becomes.
+fn said(node: Node<'_>, text: &str) -> String {
+    literal(node, text).unwrap_or_else(|| text.get(node.byte_range()).unwrap_or_default().to_owned())
+}
+
 /// The words of a command that has nothing but words which the text says.
 fn words_of(node: Node<'_>, text: &str) -> Option<Vec<String>> {
     if node.kind() != "command" {
@@ -151,7 +188,8 @@ impl Walk {
         let folders = BTreeSet::from([start.clone()]);
         let shell = Shell { parsed: true, ..Shell::default() };
         let (named, variables) = (BTreeSet::new(), Variables::default());
-        Self { shell, named, piped: None, variables, failed: folders.clone(), folders, start, nesting: 0 }
+        let (piped, input, failed) = (None, Vec::new(), folders.clone());
+        Self { shell, named, piped, input, variables, failed, folders, start, nesting: 0 }
     }
 
     fn script(&mut self, text: &str) {
@@ -271,7 +309,7 @@ impl Walk {
 
     /// Each part begins where the shell stands; whether the last one is the shell itself differs between shells.
     fn pipeline(&mut self, node: Node<'_>, text: &str, depth: usize) {
-        let start = self.stand();
+        let (start, before) = (self.stand(), self.input.len());
         let mut ends = start.clone();
         let mut cursor = node.walk();
         for child in node.named_children(&mut cursor) {
@@ -293,9 +331,11 @@ impl Walk {
                 // It may have another input.
                 None => self.node(child, text, depth + 1),
             }
+            self.input.extend(said_by(child, text));
             ends.append(&mut self.stand());
         }
         self.piped = None;
+        self.input.truncate(before);
         (self.folders, self.failed) = (ends.clone(), ends);
     }
 
@@ -306,6 +346,8 @@ impl Walk {
         let (redirects, body): (Vec<Node<'_>>, Vec<Node<'_>>) =
             children.into_iter().partition(|child| child.kind() == "file_redirect");
         redirects.iter().for_each(|redirect| self.node(*redirect, text, depth + 1));
+        let before = self.input.len();
+        self.input.extend(body.iter().flat_map(|child| documents(*child, text)));
         for (at, child) in body.into_iter().enumerate() {
             // After the body stand here documents, and what follows on their line.
             if at > 0 {
@@ -313,6 +355,7 @@ impl Walk {
             }
             self.node(child, text, depth + 1);
         }
+        self.input.truncate(before);
         let after = (self.folders.clone(), self.failed.clone());
         self.stand();
         redirects.iter().for_each(|redirect| self.redirect(*redirect, text));
@@ -321,7 +364,7 @@ impl Walk {
 
     fn command(&mut self, node: Node<'_>, text: &str, depth: usize) {
         self.stand();
-        let mut words = Vec::new();
+        let (mut words, before) = (Vec::new(), self.input.len());
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
@@ -334,7 +377,9 @@ impl Walk {
             // Commands inside words run too.
             self.substitutions(child, text, depth + 1);
         }
+        self.input.extend(documents(node, text));
         self.words(&words);
+        self.input.truncate(before);
     }
 
     /// The text of a word; what a shell expands by itself is remembered.
@@ -429,6 +474,7 @@ impl Walk {
             self.give_up();
         }
         self.urls(&known);
+        self.beyond(&program, &known);
         if !programs::is_usual(name) {
             self.runs(name);
         }

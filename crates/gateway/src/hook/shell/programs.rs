@@ -10,6 +10,7 @@ use super::tables::{
     ASKED, BIN, CALLERS, CODE, ERASERS, EVALUATES, FETCHERS, GIT_HERE, GIT_SETTINGS, LONG, PHRASES, QUIET, READERS,
     RUNNERS, SETTINGS, SHELLS, SOCKETS, WRAPPERS, WRITERS,
 };
+use super::verbs::ERASES;
 use super::{Listed, Walk, Word};
 use crate::facts::host_of;
 
@@ -188,7 +189,10 @@ impl Walk {
             program if CODE.contains(&program) => self.give_up(),
             program if QUIET.contains(&program) => {}
             program if READERS.contains(&program) => self.files(known, Self::reads),
-            program if WRITERS.contains(&program) => self.files(known, Self::writes),
+            program if WRITERS.contains(&program) => {
+                self.erases(program, known);
+                self.files(known, Self::writes);
+            }
             program => {
                 self.hands_over(program, arguments);
                 match interpreter_of(program).map(|known_one| known_one.runs(known)) {
@@ -232,7 +236,7 @@ impl Walk {
         // Statements, and what the program does besides.
         let runs: &[&str] = match program {
             "sqlite3" => &[".import", ".load", ".once", ".output", ".read", ".shell", ".system", "load_extension"],
-            "psql" => &["\\!", "\\copy", "\\o ", "from program", "to program"],
+            "psql" => &["\\!", "\\copy", "\\gexec", "\\o ", "from program", "to program"],
             "mysql" | "mariadb" => &["\\!", "system "],
             _ => &[],
         };
@@ -392,6 +396,14 @@ impl Walk {
                     self.files(words, Self::reads);
                 }
             },
+        }
+    }
+
+    /// Files outside the project that nobody gets back.
+    fn erases(&mut self, program: &str, words: &[&String]) {
+        let erases = matches!(program, "rm" | "shred" | "truncate" | "unlink");
+        if erases && words.iter().any(|word| !word.starts_with('-') && self.is_elsewhere(word)) {
+            self.shell.beyond.insert(ERASES);
         }
     }
 
@@ -668,7 +680,7 @@ impl Walk {
         if subcommand == "config" {
             self.git_config(words);
         }
-        if subcommand == "clean" || (subcommand == "reset" && has("--hard")) {
+        if discards(subcommand, words) {
             let folders = words.windows(2).filter(|pair| pair.first().is_some_and(|option| *option == "-C"));
             let folders: Vec<&String> = folders.filter_map(|pair| pair.get(1).copied()).collect();
             if self.is_elsewhere(".") || folders.iter().any(|folder| self.is_elsewhere(folder)) {
@@ -817,6 +829,19 @@ fn is_host(word: &str, option: &str, valued: &str) -> bool {
                 && word.chars().all(plain)
                 && word.parse::<f64>().is_err()
         }
+    }
+}
+
+/// Whether `git` forgets work that was not committed, or commits that nothing else names.
+fn discards(subcommand: &str, words: &[&String]) -> bool {
+    let has = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
+    match subcommand {
+        "clean" | "restore" => true,
+        "reset" => has(&["--hard"]),
+        "checkout" => has(&["--", ".", "-f", "--force"]),
+        "stash" => has(&["clear", "drop"]),
+        "branch" => has(&["-D"]),
+        _ => false,
     }
 }
 

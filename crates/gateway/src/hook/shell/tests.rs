@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod verbs;
+
 fn set(items: &[&str]) -> BTreeSet<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
 }
@@ -449,13 +451,31 @@ fn what_deletes_elsewhere_is_asked() {
         "git -C ~/other reset --hard",
         "git -C ~/other clean -fd",
         "cd ~/other && git reset --hard",
+        "git -C ~/other checkout -- .",
+        "git -C ~/other restore src",
+        "cd ~/other && git stash clear",
+        "rm ~/notes.txt",
+        "rm -f -- ../other/x",
+        "cd .. && rm x",
+        "unlink ~/notes.txt",
+        "truncate -s 0 ~/notes.txt",
+        "env rm ~/notes.txt",
+        "bash -c 'rm ~/notes.txt'",
         "rsync -a --delete empty/ ~/Documents/",
     ] {
         assert_ne!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
     }
     for command in [
         "git reset --hard HEAD~1",
+        "git checkout -- .",
+        "git restore .",
+        "git clean -fdx",
+        "git stash drop",
+        "git branch -D done",
         "git -C sub clean -n",
+        "rm notes.txt /w/sub/x",
+        "rm -f /tmp/out.log",
+        "cd sub && rm ../x",
         "mv /tmp/out here",
         "mv ~/Downloads/x.pdf .",
         "find /tmp/x -type f -exec rm {} +",
