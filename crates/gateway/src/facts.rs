@@ -1,7 +1,7 @@
 //! What a call says beyond its arguments: the paths and hosts in it, and whether it touches Bailiwick.
 //!
-//! Policies see them as `context.facts`. A door that knows more (a parsed shell command) says it first;
-//! what it said is kept.
+//! Policies see them as `context.facts`. A door that knows more (a parsed shell command, the folder in which a path is
+//! meant) says it first; what it said is kept.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,9 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
     let mut found = Found { knows_command, ..Found::default() };
     let project = facts.get("project").and_then(Value::as_str).map(PathBuf::from);
     found.walk(tool, arguments, &mut Vec::new());
+    for path in facts.get("paths").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        found.take(Some(Role::Path), path);
+    }
     if let Some(shell) = shell {
         for name in ["reads", "writes"] {
             found.paths.extend(shell.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(text));
@@ -62,7 +65,7 @@ pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, fac
         facts.insert(UNREAD.to_owned(), Value::Bool(true));
     }
     if !found.paths.is_empty() {
-        facts.entry("paths".to_owned()).or_insert_with(|| json!(found.paths));
+        facts.insert("paths".to_owned(), json!(found.paths));
     }
     if !found.hosts.is_empty() {
         facts.entry("hosts".to_owned()).or_insert_with(|| json!(found.hosts));

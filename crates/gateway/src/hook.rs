@@ -123,6 +123,7 @@ impl Work<'_> {
         if self.is_decided_elsewhere() {
             return Ok(Verdict::Pass);
         }
+        self.dialect.can_be_judged(&self.event)?;
         let errand = self.errand();
         let what = format!("`{}`", errand.tool);
         match self.authority().first(&self.caller, errand).await {
@@ -242,6 +243,12 @@ impl Work<'_> {
                 facts.insert("self_touch".to_owned(), Value::Bool(true));
             }
             facts.insert("shell".to_owned(), shell.fact());
+        } else if self.dialect.hides_command(event) {
+            facts.insert("shell".to_owned(), Shell::unread().fact());
+        }
+        let places = self.dialect.places(event);
+        if !places.is_empty() {
+            facts.insert("paths".to_owned(), json!(places));
         }
         facts
     }
@@ -293,7 +300,8 @@ pub(crate) fn read_all(event: &Value) {
     for dialect in DIALECTS {
         if let Ok(event) = (dialect.read)(event) {
             let _ = (dialect.answer)(&event, &Verdict::Deny("no".to_owned()));
-            let _ = dialect.command(&event);
+            let _ = dialect.can_be_judged(&event);
+            let _ = (dialect.command(&event), dialect.hides_command(&event), dialect.places(&event));
             let _ = ToolUse::of(&event);
         }
     }

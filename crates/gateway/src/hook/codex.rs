@@ -5,29 +5,31 @@ use policy::{EffectKind, Role};
 use serde_json::{Value, json};
 
 use super::claude_code;
-use super::dialect::{BuiltIn, Dialect, Event, Verdict, underscored_as};
+use super::dialect::{BuiltIn, Dialect, Event, Moment, Verdict, underscored_as};
+use super::shell::patch::patched;
 
 pub(super) const DIALECT: Dialect =
     Dialect { agent: "codex", can_ask: false, read, answer, written: underscored_as, tools: TOOLS };
 
 fn read(event: &Value) -> Result<Event, String> {
-    let mut event = claude_code::read(event)?;
-    let patch = event.arguments.get("command").and_then(Value::as_str).filter(|_| event.tool == "apply_patch");
-    if let Some(paths) = patch.map(|patch| json!(patched(patch)))
-        && let Some(arguments) = event.arguments.as_object_mut()
-    {
+    with_paths(claude_code::read(event)?)
+}
+
+/// The event with the files that its patch touches; one that touches none that can be read is no patch to us.
+pub(super) fn with_paths(mut event: Event) -> Result<Event, String> {
+    if event.tool != "apply_patch" {
+        return Ok(event);
+    }
+    let patch = event.arguments.get("command").and_then(Value::as_str);
+    let paths: Vec<&str> = patch.map(patched).unwrap_or_default();
+    if paths.is_empty() && event.moment == Moment::Before {
+        return Err("no file can be read out of the patch".to_owned());
+    }
+    let paths = json!(paths);
+    if let Some(arguments) = event.arguments.as_object_mut() {
         arguments.insert("paths".to_owned(), paths);
     }
     Ok(event)
-}
-
-/// The files that a patch of Codex's own format touches.
-fn patched(patch: &str) -> Vec<&str> {
-    const MARKS: [&str; 4] = ["*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: "];
-    patch
-        .lines()
-        .filter_map(|line| MARKS.iter().find_map(|mark| line.trim().strip_prefix(mark)).map(str::trim))
-        .collect()
 }
 
 fn answer(_: &Event, verdict: &Verdict) -> Value {
@@ -46,7 +48,7 @@ const TOOLS: &[BuiltIn] = {
     use Role::{Command, Content, Path, Query, Target};
     &[
         ("Bash", &[Execute], false, true, &[("/command", Command)]),
-        ("write_stdin", &[Execute], false, true, &[("/chars", Content), ("/session_id", Target)]),
+        ("write_stdin", &[Execute], false, true, &[("/chars", Command), ("/session_id", Target)]),
         ("apply_patch", &[Write], true, false, &[("/command", Content), ("/paths/*", Path)]),
         ("view_image", &[Read], true, false, &[("/path", Path)]),
         ("spawn_agent", &[Read], true, false, &[("/message", Content)]),
@@ -62,15 +64,3 @@ const TOOLS: &[BuiltIn] = {
         ("web_search", &[Read, EffectKind::Send], false, true, &[("/query", Query)]),
     ]
 };
-
-#[cfg(test)]
-mod tests {
-    use super::patched;
-
-    #[test]
-    fn a_patch_names_the_files_that_it_touches() {
-        let patch = "*** Begin Patch\n*** Update File: src/a.rs\n*** Move to: ../b.rs\n@@\n-x\n+*** Add File: no\n\
-                     *** Delete File: /etc/passwd \n*** End Patch";
-        assert_eq!(patched(patch), ["src/a.rs", "../b.rs", "/etc/passwd"]);
-    }
-}

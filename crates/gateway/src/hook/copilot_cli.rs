@@ -40,6 +40,7 @@ fn read(event: &Value) -> Result<Event, String> {
 /// Earlier versions write the arguments as a text of JSON.
 fn arguments(arguments: Value) -> Value {
     match arguments {
+        Value::String(text) if text.trim().is_empty() => Value::Null,
         Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
         other => other,
     }

@@ -2,9 +2,13 @@
 //! facts of built-in tools.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use policy::uri::file_path;
 use policy::{EffectKind, Role, ToolFacts, ToolId};
 use serde_json::{Value, json};
+
+use crate::facts::resolve;
 
 /// How one agent speaks to its hooks.
 pub(super) struct Dialect {
@@ -76,7 +80,7 @@ pub(super) type BuiltIn = (&'static str, &'static [EffectKind], bool, bool, &'st
 impl Dialect {
     /// Whether a tool is built in.
     pub(super) fn has(&self, tool: &str) -> bool {
-        self.tools.iter().any(|(name, ..)| *name == tool)
+        self.tool(tool).is_some()
     }
 
     /// Whether a tool, as the agent names it, is this one of an MCP server. The whole name counts, for where in it
@@ -85,11 +89,65 @@ impl Dialect {
         plain(tool) == plain(&(self.written)(server, name))
     }
 
+    /// Whether what its tool is to do can be judged. Arguments that a later version of the agent calls otherwise, or that
+    /// its own reader takes and ours does not, must not read as a call without any.
+    pub(super) fn can_be_judged(&self, event: &Event) -> Result<(), String> {
+        let says = match self.tool(&event.tool) {
+            Some((.., roles)) if event.arguments.is_null() => roles.is_empty(),
+            _ => event.arguments.is_object() || event.arguments.is_null(),
+        };
+        says.then_some(()).ok_or_else(|| format!("the arguments of `{}` are no object", event.tool))
+    }
+
     /// The shell command of an event, if its tool runs one.
     pub(super) fn command<'e>(&self, event: &'e Event) -> Option<&'e str> {
-        let (_, effects, _, _, roles) = self.tools.iter().find(|(name, ..)| *name == event.tool)?;
+        event.arguments.pointer(self.command_of(&event.tool)?)?.as_str()
+    }
+
+    /// Whether the tool runs a command that the event does not say as text.
+    pub(super) fn hides_command(&self, event: &Event) -> bool {
+        let (Some(pointer), Some((.., roles))) = (self.command_of(&event.tool), self.tool(&event.tool)) else {
+            return false;
+        };
+        let says = |pointer: &str| event.arguments.pointer(pointer).is_some_and(|value| !value.is_null());
+        // Some do something else instead, with what such an argument names.
+        let other = |(pointer, role): &(&str, Role)| matches!(role, Role::Destination | Role::Target) && says(pointer);
+        self.command(event).is_none() && (says(pointer) || !roles.iter().any(other))
+    }
+
+    /// The files and folders that an event's tool works on, as they are called from the folder in which the agent stands:
+    /// an agent in `.git` that writes `config` writes `.git/config`. A tool that reads and names none looks there.
+    pub(super) fn places(&self, event: &Event) -> Vec<String> {
+        let Some((_, effects, _, _, roles)) = self.tool(&event.tool) else { return Vec::new() };
+        let is_path = |(_, role): &&(&str, Role)| *role == Role::Path;
+        if event.folder.is_empty() || effects.contains(&EffectKind::Execute) || !roles.iter().any(|role| is_path(&role))
+        {
+            return Vec::new();
+        }
+        let mut named: Vec<&str> =
+            roles.iter().filter(is_path).flat_map(|(pointer, _)| texts_at(&event.arguments, pointer)).collect();
+        if named.is_empty() {
+            // A later version may call it otherwise.
+            let arguments = event.arguments.as_object().into_iter().flatten();
+            let has_role = |name: &str| roles.iter().any(|(pointer, _)| pointer.strip_prefix('/') == Some(name));
+            named = arguments.filter(|(name, _)| !has_role(name)).filter_map(|(_, value)| value.as_str()).collect();
+            named.extend(effects.iter().all(|effect| *effect == EffectKind::Read).then_some("."));
+        }
+        let folder = Path::new(&event.folder);
+        let is_relative = |path: &&str| !path.starts_with(['/', '~']) && file_path(path).is_none();
+        let named = named.into_iter().map(str::trim).filter(is_relative);
+        named.map(|path| resolve(path, Some(folder)).to_string_lossy().into_owned()).collect()
+    }
+
+    fn tool(&self, name: &str) -> Option<&'static BuiltIn> {
+        self.tools.iter().find(|(other, ..)| *other == name)
+    }
+
+    /// Where a tool that runs commands has its command.
+    fn command_of(&self, tool: &str) -> Option<&'static str> {
+        let (_, effects, _, _, roles) = self.tool(tool)?;
         let (pointer, _) = roles.iter().find(|(_, role)| *role == Role::Command)?;
-        effects.contains(&EffectKind::Execute).then(|| event.arguments.pointer(pointer)?.as_str()).flatten()
+        effects.contains(&EffectKind::Execute).then_some(*pointer)
     }
 
     /// What is known of the built-in tools.
@@ -113,6 +171,16 @@ fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) 
         readers: BTreeMap::new(),
         is_agent: false,
         pin: "built-in".to_owned(),
+    }
+}
+
+/// The texts that a pointer leads to; a `*` at its end stands for each of a list.
+fn texts_at<'v>(value: &'v Value, pointer: &str) -> Vec<&'v str> {
+    match pointer.strip_suffix("/*") {
+        Some(list) => {
+            value.pointer(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+        }
+        None => value.pointer(pointer).and_then(Value::as_str).into_iter().collect(),
     }
 }
 

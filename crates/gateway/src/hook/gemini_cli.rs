@@ -27,15 +27,33 @@ fn read(event: &Value) -> Result<Event, String> {
     let tool = if matches!(moment, Moment::Prompt(_)) { String::new() } else { must(event, "tool_name")? };
     let mcp = event.get("mcp_context").filter(|context| context.is_object());
     let server = mcp.map(|context| Ok::<_, String>((must(context, "server_name")?, must(context, "tool_name")?)));
+    let mut arguments = value(event, "tool_input");
+    if tool == "web_fetch"
+        && let Some(arguments) = arguments.as_object_mut()
+    {
+        let urls = arguments.get("prompt").and_then(Value::as_str).map(addresses).unwrap_or_default();
+        arguments.insert("urls".to_owned(), json!(urls));
+    }
     Ok(Event {
         moment,
         session: must(event, "session_id")?,
         folder: text(event, "cwd"),
         tool,
         server: server.transpose()?,
-        arguments: value(event, "tool_input"),
+        arguments,
         id: None,
     })
+}
+
+/// The addresses in a prompt. It takes each word with `://` in it for one, and goes there.
+fn addresses(prompt: &str) -> Vec<String> {
+    let address = |word: &str| {
+        let at = word.find("://")?;
+        let before = word.get(..at)?;
+        let scheme = before.rsplit(|letter: char| !letter.is_ascii_alphanumeric()).next()?;
+        word.get(at - scheme.len()..).filter(|_| !scheme.is_empty()).map(str::to_owned)
+    };
+    prompt.split_whitespace().filter_map(address).collect()
 }
 
 fn answer(event: &Event, verdict: &Verdict) -> Value {
@@ -50,7 +68,7 @@ fn answer(event: &Event, verdict: &Verdict) -> Value {
 
 const TOOLS: &[BuiltIn] = {
     use EffectKind::{Execute, Read, Send, Write};
-    use Role::{Command, Content, Path, Query, Target};
+    use Role::{Command, Content, Destination, Path, Query, Target};
     &[
         (
             "run_shell_command",
@@ -74,8 +92,14 @@ const TOOLS: &[BuiltIn] = {
             false,
             &[("/file_path", Path), ("/instruction", Content), ("/old_string", Content), ("/new_string", Content)],
         ),
-        // The addresses stand in its prompt.
-        ("web_fetch", &[Read, Send], false, true, &[("/prompt", Content)]),
+        // The addresses stand in its prompt, and are read out of it.
+        (
+            "web_fetch",
+            &[Read, Send],
+            false,
+            true,
+            &[("/prompt", Content), ("/urls/*", Destination), ("/url", Destination)],
+        ),
         ("google_web_search", &[Read, Send], false, true, &[("/query", Query)]),
         ("save_memory", &[Write], true, false, &[("/fact", Content)]),
         ("write_todos", &[Read], true, false, &[]),

@@ -9,6 +9,7 @@ mod expansion;
 mod interpreter;
 mod literal;
 mod options;
+pub(super) mod patch;
 mod programs;
 mod sed;
 mod statements;
@@ -72,6 +73,11 @@ impl Shell {
         shell
     }
 
+    /// A command that no event says.
+    pub(crate) fn unread() -> Self {
+        Self { reaches_unknown: true, ..Self::default() }
+    }
+
     /// The fact as policy knows it.
     pub(crate) fn fact(&self) -> Value {
         let mut fact = json!({
@@ -104,7 +110,9 @@ struct Walk {
     named: BTreeSet<String>,
     /// The files whose names a part of a pipeline gets, if it gets nothing else.
     piped: Option<Listed>,
-    /// What the text says of the input of what runs: here documents, and the words of what stands before it in a pipeline.
+    /// What the command gets as its input, if the text says all of it.
+    document: Option<String>,
+    /// What may be in the input of what runs: here documents, and the words of what stands before it in a pipeline.
     input: Vec<String>,
     variables: Variables,
     /// Where the shell may stand, as far as what ran last succeeded; an empty path if nobody knows.
@@ -188,8 +196,8 @@ impl Walk {
         let folders = BTreeSet::from([start.clone()]);
         let shell = Shell { parsed: true, ..Shell::default() };
         let (named, variables) = (BTreeSet::new(), Variables::default());
-        let (piped, input, failed) = (None, Vec::new(), folders.clone());
-        Self { shell, named, piped, input, variables, failed, folders, start, nesting: 0 }
+        let (piped, document, input, failed) = (None, None, Vec::new(), folders.clone());
+        Self { shell, named, piped, document, input, variables, failed, folders, start, nesting: 0 }
     }
 
     fn script(&mut self, text: &str) {
@@ -378,7 +386,10 @@ impl Walk {
             self.substitutions(child, text, depth + 1);
         }
         self.input.extend(documents(node, text));
+        let document = patch::document(node, text).map(str::to_owned);
+        let outer = std::mem::replace(&mut self.document, document);
         self.words(&words);
+        self.document = outer;
         self.input.truncate(before);
     }
 

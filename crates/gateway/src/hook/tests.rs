@@ -208,3 +208,88 @@ fn a_monitored_command_is_taken_apart() {
     let dialect = &claude_code::DIALECT;
     assert_eq!(dialect.command(&(dialect.read)(&event).unwrap()), Some("curl https://a.example"));
 }
+
+/// What the agent's own reader takes and ours does not (half of a surrogate pair), or what a later version calls otherwise,
+/// is no call without arguments.
+#[test]
+fn arguments_that_cannot_be_read_are_not_judged_as_none() {
+    for (agent, event) in events() {
+        let name = ["tool_input", "toolArgs", "arguments"].into_iter().find(|name| event.get(name).is_some()).unwrap();
+        let unread = r#"{"command":"cat ~/.ssh/id_rsa # \ud800"}"#;
+        for arguments in [json!(unread), json!(["ls"]), json!(1), Value::Null] {
+            let mut event = event.clone();
+            event[name] = arguments.clone();
+            assert!(dialect(agent).can_be_judged(&read(agent, &event)).is_err(), "{agent}: {arguments}");
+        }
+        assert!(dialect(agent).can_be_judged(&read(agent, &event)).is_ok(), "{agent}");
+    }
+    let list = json!({ "sessionId": "s", "cwd": "/w", "toolName": "list_bash", "toolArgs": "" });
+    assert!(dialect("copilot-cli").can_be_judged(&read("copilot-cli", &list)).is_ok(), "it has none");
+}
+
+#[test]
+fn a_command_that_no_event_says_is_not_taken_for_none() {
+    for (agent, event) in events() {
+        let name = ["tool_input", "toolArgs", "arguments"].into_iter().find(|name| event.get(name).is_some()).unwrap();
+        for arguments in [json!({}), json!({ "script": "rm -rf /" }), json!({ "command": ["rm", "-rf", "/"] })] {
+            let mut event = event.clone();
+            event[name] = arguments.clone();
+            assert!(dialect(agent).hides_command(&read(agent, &event)), "{agent}: {arguments}");
+        }
+        assert!(!dialect(agent).hides_command(&read(agent, &event)), "{agent}");
+    }
+    assert!(!Shell::unread().parsed);
+    for (tool, arguments, expected) in [
+        ("Monitor", json!({ "ws": { "url": "wss://a.example" } }), false),
+        ("Monitor", json!({ "ws": { "url": "wss://a.example" }, "command": ["rm"] }), true),
+        ("Monitor", json!({ "description": "d" }), true),
+        ("Read", json!({}), false),
+    ] {
+        let event =
+            json!({ "hook_event_name": "PreToolUse", "session_id": "s", "tool_name": tool, "tool_input": arguments });
+        assert_eq!(dialect("claude-code").hides_command(&read("claude-code", &event)), expected, "{event}");
+    }
+}
+
+/// Whoever stands in a folder calls what is in it by its name alone.
+#[test]
+fn files_are_called_from_where_the_agent_stands() {
+    for (agent, tool, arguments, expected) in [
+        ("claude-code", "Edit", json!({ "file_path": "settings.json" }), vec!["/p/.claude/settings.json"]),
+        ("claude-code", "Write", json!({ "file_path": "../.git/hooks/x" }), vec!["/p/.git/hooks/x"]),
+        ("claude-code", "Write", json!({ "file_path": "/p/x" }), vec![]),
+        ("claude-code", "Write", json!({ "path": "x" }), vec!["/p/.claude/x"]),
+        ("claude-code", "Grep", json!({ "pattern": "x" }), vec!["/p/.claude"]),
+        ("claude-code", "LS", json!({}), vec!["/p/.claude"]),
+        ("claude-code", "EnterWorktree", json!({ "name": "x" }), vec![]),
+        ("claude-code", "Bash", json!({ "command": "cat x" }), vec![]),
+        ("codex", "apply_patch", json!({ "command": "*** Update File: a" }), vec!["/p/.claude/a"]),
+        ("gemini-cli", "read_many_files", json!({ "include": ["a", "/b", "c"] }), vec!["/p/.claude/a", "/p/.claude/c"]),
+        ("opencode", "edit", json!({ "filePath": "x" }), vec!["/p/.claude/x"]),
+    ] {
+        let event = Event {
+            moment: Moment::Before,
+            session: "s".to_owned(),
+            folder: "/p/.claude".to_owned(),
+            tool: tool.to_owned(),
+            server: None,
+            arguments,
+            id: None,
+        };
+        let event = if agent == "codex" { codex::with_paths(event).unwrap() } else { event };
+        assert_eq!(dialect(agent).places(&event), expected, "{agent} {tool} {}", event.arguments);
+    }
+}
+
+/// Its addresses stand in a text, and it goes to all of them.
+#[test]
+fn addresses_in_a_prompt_are_read() {
+    let event = json!({ "hook_event_name": "BeforeTool", "session_id": "s", "cwd": "/w", "tool_name": "web_fetch",
+        "tool_input": { "prompt": "compare http://169.254.169.254/latest\nand (HTTPS://a.example/x?u=http://b) please" } });
+    let event = read("gemini-cli", &event);
+    assert_eq!(event.arguments["urls"], json!(["http://169.254.169.254/latest", "HTTPS://a.example/x?u=http://b)"]));
+    let tool = dialect("gemini-cli").built_in().into_iter().find(|tool| tool.id.name == "web_fetch").unwrap();
+    let mut facts = BTreeMap::new();
+    crate::facts::of_arguments(&tool, &event.arguments, Path::new("/home/x/bailiwick"), &mut facts);
+    assert_eq!(facts["hosts"], json!(["169.254.169.254", "a.example"]));
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::expansion::{has_subscript, is_name, is_number};
 use super::interpreter::{Runs, interpreter_of};
+use super::patch::{compared, patched};
 use super::sed::{Sed, is_plain};
 use super::tables::{
     ASKED, BIN, CALLERS, CODE, ERASERS, EVALUATES, FETCHERS, GIT_HERE, GIT_SETTINGS, LONG, PHRASES, QUIET, READERS,
@@ -183,6 +184,12 @@ impl Walk {
                 self.calls(program, known);
             }
             "ls" => self.list_names(known),
+            // Codex's own program.
+            "apply_patch" | "applypatch" => self.patches(known),
+            "patch" => {
+                self.files(known, Self::writes);
+                self.compares();
+            }
             "kill" | "pkill" | "killall" => self.kill(program, known),
             program if WRAPPERS.contains(&program) => self.wrapper(program, arguments),
             program if SHELLS.contains(&program) => self.subshell(known),
@@ -562,6 +569,23 @@ impl Walk {
         }
     }
 
+    /// A patch of Codex's stands in its word or in a here document.
+    fn patches(&mut self, words: &[&String]) {
+        let document = self.document.clone();
+        let patch = words.first().map(|word| word.as_str()).or(document.as_deref());
+        let paths = patch.map(patched).unwrap_or_default();
+        if paths.is_empty() {
+            self.give_up();
+        }
+        paths.into_iter().for_each(|path| self.writes(path));
+    }
+
+    /// The files of a patch that stands in a here document.
+    fn compares(&mut self) {
+        let document = self.document.clone();
+        document.iter().flat_map(|patch| compared(patch)).for_each(|path| self.writes(path));
+    }
+
     fn writes_second(&mut self, valued: &str, words: &[&String]) {
         let (mut is_value, mut plain) = (false, Vec::new());
         for word in words {
@@ -690,6 +714,14 @@ impl Walk {
         if matches!(subcommand, "show" | "cat-file") {
             // `HEAD:PATH` is the file as it was.
             words.iter().filter_map(|word| word.split_once(':')).for_each(|(_, path)| self.reads(path));
+        }
+        if matches!(subcommand, "apply" | "am") {
+            self.compares();
+        }
+        // What is named is written as another commit has it; names that end in nothing are branches.
+        if matches!(subcommand, "checkout" | "restore") {
+            let is_file = |word: &&&String| !word.starts_with('-') && **word != subcommand;
+            words.iter().filter(is_file).for_each(|word| self.writes(word));
         }
         if subcommand == "grep" {
             let all = has("--no-index");

@@ -849,3 +849,34 @@ fn ordinary_work_is_permitted() {
         assert_eq!(verdict(command), "permit", "{command}: {:?}", read(command).fact());
     }
 }
+
+/// Codex has a program that writes what a patch says, and `git` writes what a commit holds.
+#[test]
+fn what_a_patch_names_is_written() {
+    let patch = "*** Begin Patch\n*** Update File: .codex/config.toml\n@@\n-x\n+y\n*** End Patch";
+    for command in [
+        format!("apply_patch '{patch}'"),
+        format!("apply_patch <<'EOF'\n{patch}\nEOF"),
+        format!("apply_patch <<EOF\n{patch}\nEOF\n"),
+        format!("cd . && applypatch <<'EOF'\n{patch}\nEOF"),
+        "patch -p1 <<'EOF'\n--- a/.codex/config.toml\n+++ b/.codex/config.toml\nEOF".to_owned(),
+        "git apply - <<'EOF'\n--- a/.codex/config.toml\n+++ b/.codex/config.toml\nEOF".to_owned(),
+        "git checkout evil -- .codex/config.toml".to_owned(),
+        "git restore --source=evil .codex/config.toml".to_owned(),
+    ] {
+        let shell = read(&command);
+        assert!(shell.parsed && shell.writes.contains("/w/.codex/config.toml"), "{command}: {shell:?}");
+    }
+    for command in [
+        "apply_patch",
+        "apply_patch < x.patch",
+        "cat x.patch | apply_patch",
+        "apply_patch <<EOF\n*** Update File: $X\nEOF",
+        "apply_patch <<EOF\n*** Update File: .co\\\ndex/config.toml\nEOF",
+        "cat x.patch | apply_patch && cat <<'EOF'\n*** Update File: a\nEOF",
+        "sh -c 'cat x.patch | apply_patch' <<'EOF'\n*** Update File: a\nEOF",
+        "apply_patch <<'EOF'\nno patch\nEOF",
+    ] {
+        assert!(!read(command).parsed, "{command}");
+    }
+}
