@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::peers;
@@ -79,8 +79,19 @@ impl Tails {
 
 /// The text of a file's bytes, if they are one.
 fn file(name: &str, value: &Value) -> Option<String> {
-    let bytes = value.as_str().filter(|_| name == "raw" || name == "bytes")?;
-    String::from_utf8(BASE64_STANDARD.decode(bytes).ok()?).ok()
+    text_of(value.as_str().filter(|_| name == "raw" || name == "bytes")?)
+}
+
+/// The text that bytes in base64 are, if they are one, as tolerant readers decode it.
+pub(super) fn text_of(bytes: &str) -> Option<String> {
+    let bytes: String = bytes.split_ascii_whitespace().collect();
+    let bytes = bytes.trim_end_matches('=');
+    let decode = |bytes: &str| STANDARD_NO_PAD.decode(bytes).or_else(|_| URL_SAFE_NO_PAD.decode(bytes)).ok();
+    // Pictures are large, and known for none by how they begin.
+    let start = decode(bytes.get(..bytes.len().min(64) / 4 * 4)?)?;
+    let may_be_text = std::str::from_utf8(&start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let text = String::from_utf8(may_be_text.then(|| decode(bytes)).flatten()?).ok()?;
+    Some(text.replace('\0', "")).filter(|text| !text.is_empty())
 }
 
 fn end_of(text: &str) -> &str {
@@ -90,6 +101,7 @@ fn end_of(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_STANDARD;
     use policy::{Choice, ToolFacts};
 
     use super::*;

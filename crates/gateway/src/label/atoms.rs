@@ -318,6 +318,12 @@ impl Found {
     }
 }
 
+/// Whether an address or a link stands in a text of a few words.
+pub(crate) fn holds_address(text: &str) -> bool {
+    const FEW: usize = 1_000;
+    atoms(text, FEW).iter().any(|atom| matches!(atom.kind, Kind::Mail | Kind::Link))
+}
+
 fn is_separator(character: char) -> bool {
     character.is_whitespace()
         || matches!(
