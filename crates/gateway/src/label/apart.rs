@@ -54,6 +54,20 @@ impl Text {
         self.atoms().iter().filter(tells).map(|atom| atom.text.as_str())
     }
 
+    /// The addresses and links that stand among other words, and so in no field of their own: not the whole, nor one of a list,
+    /// nor what a name has behind it in `<>`.
+    pub(crate) fn among_words(&self) -> Vec<&str> {
+        let own = |entry: &str| {
+            let behind = entry.rsplit_once('<').and_then(|(_, address)| address.trim().strip_suffix('>'));
+            let entry = behind.unwrap_or(entry).trim();
+            atoms::mail(entry).or_else(|| atoms::link(entry).map(|link| link.full))
+        };
+        let own: Vec<String> = self.text.split([',', ';']).filter_map(own).collect();
+        let is_address = |atom: &&Atom| matches!(atom.kind, Kind::Mail | Kind::Link);
+        let addresses = self.atoms().iter().filter(is_address).map(|atom| atom.text.as_str());
+        addresses.filter(|address| !self.keys().iter().chain(&own).any(|known| known == address)).collect()
+    }
+
     /// The whole, if it is a value, and what is telling in it.
     pub(crate) fn values(&self) -> impl Iterator<Item = &str> {
         self.keys().iter().map(String::as_str).chain(self.telling())

@@ -293,6 +293,13 @@ impl Index {
             for key in text.keys().iter().chain(&imitation) {
                 self.remember(key.as_str(), |sightings| sightings.saw_as_value(number, integrity, entry));
             }
+            // A short sentence is no record of what it speaks of. What a system wrote has no other author.
+            if integrity >= Integrity::ThirdParty {
+                for value in text.among_words() {
+                    let integrity = recalled.get(value).map_or(integrity, |first| integrity.max(*first));
+                    self.remember(value, |sightings| sightings.saw_in_prose(number, integrity));
+                }
+            }
         }
     }
 
