@@ -252,6 +252,10 @@ fn nothing_malformed_reaches_a_server_over_http() {
         ("a batch", sized(&format!("[{good},{good}]"))),
         ("two keys", more("x-bailiwick-key: other")),
         ("two hosts", more("host: 127.0.0.1")),
+        (
+            "another host in the line",
+            String::from_utf8(sized(&good)).unwrap().replacen(" /", " http://evil.example/", 1).into_bytes(),
+        ),
         ("two types", more("content-type: application/json")),
         ("two versions", more("mcp-protocol-version: 2026-07-28\r\nmcp-protocol-version: 2025-06-18")),
         ("two methods", more("mcp-method: tools/call\r\nmcp-method: tools/call")),
@@ -272,6 +276,7 @@ fn nothing_malformed_reaches_a_server_over_http() {
         let status = match name {
             "a body that breaks off" => "",
             "a head that never ends" => "HTTP/1.1 431 ",
+            "another host in the line" => "HTTP/1.1 403 ",
             "a coding before the chunks" | "two codings" => "HTTP/1.1 501 ",
             _ => "HTTP/1.1 400 ",
         };

@@ -398,6 +398,10 @@ async fn route(
     if !headers.get(HOST).and_then(|host| host.to_str().ok()).is_some_and(is_here) {
         return refuse(StatusCode::FORBIDDEN, "the Host header is not this machine");
     }
+    // Where the line names a host, it is that which was asked for, whatever the header says.
+    if request.uri().authority().is_some_and(|authority| !is_here(authority.as_str())) {
+        return refuse(StatusCode::FORBIDDEN, "the request is for another host");
+    }
     let origins: Vec<_> = headers.get_all(ORIGIN).iter().collect();
     if !origins.iter().all(|origin| origin.to_str().is_ok_and(is_loopback_origin)) {
         return refuse(StatusCode::FORBIDDEN, "the Origin header is not this machine");
