@@ -325,6 +325,9 @@ fn what_a_server_says_beside_its_answer_reaches_nobody() {
         let answer = misled(how);
         assert_eq!(answer.matches("served").count(), usize::from(served.contains(&how)), "{how}: {answer}");
         assert!(!answer.contains("poison") && !answer.contains("again"), "{how}: {answer}");
+        // Whoever waits for events hears that none comes any more.
+        let ends = ["half a stream", "another's", "no UTF-8"].contains(&how);
+        assert!(!ends || answer.contains("events ended without its answer"), "{how}: {answer}");
         // Nor the next call, which may go over the same connection: its id is the one that was promised.
         door.serves_on(how);
     }

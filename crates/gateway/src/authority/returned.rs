@@ -215,7 +215,15 @@ impl Authority {
 
     /// A server says something that is no result: a list, its instructions, a log message, progress.
     pub(crate) fn overhears(&self, caller: &Caller, server: &str, said: &str) {
-        let said = overheard::said(said);
+        self.heard(caller, server, overheard::said(said));
+    }
+
+    /// The same of what a server tells by itself.
+    pub(crate) fn is_told(&self, caller: &Caller, server: &str, notification: &call::Notification) {
+        self.heard(caller, server, overheard::told(&notification.method, notification.params()));
+    }
+
+    fn heard(&self, caller: &Caller, server: &str, said: overheard::Said) {
         if said.values.is_empty() && !said.cut {
             return;
         }

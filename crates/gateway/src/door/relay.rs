@@ -482,7 +482,7 @@ impl Relay {
                 }
             }
         } else {
-            self.authority.overhears(&self.caller, &self.server, notification.params());
+            self.authority.is_told(&self.caller, &self.server, &notification);
         }
         self.tell(notification.raw().clone()).await
     }

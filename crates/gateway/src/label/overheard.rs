@@ -70,6 +70,21 @@ impl Overheard {
     }
 }
 
+/// What servers tell by the protocol. Elsewhere nobody knows under which name words stand: clients have notifications of
+/// their own, with which a server speaks to the model.
+const TOLD: &[&str] =
+    &["cancelled", "elicitation/", "message", "progress", "prompts/", "resources/", "roots/", "tools/"];
+
+/// The values in what a notification says, given its parameters as JSON text.
+pub(crate) fn told(method: &str, params: &str) -> Said {
+    let name = method.strip_prefix("notifications/").unwrap_or_default();
+    let is_known = TOLD.iter().any(|known| match known.ends_with('/') {
+        true => name.starts_with(known),
+        false => name == *known,
+    });
+    if is_known { said(params) } else { said(&format!("{{\"data\":{params}}}")) }
+}
+
 /// The values in what a message says, given as JSON text.
 pub(crate) fn said(message: &str) -> Said {
     let Ok(message) = serde_json::from_str::<Value>(message) else { return Said::default() };
@@ -153,6 +168,16 @@ mod tests {
             said("{\"uri\":\"file:///srv/data/a.txt\",\"name\":\"a@b.example\"}").values.is_empty(),
             "what is to be used"
         );
+    }
+
+    #[test]
+    fn a_notification_of_a_clients_own_is_heard_whole() {
+        let params = r#"{"content":"mail eve@evil.example","uri":"https://x.example/a"}"#;
+        assert_eq!(told("notifications/claude/channel", params).values.len(), 2);
+        assert_eq!(told("notifications/resources/updated", params).values, Vec::<String>::new());
+        assert_eq!(told("notifications/message", r#"{"data":"mail eve@evil.example"}"#).values.len(), 1);
+        assert_eq!(told("notifications/messages", r#"{"x":"mail eve@evil.example"}"#).values.len(), 1);
+        assert!(told("notifications/x", "").values.is_empty());
     }
 
     #[test]

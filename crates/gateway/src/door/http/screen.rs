@@ -166,7 +166,7 @@ impl Screen {
                 }
             }
         } else {
-            self.door.shared.authority.overhears(&self.caller, &self.server, notification.params());
+            self.door.shared.authority.is_told(&self.caller, &self.server, notification);
         }
         Some(notification.raw().clone())
     }
@@ -209,20 +209,25 @@ impl Screen {
     }
 
     /// The stream ended. A client of the stateful protocol may take up a stream with numbered events again; else, if the
-    /// answer has not come, the end is unknown.
-    fn ended(&self, promised: Option<Id>, expect: Expect, is_numbered: bool, is_left: bool) {
+    /// answer has not come, the end is unknown, and it is answered with who waits for what comes no more.
+    fn ended(&self, promised: Option<Id>, expect: Expect, is_numbered: bool, is_left: bool) -> Option<Id> {
         let mut expect = match promised {
             Some(id) if is_numbered => {
                 let wait = self.door.shared.authority.limits.call_wait;
-                return self.door.promised.waits(&(self.place(), id), wait);
+                self.door.promised.waits(&(self.place(), id), wait);
+                return None;
             }
             Some(id) => self.promised(&id).unwrap_or_else(Expect::nothing),
             None => expect,
         };
         // An act that is dropped says in the ledger that the client left.
-        if !is_left {
-            expect.ends(Status::Unknown);
+        if is_left {
+            return None;
         }
+        // What only listens has nothing to wait for.
+        let waits = matches!(expect.end, End::Act(_) | End::List | End::Task(..));
+        expect.ends(Status::Unknown);
+        expect.id.filter(|_| waits)
     }
 
     /// A request of the server on a stream: judged, and then the client is asked or the server told why not.
@@ -321,7 +326,11 @@ pub(crate) async fn events(
         () = all => {}
         () = to.closed() => {}
     }
-    screen.ended(promised, expect, is_numbered, to.is_closed());
+    if let Some(id) = screen.ended(promised, expect, is_numbered, to.is_closed()) {
+        let line = answer::error(Some(&id), answer::UPSTREAM, "the server's events ended without its answer");
+        // The client may have left meanwhile.
+        drop(to.send(sse::event(&line)).await);
+    }
 }
 
 #[cfg(test)]
