@@ -4,7 +4,7 @@
 //! Nothing that a session has seen: whoever forgets it works it out again.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::atoms::{self, Atom, Kind};
@@ -62,10 +62,13 @@ impl Text {
             let entry = behind.unwrap_or(entry).trim();
             atoms::mail(entry).or_else(|| atoms::link(entry).map(|link| link.full))
         };
-        let own: Vec<String> = self.text.split([',', ';']).filter_map(own).collect();
         let is_address = |atom: &&Atom| matches!(atom.kind, Kind::Mail | Kind::Link);
-        let addresses = self.atoms().iter().filter(is_address).map(|atom| atom.text.as_str());
-        addresses.filter(|address| !self.keys().iter().chain(&own).any(|known| known == address)).collect()
+        let mut addresses: Vec<&str> = self.atoms().iter().filter(is_address).map(|atom| atom.text.as_str()).collect();
+        if !addresses.is_empty() {
+            let own: HashSet<String> = self.text.split([',', ';']).filter_map(own).collect();
+            addresses.retain(|address| !own.contains(*address) && !self.keys().iter().any(|key| key == address));
+        }
+        addresses
     }
 
     /// The whole, if it is a value, and what is telling in it.

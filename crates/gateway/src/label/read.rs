@@ -318,8 +318,13 @@ impl Reader {
 /// What a text says in tag characters, which nobody sees and models read. Flags are made of a few.
 fn in_tags(text: &str) -> Option<String> {
     const FLAG_MAX: usize = 8;
+    /// The first byte of every tag character, and of few others.
+    const FIRST: u8 = 0xf3;
+    if !text.as_bytes().contains(&FIRST) {
+        return None;
+    }
     let letter = |tag: char| char::from_u32(u32::from(tag).checked_sub(0xe_0000)?).filter(|c| matches!(c, ' '..='~'));
-    let said: String = text.chars().filter(|_| !text.is_ascii()).filter_map(letter).collect();
+    let said: String = text.chars().filter_map(letter).collect();
     (said.len() > FLAG_MAX).then_some(said)
 }
 
