@@ -202,12 +202,19 @@ impl Catalogue {
         Ok(Self { path, servers: Mutex::new(servers), looks, annotations: Annotations::default() })
     }
 
-    /// Other tools whose names look like this one's, at servers of a kind.
+    /// Other tools whose names look like this one's, at servers of a kind. What nobody has approved is shown to nobody and cannot
+    /// be called: else a server could have every other's tools asked about by listing names that look like theirs.
     pub(crate) fn look_alikes(&self, id: &ToolId, of: impl Fn(&str) -> bool) -> Vec<String> {
-        let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(alike) = looks.get(&skeleton(&id.name)).filter(|alike| alike.len() > 1) else { return Vec::new() };
-        let other = |tool: &&ToolId| tool.name != id.name && (tool.server == id.server || of(&tool.server));
-        alike.iter().filter(other).take(LOOK_ALIKES_MAX).map(ToString::to_string).collect()
+        let mut alike: Vec<ToolId> = {
+            let looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(alike) = looks.get(&skeleton(&id.name)).filter(|alike| alike.len() > 1) else { return Vec::new() };
+            let other = |tool: &&ToolId| tool.name != id.name && (tool.server == id.server || of(&tool.server));
+            alike.iter().filter(other).cloned().collect()
+        };
+        let servers = self.lock();
+        let known = |tool: &ToolId| servers.get(&tool.server).and_then(|server| server.tools.get(&tool.name));
+        alike.retain(|tool| known(tool).is_some_and(|tool| tool.approved.is_some()));
+        alike.iter().take(LOOK_ALIKES_MAX).map(ToString::to_string).collect()
     }
 
     fn look(&self, server: &str, names: impl Iterator<Item = String>) {
@@ -430,6 +437,27 @@ mod tests {
         assert_eq!(one, raw(r#"{ "inputSchema": {"title":"r","type":"object"}, "name":"read" }"#));
         assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r "}}"#));
         assert_ne!(one, raw(r#"{"name":"read","inputSchema":{"type":"object","title":"r"},"x":null}"#));
+    }
+
+    /// It is shown to nobody, so that nobody takes another for it.
+    #[test]
+    fn what_nobody_approved_looks_like_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let catalogue = Catalogue::open(dir.path().join("tools.json")).unwrap();
+        let raw = |name: &str| RawValue::from_string(format!(r#"{{"name":"{name}"}}"#)).unwrap();
+        let learn = |server: &str, name: &str| {
+            let definition = raw(name);
+            let listed = [Listed { name: name.to_owned(), definition: &definition }];
+            catalogue.learn(server, (&listed, false), NOW).unwrap();
+        };
+        learn("files", "read_note");
+        learn("evil", "other");
+        learn("evil", "Read_Note");
+        let note = ToolId { server: "files".to_owned(), name: "read_note".to_owned() };
+        assert!(catalogue.look_alikes(&note, |_| true).is_empty());
+        assert_eq!(catalogue.approve("evil", &[pin(&raw("Read_Note"))].into()).unwrap().len(), 1);
+        assert_eq!(catalogue.look_alikes(&note, |_| true), ["evil/Read_Note"]);
+        assert!(catalogue.look_alikes(&note, |_| false).is_empty());
     }
 
     #[test]
