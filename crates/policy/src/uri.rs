@@ -13,8 +13,8 @@ pub fn file_path(text: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&host::decoded(path)).into_owned())
 }
 
-/// The paths that a text may be to who opens it: it itself, for a `file:` address what that says, and for another address
-/// none, unless it has steps that lead out of what looks like its scheme to who takes it for a path.
+/// The paths that a text may be to who opens it: it itself, for a `file:` address or one without a host what that says, and for
+/// another address none, unless it has steps that lead out of what looks like its scheme to who takes it for a path.
 pub(crate) fn paths(text: &str) -> Vec<String> {
     if let Some(path) = file_path(text) {
         // Some only cut off how it begins.
@@ -22,6 +22,11 @@ pub(crate) fn paths(text: &str) -> Vec<String> {
         return vec![path, rest.strip_prefix("//").unwrap_or(rest).to_owned()];
     }
     let rest = scheme(text).and_then(|(_, rest)| rest.strip_prefix("//"));
+    // Without a host what it names is here: `git+file:///a`, `sqlite:///a`.
+    if let Some(path) = rest.filter(|rest| rest.starts_with('/')) {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        return vec![String::from_utf8_lossy(&host::decoded(path)).into_owned(), text.to_owned()];
+    }
     let is_address = rest.is_some_and(|rest| rest.split(['/', '\\']).all(|step| step != ".."));
     if is_address { Vec::new() } else { vec![text.to_owned()] }
 }
@@ -49,6 +54,7 @@ mod tests {
             ("/a/b://../c", vec!["/a/b://../c"]),
             ("https://x.example/a", vec![]),
             ("x://../../a", vec!["x://../../a"]),
+            ("git+file:///a/.ssh%2Fb#c", vec!["/a/.ssh/b", "git+file:///a/.ssh%2Fb#c"]),
             ("c:/a", vec!["c:/a"]),
             ("file:///a/.e%6Ev?q", vec!["/a/.env", "/a/.e%6Ev?q"]),
             ("FILE:/a", vec!["/a", "/a"]),

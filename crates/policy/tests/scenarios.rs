@@ -274,6 +274,13 @@ fn other_verbs_are_judged_too() {
     check(action.clone(), "deny []\n! unknown tool `fs/unheard_of`");
     action.verb = Verb::ReadResource;
     check(action.clone(), r#"permit ["allow-listing"]"#);
+    for (verb, arguments) in [
+        (Verb::ReadResource, json!({ "uri": "git+file:///home/ada/.ssh/id_rsa" })),
+        (Verb::GetPrompt, json!({ "path": "/home/ada/.ssh/id_rsa" })),
+    ] {
+        let action = Action { verb, arguments, ..action.clone() };
+        check(action, r#"deny ["deny-secret-resources"]"#);
+    }
     action.verb = Verb::Sample;
     check(action, r#"ask ["let this server question the user or the model"] ["ask-server-requests"]"#);
 }
