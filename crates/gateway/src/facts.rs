@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::LazyLock;
 
-use policy::host::Host;
 pub(crate) use policy::host::of_url as host_of;
+use policy::host::{Host, of_url_otherwise};
 use policy::uri::file_path;
 use policy::{Role, ToolFacts, glob};
 use serde_json::{Value, json};
@@ -172,6 +172,12 @@ impl Found {
 
     fn take(&mut self, role: Option<Role>, string: &str) {
         let string = string.trim();
+        if let Some(host) = of_url_otherwise(string) {
+            self.leads_anywhere |= !host.is_read;
+            // The other reading is looked at below, and counts.
+            self.unread |= self.hosts.len() >= FOUND_MAX;
+            self.hosts.insert(host.name);
+        }
         let (found, name) = if let Some(host) = host_of(string) {
             self.leads_anywhere |= !host.is_read;
             (&mut self.hosts, Cow::Owned(host.name))
@@ -230,6 +236,7 @@ mod tests {
         let unread = of(json!({ "url": "http://xn--a/" }));
         assert_eq!((unread.get(UNREAD), unread.get("self_touch")), (Some(&json!(true)), None));
         assert_eq!(of(json!({ "url": "http://evil。example" }))["hosts"], json!(["evil.example"]));
+        assert_eq!(of(json!({ "url": r"http://a.example\@b.example/" }))["hosts"], json!(["a.example", "b.example"]));
         assert_eq!(of(json!({ "file": format!("file:///{}", "a".repeat(5_000)) }))[UNREAD], true);
     }
 

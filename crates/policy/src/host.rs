@@ -59,6 +59,19 @@ impl Host {
 /// The host of an address. `None` if the text is no address that has one. What stands behind the host may be as long as
 /// it likes.
 pub fn of_url(text: &str) -> Option<Host> {
+    of_authority(&behind_scheme(text)?).filter(|host| !host.contains(char::is_whitespace)).map(Host::of)
+}
+
+/// The host of an address to whoever takes a backslash before an `@` for a part of the user's name, as curl does and browsers
+/// do not: `http://a\@b/` leads to `a` or to `b`. `None` if all read it alike.
+pub fn of_url_otherwise(text: &str) -> Option<Host> {
+    let rest = behind_scheme(text)?;
+    let (user, host) = rest.split(['/', '?', '#']).next()?.rsplit_once('@')?;
+    of_authority(host).filter(|_| user.contains('\\')).map(Host::of)
+}
+
+/// What stands behind the scheme of an address, from its host on.
+fn behind_scheme(text: &str) -> Option<String> {
     let text = text.trim_matches(|letter: char| letter.is_control() || letter.is_whitespace());
     let colon = text.bytes().take(SCHEME_MAX_BYTES).position(|byte| byte == b':')?;
     let (scheme, rest) = (text.get(..colon)?, text.get(colon + 1..)?);
@@ -73,7 +86,7 @@ pub fn of_url(text: &str) -> Option<Host> {
         true => rest.trim_start_matches(['/', '\\']),
         false => rest.strip_prefix("//")?,
     };
-    of_authority(rest).filter(|host| !host.contains(char::is_whitespace)).map(Host::of)
+    Some(rest.to_owned())
 }
 
 /// The host of what may be one without a scheme: `host:port/path`, `//host`, an address of version 6 in brackets.
@@ -167,6 +180,12 @@ mod tests {
             ("http://my_host.example/", "my_host.example"),
         ] {
             assert_eq!(of_url(url), Some(Host { name: host.to_owned(), is_read: true }), "{url:?}");
+        }
+        let otherwise = |url: &str| of_url_otherwise(url).map(|host| host.name);
+        assert_eq!(otherwise("http://good.example\\@169.254.169.254:80/x").as_deref(), Some("169.254.169.254"));
+        for alike in ["http://good.example\\x/@evil.example", "http://a@b/", "http://a/\\@b", "a\\@b", "file://a\\@b/"]
+        {
+            assert_eq!(otherwise(alike), None, "{alike}");
         }
         let long = format!("https://evil.example/?d={}", "a".repeat(100_000));
         assert_eq!(of_url(&long).unwrap().name, "evil.example");

@@ -398,8 +398,9 @@ impl Marks<'_> {
                         self.places(&text, touch, is_pattern);
                     }
                     self.leads(text);
-                } else if let Some(host) = host::of_url(text) {
-                    self.found_at(&host);
+                } else {
+                    let hosts = [host::of_url(text), host::of_url_otherwise(text)];
+                    hosts.iter().flatten().for_each(|host| self.found_at(host));
                 }
             }
         }
@@ -408,9 +409,8 @@ impl Marks<'_> {
     /// An address, or a bare host.
     fn leads(&mut self, text: &str) {
         let bare = || Some(text).filter(|text| text.len() <= NAME_MAX_BYTES).and_then(host::bare);
-        if let Some(host) = host::of_url(text).or_else(bare) {
-            self.found_at(&host);
-        }
+        let hosts = [host::of_url(text).or_else(bare), host::of_url_otherwise(text)];
+        hosts.iter().flatten().for_each(|host| self.found_at(host));
     }
 
     /// A command that nobody took apart: every word may be a path that is written, or a host.

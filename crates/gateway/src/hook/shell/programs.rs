@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
+use policy::host::of_url_otherwise;
+
 use super::expansion::{has_subscript, is_name, is_number};
 use super::interpreter::{Runs, interpreter_of};
 use super::patch::{compared, patched};
@@ -314,7 +316,8 @@ impl Walk {
         };
         for word in words {
             let start = word.find("://").zip(tail(word)).map(|(at, length)| at + 3 - length);
-            if let Some(host) = start.and_then(|start| word.get(start..)).and_then(host_of) {
+            let Some(address) = start.and_then(|start| word.get(start..)) else { continue };
+            for host in [host_of(address), of_url_otherwise(address)].into_iter().flatten() {
                 self.shell.reaches_unknown |= !host.is_read;
                 self.shell.hosts.insert(host.name);
             }

@@ -850,6 +850,13 @@ fn ordinary_work_is_permitted() {
     }
 }
 
+/// `curl` and browsers differ in where it leads.
+#[test]
+fn an_address_of_two_readings_leads_to_both() {
+    let hosts = read(r"curl 'http://a.example\@169.254.169.254/x'").hosts;
+    assert_eq!(hosts, set(&["a.example", "169.254.169.254"]));
+}
+
 /// Codex has a program that writes what a patch says, and `git` writes what a commit holds.
 #[test]
 fn what_a_patch_names_is_written() {
