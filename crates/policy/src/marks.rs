@@ -229,6 +229,11 @@ const WRITTEN_PLACES: &[(&str, &str)] = &[
     (STARTUP, "authorized_keys"),
     (STARTUP, ".git/hooks/"),
     (STARTUP, ".git/config"),
+    // What submodules and worktrees have in the place of these.
+    (STARTUP, ".git/config.worktree"),
+    (STARTUP, ".git/modules/"),
+    (STARTUP, ".git/worktrees/"),
+    (STARTUP, ".husky/"),
     (STARTUP, ".gitconfig"),
     (STARTUP, ".config/git/"),
     (STARTUP, ".config/autostart/"),

@@ -259,6 +259,19 @@ fn asking_needs_a_permit_behind_it() {
     assert_eq!(show(&decide(&compile(&[("a", ask)]), &approved(read, &["g"]), now())), "deny []");
 }
 
+/// `git` runs what any of these say, as it runs its hooks.
+#[test]
+fn submodules_and_worktrees_have_hooks_too() {
+    for place in
+        ["hooks/x", "config", "config.worktree", "modules/a/config", "modules/a/b/hooks/x", "worktrees/a/config"]
+    {
+        let action = call("fs/write_file", json!({ "path": format!("/w/p/.git/{place}"), "content": "" }));
+        assert!(show(&decide(&default_snapshot(), &action, now())).contains("ask-startup"), "{place}");
+    }
+    let action = call("fs/read_file", json!({ "path": "/w/p/.git/modules/a/config" }));
+    assert!(!show(&decide(&default_snapshot(), &action, now())).contains("ask-startup"));
+}
+
 #[test]
 fn a_hard_forbid_beside_an_ask_denies() {
     let action = tainted(call("fs/write_file", json!({ "path": "/w/.mcp.json", "content": "" })));
