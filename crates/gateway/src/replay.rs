@@ -200,12 +200,14 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
         self.result.faults.push(Fault { entry, message });
     }
 
-    /// Checks what a decision says of an approval.
+    /// Checks what a decision says of its session and of an approval.
     fn approved(&mut self, entry: u64, intent: &Intent, approvals: &Approvals<'_>) {
         // An action that cannot be read was said to be one.
         let Ok((action, _)) = read(intent) else { return };
         let tool = |snapshot: &str, id: &ToolId| self.snapshots.get(snapshot).ok().map(|compiled| compiled.tool(id));
-        if let Err(message) = approvals.check(entry, (intent, &action), tool) {
+        let checked =
+            Approvals::session(intent, &action).and_then(|()| approvals.check(entry, (intent, &action), tool));
+        if let Err(message) = checked {
             self.result.faults.push(Fault { entry, message });
         }
     }
@@ -244,10 +246,18 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
     let mut recompute = Recompute::new(|id: &str| log.object(id).map_err(|error| error.to_string()));
     let (approvals, mut sighting) = (Approvals::new(log, start), Sighting::default());
     for stored in log.known(range) {
-        let Stored { index, entry, .. } = stored?;
+        let Stored { index, entry, .. } = match stored {
+            // One that was bent must not keep the others from being judged.
+            Err(ReadError::Entry { index, error }) => {
+                let message = format!("it cannot be read, and so not be judged: {error}");
+                recompute.result.faults.push(Fault { entry: index, message });
+                continue;
+            }
+            stored => stored?,
+        };
         sighting.record(&entry.record, entry.time);
         let Record::Intent(intent) = entry.record else { continue };
-        sighting.intent(index, &intent);
+        sighting.intent(index, &intent, entry.time);
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
                 recompute.add(index, &intent);

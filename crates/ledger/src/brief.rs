@@ -43,6 +43,10 @@ pub(crate) struct Brief<'a> {
     pub(crate) sequence: u64,
     pub(crate) uses: Option<u64>,
     pub(crate) intent: Option<u64>,
+    #[serde(borrow, default)]
+    status: Cow<'a, str>,
+    duration_us: Option<u64>,
+    size_bytes: Option<u64>,
     pub(crate) ask: Option<u64>,
     #[serde(default)]
     pub(crate) approved: bool,
@@ -83,6 +87,8 @@ pub(crate) struct Decision {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Effect {
     pub(crate) permits: bool,
+    /// There is one.
+    is_there: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -91,7 +97,7 @@ pub(crate) struct Payload<'a> {
     pub(crate) digest: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) subject: Cow<'a, str>,
-    size_bytes: u64,
+    pub(crate) size_bytes: u64,
     #[serde(default)]
     pub(crate) segment: u64,
 }
@@ -119,6 +125,11 @@ impl<'a> Time<'a> {
 
     pub(crate) fn get(&self) -> Option<Timestamp> {
         self.0.parse().ok()
+    }
+
+    /// Whether it is written as a time in UTC, as the format wants it.
+    pub(crate) fn is_utc(&self) -> bool {
+        self.0.ends_with('Z')
     }
 }
 
@@ -164,7 +175,7 @@ impl<'de> Visitor<'de> for EffectForms {
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<Effect, E> {
-        Ok(Effect { permits: word == "permit" })
+        Ok(Effect { permits: word == "permit", is_there: true })
     }
 
     fn visit_map<M: MapAccess<'de>>(self, members: M) -> Result<Effect, M::Error> {
@@ -174,7 +185,7 @@ impl<'de> Visitor<'de> for EffectForms {
             effect: Cow<'a, str>,
         }
         let tagged = Tagged::deserialize(MapAccessDeserializer::new(members))?;
-        Ok(Effect { permits: tagged.effect == "permit" })
+        Ok(Effect { permits: tagged.effect == "permit", is_there: true })
     }
 }
 
@@ -190,6 +201,23 @@ impl<'a> Brief<'a> {
             Ok(brief)
         } else {
             Err(serde_json::Error::custom("its bytes are not in canonical form"))
+        }
+    }
+
+    /// Whether it is seen here that an entry has all that its kind has. That of the few that make up most of a log; of any
+    /// other whoever wants to know reads it whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self.kind.as_ref() {
+            "intent" => {
+                let named =
+                    !(self.action.tool.server.is_empty() || self.session.is_empty() || self.snapshot.is_empty());
+                named && self.now.is_some() && self.sequence > 0 && self.decision.effect.is_there
+            }
+            "outcome" => {
+                let ended = matches!(self.status.as_ref(), "ok" | "error" | "cancelled" | "timed_out" | "unknown");
+                ended && self.intent.is_some() && self.duration_us.is_some() && self.size_bytes.is_some()
+            }
+            _ => false,
         }
     }
 }
@@ -255,6 +283,9 @@ fn scan<'a>(bytes: &'a [u8], brief: &mut Brief<'a>) -> Option<()> {
         b"sequence" => set(&mut brief.sequence, text.count(at)?),
         b"uses" => set(&mut brief.uses, text.count(at)?),
         b"intent" => set(&mut brief.intent, text.count(at)?),
+        b"status" => set(&mut brief.status, text.string(at)?),
+        b"duration_us" => set(&mut brief.duration_us, text.count(at)?),
+        b"size_bytes" => set(&mut brief.size_bytes, text.count(at)?),
         b"ask" => set(&mut brief.ask, text.count(at)?),
         b"approved" => set(&mut brief.approved, text.truth(at)?),
         b"upstream" => set(&mut brief.upstream, text.count(at)?),
@@ -393,7 +424,7 @@ impl<'a> Text<'a> {
             _ => set(&mut word, self.string(at)?),
         }?;
         let word: Cow<'_, str> = word?;
-        Some((Effect { permits: word == "permit" }, end))
+        Some((Effect { permits: word == "permit", is_there: true }, end))
     }
 
     fn payload(self, at: usize) -> Option<(Payload<'a>, usize)> {
@@ -514,6 +545,28 @@ mod tests {
         for entry in entries() {
             assert!(agrees(&canonical::to_vec(&entry).unwrap()), "{entry}");
         }
+    }
+
+    #[test]
+    fn what_makes_up_most_of_a_log_is_seen_to_be_whole() {
+        let time = "2026-01-02T03:04:05Z";
+        let intent = json!({"v": 1, "time": time, "kind": "intent", "now": time, "session": "s", "sequence": 1, "snapshot": "p",
+            "action": {"tool": {"server": "files"}}, "decision": {"effect": {"effect": "deny"}}});
+        let outcome = json!({"v": 1, "time": time, "kind": "outcome", "intent": 4, "status": "timed_out",
+            "duration_us": 1, "size_bytes": 0});
+        let is_whole = |entry: &Value| Brief::read(&canonical::to_vec(entry).unwrap()).unwrap().is_whole();
+        for entry in [intent, outcome.clone()] {
+            assert!(is_whole(&entry), "{entry}");
+            for name in entry.as_object().unwrap().keys().filter(|name| !matches!(name.as_str(), "v" | "time" | "kind"))
+            {
+                let mut less = entry.clone();
+                less.as_object_mut().unwrap().remove(name);
+                assert!(!is_whole(&less), "{less}");
+            }
+        }
+        let mut bent = outcome;
+        bent["status"] = json!("fine");
+        assert!(!is_whole(&bent));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::brief::{Brief, Details, Payload, Time};
 use crate::cosign::Behind;
 use crate::handover::ROTATED;
+use crate::read::{self, ReadError};
 use crate::record::Scope;
 use crate::seal::CHECKPOINT;
 use crate::verify::Report;
@@ -56,6 +57,7 @@ pub(crate) struct Reference {
     pub(crate) entry: u64,
     pub(crate) segment: u64,
     pub(crate) subject: String,
+    pub(crate) size_bytes: u64,
 }
 
 /// Takes the entries in order.
@@ -216,6 +218,18 @@ impl Run {
     }
 }
 
+/// What is wrong with an entry of a kind that is known, for whoever reads it whole: to show, tell or decide it again.
+fn malformed(index: u64, brief: &Brief<'_>, bytes: &[u8]) -> Option<String> {
+    if brief.v != 1 || brief.is_whole() {
+        return None;
+    }
+    match read::parse(index, bytes) {
+        Ok(_) | Err(ReadError::Kind { .. }) => None,
+        Err(ReadError::Entry { error, .. }) => Some(format!("it is no entry of its kind: {error}")),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 impl Semantics {
     pub(crate) fn new(complete: bool, live: bool, start: u64) -> Self {
         Self {
@@ -247,6 +261,9 @@ impl Semantics {
                     self.latest = self.latest.max(brief.time.get());
                 }
                 self.check(index, file, &brief, &mut faults);
+                if let Some(fault) = malformed(index, &brief, bytes) {
+                    faults.push(fault);
+                }
             }
             Err(error) => faults.push(format!("it is no entry: {error}")),
         }
@@ -256,6 +273,9 @@ impl Semantics {
     }
 
     fn check(&mut self, index: u64, file: &Arc<str>, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        if [Some(&brief.time), brief.now.as_ref()].into_iter().flatten().any(|time| !time.is_utc()) {
+            faults.push("its time is not written in UTC".to_owned());
+        }
         if brief.v != 1 {
             faults.push(format!("it is of version {}, which this program does not know", brief.v));
         }
@@ -276,8 +296,9 @@ impl Semantics {
             "log" => self.log(index, brief, faults),
             _ => {}
         }
-        if let Some(Payload { digest, segment, subject, .. }) = &brief.payload {
-            let reference = Reference { entry: index, segment: *segment, subject: subject.to_string() };
+        if let Some(Payload { digest, segment, subject, size_bytes }) = &brief.payload {
+            let (segment, size_bytes) = (*segment, *size_bytes);
+            let reference = Reference { entry: index, segment, subject: subject.to_string(), size_bytes };
             self.used.payloads.insert(digest.to_string(), reference);
         }
     }
@@ -450,15 +471,35 @@ mod tests {
 
     #[test]
     fn an_ask_that_ended_approves_nothing_any_more() {
-        let asked = json!({"kind": "asked", "intent": 0, "binding": "b", "expires": "2026-01-02T04:00:00Z"});
-        let answered = json!({"kind": "answered", "ask": 0, "approved": true, "scope": "session", "binding": "b"});
-        let uses = json!({"kind": "intent", "uses": 0, "decision": {"effect": "deny"}});
+        let asked = json!({"kind": "asked", "intent": 0, "binding": "b", "expires": "2026-01-02T04:00:00Z", "groups": [],
+            "summary": "?"});
+        let answered = json!({"kind": "answered", "ask": 0, "approved": true, "scope": "session", "binding": "b",
+            "by": "alice", "nonce": "n"});
+        let uses = json!({"kind": "intent", "uses": 0, "decision": {"effect": "deny"}, "action": {}, "snapshot": "p",
+            "now": "2026-01-02T03:04:05Z", "session": "s", "sequence": 1});
         let expired = json!({"kind": "expired", "ask": 0});
         assert_eq!(faults(&[asked.clone(), answered.clone(), uses.clone(), uses.clone()]).0, [] as [&str; 0]);
         for order in [[&asked, &expired, &answered, &uses], [&asked, &answered, &expired, &uses]] {
             let (found, _) = faults(&order.map(Clone::clone));
             assert_eq!(found, ["it uses ask 0, which had ended without an answer"]);
         }
+    }
+
+    #[test]
+    fn an_entry_that_nobody_could_read_is_a_fault() {
+        let outcome = json!({"kind": "outcome", "intent": 9, "status": "fine", "duration_us": 0, "size_bytes": 0});
+        let found = faults(&[json!({"kind": "tools", "pins": [], "status": "pinned"}), outcome]).0;
+        let said = |text: &str| found.iter().filter(|fault| fault.contains(text)).count();
+        assert_eq!(
+            (said("no entry of its kind: missing field `server`"), said("unknown variant `fine`")),
+            (1, 1),
+            "{found:?}"
+        );
+        let elsewhere = json!({"v": 1, "kind": "expired", "ask": 0, "time": "2026-01-02T04:04:05+01:00"});
+        let (mut semantics, mut report) = (Semantics::new(false, true, 0), Report::default());
+        semantics.entry(0, &Arc::from("journal"), &canonical::to_vec(&elsewhere).unwrap(), &mut report);
+        let texts: Vec<_> = report.faults.iter().map(|fault| fault.text.as_str()).collect();
+        assert_eq!(texts, ["its time is not written in UTC"]);
     }
 
     #[test]

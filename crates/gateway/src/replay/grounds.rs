@@ -1,7 +1,7 @@
 //! What a recorded decision rests on beside what its own entry says: the answer of a person, and the policies in force.
 //! Both are entries of the same log, so whoever invents one is found out. Pure but for the reader.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +14,11 @@ use crate::ask;
 
 /// A call that was being decided while another snapshot took effect may be recorded under the one before.
 const SUPERSEDED_FOR: SignedDuration = SignedDuration::from_secs(10);
+/// A decision is recorded at once, so the time that was given to it is about that of its entry. Whoever could give it any other
+/// would decide by policies that are gone, or by what they say of another hour.
+const RECORDED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// Who announces the snapshot of what was recorded elsewhere, at times of its own.
+const IMPORT: &str = "import";
 
 /// Looks up what entries refer to.
 pub(super) struct Approvals<'a> {
@@ -25,6 +30,14 @@ pub(super) struct Approvals<'a> {
 impl<'a> Approvals<'a> {
     pub(super) fn new(log: &'a Reader, start: u64) -> Self {
         Self { log, start }
+    }
+
+    /// Whether an entry is of the session that its decision was made for: whoever looks up a session goes by the entry.
+    pub(super) fn session(intent: &Intent, action: &Action) -> Result<(), String> {
+        if intent.session == action.principal.session {
+            return Ok(());
+        }
+        Err(format!("it is of session `{}`, and was decided for `{}`", intent.session, action.principal.session))
     }
 
     /// Whether the approval of a decision is what a person said to this very call. `tool` is what a snapshot knows of a
@@ -127,9 +140,43 @@ pub(super) enum Seen {
     /// A process began: nothing is in force.
     Start,
     /// Another snapshot took effect.
-    Announced(String, Timestamp),
+    Announced { snapshot: String, time: Timestamp, is_import: bool },
     /// Decisions were made under a snapshot: how many, one of them, and the latest time that was given to any.
-    Used { snapshot: String, entry: u64, now: Timestamp, count: u64 },
+    Used { snapshot: String, entry: u64, now: Timestamp, count: u64, astray: Option<Astray> },
+}
+
+/// Decisions that were given another time than that of their entries.
+#[derive(Debug)]
+pub(super) struct Astray {
+    /// The first of them.
+    entry: u64,
+    now: Timestamp,
+    time: Timestamp,
+    count: u64,
+}
+
+impl Astray {
+    fn of(entry: u64, now: Timestamp, time: Timestamp) -> Option<Self> {
+        (time.duration_since(now).abs() > RECORDED_WITHIN).then_some(Self { entry, now, time, count: 1 })
+    }
+
+    /// Counts on from what was found before.
+    fn join(found: &mut Option<Self>, other: Option<Self>) {
+        match found {
+            Some(found) => found.count += other.map_or(0, |other| other.count),
+            None => *found = other,
+        }
+    }
+
+    fn fault(self) -> Fault {
+        let Self { entry, now, time, count } = self;
+        let message = format!("it was recorded at {time}, and decided as of {now}{}", others(count));
+        Fault { entry, message }
+    }
+}
+
+fn others(count: u64) -> String {
+    if count > 1 { format!(" ({count} decisions)") } else { String::new() }
 }
 
 /// Takes the entries of a part of a log.
@@ -142,20 +189,27 @@ impl Sighting {
             Record::Log { event, .. } if matches!(event.as_str(), "created" | "started" | "recovered") => {
                 self.0.push(Seen::Start);
             }
-            Record::Snapshot { snapshot, .. } => self.0.push(Seen::Announced(snapshot.clone(), time)),
+            Record::Snapshot { snapshot, by } => {
+                self.0.push(Seen::Announced { snapshot: snapshot.clone(), time, is_import: by == IMPORT });
+            }
             _ => {}
         }
     }
 
-    pub(super) fn intent(&mut self, index: u64, intent: &Intent) {
+    pub(super) fn intent(&mut self, index: u64, intent: &Intent, time: Timestamp) {
+        let other = Astray::of(index, intent.now, time);
         match self.0.last_mut() {
-            Some(Seen::Used { snapshot, entry, now, count }) if *snapshot == intent.snapshot => {
+            Some(Seen::Used { snapshot, entry, now, count, astray }) if *snapshot == intent.snapshot => {
                 *count += 1;
                 if intent.now > *now {
                     (*entry, *now) = (index, intent.now);
                 }
+                Astray::join(astray, other);
             }
-            _ => self.0.push(Seen::Used { snapshot: intent.snapshot.clone(), entry: index, now: intent.now, count: 1 }),
+            _ => {
+                let (snapshot, now) = (intent.snapshot.clone(), intent.now);
+                self.0.push(Seen::Used { snapshot, entry: index, now, count: 1, astray: other });
+            }
         }
     }
 }
@@ -164,17 +218,25 @@ impl Sighting {
 /// order. What was announced before a log's first start that is still there, nobody knows.
 pub(super) fn announced(parts: Vec<Sighting>, is_pruned: bool, faults: &mut Vec<Fault>) {
     let (mut known, mut is_known) = (HashMap::<String, Option<Timestamp>>::new(), !is_pruned);
+    // Of these the times are those of whoever recorded them first.
+    let mut imported = HashSet::<String>::new();
     for seen in parts.into_iter().flat_map(|part| part.0) {
         match seen {
             Seen::Start => {
                 known.clear();
+                imported.clear();
                 is_known = true;
             }
-            Seen::Announced(snapshot, time) => {
+            Seen::Announced { snapshot, time, is_import } => {
                 known.values_mut().for_each(|until| *until = until.or(Some(time)));
+                if is_import {
+                    imported.insert(snapshot.clone());
+                }
                 known.insert(snapshot, None);
             }
-            Seen::Used { snapshot, entry, now, count } => {
+            Seen::Used { snapshot, entry, now, count, astray } => {
+                let astray = astray.filter(|_| known.contains_key(&snapshot) && !imported.contains(&snapshot));
+                faults.extend(astray.map(Astray::fault));
                 let message = match known.get(&snapshot) {
                     Some(None) => continue,
                     Some(Some(until)) if now.duration_since(*until) <= SUPERSEDED_FOR => continue,
@@ -182,8 +244,7 @@ pub(super) fn announced(parts: Vec<Sighting>, is_pruned: bool, faults: &mut Vec<
                     None if !is_known => continue,
                     None => format!("the log does not say that its snapshot {snapshot} took effect in this run"),
                 };
-                let others = if count > 1 { format!(" ({count} decisions)") } else { String::new() };
-                faults.push(Fault { entry, message: message + &others });
+                faults.push(Fault { entry, message: message + &others(count) });
             }
         }
     }
@@ -205,12 +266,32 @@ mod tests {
     }
 
     fn used(snapshot: &str, entry: u64, second: i64) -> Seen {
-        Seen::Used { snapshot: snapshot.to_owned(), entry, now: at(second), count: 1 }
+        Seen::Used { snapshot: snapshot.to_owned(), entry, now: at(second), count: 1, astray: None }
+    }
+
+    fn named(snapshot: &str, second: i64, is_import: bool) -> Seen {
+        Seen::Announced { snapshot: snapshot.to_owned(), time: at(second), is_import }
+    }
+
+    #[test]
+    fn a_decision_is_given_the_time_of_its_entry() {
+        let astray = |entry, now, time| Astray::of(entry, at(now), at(time));
+        assert!(astray(3, 100, 160).is_none() && astray(3, 160, 100).is_none(), "a slow disk, or a clock that was set");
+        let decided = |astray| Seen::Used { snapshot: "a".to_owned(), entry: 3, now: at(1), count: 2, astray };
+        let of = |is_import, seen| faults(false, vec![Seen::Start, named("a", 0, is_import), decided(seen)]);
+        assert_eq!(of(false, astray(4, 1, 200)), [4], "as of a time when other policies were in force");
+        assert_eq!(of(false, astray(4, 200, 1)), [4], "as of a time to come");
+        assert_eq!(of(true, astray(4, 1, 200)), [] as [u64; 0], "recorded elsewhere, and imported");
+        assert_eq!(faults(true, vec![decided(astray(4, 1, 200))]), [] as [u64; 0], "what announced it was pruned");
+        let mut found = astray(4, 1, 200);
+        Astray::join(&mut found, astray(7, 1, 300));
+        Astray::join(&mut found, None);
+        assert_eq!(found.map(|found| (found.entry, found.count)), Some((4, 2)));
     }
 
     #[test]
     fn a_snapshot_decides_from_its_announcement_to_the_next() {
-        let announced = |snapshot: &str, second| Seen::Announced(snapshot.to_owned(), at(second));
+        let announced = |snapshot: &str, second| named(snapshot, second, false);
         let run = || vec![Seen::Start, announced("a", 0), used("a", 3, 1), announced("b", 100)];
         let with = |more: Vec<Seen>| faults(false, run().into_iter().chain(more).collect());
         assert_eq!(with(vec![used("b", 5, 101)]), [] as [u64; 0]);
