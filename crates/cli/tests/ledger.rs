@@ -123,6 +123,19 @@ fn nothing_but_the_homes_own_ledger_is_signed_with_its_key() {
 }
 
 #[test]
+fn damage_is_a_fault_also_where_nothing_can_be_decided_again() {
+    let world = World::bare();
+    let home = ledger_of(&world, 10);
+    let log = world.path("other/ledger");
+    let bundle = fs::read_dir(log.join("tile/entries/000.p")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(bundle).unwrap();
+    let output = world.bailiwick(&["--home", &home, "ledger", "verify", "--recompute"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("it is missing"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not recomputed: "), "{output:?}");
+}
+
+#[test]
 fn a_key_that_lies_in_a_ledger_says_nothing_of_who_made_it() {
     let world = World::bare();
     let home = ledger_of(&world, 10);

@@ -94,30 +94,33 @@ pub(crate) struct Vouched {
     pub(crate) time: u64,
 }
 
-/// Whether a witness has cosigned this log, whose checkpoint is `now`: there, or at an earlier size of the same tree.
+/// Whether a witness has cosigned this log, whose checkpoint is `now`: there, or at an earlier size of the same tree. If not,
+/// the file that shows it, and why.
 pub(crate) fn vouched(
     storage: &dyn Storage,
     now: &SignedCheckpoint,
     (log, witness): (&Chain, &VerifyingKey),
-) -> Result<Vouched, String> {
+) -> Result<Vouched, (String, String)> {
     if let Ok(time) = now.verify(witness) {
         return Ok(Vouched { size: now.checkpoint.size, time: time.unwrap_or(0) });
     }
-    let text = |error: NoteError| error.to_string();
-    let then = last(storage, witness).map_err(|error| error.to_string())?;
-    let then = then.ok_or_else(|| NoteError::Unsigned(witness.name().to_owned()).to_string())?;
+    let here = |text: String| (CHECKPOINT.to_owned(), text);
+    let there = |text: String| (path(witness), text);
+    let then = last(storage, witness).map_err(|error| there(error.to_string()))?;
+    let then = then.ok_or_else(|| here(NoteError::Unsigned(witness.name().to_owned()).to_string()))?;
     if then.checkpoint.origin != log.last().key.name() {
-        return Err(format!("what `{}` cosigned is another log, `{}`", witness.name(), then.checkpoint.origin));
+        let origin = &then.checkpoint.origin;
+        return Err(there(format!("what `{}` cosigned is another log, `{origin}`", witness.name())));
     }
-    let time = then.verify(witness).map_err(text)?.unwrap_or(0);
+    let time = then.verify(witness).map_err(|error| there(error.to_string()))?.unwrap_or(0);
     let (old, new) = (&then.checkpoint, &now.checkpoint);
     let cosigned = format!("`{}` cosigned {} entries", witness.name(), old.size);
     if old.size > new.size {
-        return Err(format!("{cosigned}, and this log has {}: it was rolled back", new.size));
+        return Err(here(format!("{cosigned}, and this log has {}: it was rolled back", new.size)));
     }
-    log.verify(&then).map_err(text)?;
-    let same = is_prefix(storage, old, new).map_err(|error| error.to_string())?;
-    let replaced = || format!("{cosigned} that are not the first of this log: it was replaced");
+    log.verify(&then).map_err(|error| there(error.to_string()))?;
+    let same = is_prefix(storage, old, new).map_err(|error| here(error.to_string()))?;
+    let replaced = || here(format!("{cosigned} that are not the first of this log: it was replaced"));
     same.then_some(Vouched { size: old.size, time }).ok_or_else(replaced)
 }
 
@@ -131,8 +134,12 @@ pub(crate) fn check(
     let mut found = Vec::new();
     for name in &storage.list_whole(COSIGNED)? {
         let path = format!("{COSIGNED}/{name}");
-        let then = storage.read(&path)?.and_then(|note| SignedCheckpoint::parse(&note).ok());
-        found.extend(then.filter(|then| log.has_signed(then)).map(|then| (path, then.checkpoint)));
+        match storage.read(&path)?.map(|note| SignedCheckpoint::parse(&note)) {
+            Some(Ok(then)) if log.has_signed(&then) => found.push((path, then.checkpoint)),
+            // Such as a witness may have cosigned under a key of the log that is not followed here.
+            Some(Ok(_)) | None => {}
+            Some(Err(error)) => _ = report.fault(path, error.to_string()),
+        }
     }
     // Read anew: in a live log it may have moved on, and what is cosigned was signed before.
     let latest = storage.read(CHECKPOINT)?.and_then(|note| SignedCheckpoint::parse(&note).ok());

@@ -54,6 +54,13 @@ pub struct Fault {
     pub text: String,
 }
 
+impl Fault {
+    /// Whether it is of a file that entries refer to, and not of the entries, what they hash to and what was signed.
+    fn is_beside(&self) -> bool {
+        !(self.file == CHECKPOINT || self.file.starts_with("tile/"))
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.file)?;
@@ -107,7 +114,7 @@ pub struct Report {
     pub erased: u64,
     /// Objects with the digest of their name.
     pub objects: u64,
-    /// What is wrong, by file.
+    /// What is wrong, by file: first that of the checkpoint and the tree.
     pub faults: Vec<Fault>,
 }
 
@@ -149,6 +156,7 @@ pub(crate) fn verify_storage(
         known: HashSet::from([CHECKPOINT.to_owned(), OPEN.to_owned(), lock::LOCK.to_owned()]),
         live,
         note: None,
+        missing: HashSet::new(),
         room: Vec::new(),
     };
     let (chain, faults) = Chain::read(storage.as_ref(), key)?;
@@ -181,7 +189,8 @@ pub(crate) fn verify_storage(
     }
     beside::objects(storage.as_ref(), &used, &mut report)?;
     tree::strays(storage.as_ref(), &mut known, live, &mut report)?;
-    report.faults.sort();
+    // What is said of the tree first: where entries are gone or changed, much that is said beside it only follows.
+    report.faults.sort_by(|one, other| (one.is_beside(), one).cmp(&(other.is_beside(), other)));
     Ok(report)
 }
 
@@ -196,6 +205,8 @@ struct Verifier<'a> {
     start: u64,
     /// The checkpoint's file as it was at first.
     note: Option<Vec<u8>>,
+    /// Bundles that are not there, and of which that is said.
+    missing: HashSet<u64>,
     /// The last bundle that was read: its room is used again, for memory that is new is zeroed first.
     room: Vec<u8>,
 }
@@ -223,7 +234,7 @@ impl Verifier<'_> {
                     self.report.witnessed.insert(witness.name().to_owned(), vouched.size);
                     self.semantics.behind.push(Behind::new(witness, &vouched));
                 }
-                Err(error) => _ = self.report.fault(CHECKPOINT, error),
+                Err((file, error)) => _ = self.report.fault(file, error),
             }
         }
         Ok(Some(signed))

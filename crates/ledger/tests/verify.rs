@@ -171,6 +171,34 @@ fn a_missing_file_is_found() {
 }
 
 #[test]
+fn what_is_the_cause_is_said_first_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    whole_log(dir.path());
+    // The last bundle has the entry that says that bob's key was erased.
+    let last = fs::read_dir(dir.path().join("tile/entries/001.p")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_file(&last).unwrap();
+    let report = check(dir.path());
+    let place = |what: &dyn Fn(&ledger::verify::Fault) -> bool| report.faults.iter().position(|fault| what(fault));
+    let cause = place(&|fault| last.ends_with(&fault.file) && fault.text == "it is missing").unwrap();
+    let follows = place(&|fault| fault.text.contains("its key is gone")).unwrap();
+    assert!(cause < follows, "{}", faults(&report));
+    assert_eq!(report.faults.iter().filter(|fault| fault.text.contains("were changed")).count(), 0);
+}
+
+#[test]
+fn a_payload_of_another_size_than_its_entry_says_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let mut payload = ledger.put_payload("alice", b"four").unwrap();
+    payload.size_bytes = 5;
+    let entry = append(&ledger, Record::Prompt { session: "session".to_owned(), payload });
+    drop(ledger);
+    let found = check(dir.path()).faults;
+    assert_eq!(found.iter().map(|fault| fault.entry).collect::<Vec<_>>(), [Some(entry)], "{found:?}");
+    assert!(found[0].text.contains("has 4 bytes, and its entry says 5"), "{found:?}");
+}
+
+#[test]
 fn a_log_by_another_key_is_not_this_log() {
     let (dir, other) = (tempfile::tempdir().unwrap(), SigningKey::from_seed(&[4; 32]).unwrap());
     drop(ledger::Ledger::open(dir.path(), other, options()).unwrap());

@@ -60,6 +60,27 @@ fn a_log_that_grows_is_cosigned() {
 }
 
 #[test]
+fn a_cosigned_checkpoint_that_was_damaged_is_what_is_blamed() {
+    let (log, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ledger, _) = open(log.path());
+    call(&ledger, 1);
+    ledger.seal().unwrap();
+    let witness = witness(home.path());
+    let mut cosigned = request(log.path(), 0).checkpoint;
+    cosigned.signatures.push(witness.add_checkpoint(&request(log.path(), 0), 1).unwrap());
+    ledger.keep_cosigned(&cosigned, &witness.key()).unwrap();
+    drop(ledger);
+    let file = std::fs::read_dir(log.path().join("cosigned")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.trim_end()).unwrap();
+    for witnesses in [vec![], vec![witness.key()]] {
+        let report = verify(log.path(), &key().verifying_key(), &Options { witnesses, ..Options::default() }).unwrap();
+        let blamed = report.faults.iter().any(|fault| file.ends_with(&fault.file));
+        assert!(blamed, "{:?}", report.faults);
+    }
+}
+
+#[test]
 fn a_replaced_log_is_not_cosigned() {
     let (log, other, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let old = extend(log.path(), 5);

@@ -74,15 +74,21 @@ pub(super) fn payloads(
         let digest = hex::encode(sealed.digest);
         let reference = used.payloads.get(&digest);
         match keys.get(sealed.key_id) {
-            Some((_, key)) if key.open(sealed).is_none() => {
-                report.fault(path.as_str(), "the payload was changed").offset = Some(*offset);
-            }
-            Some((file, _)) => {
-                report.payloads += 1;
-                // Erasing one of them would destroy the payloads of the other.
-                let other = reference.filter(|reference| key_path(&reference.subject) != *file);
-                exchanged.extend(other.map(|reference| (file.as_str(), reference.subject.as_str())));
-            }
+            Some((file, key)) => match key.open(sealed).map(Zeroizing::new) {
+                None => report.fault(path.as_str(), "the payload was changed").offset = Some(*offset),
+                Some(bytes) => {
+                    report.payloads += 1;
+                    let size = bytes.len() as u64;
+                    if let Some(Reference { entry, size_bytes, .. }) = reference.filter(|told| told.size_bytes != size)
+                    {
+                        let text = format!("the payload has {size} bytes, and its entry says {size_bytes}");
+                        report.fault(path.as_str(), text).entry = Some(*entry);
+                    }
+                    // Erasing one of them would destroy the payloads of the other.
+                    let other = reference.filter(|reference| key_path(&reference.subject) != *file);
+                    exchanged.extend(other.map(|reference| (file.as_str(), reference.subject.as_str())));
+                }
+            },
             None if used.erased.contains(&hex::encode(sealed.key_id)) => report.erased += 1,
             // The entry that says so may have been pruned, with all that refer to it.
             None if report.pruned.is_some() && reference.is_none() => report.erased += 1,

@@ -82,6 +82,7 @@ impl Verifier<'_> {
                     return self.pruned(index);
                 }
                 self.report.fault(path, "it is missing");
+                self.missing.insert(index);
                 return Ok(vec![Hash::default(); width as usize]);
             };
             (bytes, grown) = found;
@@ -229,6 +230,9 @@ impl Verifier<'_> {
     fn blame_below(&mut self, row: &Row, different: &[usize]) {
         // Higher up, the level below has been blamed already.
         let (Some(first), 0) = (different.first(), row.level) else { return };
+        if self.missing.contains(&row.index) {
+            return;
+        }
         let file = tile::bundle(row.index, row.made.len() as u64);
         let text = match different.len() {
             1 => "the entry is not the one that was signed: it was changed".to_owned(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use control::replica::s3::{Credentials, Place, S3};
 use control::replica::{self, StoreError};
+use graph::plural;
 use ledger::{Reader, SigningKey};
 use serde_json::json;
 
@@ -87,16 +88,19 @@ pub(super) fn push(args: &Push, reader: &Reader, format: Format) -> anyhow::Resu
             };
             if let Some(pushed) = pushed.filter(|pushed| pushed.objects > 0 || args.every.is_none()) {
                 let (place, entries, objects, bytes) = (&args.to.place, pushed.entries, pushed.objects, pushed.bytes);
-                format
-                    .tell(&json!({"place": place, "entries": entries, "objects": objects, "bytes": bytes}), || {
-                        format!("`{place}` has {entries} entries; wrote {objects} objects, {bytes} bytes")
-                    })?;
+                format.tell(
+                    &json!({"place": place, "entries": entries, "objects": objects, "bytes": bytes}),
+                    || {
+                        let wrote = plural(objects, "object");
+                        format!("`{place}` has {entries} entries; wrote {wrote}, {bytes} bytes")
+                    },
+                )?;
             }
             if args.prune {
                 let removed = replica::prune(reader, &store).await?;
                 if removed > 0 {
                     format.tell(&json!({"place": args.to.place, "removed": removed}), || {
-                        format!("`{}` lost {removed} objects that were pruned from the log", args.to.place)
+                        format!("`{}` lost {}, pruned from the log", args.to.place, plural(removed, "object"))
                     })?;
                 }
             }

@@ -203,7 +203,7 @@ fn recomputed_text(found: &Recomputation) -> String {
         0 => String::new(),
         count => format!(", {count} more cannot be: what was asked for was erased"),
     };
-    lines.push(format!("{} decisions recomputed, {} differ{erased}", found.decisions, found.faults.len()));
+    lines.push(format!("{} recomputed, {} differ{erased}", plural(found.decisions, "decision"), found.faults.len()));
     lines.join("\n")
 }
 
@@ -228,7 +228,14 @@ fn verify_log(
         (Format::Text, Some(found)) => say!("{}", recomputed_text(found))?,
         (Format::Text, None) => {}
     }
-    let same = recomputed?.is_none_or(|found| found.faults.is_empty());
+    let same = match recomputed {
+        // Damage was found, and is why.
+        Err(error) if !report.faults.is_empty() => {
+            complain!("bailiwick: not recomputed: {error:#}");
+            false
+        }
+        recomputed => recomputed?.is_none_or(|found| found.faults.is_empty()),
+    };
     Ok(ExitCode::from(u8::from(!report.faults.is_empty() || !same)))
 }
 
@@ -278,7 +285,8 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
         ));
     }
     for (kind, count) in &report.unknown_kinds {
-        lines.push(format!("unknown    {count} entries of the kind `{kind}`, which this version does not know"));
+        let entries = plural(*count, "entry");
+        lines.push(format!("unknown    {entries} of the kind `{kind}`, which this version does not know"));
     }
     if !report.in_flight.is_empty() {
         lines.push(format!("in flight  {} permitted calls have no outcome yet", report.in_flight.len()));
@@ -306,7 +314,8 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
         count => {
             lines.extend(report.faults.iter().take(100).map(|fault| format!("FAULT      {fault}")));
             lines.push(format!(
-                "NOT verified: {count} faults{}",
+                "NOT verified: {}{}",
+                plural(count, "fault"),
                 if count > 100 { ", the first 100 are shown" } else { "" }
             ));
         }
