@@ -53,6 +53,10 @@ pub struct History {
     keys: HashMap<String, usize>,
     /// Digests of the steps that formats which repeat themselves have told, by session.
     told: HashSet<(String, u64)>,
+    /// What spans say of each other, which may stand far apart in a file.
+    spans: spans::Known,
+    /// Kinds of things that this version does not know, each with the file that has it: said once.
+    unknown: HashSet<(PathBuf, String)>,
 }
 
 /// In which format a session was written.
@@ -195,14 +199,35 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, history: &mut Hi
 }
 
 fn read_file(path: &Path, history: &mut History) {
-    match text_of(path) {
-        Ok(text) => read_text(path, &text, history),
+    match bytes_of(path).map(String::from_utf8) {
+        Ok(Ok(text)) => read_text(path, &text, history),
+        Ok(Err(error)) => read_broken(path, error.as_bytes(), history),
         Err(reason) => history.skip(path, None, reason),
     }
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
-    let refused = |error: std::io::Error| format!("cannot be read: {}", error.kind());
+/// Reads what is not text as a whole: a log of which some lines are damaged, or no text at all.
+fn read_broken(path: &Path, bytes: &[u8], history: &mut History) {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(std::str::from_utf8).peekable();
+    if bytes.contains(&0) || lines.peek().is_none_or(Result::is_err) {
+        return history.skip(path, None, "is not UTF-8 text (packed files must be unpacked first)".to_owned());
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for (number, line) in (1..).zip(lines) {
+        match line {
+            Ok(line) => text.push_str(line),
+            Err(_) => history.skip(path, Some(number), "is not UTF-8 text".to_owned()),
+        }
+        text.push('\n');
+    }
+    read_text(path, &text, history);
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, String> {
+    let refused = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        kind => format!("cannot be read: {kind}"),
+    };
     // Before the open: opening a pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(refused)?.is_file() {
         return Err("is not a regular file".to_owned());
@@ -212,14 +237,18 @@ fn text_of(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > SIZE_MAX_BYTES {
         return Err(format!("is larger than the {SIZE_MAX_BYTES} bytes that are read"));
     }
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text (packed files must be unpacked first)".to_owned())
+    Ok(bytes)
 }
 
 /// Reads a text: one JSON value, or one a line. `path` is only named.
 pub fn read_text(path: &Path, text: &str, history: &mut History) {
     let text = crate::file::without_mark(text);
     if let Ok(whole) = serde_json::from_str::<Value>(text) {
+        history.spans.look(&whole);
         return document(Place { path, line: 1, item: None }, &whole, history);
+    }
+    for batch in text.lines().filter(|line| line.contains(spans::BATCH)) {
+        history.spans.look(&serde_json::from_str(batch).unwrap_or_default());
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     for (at, line) in lines {
@@ -272,6 +301,13 @@ impl History {
     fn skip(&mut self, path: &Path, line: Option<u32>, reason: String) {
         if self.unread.len() < UNREAD_MAX {
             self.unread.push(Unread::new(path.display().to_string(), line, reason));
+        }
+    }
+
+    /// Says of a kind of things that nothing is known of it, once a file: what it stands for may have been a call.
+    fn unknown(&mut self, place: Place<'_>, kind: &str) {
+        if self.unknown.len() < UNREAD_MAX && self.unknown.insert((place.path.to_owned(), kind.to_owned())) {
+            self.skip(place.path, Some(place.line), format!("holds `{kind}`, of which this version knows nothing"));
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn read(place: Place<'_>, value: &Value, history: &mut History) -> bo
         What::User { text } if not_the_user => Some(What::Says { text }),
         other => Some(other),
     });
+    chat::unknown(message).into_iter().for_each(|kind| history.unknown(place, kind));
     let steps: Vec<Step> = steps.map(|what| Step { line: place.line, at, what }).collect();
     add(history, place, Format::ClaudeCode, session, steps);
     if let Some(session) = history.session(place, Format::ClaudeCode, session) {

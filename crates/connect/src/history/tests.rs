@@ -193,3 +193,100 @@ fn what_cannot_be_read_is_said_with_its_line() {
     assert_eq!(said.len(), 3, "{said:?}");
     assert_eq!(said.get(1).map(|(line, _)| *line), Some(Some(2)));
 }
+
+#[test]
+fn no_call_of_an_api_is_lost() {
+    let items = json!({"model": "m", "input": "look", "output": [
+        {"type": "reasoning", "id": "r", "summary": []},
+        {"type": "custom_tool_call", "call_id": "p", "name": "apply_patch", "input": "*** patch"},
+        {"type": "custom_tool_call_output", "call_id": "p", "output": "done"},
+        {"type": "web_search_call", "id": "w", "status": "completed", "action": {"query": "x", "type": "search"}},
+        {"type": "mcp_call", "id": "g", "server_label": "git", "name": "log", "arguments": "{}", "output": "one", "error": null},
+        {"type": "mcp_call", "id": "h", "server_label": "git", "name": "log", "arguments": "{}", "error": "gone"},
+        {"type": "code_interpreter_call", "id": "c", "code": "1+1", "container_id": "x", "outputs": null}]});
+    let expected = [
+        "user look",
+        r#"call p /apply_patch {"input":"*** patch"}"#,
+        r#"result p "done" false"#,
+        r#"call w /web_search {"query":"x","type":"search"}"#,
+        "call g git/log {}",
+        r#"result g "one" false"#,
+        "call h git/log {}",
+        r#"result h "gone" true"#,
+        r#"call c /code_interpreter {"code":"1+1","container_id":"x"}"#,
+    ];
+    assert_eq!(story(only(&read(&items.to_string()))), expected);
+    let old = json!({"messages": [
+        {"role": "user", "content": ["now", {"type": "text", "text": "and then"}]},
+        {"role": "assistant", "content": null, "function_call": {"name": "pay", "arguments": "{\"to\":\"ann\"}"}},
+        {"role": "function", "name": "pay", "content": "paid"}]});
+    let expected = ["user now", "user and then", r#"call  /pay {"to":"ann"}"#, r#"result  "paid" false"#];
+    assert_eq!(story(only(&read(&old.to_string()))), expected);
+    // Answers alone, as they are kept.
+    let used = json!([{"type": "tool_use", "id": "t", "name": "pay", "input": {}}]);
+    let alone = [
+        json!({"object": "chat.completion", "choices": [{"message": {"role": "assistant", "tool_calls": [
+            {"id": "t", "function": {"name": "pay", "arguments": "{}"}}]}}]}),
+        json!({"type": "message", "role": "assistant", "content": used, "stop_reason": "tool_use"}),
+    ];
+    for answer in alone {
+        assert_eq!(story(only(&read(&answer.to_string()))), ["call t /pay {}"], "{answer}");
+    }
+}
+
+#[test]
+fn what_is_of_an_unknown_kind_is_said_once() {
+    let said = |value: Value| {
+        let history = read(&value.to_string());
+        history.unread.into_iter().map(|unread| unread.reason).collect::<Vec<_>>()
+    };
+    let known =
+        json!([{"type": "thinking", "thinking": "hm"}, {"type": "image", "source": {}}, {"type": "text", "text": ""}]);
+    assert_eq!(said(json!({"messages": [{"role": "user", "content": known}]})), [] as [&str; 0]);
+    let item = json!({"type": "teleport_request", "to": "moon"});
+    let block = json!({"type": "tool_dream", "name": "pay"});
+    let all = json!({"input": [{"role": "assistant", "content": [block, block]}, item, item]});
+    let expected =
+        ["tool_dream", "teleport_request"].map(|kind| format!("holds `{kind}`, of which this version knows nothing"));
+    assert_eq!(said(all), expected);
+}
+
+#[test]
+fn spans_of_tools_belong_to_the_conversation_that_they_lie_in() {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let span = |id: &str, parent: &str, start: u64, attributes: Vec<Value>| {
+        json!({"traceId": "t", "spanId": id, "parentSpanId": parent, "name": "tools/call pay",
+            "startTimeUnixNano": start.to_string(),
+            "endTimeUnixNano": (start + 1).to_string(), "attributes": attributes})
+    };
+    let batch = |span: Value| json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).to_string();
+    let operation = |name: &str| text("gen_ai.operation.name", name);
+    let mcp = || text("mcp.method.name", "tools/call");
+    let failed = || text("error.type", "timeout");
+    // What lies inside ends first, and is exported first: the server's part of a call, the client's, the agent's.
+    let lines = [
+        batch(span("3", "2", 3, vec![mcp(), text("gen_ai.tool.name", "pay")])),
+        batch(span("2", "1", 2, vec![mcp(), failed()])),
+        batch(span("4", "elsewhere", 4, vec![operation("execute_tool"), text("gen_ai.tool.name", "ask")])),
+        batch(span("1", "", 1, vec![operation("invoke_agent"), text("gen_ai.conversation.id", "talk")])),
+    ];
+    let history = read(&lines.join("\n"));
+    let session = only(&history);
+    assert_eq!(session.id, "talk");
+    assert_eq!(story(session), ["call 2 /pay {}", r#"result 2 "timeout" true"#, "call 4 /ask {}"]);
+}
+
+#[test]
+fn a_line_that_is_no_text_loses_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    let said = |text: &str| json!({"messages": [{"role": "user", "content": text}]}).to_string();
+    std::fs::write(&path, [said("one").as_bytes(), b"\n\xff\xfe\n", said("two").as_bytes()].concat()).unwrap();
+    let history = super::read(&[path.clone()]);
+    let unread: Vec<_> = history.unread.iter().map(|unread| (unread.line, unread.reason.as_str())).collect();
+    assert_eq!((history.sessions.len(), unread), (2, vec![(Some(2), "is not UTF-8 text")]));
+    std::fs::write(&path, b"\x28\xb5\x2f\xfd\n\xff").unwrap();
+    let absent = dir.path().join("absent");
+    let reasons: Vec<_> = super::read(&[path, absent]).unread.into_iter().map(|unread| unread.reason).collect();
+    assert_eq!(reasons, ["is not UTF-8 text (packed files must be unpacked first)", "does not exist"]);
+}
