@@ -129,3 +129,26 @@ fn main() -> ExitCode {
 fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
 }
+
+#[cfg(test)]
+mod tests {
+    /// Help is wrapped to the terminal that it is shown in: a line that was ended by hand within a paragraph is ragged there.
+    fn ragged(command: &clap::Command, found: &mut Vec<String>) {
+        let helps = [command.get_after_help(), command.get_after_long_help()].into_iter().flatten();
+        for help in helps.map(ToString::to_string) {
+            let lines: Vec<&str> = help.lines().collect();
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            let pairs = lines.windows(2).filter(|pair| pair.iter().all(|line| is_prose(line)));
+            let is_ended = |pair: &&[&str]| pair.first().is_some_and(|line| line.ends_with(':'));
+            found.extend(pairs.filter(|pair| !is_ended(pair)).map(|pair| pair.join(" | ")));
+        }
+        command.get_subcommands().for_each(|command| ragged(command, found));
+    }
+
+    #[test]
+    fn paragraphs_of_help_are_lines() {
+        let mut found = Vec::new();
+        ragged(&super::command(), &mut found);
+        assert_eq!(found, [] as [&str; 0]);
+    }
+}

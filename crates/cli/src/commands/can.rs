@@ -25,7 +25,7 @@ Examples:
   bailiwick can role/agent kms:Decrypt 'arn:aws:kms:eu-west-1:111122223333:key/1' account.json --context aws:SourceVpc=vpc-1
   bailiwick can serviceaccount/web/agent create pods/exec manifests/ -n web
 
-A resource's own policy is read from what `aws s3api get-bucket-policy` and its like answer, or from
+A resource's own policy is read from what `aws s3api get-bucket-policy` and its like answer, or from \
 `{\"ResourcePolicies\": {\"ARN\": {…}}}`; those of an organisation from what its policies' listings answer.")]
 pub(crate) struct Args {
     /// An ARN, `user/alice`, `serviceaccount/NAMESPACE/NAME`, or a name that only one principal has.

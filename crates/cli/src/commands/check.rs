@@ -20,8 +20,8 @@ use crate::progress;
 /// Terraform plan itself says was there before it: an account's administrators, too.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What cannot be read is in every output, and denies, unless the baseline has it too or `--allow-unread` is given: what
-a client or a cloud makes of it is not known. What nobody knows yet (Terraform without a plan, a value that a plan
+What cannot be read is in every output, and denies, unless the baseline has it too or `--allow-unread` is given: what \
+a client or a cloud makes of it is not known. What nobody knows yet (Terraform without a plan, a value that a plan \
 learns when it is applied) is said and denies nothing by itself.
 
 Exit codes: 0 admitted, 1 denied, 2 it could not run.

@@ -15,7 +15,7 @@ use crate::progress;
 /// Say what changed between two graphs: new attack paths with the line that opened them, findings, things.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each side is a scan's JSON, files or folders to scan, a cloud export, a Terraform plan, or a stored scan: `@0` is the
+Each side is a scan's JSON, files or folders to scan, a cloud export, a Terraform plan, or a stored scan: `@0` is the \
 newest, `@1` the one before.
 
 Exit codes: 0 no new path and no new finding, 1 there is one, 2 it could not run.

@@ -128,7 +128,7 @@ Example:
     },
     /// Give the log another key. It is announced under the old one, so that whoever trusts the first key can follow.
     #[command(
-        after_help = "The file of the private key is replaced; no copy of the old one is kept. Verifiers go on with
+        after_help = "The file of the private key is replaced; no copy of the old one is kept. Verifiers go on with \
 the public key that they have: `bailiwick ledger key`.
 
 Example: bailiwick ledger rotate-key --yes"

@@ -26,7 +26,7 @@ use crate::start;
 /// Run `bailiwick up` in another terminal: without it a gateway starts with the agent, and nobody can answer its asks.
 #[derive(clap::Args)]
 #[command(
-    after_help = "If this program is moved or deleted, the tools of protected agents no longer run: Claude Code, Codex and
+    after_help = "If this program is moved or deleted, the tools of protected agents no longer run: Claude Code, Codex and \
 Gemini CLI by `|| exit 2` in the hook, Cursor, Copilot CLI and opencode because the hook fails.
 
 Exit codes: 0 everything found is protected, 1 something was left as it is, 2 it could not run.

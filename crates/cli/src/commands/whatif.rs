@@ -7,6 +7,8 @@ use gateway::replay::whatif::{Flip, WhatIf, Window, whatif};
 use gateway::replay::{Proposal, Verdict, page, story};
 use graph::plural;
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use policy::Bounds;
 
 use super::mandate::adopted;
@@ -31,7 +33,7 @@ use crate::progress;
     bailiwick whatif --policy ./policy --agent claude-code --since 2026-03-01T00:00:00Z --format json\n  \
     bailiwick whatif --policy ./policy --dir ./imported --format html > whatif.html")]
 pub(crate) struct Args {
-    /// A folder of `*.cedar` files; the recorded policies if absent.
+    /// A folder of `*.cedar` files; with `--mandate` alone, the recorded policies.
     #[arg(long, value_name = "DIR", required_unless_present = "mandate")]
     policy: Option<PathBuf>,
     /// A mandate, or a folder that holds one, in place of those that were in force; may be repeated.
@@ -40,11 +42,11 @@ pub(crate) struct Args {
     /// A ledger's directory, if it is not the home's.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Only decisions from this time on; the policies take effect here.
-    #[arg(long, value_name = "TIME")]
+    /// Only decisions from this time on (`2026-03-01T00:00:00Z`, or a day of UTC); the policies take effect here.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
     /// Only decisions before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
     /// Only this agent's.
     #[arg(long)]
@@ -55,6 +57,14 @@ pub(crate) struct Args {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t)]
     format: PageFormat,
+}
+
+/// A time, or the beginning of a day.
+fn time(text: &str) -> Result<Timestamp, String> {
+    // Of a date with a time and without a zone nobody knows when it is.
+    let day = || text.parse::<Date>().ok().filter(|day| day.to_string() == text)?.to_zoned(TimeZone::UTC).ok();
+    let time = text.parse().ok().or_else(|| day().map(|begun| begun.timestamp()));
+    time.ok_or_else(|| "give a time such as `2026-03-01T00:00:00Z`, or a day of UTC such as `2026-03-01`".to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -152,4 +162,19 @@ fn flip(flip: &Flip) -> [String; 3] {
         format!("         by {} (was: {}): {}", names(&kind.policies), names(&kind.were), flip.text),
         format!("         entries {entries}{dots}{after}"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_begins_at_a_time_or_with_a_day() {
+        let at = |text: &str| time(text).map(|time| time.to_string());
+        assert_eq!(at("2026-03-01T01:00:00+01:00").as_deref(), Ok("2026-03-01T00:00:00Z"));
+        assert_eq!(at("2026-03-01").as_deref(), Ok("2026-03-01T00:00:00Z"));
+        for text in ["yesterday", "2026-03-01T10:00:00", "2026-13-01", ""] {
+            assert!(at(text).is_err_and(|said| said.contains("give a time such as")), "{text}");
+        }
+    }
 }

@@ -9,7 +9,11 @@ use super::whatif::{Flip, WhatIf};
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1c1e;background:#fff}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .6rem;border-bottom:1px solid #ddd}\
 td.n{text-align:right;font-variant-numeric:tabular-nums}.permit{color:#1a7f37}.ask{color:#9a6700}.deny{color:#cf222e}\
-code{font-size:.92em}small{color:#57606a}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}th,td{border-color:#333}small{color:#9aa}}";
+td{overflow-wrap:anywhere}code{font-size:.92em}small{color:#57606a}\
+@media(prefers-color-scheme:dark){body{background:#111;color:#eee}th,td{border-color:#333}small{color:#9aa}\
+.permit{color:#4ac26b}.ask{color:#d4a72c}.deny{color:#ff7b72}}\
+@media(max-width:45rem){thead{display:none}tr,td,td.n{display:block;text-align:left}td{border:0;padding:.1rem 0}\
+tr{padding:.6rem 0;border-bottom:1px solid #8886}td.n{font-weight:600}}";
 
 /// The page.
 pub fn html(found: &WhatIf) -> String {
@@ -50,7 +54,7 @@ fn row(page: &mut String, flip: &Flip) {
     let dots = if flip.count > flip.examples.len() as u64 { ", …" } else { "" };
     _ = write!(
         page,
-        "<tr><td class=\"n\">{}<td><span class=\"{from}\">{from}</span> → <span class=\"{to}\">{to}</span><td>{}<td><code>{}</code>\
+        "<tr><td class=\"n\">{} ×<td><span class=\"{from}\">{from}</span> → <span class=\"{to}\">{to}</span><td>{}<td><code>{}</code>\
          <td>{} → {}<br><small>{}</small><td>{}{dots}</tr>",
         flip.count,
         visible::html(&kind.agent),

@@ -11,7 +11,7 @@ use crate::format::Format;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Only signed entries that are there are taken. Each is a row; the columns are in `spec/ledger.md`. An erased payload
+    after_help = "Only signed entries that are there are taken. Each is a row; the columns are in `spec/ledger.md`. An erased payload \
 is a row with the state `erased`. It is a copy for questions: evidence are the log, its archives and proofs.
 
 Examples:
@@ -34,6 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, reader: &Reader, format: Format) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(!args.file.exists(), "`{}` is there already, and is not written over", args.file.display());
     let exported = reader.export(args.from..args.to, &args.file, args.payloads)?;
     let (entries, bytes) = (&exported.entries, std::fs::metadata(&args.file)?.len());
     if format == Format::Json {

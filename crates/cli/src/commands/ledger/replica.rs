@@ -33,12 +33,12 @@ pub(crate) struct From {
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "What is in the storage is what was signed when the push began; entries since then are on this disk alone. The
-journal and the keys of payloads never leave it; payloads are in the copy up to that checkpoint, still encrypted.
-What `ledger prune` removed from the log stays in the copy without `--prune`. A server that ignores conditional writes is refused; of two
+    after_help = "What is in the storage is what was signed when the push began; entries since then are on this disk alone. The \
+journal and the keys of payloads never leave it; payloads are in the copy up to that checkpoint, still encrypted. \
+What `ledger prune` removed from the log stays in the copy without `--prune`. A server that ignores conditional writes is refused; of two \
 writers with different logs the second is. Credentials are never taken from the command line.
 
-`bailiwick up` does the same by itself where `settings.toml` has a section `[copy]`: `to`, and if they are needed
+`bailiwick up` does the same by itself where `settings.toml` has a section `[copy]`: `to`, and if they are needed \
 `endpoint`, `region`, `credentials` and `every_seconds` (10).
 
 Example:

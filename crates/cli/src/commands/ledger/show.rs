@@ -109,7 +109,8 @@ fn summary(record: &Record) -> String {
         }
         Record::Breaker { of, state, by, because, until } => {
             let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
-            format!("breaker of {of} {state} by {by}{until}: {because}")
+            let because = if because.is_empty() { String::new() } else { format!(": {because}") };
+            format!("breaker of {of} {state} by {by}{until}{because}")
         }
         Record::Lease { lease, agent, state, until, by, because } => {
             let because = if because.is_empty() { String::new() } else { format!(": {because}") };

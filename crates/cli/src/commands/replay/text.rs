@@ -41,7 +41,8 @@ pub(super) fn render(tales: &[Tale], color: bool, whole: bool) -> String {
     let counts = format!("{}, {}", counted(tales.len(), "session"), counted(calls, "call"));
     let stopped = format!("{asked} would have been asked, {denied} denied");
     let stopped = if asked + denied > 0 { page.paint(Tone::Stop, &stopped) } else { stopped };
-    let _ = writeln!(out, "{counts}: {stopped}. {}", page.legend());
+    let summary = format!("{counts}: {stopped}. {}", page.legend());
+    let _ = writeln!(out, "{}", summary.trim_end());
     if !whole {
         let _ = writeln!(out, "`--session ID` tells one step by step, `--steps` every one.");
     }
