@@ -163,11 +163,12 @@ pub struct Answer {
 
 /// Reads files, and all `.json` and `.jsonl` files of folders.
 pub fn read(paths: &[PathBuf]) -> History {
-    let mut history = History::default();
+    let (mut history, mut known) = (History::default(), HashSet::new());
     for path in paths {
         let mut files = Vec::new();
         collect(path, 0, &mut files, &mut history);
-        for file in files {
+        // A file that is named twice, or beside its folder, tells nothing twice.
+        for file in files.into_iter().filter(|file| file.canonicalize().map_or(true, |real| known.insert(real))) {
             read_file(&file, &mut history);
         }
     }

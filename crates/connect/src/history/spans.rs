@@ -6,7 +6,7 @@
 //! that there was a call, and whether it failed. A call through MCP may have spans of the agent, the client and the server, one
 //! inside the other: the outermost counts. A session is a `gen_ai.conversation.id`, which tools' spans take from those that they
 //! lie in, else from the only conversation of their trace; else a trace. A span of our own says in `bailiwick.server` whose
-//! the tool is.
+//! the tool is, and in `bailiwick.decision` that a call was not let through, which is none then.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -112,7 +112,8 @@ pub(crate) fn read(place: Place<'_>, value: &Value, history: &mut History) -> bo
     }
     let mut spans: Vec<Span<'_>> = spans_of(value).map(Span::read).collect();
     spans.sort_by_key(|span| span.start);
-    for span in spans.iter().filter(|span| !span.is_tool() || !history.spans.is_repeated(span)).collect::<Vec<_>>() {
+    spans.retain(|span| !span.is_tool() || (span.was_done() && !history.spans.is_repeated(span)));
+    for span in &spans {
         let session = history.spans.session(span);
         let is_told = history.spans.has_messages(span);
         let news = news((span, is_told), &session, &mut history.told).into_iter();
@@ -234,6 +235,11 @@ impl<'a> Span<'a> {
     fn tool_name(&self) -> &'a str {
         let titled = || ["execute_tool ", "tools/call "].iter().find_map(|verb| self.title.strip_prefix(verb));
         self.text("gen_ai.tool.name").or_else(|| self.text("mcp.tool.name")).or_else(titled).unwrap_or_default()
+    }
+
+    /// Whether it stands for something that was done: a span of our own may be of a call that was not let through.
+    fn was_done(&self) -> bool {
+        self.text("bailiwick.decision").is_none_or(|decision| decision == "permit")
     }
 
     /// What it says of a failure, if it failed.

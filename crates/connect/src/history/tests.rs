@@ -181,6 +181,12 @@ fn spans_of_calls_in_the_same_words_are_calls_of_their_own() {
     assert_eq!(of(&told).len(), 1);
     assert_eq!(of(&[&told[..], &[tool("b", vec![])]].concat()).len(), 2);
     let ours = of(&[tool("a", vec![text("bailiwick.server", "bank"), text("gen_ai.tool.call.id", "7")])]);
+    let denied = tool("c", vec![text("bailiwick.server", "bank"), text("bailiwick.decision", "deny")]);
+    assert_eq!(
+        of(&[tool("a", vec![text("bailiwick.decision", "permit")]), denied]).len(),
+        1,
+        "what was denied was not done"
+    );
     let ours = ours.first().unwrap();
     assert_eq!((ours.server.as_str(), ours.tool.as_str(), ours.id.as_str()), ("bank", "pay", "7"));
 }
@@ -285,6 +291,8 @@ fn a_line_that_is_no_text_loses_no_other() {
     let history = super::read(&[path.clone()]);
     let unread: Vec<_> = history.unread.iter().map(|unread| (unread.line, unread.reason.as_str())).collect();
     assert_eq!((history.sessions.len(), unread), (2, vec![(Some(2), "is not UTF-8 text")]));
+    let again = super::read(&[path.clone(), dir.path().to_owned(), dir.path().join("./log.jsonl")]);
+    assert_eq!((again.sessions.len(), again.unread.len()), (2, 1), "each file is read once");
     std::fs::write(&path, b"\x28\xb5\x2f\xfd\n\xff").unwrap();
     let absent = dir.path().join("absent");
     let reasons: Vec<_> = super::read(&[path, absent]).unread.into_iter().map(|unread| unread.reason).collect();

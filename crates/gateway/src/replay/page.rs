@@ -9,7 +9,7 @@ use super::whatif::{Flip, WhatIf};
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1c1c1e;background:#fff}\
 table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.45rem .6rem;border-bottom:1px solid #ddd}\
 td.n{text-align:right;font-variant-numeric:tabular-nums}.permit{color:#1a7f37}.ask{color:#9a6700}.deny{color:#cf222e}\
-td{overflow-wrap:anywhere}code{font-size:.92em}small{color:#57606a}\
+code{font-size:.92em;overflow-wrap:anywhere}td:nth-child(4){min-width:13rem}td:nth-child(2){white-space:nowrap}small{color:#57606a}\
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}th,td{border-color:#333}small{color:#9aa}\
 .permit{color:#4ac26b}.ask{color:#d4a72c}.deny{color:#ff7b72}}\
 @media(max-width:45rem){thead{display:none}tr,td,td.n{display:block;text-align:left}td{border:0;padding:.1rem 0}\
