@@ -17,7 +17,7 @@ pub(crate) mod read;
 mod tests;
 mod trail;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ pub struct Loaded {
     pub delegation: graph::delegation::Estate,
     /// Policies of an organisation and where they are attached, until [`Loaded::link`].
     organization: organization::Organization,
+    /// Names that CloudFormation makes up from the ids in a template, and which template that is.
+    made_up: BTreeMap<String, Arc<str>>,
     /// What could not be read, and why.
     pub unread: Vec<Unread>,
     /// How many files held something.
@@ -53,6 +55,11 @@ impl Loaded {
         let said = self.organization.apply(&mut self.estate);
         let unread = said.into_iter().map(|reason| Unread::new("the organisation", None, reason));
         self.unread.extend(unread);
+        let replaced = self.estate.unite();
+        self.unread.extend(replaced.into_iter().map(|one| {
+            let reason = format!("the trust policy of `{}` is another in {}, which holds", one.whose, one.by);
+            Unread::unjudged(&*one.source, one.line, reason)
+        }));
         self.estate.link();
         self.cluster.link();
     }
@@ -103,14 +110,16 @@ pub fn add(loaded: &mut Loaded, source: &str, text: &str) {
 
 /// Reads one text that came from a folder.
 fn add_from(loaded: &mut Loaded, source: &str, text: &str, (moment, folder): (Moment, Option<PathBuf>)) {
-    let Loaded { estate, cluster, delegation, organization, .. } = loaded;
+    let Loaded { estate, cluster, delegation, organization, made_up, .. } = loaded;
     let mut reader = Reader {
         estate,
         cluster,
         delegation,
         organization,
+        made_up,
         unread: Vec::new(),
         source: source.into(),
+        namespace: kubernetes::NAMESPACE.to_owned(),
         moment,
         folder,
         audited: HashSet::new(),
@@ -146,8 +155,12 @@ pub(crate) struct Reader<'a> {
     pub(crate) cluster: &'a mut graph::kubernetes::Estate,
     pub(crate) delegation: &'a mut graph::delegation::Estate,
     pub(crate) organization: &'a mut organization::Organization,
+    /// Names that CloudFormation makes up, and the template whose ids they are.
+    pub(crate) made_up: &'a mut BTreeMap<String, Arc<str>>,
     pub(crate) unread: Vec<Unread>,
     pub(crate) source: Arc<str>,
+    /// The namespace of objects that name none.
+    pub(crate) namespace: String,
     pub(crate) moment: Moment,
     /// Where the file lies, if it is one.
     pub(crate) folder: Option<PathBuf>,
@@ -193,6 +206,9 @@ impl Reader<'_> {
         };
         self.document = Some(document.clone());
         let root = document.root();
+        if let Some(namespace) = kubernetes::meant(root) {
+            self.namespace = namespace.to_owned();
+        }
         let known =
             if is_json { self.one(root) } else { root.items().iter().fold(false, |known, one| self.one(one) | known) };
         if !known {

@@ -73,7 +73,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
     if root.get("AWSTemplateFormatVersion").is_none() && !resources.entries().iter().any(|one| typed(&one.node)) {
         return false;
     }
-    let template = Template::new(root, resources, || reader.only_home());
+    let template = Template::new(root, resources, || reader.only_home()).apart(&reader.source, reader.made_up);
     let mut made = Vec::new();
     for entry in resources.entries() {
         if template.is_made(&entry.key, &entry.node) {
@@ -194,7 +194,7 @@ fn principal(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) 
 /// The role that the serverless transform makes for a function: what its `Policies` name or hold. The transform's own
 /// templates of policies are said and not read.
 fn generated_role(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) -> Principal {
-    let arn = format!("arn:aws:iam::{}:role/{}Role", template.account, item.id);
+    let arn = template.generated_role(item.id);
     let mut role = Principal::new(PrincipalKind::Role, arn, reader.source.clone());
     role.line = Some(reader.line(item.node));
     role.boundary_arn = template.text(item.properties.get("PermissionsBoundary"));
@@ -368,7 +368,7 @@ fn workload(reader: &mut Reader<'_>, template: &Template<'_>, item: &Item<'_>) {
     let Some((_, role, _, kind, _)) = WORKLOADS.iter().find(|one| one.0 == item.kind) else { return };
     let mut role = template.text(item.properties.get(role));
     if item.kind == "AWS::Serverless::Function" && role.is_none() {
-        role = Some(format!("arn:aws:iam::{}:role/{}Role", template.account, item.id));
+        role = Some(template.generated_role(item.id));
     }
     if *kind == "ec2-instance" {
         role = role.map(|profile| format!("arn:aws:iam::{}:instance-profile/{profile}", template.account));

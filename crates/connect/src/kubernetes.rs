@@ -10,7 +10,7 @@ mod pod;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use graph::kubernetes::estate::{
@@ -20,6 +20,38 @@ use graph::kubernetes::estate::{
 
 use crate::aws::{Reader, text};
 use crate::document::{Document, Node};
+
+/// Where `kubectl apply` puts what names no namespace.
+pub(crate) const NAMESPACE: &str = "default";
+
+/// The namespace that a file is meant for whose objects name none: where its bindings look for service accounts that it
+/// makes. Whoever wrote it has it applied there (`kubectl apply -n`), and nowhere else do its bindings hold. Nothing where
+/// they look in several.
+pub(crate) fn meant(root: &Node) -> Option<&str> {
+    let documents = if root.is_list() { root.items() } else { std::slice::from_ref(root) };
+    let listed = documents.iter().flat_map(|one| match one.get("items").filter(|items| items.is_list()) {
+        Some(items) => items.items(),
+        None => std::slice::from_ref(one),
+    });
+    let objects: Vec<&Node> = listed.collect();
+    let word = |one: &Node, key: &str| text(one.get("metadata")?, key).map(str::to_owned);
+    let without = of_kind(&objects, "ServiceAccount").filter(|one| word(one, "namespace").is_none());
+    let made: BTreeSet<String> = without.filter_map(|one| word(one, "name")).collect();
+    if made.is_empty() {
+        return None;
+    }
+    let bindings = of_kind(&objects, "ClusterRoleBinding").chain(of_kind(&objects, "RoleBinding"));
+    let subjects = bindings.flat_map(|one| one.get("subjects").map(Node::items).unwrap_or_default());
+    let is_made = |one: &&Node| {
+        text(one, "kind") == Some("ServiceAccount") && text(one, "name").is_some_and(|name| made.contains(name))
+    };
+    let places: BTreeSet<&str> = subjects.filter(is_made).filter_map(|one| text(one, "namespace")).collect();
+    places.first().copied().filter(|_| places.len() == 1)
+}
+
+fn of_kind<'n>(objects: &[&'n Node], kind: &str) -> impl Iterator<Item = &'n Node> {
+    objects.iter().copied().filter(move |one| text(one, "kind") == Some(kind))
+}
 
 /// Reads an object or a list of objects; false when the document is none.
 pub(crate) fn read(reader: &mut Reader<'_>, root: &Node) -> bool {
@@ -115,11 +147,12 @@ fn object(reader: &mut Reader<'_>, node: &Node, kind: &str) {
     }
 }
 
-/// The metadata of an object. What names no namespace is in `default`, as `kubectl apply` puts it.
+/// The metadata of an object. What names no namespace is where its file is meant for, or in `default`.
 fn meta(reader: &Reader<'_>, node: &Node, of_cluster: bool) -> Meta {
     let metadata = node.get("metadata");
     let word = |key: &str| metadata.and_then(|metadata| text(metadata, key)).map(str::to_owned);
-    let namespace = if of_cluster { String::new() } else { word("namespace").unwrap_or_else(|| "default".to_owned()) };
+    let namespace =
+        if of_cluster { String::new() } else { word("namespace").unwrap_or_else(|| reader.namespace.clone()) };
     Meta {
         namespace,
         name: word("name").or_else(|| word("generateName")).unwrap_or_default(),

@@ -25,6 +25,7 @@ pub mod report;
 #[cfg(test)]
 mod tests;
 pub mod truth;
+mod unite;
 
 pub use arn::{ANY_REGION, Arn};
 pub use condition::{Context, Value};

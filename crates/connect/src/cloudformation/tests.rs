@@ -88,6 +88,54 @@ fn a_template_that_names_no_account_is_of_the_one_that_the_other_files_are_about
 }
 
 #[test]
+fn what_two_templates_call_by_one_id_is_two_things() {
+    const ROLE: &str = "
+AWSTemplateFormatVersion: '2010-09-09'
+Resources:
+  Worker:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Action: sts:AssumeRole, Principal: {Service: lambda.amazonaws.com}}]
+      Policies:
+      - {PolicyName: p, PolicyDocument: {Statement: [{Effect: Allow, Action: ACTION, Resource: '*'}]}}
+  Beside:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: NAMED
+      AssumeRolePolicyDocument:
+        Statement: [{Effect: Allow, Action: sts:AssumeRole, Principal: {AWS: !GetAtt Worker.Arn}}]
+";
+    let mut loaded = Loaded::default();
+    let template = |action: &str, name: &str| ROLE.replace("ACTION", action).replace("NAMED", name);
+    add(&mut loaded, "a/template.yaml", &template("s3:GetObject", "one"));
+    add(&mut loaded, "b/template.yaml", &template("iam:*", "two"));
+    add(&mut loaded, "c/template.yaml", &template("sqs:*", "three"));
+    // The same file once more is the same.
+    add(&mut loaded, "c/template.yaml", &template("sqs:*", "three"));
+    assert_eq!(loaded.unread, []);
+    loaded.link();
+    let world = loaded.world();
+    let names: Vec<&str> = world.aws.principals.iter().map(|one| one.short()).collect();
+    assert_eq!(
+        names,
+        ["role/Worker", "role/one", "role/template-Worker", "role/two", "role/c-template-Worker", "role/three"]
+    );
+    let found = find(&world.steps, &world.target(&Goal::Administrator), None);
+    assert_eq!(
+        found.paths.iter().map(|path| world.steps.name(path.from)).collect::<Vec<_>>(),
+        ["role/template-Worker"]
+    );
+    let assumed = |name: &str| {
+        let to = world.steps.find(name).unwrap();
+        let into = world.steps.steps.iter().filter(|step| step.to == to);
+        into.map(|step| world.steps.name(step.from)).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(assumed("role/one").contains("role/Worker"));
+    assert!(!assumed("role/two").contains("role/Worker"), "it trusts the one of its own template");
+}
+
+#[test]
 fn a_statement_stands_where_it_begins() {
     let line = |document: &str| {
         let text = format!(

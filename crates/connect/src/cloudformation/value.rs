@@ -6,7 +6,10 @@
 //! that cannot be made, a name that is made of itself and what the [`Budget`] does not reach ([`Template::report`]).
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -25,6 +28,22 @@ const UNKNOWN: &str = "${not computed}";
 /// What hangs on where a stack is made.
 const PLACES: &[&str] = &["AWS::AccountId", "AWS::Region", "AWS::Partition", "AWS::URLSuffix", "AWS::StackName"];
 
+/// Properties that name a resource.
+const NAMES: [&str; 12] = [
+    "UserName",
+    "GroupName",
+    "RoleName",
+    "ManagedPolicyName",
+    "InstanceProfileName",
+    "FunctionName",
+    "AgentName",
+    "BucketName",
+    "QueueName",
+    "TableName",
+    "TopicName",
+    "Name",
+];
+
 pub(super) struct Template<'t> {
     /// The account that its ARNs name, or one that nobody has.
     pub(super) account: String,
@@ -32,6 +51,8 @@ pub(super) struct Template<'t> {
     parameters: Option<&'t Node>,
     conditions: Option<&'t Node>,
     mappings: Option<&'t Node>,
+    /// What its stack is called in the names that CloudFormation makes up, where another template would have the same.
+    stack: Option<String>,
     budget: Budget,
     /// The resources whose name is being computed, outermost first.
     open: RefCell<Vec<String>>,
@@ -59,11 +80,36 @@ impl<'t> Template<'t> {
             parameters: root.get("Parameters"),
             conditions: root.get("Conditions"),
             mappings: root.get("Mappings"),
+            stack: None,
             budget: Budget::default(),
             open: RefCell::default(),
             said: RefCell::default(),
             unnamed: RefCell::default(),
         }
+    }
+
+    /// The same, with names that no other template's are: two that have an id in common speak of two things.
+    pub(super) fn apart(self, source: &Arc<str>, made_up: &mut BTreeMap<String, Arc<str>>) -> Self {
+        let entries = self.resources.entries().iter();
+        let ids: Vec<&str> = entries.filter(|entry| !is_named(&entry.node)).map(|entry| entry.key.as_str()).collect();
+        let is_free = |stack: Option<&str>| {
+            ids.iter().all(|id| made_up.get(&name_in(stack, id)).is_none_or(|template| template == source))
+        };
+        let stack = if is_free(None) { None } else { stacks(source).find(|stack| is_free(Some(stack.as_str()))) };
+        for id in ids {
+            made_up.insert(name_in(stack.as_deref(), id), source.clone());
+        }
+        Self { stack, ..self }
+    }
+
+    /// The name that CloudFormation makes up for what has none, as far as it is known: it ends in random letters.
+    pub(super) fn made_up(&self, id: &str) -> String {
+        name_in(self.stack.as_deref(), id)
+    }
+
+    /// The ARN of the role that the serverless transform makes for a function.
+    pub(super) fn generated_role(&self, id: &str) -> String {
+        format!("arn:aws:iam::{}:role/{}Role", self.account, self.made_up(id))
     }
 
     /// Says at a node what could not be followed since the last time; whether more is lost by it than a name, which the
@@ -264,7 +310,7 @@ impl<'t> Template<'t> {
             "AWS::Region" => return Json::from(REGION),
             "AWS::Partition" => return Json::from("aws"),
             "AWS::URLSuffix" => return Json::from("amazonaws.com"),
-            "AWS::StackName" => return Json::from("stack"),
+            "AWS::StackName" => return Json::from(self.stack.as_deref().unwrap_or("stack")),
             "AWS::NoValue" => return Json::Null,
             _ => {}
         }
@@ -361,22 +407,8 @@ impl<'t> Template<'t> {
     /// The name that a resource has or, as CloudFormation invents it later, its logical id.
     pub(super) fn name(&self, id: &str) -> String {
         let properties = self.resources.get(id).and_then(|node| node.get("Properties"));
-        let names = [
-            "UserName",
-            "GroupName",
-            "RoleName",
-            "ManagedPolicyName",
-            "InstanceProfileName",
-            "FunctionName",
-            "AgentName",
-            "BucketName",
-            "QueueName",
-            "TableName",
-            "TopicName",
-            "Name",
-        ];
-        let given = names.iter().find_map(|key| self.part(id, properties?.get(key)?));
-        given.unwrap_or_else(|| id.to_owned())
+        let given = NAMES.iter().find_map(|key| self.part(id, properties?.get(key)?));
+        given.unwrap_or_else(|| self.made_up(id))
     }
 
     /// A part of what a resource is called by. One that hangs on itself is none.
@@ -430,6 +462,32 @@ impl<'t> Template<'t> {
             _ => named.to_owned(),
         }
     }
+}
+
+/// Whether a resource says its name itself.
+fn is_named(resource: &Node) -> bool {
+    let properties = resource.get("Properties");
+    properties.is_some_and(|properties| NAMES.iter().any(|key| properties.get(key).is_some()))
+}
+
+fn name_in(stack: Option<&str>, id: &str) -> String {
+    stack.map_or_else(|| id.to_owned(), |stack| format!("{stack}-{id}"))
+}
+
+/// What the stack of a file may be called: as the file, with its folder where many have one name, or with a number.
+fn stacks(source: &str) -> impl Iterator<Item = String> {
+    let plain = |part: &OsStr| -> String {
+        let letters = part.to_string_lossy();
+        letters.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+    };
+    let path = Path::new(source);
+    let file = path.file_stem().map_or_else(|| "stack".to_owned(), plain);
+    let folder = path.parent().and_then(Path::file_name).map(|folder| format!("{}-{file}", plain(folder)));
+    let numbered = (2_u32..).map({
+        let file = file.clone();
+        move |number| format!("{file}-{number}")
+    });
+    std::iter::once(file).chain(folder).chain(numbered)
 }
 
 /// `any` if one is, else the opposite if all are known.

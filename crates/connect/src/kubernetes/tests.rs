@@ -95,6 +95,36 @@ fn an_admission_review_is_about_its_object() {
     }
 }
 
+/// `kubectl apply -n tools` of a file that leaves its own namespace out.
+#[test]
+fn what_names_no_namespace_is_where_its_files_bindings_look_for_it() {
+    const FILE: &str = "{kind: ServiceAccount, apiVersion: v1, metadata: {name: s}}
+---
+{kind: Deployment, apiVersion: apps/v1, metadata: {name: d}, spec: {template: {spec: {serviceAccountName: s, containers: [{name: c, image: i}]}}}}
+---
+{kind: ClusterRoleBinding, apiVersion: rbac.authorization.k8s.io/v1, metadata: {name: b}, roleRef: {kind: ClusterRole, name: cluster-admin}, subjects: [{kind: ServiceAccount, name: s, namespace: tools}]}";
+    let from = |text: &str, who: &str| {
+        let world = world(text);
+        let from = world.steps.find(who).ok()?;
+        let found = find(&world.steps, &world.target(&Goal::Administrator), Some(from));
+        found.paths.first().map(|path| path.truth)
+    };
+    assert_eq!(from(FILE, "deployment/tools/d"), Some(Truth::Yes));
+    let listed = format!("{{kind: List, apiVersion: v1, items: [{}]}}", FILE.replace("\n---\n", ", "));
+    assert_eq!(from(&listed, "deployment/tools/d"), Some(Truth::Yes));
+    // What its bindings say of others, or of several places, says nothing of it.
+    let of_others = FILE.replace("name: s, namespace: tools", "name: other, namespace: tools");
+    assert_eq!(from(&of_others, "deployment/default/d"), None);
+    let several = FILE.replace(
+        "name: s, namespace: tools}",
+        "name: s, namespace: tools}, {kind: ServiceAccount, name: s, namespace: more}",
+    );
+    assert_eq!(from(&several, "deployment/default/d"), None);
+    // What names one is there.
+    let named = FILE.replace("metadata: {name: d}", "metadata: {name: d, namespace: other}");
+    assert_eq!((from(&named, "deployment/other/d"), from(&named, "deployment/tools/d")), (None, None));
+}
+
 #[test]
 fn ids_are_unique_and_each_kind_has_a_reference() {
     let mut ids = std::collections::BTreeSet::new();

@@ -402,6 +402,7 @@ impl Estate {
         if self.policy(self.allow_all).is_none() {
             self.allow_all = self.add_policy(everything());
         }
+        self.unite();
         self.by_arn = self.principals.iter().enumerate().map(|(at, principal)| (principal.arn.clone(), at)).collect();
         for index in 0..self.principals.len() {
             self.link_principal(index);

@@ -326,6 +326,26 @@ user d
 }
 
 #[test]
+fn what_two_files_say_of_one_principal_is_of_one() {
+    let mut estate =
+        Fixture::parse("user ann\n  allow s3:GetObject on *\nuser bob\nuser cyd\n  allow iam:* on *").estate;
+    let (mut ann, policy) = (estate.principals[0].clone(), estate.principals[2].inline.clone());
+    let before = estate.principals.len();
+    // Read again, with what cyd has, and before cyd.
+    ann.inline.extend(policy);
+    estate.principals.insert(1, ann);
+    let derived = derive(estate);
+    assert_eq!(derived.estate.principals.len(), before);
+    for (index, principal) in derived.estate.principals.iter().enumerate() {
+        assert_eq!(derived.steps.nodes[index].key, principal.arn);
+    }
+    let found = find(&derived.steps, &Target::crowns(&derived.steps), None);
+    let mut who: Vec<&str> = found.paths.iter().map(|path| derived.steps.name(path.from)).collect();
+    who.sort_unstable();
+    assert_eq!(who, ["user/ann", "user/cyd"]);
+}
+
+#[test]
 fn a_cut_is_a_smallest_one_where_taking_the_most_used_first_is_not() {
     use crate::step::paths::Target;
     use crate::step::{ACCESS, Grant, Ground, Node, NodeKind, Step, Steps};
