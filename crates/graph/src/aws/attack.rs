@@ -25,7 +25,7 @@ use super::estate::{Estate, Grants, PolicyId, Principal, PrincipalKind, Statemen
 use super::evaluate::{Answer, Evaluator, Layer, LetsIn, Request, resource_patterns};
 use super::kinds::{self, Kind, Shape};
 use super::pattern::Pattern;
-use super::policy::{Choice, Statement, is_later, placeholder};
+use super::policy::{Choice, Effect, Statement, is_later, placeholder};
 use super::truth::Truth;
 use crate::step::{ADMINISTRATOR, Ground, Node, NodeKind, Page, Step, Steps};
 
@@ -223,9 +223,12 @@ impl<'a> Deriver<'a> {
             self.push(step(index, CROWN, ADMINISTRATOR, truth, grounds));
         }
         if truth == Truth::Yes {
-            // An administrator reaches everything in the account; its further steps there would only repeat that.
+            // An administrator reaches everything in the account; its further steps there would only repeat that, unless it
+            // holds them on grants that are left when it is none any more.
             self.found.administrators.insert(index);
-            return self.beyond(index);
+            if self.has_one_grant(principal) {
+                return self.beyond(index);
+            }
         }
         self.alone.clear();
         for kind in kinds::all() {
@@ -255,6 +258,14 @@ impl<'a> Deriver<'a> {
                 Shape::Exposed { .. } | Shape::Workflow => {}
             }
         }
+    }
+
+    /// Whether nothing is left of what its policies and its groups' allow once one statement is taken away.
+    fn has_one_grant(&self, principal: &Principal) -> bool {
+        let groups = principal.member_of.iter().filter_map(|group| self.estate.principals.get(*group));
+        let policies = std::iter::once(principal).chain(groups).flat_map(|one| &one.identity);
+        let statements = policies.flat_map(|policy| self.estate.statements(*policy));
+        statements.filter(|(_, statement)| statement.effect == Effect::Allow).count() == 1
     }
 
     fn existing(&mut self, index: usize, kind: &'static Kind, only_foreign: bool) {
@@ -289,7 +300,7 @@ impl<'a> Deriver<'a> {
     /// Whether a principal, with policies added and without others, may do everything.
     fn administers(&self, index: usize, added: &[PolicyId], without: &[PolicyId]) -> (Truth, Vec<Arc<Ground>>) {
         let mut total = Truth::Yes;
-        let mut statements = BTreeSet::new();
+        let mut needs: BTreeSet<BTreeSet<StatementId>> = BTreeSet::new();
         let mut open = BTreeSet::new();
         for (action, resource) in TRIED {
             let resource = self.form(index, resource);
@@ -301,13 +312,24 @@ impl<'a> Deriver<'a> {
             if total == Truth::No {
                 return (Truth::No, Vec::new());
             }
-            statements.extend(identity_allows(&answer));
+            needs.insert(identity_allows(&answer).collect());
             open.extend(self::open(self.estate, &answer));
         }
-        let claim = "every action on every resource".to_owned();
-        let ground =
-            Ground { claim, grants: self.grants.all(statements), truth: total, open: open.into_iter().collect() };
-        (total, vec![Arc::new(ground)])
+        // Every action is needed, and of each any statement is enough: a need with more statements than another is met as
+        // long as that is.
+        needs.remove(&BTreeSet::new());
+        let outlives = |need: &BTreeSet<StatementId>| needs.iter().any(|one| one != need && one.is_subset(need));
+        let mut least: Vec<Vec<StatementId>> =
+            needs.iter().filter(|need| !outlives(need)).map(|need| need.iter().copied().collect()).collect();
+        if least.is_empty() {
+            least.push(Vec::new());
+        }
+        let open: Vec<String> = open.into_iter().collect();
+        let ground = |statements: Vec<StatementId>| {
+            let claim = "every action on every resource".to_owned();
+            Arc::new(Ground { claim, grants: self.grants.all(statements), truth: total, open: open.clone() })
+        };
+        (total, least.into_iter().map(ground).collect())
     }
 
     fn account(&self, index: usize) -> &'a str {

@@ -325,6 +325,24 @@ user d
     assert_eq!((found.cut.grants.len(), found.cut.is_least, found.cut.left), (2, true, 0));
 }
 
+/// What makes an administrator is each statement that nothing else stands for, and no other of its statements.
+#[test]
+fn only_what_an_administrator_needs_is_taken_from_it() {
+    let chokes = |rest: &str| {
+        let text = format!("user ann\n  allow sts:AssumeRole on role/boss\nrole boss\n  trusts user/ann\n{rest}");
+        let (derived, found) = paths(&text);
+        assert_eq!(found.paths.len(), 1);
+        assert_eq!((found.cut.grants.len(), found.cut.is_least), (1, true));
+        let grants = found.chokes.iter().filter_map(|choke| derived.steps.grant(choke.grant));
+        let of_boss = grants.filter(|grant| grant.policy == "boss").map(|grant| grant.part.clone());
+        of_boss.collect::<Vec<_>>()
+    };
+    assert_eq!(chokes("  allow * on *"), ["statement 1"]);
+    assert_eq!(chokes("  allow * on *\n  allow s3:* on *"), ["statement 1"]);
+    assert_eq!(chokes("  allow iam:* s3:* on *\n  allow except iam:* on *"), ["statement 1"], "the rest gives no role");
+    assert_eq!(chokes("  allow * on *\n  allow iam:* on *"), [] as [&str; 0], "what is left gives it everything again");
+}
+
 #[test]
 fn what_two_files_say_of_one_principal_is_of_one() {
     let mut estate =
