@@ -48,6 +48,19 @@ fn paths_say_by_their_exit_code_whether_there_is_one() {
 }
 
 #[test]
+fn a_goal_that_many_have_is_asked_for_and_what_cannot_be_read_is_said_once() {
+    let world = world();
+    let user = "{\"UserName\": \"boss\", \"Arn\": \"arn:aws:iam::111122223333:user/boss\"}, ";
+    world.write("files/two.json", &ACCOUNT.replace("\"UserDetailList\": [", &format!("\"UserDetailList\": [{user}")));
+    let said = |words: &[&str]| String::from_utf8(world.bailiwick(words).stderr).unwrap();
+    let asked = said(&["paths", "two.json", "--to", "boss"]);
+    assert!(asked.contains("is more than one principal") && asked.contains("user/boss"), "{asked}");
+    world.write("files/some/other.json", "{\"neither\": 1}");
+    world.write("files/some/.github/workflows/w.yml", "on: push\njobs: {t: {steps: [{run: make}]}}\n");
+    assert_eq!(said(&["paths", "some"]).matches("other.json").count(), 1);
+}
+
+#[test]
 fn a_policy_of_the_gateway_ends_the_paths_that_its_patch_says_it_ends_and_counts_as_a_control() {
     let world = World::bare();
     let home = world.path("home").display().to_string();

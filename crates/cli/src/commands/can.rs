@@ -176,8 +176,17 @@ pub(crate) fn what(args: &WhatArgs) -> anyhow::Result<ExitCode> {
 
 /// Reads the files and says on standard error what could not be read.
 pub(crate) fn load(files: &[PathBuf]) -> anyhow::Result<connect::aws::Loaded> {
-    let loaded = connect::aws::load(files, jiff::Timestamp::now().as_second());
+    let loaded = unsaid(files);
     super::estate::said(&loaded.unread);
+    usable(loaded)
+}
+
+/// The same for whoever says what could not be read.
+pub(crate) fn unsaid(files: &[PathBuf]) -> connect::aws::Loaded {
+    connect::aws::load(files, jiff::Timestamp::now().as_second())
+}
+
+pub(crate) fn usable(loaded: connect::aws::Loaded) -> anyhow::Result<connect::aws::Loaded> {
     anyhow::ensure!(loaded.files > 0, "none of the files could be used");
     Ok(loaded)
 }

@@ -9,13 +9,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect::hunk;
+use graph::Unread;
 use graph::aws::{self, Arn, Estate};
 use graph::kubernetes::{self, Evaluator};
 use graph::step::report::View;
-use graph::step::{Grant, paths};
+use graph::step::{FindError, Grant, paths};
 use graph::world::{self, Goal, World};
 
-use super::can::load;
+use super::can::{unsaid, usable};
+use super::estate::said;
 use crate::format::Format;
 use crate::home::Home;
 use crate::output;
@@ -76,10 +78,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     if args.to.as_deref() == Some("data") {
         return to_data();
     }
-    let world = progress::of("reading the accounts", || world(&args.files))?;
+    let (world, unread) = progress::of("reading the accounts", || read(&args.files))?;
     if args.to.is_none() && !has_administrators(&world) {
+        // What could not be read is said there.
         return to_data();
     }
+    said(&unread);
     let target = world.target(&goal(&world, args)?);
     let from = args.from.as_deref().map(|from| world.steps.find(from)).transpose()?;
     let found = progress::of("looking for paths", || paths::find(&world.steps, &target, from));
@@ -146,8 +150,13 @@ fn has_administrators(World { aws, cluster, .. }: &World) -> bool {
     !aws.principals.is_empty() || !cluster.roles.is_empty() || !cluster.accounts.is_empty() || !cluster.pods.is_empty()
 }
 
-fn world(files: &[PathBuf]) -> anyhow::Result<World> {
-    Ok(load(files)?.world())
+fn read(files: &[PathBuf]) -> anyhow::Result<(World, Vec<Unread>)> {
+    let mut loaded = unsaid(files);
+    let unread = std::mem::take(&mut loaded.unread);
+    if loaded.files == 0 {
+        said(&unread);
+    }
+    Ok((usable(loaded)?.world(), unread))
 }
 
 fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {
@@ -155,12 +164,17 @@ fn goal(world: &World, args: &Args) -> anyhow::Result<Goal> {
     if to == "admin" {
         return Ok(Goal::Administrator);
     }
-    if args.action.is_none()
-        && let Ok(node) = world.steps.find(to)
-    {
-        return Ok(Goal::Node(node));
+    let named = world.steps.find(to);
+    if let (None, Ok(node)) = (&args.action, &named) {
+        return Ok(Goal::Node(*node));
     }
-    let arn = Arn::parse(to).ok_or_else(|| anyhow::anyhow!("`{to}` is neither a principal nor an ARN"))?;
+    let Some(arn) = Arn::parse(to) else {
+        // A name that many have is one, and which of them is meant is to be said.
+        return Err(match named {
+            Err(several @ FindError::Several(..)) => several.into(),
+            _ => anyhow::anyhow!("`{to}` is neither a principal nor an ARN"),
+        });
+    };
     let (action, form) = world::reading(&arn);
     Ok(Goal::Resource { action: args.action.clone().unwrap_or(action), arn: form })
 }
