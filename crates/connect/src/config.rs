@@ -60,10 +60,14 @@ pub fn read_by_shape(path: &Path, is_asked: bool) -> Result<Option<Config>, Unre
     };
     let mut places: Vec<&str> = known.map(|(_, place)| place.servers.to_vec()).unwrap_or_default();
     places.extend(ANY_SERVERS.iter().filter(|place| !places.contains(place)).collect::<Vec<_>>());
-    let found = read_guessed(&document, &places, known.map_or(&[][..], |(_, place)| place.servers));
+    let is_meant = is_named && !is_object(document.root());
+    let found = read_guessed(&document, &places, known.map_or(&[][..], |(_, place)| place.servers), is_meant);
     let other = kind_of_other(document.root());
     let hooks = hook::read(&document);
     if !found.any_place && hooks.is_empty() {
+        if is_object(document.root()) {
+            return Ok(None);
+        }
         if let (true, Some(problem)) = (is_named, found.problems.first()) {
             return Err(unread(path, Some(problem.line), problem.reason.clone()));
         }
@@ -127,7 +131,8 @@ fn assemble(client: &'static str, scope: Scope, path: PathBuf, document: Documen
 
 /// Servers of a file of unknown shape: a place that is not surely meant for servers counts only if
 /// something in it looks like one. An odd value at a key that every client means for servers is said.
-fn read_guessed(document: &Document, places: &[&str], sure: &[&str]) -> Servers {
+/// The whole file is a place where its name promises servers, or where it holds nothing that could be none.
+fn read_guessed(document: &Document, places: &[&str], sure: &[&str], is_meant: bool) -> Servers {
     let sure = |place: &str| {
         sure.contains(&place) && !place.is_empty() || matches!(place, "mcpServers" | "mcp_servers" | "context_servers")
     };
@@ -136,12 +141,17 @@ fn read_guessed(document: &Document, places: &[&str], sure: &[&str]) -> Servers 
         .copied()
         .filter(|place| {
             sure(place)
-                || place.is_empty()
+                || place.is_empty() && (is_meant || holds_maps_alone(document.root()))
                 || has_server(document.root(), place)
                 || *place == "mcp" && !document.root().get("mcp").is_some_and(Node::is_map)
         })
         .collect();
     server::read(document, &kept)
+}
+
+/// Many a file has an address under some key, and beside it what is no server.
+fn holds_maps_alone(root: &Node) -> bool {
+    root.entries().iter().all(|entry| entry.node.is_map() || entry.key.starts_with('$'))
 }
 
 fn has_server(root: &Node, place: &str) -> bool {
@@ -172,6 +182,11 @@ fn promises(name: &str) -> bool {
 fn client_of_name(name: &str) -> Option<&'static Client> {
     let spelled = name.to_ascii_lowercase().replace('_', "-");
     crate::clients::CLIENTS.iter().filter(|client| spelled.starts_with(client.id)).max_by_key(|client| client.id.len())
+}
+
+/// Whether it is an object of a cluster, an MCP server's for example: those are read with the cloud exports.
+fn is_object(root: &Node) -> bool {
+    ["apiVersion", "kind"].iter().all(|key| root.get(key).and_then(Node::text).is_some())
 }
 
 /// What a file is that is no configuration, if we know its kind.

@@ -152,6 +152,16 @@ fn folders_are_looked_through_by_shape() {
     put(&project.join("b/.vscode/mcp.json"), r#"{"servers": {"s": {"url": "http://h.example/mcp"}}}"#);
     put(&project.join("c/mcp.json"), r#"{"nodes": [], "connections": {}}"#);
     put(&project.join("d/package.json"), r#"{"name": "x", "servers": 7, "mcp": false}"#);
+    // An address under a key makes no server of it where the file says other things as well.
+    let about = r#"{"name": "x", "repository": {"url": "git+https://h.example/x.git"}, "bugs": {"url": "https://h.example/b"}}"#;
+    put(&project.join("f/package.json"), about);
+    put(&project.join("f/app.json"), r#"{"name": "x", "hook": {"url": "https://h.example/hook"}}"#);
+    let resource = "apiVersion: v1\nkind: RemoteMCPServer\nmetadata: {name: x}\nspec: {url: 'http://h.example/mcp'}\n";
+    put(&project.join("f/remotemcpservers.yaml"), resource);
+    put(
+        &project.join("f/all.json"),
+        r#"{"$schema": "https://h.example/s", "whole": {"url": "https://whole.example/mcp"}}"#,
+    );
     put(&project.join("node_modules/x/.mcp.json"), r#"{"mcpServers": {"s": {"command": "x"}}}"#);
     put(&project.join("e/mandate.toml"), "version = 1\nowner = \"a@example.org\"\npurpose = \"p\"\n");
     put(&project.join("e/.cursor/mcp.json"), r#"{"mcpServers": {"s": {"command": "node", "args": ["s.js"]}}}"#);
@@ -168,7 +178,8 @@ fn folders_are_looked_through_by_shape() {
     ] {
         assert!(found.contains(expected), "{expected} is not in {found:#?}");
     }
-    assert_eq!(scan.servers.len(), 3);
+    assert!(found.contains("endpoint:https://whole.example whole.example"), "{found:#?}");
+    assert_eq!(scan.servers.len(), 4);
     assert_eq!(scan.unread.len(), 1);
     assert_eq!(scan.unread[0].reason, "is named like an agent's configuration, but is a workflow export");
 }
