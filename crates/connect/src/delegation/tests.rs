@@ -106,6 +106,37 @@ fn what_may_keep_outsiders_out_makes_a_step_possible_and_is_named() {
 }
 
 #[test]
+fn an_action_that_refuses_those_without_rights_says_so_until_it_is_told_otherwise() {
+    let assumed = |event: &str, step: &str| {
+        let world = world(&format!("on: {event}\njobs: {{t: {{steps: [{step}]}}}}"));
+        let steps = of_kind(&world, "workflow-agent");
+        steps.first().map(|step| step.assuming.join("; ")).unwrap()
+    };
+    let claude = |with: &str| format!("{{uses: anthropics/claude-code-action@v1, with: {{prompt: x{with}}}}}");
+    assert!(assumed("issue_comment", &claude("")).contains("refuses others"));
+    assert!(assumed("issue_comment", &claude(", allowed_non_write_users: ''")).contains("refuses others"));
+    assert!(!assumed("issue_comment", &claude(", allowed_non_write_users: '*'")).contains("refuses others"));
+    assert!(assumed("issues", "{uses: openai/codex-action@v1}").contains("refuses others"));
+    assert!(!assumed("issues", "{uses: openai/codex-action@v1, with: {allow-users: '*'}}").contains("refuses others"));
+    assert!(!assumed("issues", "{uses: google-github-actions/run-gemini-cli@v1}").contains("refuses others"));
+    // Of two the one that lets in more is the way in.
+    let both = format!("{}, {{uses: google-github-actions/run-gemini-cli@v1}}", claude(""));
+    assert!(!assumed("issues", &both).contains("refuses others"));
+    assert!(
+        assumed("{workflow_run: {workflows: [test]}}", &claude("")).contains("the run before was of a pull request")
+    );
+}
+
+#[test]
+fn a_condition_of_several_lines_is_said_in_one() {
+    let text = "on: issues\njobs:\n  t:\n    if: |\n      contains(github.event.issue.body, 'x') ||\n      github.actor == 'y'\n    \
+                steps: [{run: 'echo ${{ github.event.issue.title }}'}]\n";
+    let found = world(text);
+    let assumed = of_kind(&found, "workflow-injection")[0].assuming.join("; ");
+    assert_eq!(assumed, "`if: contains(github.event.issue.body, 'x') || github.actor == 'y'` lets it through");
+}
+
+#[test]
 fn an_event_is_taken_away_whole() {
     let text = "on:\n  issues:\n    types: [opened]\n  push:\njobs:\n  t:\n    steps:\n      - run: echo ${{ github.event.issue.title }}\n";
     let found = world(text);

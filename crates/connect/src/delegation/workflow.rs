@@ -24,6 +24,12 @@ const AGENTS: &[&str] = &[
     "actions/ai-inference",
 ];
 
+/// Actions that refuse whoever causes the event and may not write to the repository, unless these inputs say otherwise.
+const REFUSING: &[(&str, &[&str])] = &[
+    ("anthropics/claude-code-action", &["allowed_non_write_users", "allowed_bots"]),
+    ("openai/codex-action", &["allow-users", "allow-bots", "allow-bot-users"]),
+];
+
 /// Commands that start an agent.
 const AGENT_COMMANDS: &[&str] =
     &["claude -p", "claude --print", "codex exec", "gemini -p", "gemini --prompt", "copilot -p"];
@@ -260,7 +266,7 @@ fn what(reader: &mut Reader<'_>, (step, inputs, env): (&Node, &Inputs, &Inputs))
     };
     if let Some(script) = text(step, "run").map(|script| replaced(&filled(script, inputs), "env.", env)) {
         let agent = AGENT_COMMANDS.iter().find(|command| script.contains(**command));
-        let agent = agent.map(|command| What::Agent(format!("`{command}`")));
+        let agent = agent.map(|command| What::Agent { name: format!("`{command}`"), refuses_others: false });
         return [What::Run(script)].into_iter().chain(agent).collect();
     }
     let Some(action) = text(step, "uses") else { return Vec::new() };
@@ -281,7 +287,12 @@ fn what(reader: &mut Reader<'_>, (step, inputs, env): (&Node, &Inputs, &Inputs))
             let client = with("client-id").and_then(|name| literal(reader, step, name));
             client.map(|name| What::Identity("Azure", name))
         }
-        _ if AGENTS.iter().any(|agent| name.starts_with(agent)) => Some(What::Agent(format!("`{name}`"))),
+        _ if AGENTS.iter().any(|agent| name.starts_with(agent)) => {
+            let opens = |key: &&str| with(key).is_some_and(|given| !given.trim().is_empty());
+            let refusing = REFUSING.iter().find(|(action, _)| *action == name);
+            let refuses_others = refusing.is_some_and(|(_, keys)| !keys.iter().any(opens));
+            Some(What::Agent { name: format!("`{name}`"), refuses_others })
+        }
         _ if name.starts_with("./") => Some(What::Run(name.to_owned())),
         _ => None,
     };

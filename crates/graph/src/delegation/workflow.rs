@@ -74,8 +74,13 @@ pub enum What {
     Checkout(Option<String>),
     /// Runs text: a shell's, or a script's.
     Run(String),
-    /// Starts an agent, by the name of the action.
-    Agent(String),
+    /// Starts an agent.
+    Agent {
+        /// The action or the command.
+        name: String,
+        /// Whether it refuses whoever causes the event and may not write to the repository.
+        refuses_others: bool,
+    },
     /// Takes what another workflow's run left.
     Artifact,
     /// Takes a role of AWS.
@@ -308,13 +313,29 @@ impl Job {
     /// What may keep outsiders from an act, in sentences.
     fn kept(&self, event: &Event, act: &Act) -> Vec<String> {
         let guards = self.guards.iter().chain(&act.guard).filter(|guard| keeps(guard, &event.name));
-        let mut kept: Vec<String> = guards.map(|guard| format!("`if: {guard}` lets it through")).collect();
+        let mut kept: Vec<String> = guards.map(|guard| format!("`if: {}` lets it through", in_a_line(guard))).collect();
         kept.extend(self.environment.as_ref().map(|name| format!("environment `{name}` asks nobody")));
         if !event.types.is_empty() && !event.types.iter().any(|one| KINDS_OUTSIDE.contains(&one.as_str())) {
             kept.push(format!("somebody with rights causes `{}` ({})", event.name, event.types.join(", ")));
         }
+        if let What::Agent { refuses_others, .. } = act.what {
+            if refuses_others {
+                kept.push("somebody with rights starts it where others wrote: the action refuses others".to_owned());
+            }
+            if event.name == "workflow_run" {
+                kept.push(OF_PULL_REQUEST.to_owned());
+            }
+        }
         kept
     }
+}
+
+/// What is open where a workflow follows another.
+const OF_PULL_REQUEST: &str = "the run before was of a pull request";
+
+/// A condition as one line, however many it was written in.
+fn in_a_line(guard: &str) -> String {
+    guard.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a condition may keep those out who cause an event: one that only asks for this event does not.
@@ -436,10 +457,14 @@ fn is_verdict(expression: &str) -> bool {
 
 fn agents(deriver: &mut Deriver<'_>) {
     let reads = |job: &Job, _: &Event| {
-        job.acts.iter().enumerate().find_map(|(at, act)| match &act.what {
-            What::Agent(name) => Some((at, format!("starts the agent {name}"))),
+        let agents = job.acts.iter().enumerate().filter_map(|(at, act)| match &act.what {
+            What::Agent { name, refuses_others } => Some((refuses_others, at, name)),
             _ => None,
-        })
+        });
+        // Of several the one that lets in the most is the way.
+        agents
+            .min_by_key(|(refuses, at, _)| (**refuses, *at))
+            .map(|(_, at, name)| (at, format!("starts the agent {name}")))
     };
     deriver.enter(reads, &["what the agent reads can steer it"]);
 }
@@ -449,7 +474,7 @@ fn artifacts(deriver: &mut Deriver<'_>) {
         let at = job.acts.iter().position(|act| act.what == What::Artifact)?;
         (event.name == "workflow_run").then(|| (at, "takes up what the other run left".to_owned()))
     };
-    deriver.enter(takes, &["the run before was of a pull request", "what was left is run, or trusted"]);
+    deriver.enter(takes, &[OF_PULL_REQUEST, "what was left is run, or trusted"]);
 }
 
 fn roles(deriver: &mut Deriver<'_>) {
