@@ -481,6 +481,22 @@ fn whoever_writes_an_agent_or_its_servers_gets_what_they_get() {
     assert_eq!(gets("mcpservers", "update", "kagent"), Truth::No, "it is no such server");
 }
 
+/// Taking one mount away leaves the others, and the grant that is offered is one that ends the path.
+#[test]
+fn each_mount_that_gives_the_machine_is_a_way_of_its_own() {
+    let pod = |mounts: &str| {
+        let volumes = "[{name: k, hostPath: {path: /etc/kubernetes}}, {name: l, hostPath: {path: /var/lib/kubelet}}]";
+        let spec = format!("{{volumes: {volumes}, containers: [{{name: c, image: i, volumeMounts: [{mounts}]}}]}}");
+        let world = world(&format!("{{kind: Pod, apiVersion: v1, metadata: {{name: p}}, spec: {spec}}}"));
+        let found = find(&world.steps, &world.target(&Goal::Administrator), None);
+        let certain = found.paths.iter().filter(|path| path.truth == Truth::Yes).count();
+        (certain, found.chokes.len(), found.cut.grants.len())
+    };
+    let (one, other) = ("{name: k, mountPath: /k, readOnly: true}", "{name: l, mountPath: /l, readOnly: true}");
+    assert_eq!(pod(one), (1, 1, 1));
+    assert_eq!(pod(&format!("{one}, {other}")), (1, 0, 2));
+}
+
 #[test]
 fn a_setting_on_which_several_steps_rest_is_one_grant() {
     let world = world(

@@ -61,11 +61,11 @@ pub(super) const KINDS: &[Kind] = &[
             references: &["https://kubehound.io/reference/attacks/CE_SYS_PTRACE/", STANDARDS],
         },
         derive: |deriver| {
-            escapes(deriver, |pod, container| {
-                let host = share(pod, Share::HostPid, "hostPID")?;
-                let traces = || Some(vec![capability(container, "SYS_PTRACE")?, capability(container, "SYS_ADMIN")?]);
-                let able = privileged(container).map(|one| vec![one]).or_else(traces)?;
-                Some(std::iter::once(host).chain(able).collect())
+            each_escape(deriver, |pod, container| {
+                let Some(host) = share(pod, Share::HostPid, "hostPID") else { return Vec::new() };
+                let traces = capability(container, "SYS_PTRACE").zip(capability(container, "SYS_ADMIN"));
+                let able = [privileged(container).map(|one| vec![one]), traces.map(|(one, other)| vec![one, other])];
+                able.into_iter().flatten().map(|able| std::iter::once(host.clone()).chain(able).collect()).collect()
             });
         },
         example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {hostPID: true, containers: [{name: c, image: i, securityContext: {capabilities: {add: [SYS_PTRACE, SYS_ADMIN]}}}]}}",
@@ -130,9 +130,7 @@ pub(super) const KINDS: &[Kind] = &[
                 "/etc/cron.d", "/etc/kubernetes/manifests", "/root/.ssh", "/home", "/usr/bin", "/usr/local/bin", "/bin", "/lib",
                 "/opt/cni/bin", "/etc/systemd/system", "/var/lib/kubelet", "/proc/sys", "/var/spool/cron", "/dev",
             ];
-            escapes(deriver, |_, container| {
-                Some(vec![TRUSTED.iter().find_map(|path| mount(container, path, Access::Write))?])
-            });
+            each_escape(deriver, |_, container| each_alone(mounts(container, TRUSTED, Access::Write)));
         },
         example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {volumes: [{name: v, hostPath: {path: /}}], containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /h}]}]}}",
         counter_example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {volumes: [{name: v, hostPath: {path: /srv/data}}], containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /h}]}]}}",
@@ -174,9 +172,7 @@ pub(super) const KINDS: &[Kind] = &[
                 "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock", "/var/run/docker.sock",
                 "/run/docker.sock", "/var/run/crio/crio.sock", "/run/crio/crio.sock", "/run/k3s/containerd/containerd.sock",
             ];
-            escapes(deriver, |_, container| {
-                Some(vec![SOCKETS.iter().find_map(|path| mount(container, path, Access::Read))?])
-            });
+            each_escape(deriver, |_, container| each_alone(mounts(container, SOCKETS, Access::Read)));
         },
         example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {volumes: [{name: v, hostPath: {path: /run/containerd/containerd.sock}}], containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /s}]}]}}",
         counter_example: "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {volumes: [{name: v, emptyDir: {}}], containers: [{name: c, image: i, volumeMounts: [{name: v, mountPath: /run/containerd/containerd.sock}]}]}}",
@@ -188,12 +184,22 @@ type Said = (String, u32);
 
 /// A step to the machine for each container for which all that is needed is said.
 fn escapes(deriver: &mut Deriver<'_>, needs: impl Fn(&Pod, &Container) -> Option<Vec<Said>>) {
+    each_escape(deriver, |pod, container| needs(pod, container).into_iter().collect());
+}
+
+/// The same for each of several ways: whoever takes one away has left the others.
+fn each_escape(deriver: &mut Deriver<'_>, ways: impl Fn(&Pod, &Container) -> Vec<Vec<Said>>) {
     for (pod, container, node) in deriver.containers.clone() {
-        let Some(said) = needs(pod, container) else { continue };
-        let grounds = grounds(deriver, pod, said);
-        let (machine, _) = deriver.machine_of(pod);
-        deriver.push(node, machine, grounds);
+        for said in ways(pod, container) {
+            let grounds = grounds(deriver, pod, said);
+            let (machine, _) = deriver.machine_of(pod);
+            deriver.push(node, machine, grounds);
+        }
     }
+}
+
+fn each_alone(said: Vec<Said>) -> Vec<Vec<Said>> {
+    said.into_iter().map(|one| vec![one]).collect()
 }
 
 fn grounds(deriver: &mut Deriver<'_>, pod: &Pod, said: Vec<Said>) -> Vec<Arc<Ground>> {
@@ -220,12 +226,18 @@ enum Access {
 }
 
 fn mount(container: &Container, path: &str, access: Access) -> Option<Said> {
-    let fits = |mount: &&Mount| {
-        (mount.covers(path) || within(&mount.host, path)) && (access == Access::Read || !mount.read_only)
+    mounts(container, &[path], access).into_iter().next()
+}
+
+/// Every mount that shows one of some paths.
+fn mounts(container: &Container, paths: &[&str], access: Access) -> Vec<Said> {
+    let shows = |mount: &Mount| paths.iter().any(|path| mount.covers(path) || within(&mount.host, path));
+    let fits = |mount: &&Mount| shows(mount) && (access == Access::Read || !mount.read_only);
+    let said = |mount: &Mount| {
+        let how = if mount.read_only { "reads" } else { "writes" };
+        (format!("container {} {how} {} of the machine", container.name, mount.host), mount.line)
     };
-    let mount = container.mounts.iter().find(fits)?;
-    let how = if mount.read_only { "reads" } else { "writes" };
-    Some((format!("container {} {how} {} of the machine", container.name, mount.host), mount.line))
+    container.mounts.iter().filter(fits).map(said).collect()
 }
 
 /// Whether a mounted path lies below a path that matters.
@@ -235,33 +247,33 @@ fn within(host: &str, path: &str) -> bool {
 
 fn network(deriver: &mut Deriver<'_>) {
     for (pod, container, node) in deriver.containers.clone() {
-        let able = capability(container, "NET_ADMIN").or_else(|| capability(container, "NET_RAW"));
-        let (Some(host), Some(able)) =
-            (share(pod, Share::HostNetwork, "hostNetwork"), able.or_else(|| privileged(container)))
-        else {
-            continue;
-        };
-        let grounds = grounds(deriver, pod, vec![host, able]);
-        let (machine, _) = deriver.machine_of(pod);
-        let traffic = deriver.part_of(machine, "traffic");
-        if !deriver.is_reached(traffic) {
-            deriver.push_possible((traffic, machine), Vec::new(), "credentials pass over the network in clear");
+        let Some(host) = share(pod, Share::HostNetwork, "hostNetwork") else { continue };
+        let able = [capability(container, "NET_ADMIN"), capability(container, "NET_RAW"), privileged(container)];
+        for able in able.into_iter().flatten() {
+            let grounds = grounds(deriver, pod, vec![host.clone(), able]);
+            let (machine, _) = deriver.machine_of(pod);
+            let traffic = deriver.part_of(machine, "traffic");
+            if !deriver.is_reached(traffic) {
+                deriver.push_possible((traffic, machine), Vec::new(), "credentials pass over the network in clear");
+            }
+            deriver.push(node, traffic, grounds);
         }
-        deriver.push(node, traffic, grounds);
     }
 }
 
 fn var_log(deriver: &mut Deriver<'_>) {
     for (pod, container, node) in deriver.containers.clone() {
-        let Some(said) = mount(container, "/var/log", Access::Write) else { continue };
+        let said = mounts(container, &["/var/log"], Access::Write);
         let account = Subject::ServiceAccount(pod.meta.namespace.clone(), pod.account.clone());
         let place = Some(pod.meta.namespace.as_str());
         let reads = [Request::core("get", "pods/log", place), Request::core("get", "nodes/log", None)];
         let Some(ground) = reads.iter().find_map(|request| deriver.allowed(&account, request)) else { continue };
-        let mut grounds = grounds(deriver, pod, vec![said]);
-        grounds.push(ground);
-        let (machine, _) = deriver.machine_of(pod);
-        deriver.push(node, machine, grounds);
+        for said in said {
+            let mut grounds = grounds(deriver, pod, vec![said]);
+            grounds.push(ground.clone());
+            let (machine, _) = deriver.machine_of(pod);
+            deriver.push(node, machine, grounds);
+        }
     }
 }
 
@@ -269,15 +281,9 @@ fn host_read(deriver: &mut Deriver<'_>) {
     const CERTAIN: &[&str] = &["/etc/kubernetes/pki", "/var/lib/kubelet/pki", "/var/lib/etcd"];
     const LIKELY: &[&str] = &["/root/.ssh", "/home", "/etc/shadow", "/root/.kube", "/proc"];
     for (pod, container, node) in deriver.containers.clone() {
-        let certain = CERTAIN.iter().find_map(|path| mount(container, path, Access::Read));
-        let likely = LIKELY.iter().find_map(|path| mount(container, path, Access::Read));
-        let is_certain = certain.is_some();
-        let Some(said) = certain.or(likely) else { continue };
-        let grounds = grounds(deriver, pod, vec![said]);
         let (machine, _) = deriver.machine_of(pod);
-        if is_certain {
-            deriver.push(node, machine, grounds);
-        } else {
+        let certain = mounts(container, CERTAIN, Access::Read);
+        for said in mounts(container, LIKELY, Access::Read).into_iter().filter(|one| !certain.contains(one)) {
             let keys = deriver.part_of(machine, "private files");
             if !deriver.is_reached(keys) {
                 deriver.push_possible(
@@ -286,18 +292,28 @@ fn host_read(deriver: &mut Deriver<'_>) {
                     "a key or password that opens the machine lies there",
                 );
             }
+            let grounds = grounds(deriver, pod, vec![said]);
             deriver.push(node, keys, grounds);
+        }
+        for said in certain {
+            let grounds = grounds(deriver, pod, vec![said]);
+            deriver.push(node, machine, grounds);
         }
     }
 }
 
 fn traverse(deriver: &mut Deriver<'_>) {
     for (pod, container, node) in deriver.containers.clone() {
-        let Some(said) = mount(container, "/var/lib/kubelet/pods", Access::Read) else { continue };
-        let grounds = grounds(deriver, pod, vec![said]);
+        let said = mounts(container, &["/var/lib/kubelet/pods"], Access::Read);
+        if said.is_empty() {
+            continue;
+        }
         let (machine, known) = deriver.machine_of(pod);
         let volumes = deriver.part_of(machine, "volumes of the pods");
-        deriver.push(node, volumes, grounds);
+        for said in said {
+            let grounds = grounds(deriver, pod, vec![said]);
+            deriver.push(node, volumes, grounds);
+        }
         for (other, _, _) in deriver.containers.clone() {
             let to = deriver.subject(&Subject::ServiceAccount(other.meta.namespace.clone(), other.account.clone()));
             let (there, sure) = deriver.machine_of(other);
