@@ -178,7 +178,7 @@ fn what_is_the_cause_is_said_first_and_once() {
     let last = fs::read_dir(dir.path().join("tile/entries/001.p")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&last).unwrap();
     let report = check(dir.path());
-    let place = |what: &dyn Fn(&ledger::verify::Fault) -> bool| report.faults.iter().position(|fault| what(fault));
+    let place = |what: &dyn Fn(&ledger::verify::Fault) -> bool| report.faults.iter().position(what);
     let cause = place(&|fault| last.ends_with(&fault.file) && fault.text == "it is missing").unwrap();
     let follows = place(&|fault| fault.text.contains("its key is gone")).unwrap();
     assert!(cause < follows, "{}", faults(&report));

@@ -288,7 +288,7 @@ fn a_line_that_is_no_text_loses_no_other() {
     let path = dir.path().join("log.jsonl");
     let said = |text: &str| json!({"messages": [{"role": "user", "content": text}]}).to_string();
     std::fs::write(&path, [said("one").as_bytes(), b"\n\xff\xfe\n", said("two").as_bytes()].concat()).unwrap();
-    let history = super::read(&[path.clone()]);
+    let history = super::read(std::slice::from_ref(&path));
     let unread: Vec<_> = history.unread.iter().map(|unread| (unread.line, unread.reason.as_str())).collect();
     assert_eq!((history.sessions.len(), unread), (2, vec![(Some(2), "is not UTF-8 text")]));
     let again = super::read(&[path.clone(), dir.path().to_owned(), dir.path().join("./log.jsonl")]);
