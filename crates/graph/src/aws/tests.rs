@@ -343,6 +343,26 @@ fn only_what_an_administrator_needs_is_taken_from_it() {
     assert_eq!(chokes("  allow * on *\n  allow iam:* on *"), [] as [&str; 0], "what is left gives it everything again");
 }
 
+/// What is done on one name as well as on another is left when either statement goes.
+#[test]
+fn a_need_that_two_statements_meet_on_two_names_takes_both_to_end() {
+    let cut = |text: &str| {
+        let (_, found) = paths(text);
+        assert_eq!(found.paths.len(), 1);
+        (found.chokes.iter().filter(|choke| choke.ends == 1).count(), found.cut.grants.len())
+    };
+    let text = "role target
+  trusts lambda.amazonaws.com
+  allow * on *
+user ann
+  allow iam:PassRole on *
+  allow lambda:CreateFunction lambda:InvokeFunction on arn:aws:lambda:*:*:function:a-*";
+    let more = "\n  allow lambda:CreateFunction lambda:InvokeFunction on arn:aws:lambda:*:*:function:b-*";
+    // `iam:PassRole`, the role's trust and its policy end it in both.
+    assert_eq!(cut(text), (4, 1));
+    assert_eq!(cut(&format!("{text}{more}")), (3, 1));
+}
+
 #[test]
 fn what_two_files_say_of_one_principal_is_of_one() {
     let mut estate =

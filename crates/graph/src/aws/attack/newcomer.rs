@@ -1,7 +1,7 @@
 //! Steps to a user or role that the attacker makes: nothing of what limits the attacker limits it, but the organisation.
 
 use super::rewrite::ADMINISTRATOR_ACCESS;
-use super::workload::meant;
+use super::workload::{meant, surest};
 use super::{CROWN, Deriver, TRIED, chosen_region, step};
 use crate::aws::condition::{Context, Value};
 use crate::aws::evaluate::{Layer, Request};
@@ -21,8 +21,8 @@ impl Deriver<'_> {
         let needs: Vec<&Need> = needs.iter().collect();
         let new = self.candidates(index, &needs, &self.form(index, form));
         let tried = new.iter().filter(|arn| self.estate.index_of(arn).is_none());
-        let able = tried.filter_map(|arn| self.all_in(index, &needs, (arn, &context))).max_by_key(|able| able.truth);
-        let Some(able) = able else { return };
+        let ways = tried.filter_map(|arn| self.all_in(index, &needs, (arn, &context)));
+        let Some(able) = surest(ways) else { return };
         let truth =
             able.truth.and(self.account_allows(index)).and(self.may_assume_what_names_it(index, &able.resource));
         let mut step = step(index, CROWN, kind.page(), truth, able.grounds);

@@ -12,7 +12,7 @@ use crate::aws::kinds::{self, Kind, Need, On, WorkloadKind};
 use crate::aws::pattern::glob;
 use crate::aws::policy::{Effect, placeholder};
 use crate::aws::truth::Truth;
-use crate::step::{Ground, Step};
+use crate::step::{GrantId, Ground, Step};
 
 pub(super) struct New {
     pub(super) kind: &'static Kind,
@@ -38,6 +38,24 @@ pub(super) struct Able {
     pub(super) resource: String,
     /// The inventory that would have to list the resource.
     missing: Option<&'static WorkloadKind>,
+}
+
+/// The surest of several ways to the same. What others that are as sure rest on counts beside what it rests on: these are
+/// left when its own grants are taken away.
+pub(super) fn surest(ways: impl Iterator<Item = Able>) -> Option<Able> {
+    let ways: Vec<Able> = ways.collect();
+    let mut best = ways.iter().max_by_key(|able| able.truth)?.clone();
+    let alike = |able: &&Able| able.truth == best.truth && able.grounds.len() == best.grounds.len();
+    let others: Vec<&Able> = ways.iter().filter(alike).collect();
+    for (at, other) in others.iter().flat_map(|able| able.grounds.iter().enumerate()) {
+        let Some(own) = best.grounds.get_mut(at) else { continue };
+        let lacks = |grant: &&GrantId| !own.grants.is_empty() && !own.grants.contains(grant);
+        let more: Vec<GrantId> = other.grants.iter().filter(lacks).copied().collect();
+        if !more.is_empty() {
+            Arc::make_mut(own).grants.extend(more);
+        }
+    }
+    Some(best)
 }
 
 /// What gives an instance profile to a role without one: a profile of its own, or the place of another role in one.
@@ -242,7 +260,7 @@ impl Deriver<'_> {
         let mut able = Able { truth: Truth::Yes, grounds: Vec::new(), resource: String::new(), missing: None };
         if !on_workload.is_empty() {
             let tried = workloads.iter().filter_map(|workload| self.all_on_workload(index, &on_workload, workload));
-            able = tried.max_by_key(|able| able.truth)?;
+            able = surest(tried)?;
         }
         let mut done: Vec<&str> = Vec::new();
         for need in needs {
@@ -275,7 +293,7 @@ impl Deriver<'_> {
             let context = if is_sample(one) { chosen_region() } else { Context::default() };
             self.all_in(index, needs, (one, &context))
         });
-        tried.max_by_key(|able| able.truth)
+        surest(tried)
     }
 
     /// A need on something that a workload is joined to, with the joint as a ground of its own.
@@ -292,7 +310,7 @@ impl Deriver<'_> {
             able.grounds.push(self.joint_ground(at, workload));
             Some(able)
         });
-        tried.max_by_key(|able| able.truth)
+        surest(tried)
     }
 
     pub(super) fn joint_ground(&self, at: usize, workload: &str) -> Arc<Ground> {
@@ -334,12 +352,13 @@ impl Deriver<'_> {
                 .any_of
                 .iter()
                 .map(|action| (*action, self.evaluator.decide(&Request::new(index, action, resource, context))));
-            let (action, answer) = tried.max_by_key(|(_, answer)| answer.verdict)?;
-            if answer.verdict == Truth::No {
-                return None;
-            }
-            able.truth = able.truth.and(answer.verdict);
-            able.grounds.extend(self.grounds(&format!("{action} on {}", meant(resource)), &answer));
+            let ways = tried.filter(|(_, answer)| answer.verdict != Truth::No).map(|(action, answer)| {
+                let grounds = self.grounds(&format!("{action} on {}", meant(resource)), &answer);
+                Able { truth: answer.verdict, grounds, resource: resource.to_owned(), missing: None }
+            });
+            let best = surest(ways)?;
+            able.truth = able.truth.and(best.truth);
+            able.grounds.extend(best.grounds);
         }
         Some(able)
     }
