@@ -13,7 +13,8 @@ mod render;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -241,16 +242,34 @@ fn blanked_line(text: &str, line: Range<usize>, secrets: &[Range<usize>]) -> Opt
     Some(out)
 }
 
+fn keys_of(document: &Document) -> BTreeSet<&str> {
+    let mut keys = BTreeSet::new();
+    let mut open = vec![document.root()];
+    while let Some(node) = open.pop() {
+        keys.extend(node.entries().iter().map(|entry| entry.key.as_str()));
+        open.extend(node.entries().iter().map(|entry| &entry.node).chain(node.items()));
+    }
+    keys
+}
+
 /// The values of a document that are secrets and lie, in part, in a range.
 fn secrets(document: &Document, within: &Range<usize>) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
+    let keys: OnceCell<BTreeSet<&str>> = OnceCell::new();
     let mut open: Vec<(&str, &Node)> = vec![("", document.root())];
     while let Some((name, node)) = open.pop() {
         let overlaps = |node: &Node| node.span.start < within.end && within.start < node.span.end;
         let entries = node.entries().iter().map(|entry| (entry.key.as_str(), &entry.node));
         let items = node.items().iter().map(|item| (name, item));
         open.extend(entries.chain(items).filter(|(_, below)| overlaps(below)));
-        if node.text().is_some_and(|text| !secret::find_named(name, text).is_empty()) {
+        let found = node.text().map(|text| (text, secret::find_named(name, text)));
+        let is_secret = |(text, found): (&str, Vec<secret::Found>)| {
+            // What only looks drawn at random and is a key of the document is what something in it is called by.
+            let looks_only = found.iter().all(|one| one.rule == "high-entropy");
+            let called = text.split('.').next().unwrap_or(text);
+            !found.is_empty() && !(looks_only && keys.get_or_init(|| keys_of(document)).contains(called))
+        };
+        if found.is_some_and(is_secret) {
             ranges.push(node.span.clone());
         }
     }

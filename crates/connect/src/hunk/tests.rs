@@ -56,6 +56,26 @@ fn no_secret_is_shown_and_a_line_within_another_is_no_element() {
     assert_eq!(removal("c.json", "{", 1), None);
 }
 
+/// Ids that a program makes look drawn at random, and a hunk with one blanked does not apply.
+#[test]
+fn what_a_document_calls_its_own_by_is_no_secret() {
+    let text = "Resources:
+  WorkerServiceRoleDefaultPolicy7F3A9C21Qx:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: WorkerServiceRoleDefaultPolicy7F3A9C21Qx
+      Roles: [WorkerServiceRoleB84D6E27Kz]
+  WorkerServiceRoleB84D6E27Kz:
+    Type: AWS::IAM::Role
+";
+    let hunk = removal("t.yaml", text, 2).unwrap();
+    assert!(hunk.contains("-      PolicyName: WorkerServiceRoleDefaultPolicy7F3A9C21Qx\n"), "{hunk}");
+    assert!(hunk.contains("-      Roles: [WorkerServiceRoleB84D6E27Kz]\n"), "{hunk}");
+    let other =
+        text.replace("PolicyName: WorkerServiceRoleDefaultPolicy7F3A9C21Qx", "PolicyName: qT7xR2vL9mK4wZ8pB3nY6cF1");
+    assert!(!removal("t.yaml", &other, 2).unwrap().contains("qT7xR2vL9mK4wZ8pB3nY6cF1"), "what nothing is called by");
+}
+
 #[test]
 fn a_key_in_a_comment_is_not_shown_in_parts() {
     let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIBVgIBADANBgkqhkiG9w0BAQEFAASCAUAwggE8AgEAAkEAq7BFUpkGp3wm\n-----END RSA PRIVATE KEY-----";
