@@ -783,6 +783,31 @@ fn what_a_settings_name_says_is_said_once() {
     assert_eq!(said.matches("container c is privileged").count(), 1, "{said}");
 }
 
+/// Where no single grant ends a path, those that do together are what a person changes.
+#[test]
+fn each_grant_of_a_cut_comes_with_its_change() {
+    let world = world(
+        "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {hostPID: true, volumes: [{name: r, hostPath: {path: /}}], containers: [{name: c, image: i, securityContext: {privileged: true}, volumeMounts: [{name: r, mountPath: /r}]}]}}",
+    );
+    let target = world.target(&Goal::Administrator);
+    let found = find(&world.steps, &target, None);
+    assert!(found.chokes.is_empty() && found.cut.grants.len() > 1);
+    let patch = |grant: &graph::step::Grant| Some(format!("without {}", grant.part));
+    let observed = |_| None;
+    let view = graph::step::report::View {
+        steps: &world.steps,
+        target: &target,
+        found: &found,
+        patch: &patch,
+        observed: &observed,
+        unobserved: None,
+        gaps: &[],
+    };
+    assert_eq!(view.text(false).matches("   | without ").count(), found.cut.grants.len());
+    let json = view.json();
+    assert!(json["cut"].as_array().unwrap().iter().all(|one| one["patch"].is_string()), "{json:#}");
+}
+
 #[test]
 fn a_network_policy_lets_in_whom_it_names_at_the_ports_that_it_names() {
     let policy = |ingress: &str| {

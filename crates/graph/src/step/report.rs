@@ -34,6 +34,9 @@ pub struct View<'v> {
 /// How many names a closing line holds.
 const NAMES_MAX: usize = 10;
 
+/// How many single grants are offered as text.
+const CHOKES_SHOWN: usize = 5;
+
 /// Hunks with more lines are not shown as text.
 const HUNK_LINES_MAX: usize = 20;
 
@@ -234,7 +237,7 @@ impl View<'_> {
     fn helps(&self, text: &mut String) {
         let found = self.found;
         let total = found.paths.len();
-        for choke in found.chokes.iter().take(5) {
+        for choke in found.chokes.iter().take(CHOKES_SHOWN) {
             let at = self.cite(choke.grant);
             let all = plural(total, "path");
             let verb = if choke.ends == 1 { "dies" } else { "die" };
@@ -253,8 +256,8 @@ impl View<'_> {
                 let _ = writeln!(text, "   = {observed}");
             }
         }
-        if found.chokes.len() > 5 {
-            let more = found.chokes.len() - 5;
+        if found.chokes.len() > CHOKES_SHOWN {
+            let more = found.chokes.len() - CHOKES_SHOWN;
             let grants = if more == 1 { "grant ends" } else { "grants end" };
             let _ = writeln!(text, "help: {more} more {grants} one path or more (all in --format json)");
         }
@@ -266,8 +269,12 @@ impl View<'_> {
             };
             let fewer = if found.cut.is_least { "no fewer would do" } else { "fewer may do" };
             let _ = writeln!(text, "help: removing {grants} ends {ends}; {fewer}:");
+            let is_shown = |grant| found.chokes.iter().take(CHOKES_SHOWN).any(|choke| choke.grant == grant);
             for grant in &found.cut.grants {
                 let _ = writeln!(text, "  --> {}", self.cite(*grant));
+                if !is_shown(*grant) {
+                    self.hunk(text, *grant);
+                }
             }
         }
         if let Some(why) = self.unobserved.filter(|_| !found.chokes.is_empty()) {
@@ -297,6 +304,13 @@ impl View<'_> {
             let (patch, deny, observed) = (patch(choke.grant), self.deny(choke), (self.observed)(choke.grant));
             json!({"at": self.cite_json(choke.grant), "ends": choke.ends, "patch": patch, "deny": deny.map(|deny| deny.text), "observed_use": observed})
         };
+        let cut = |grant: GrantId| {
+            let mut at = self.cite_json(grant);
+            if let Some(fields) = at.as_object_mut() {
+                fields.insert("patch".to_owned(), patch(grant).into());
+            }
+            at
+        };
         let missing = missing(found);
         let missing = missing.iter().map(
             |(one, paths)| json!({"inventory": one.id, "noun": one.noun, "listed_by": one.listing, "paths": paths}),
@@ -306,7 +320,7 @@ impl View<'_> {
             "administrators": self.steps.administrators.iter().map(|index| key(*index)).collect::<Vec<_>>(),
             "paths": found.paths.iter().map(path).collect::<Vec<_>>(),
             "choke_points": found.chokes.iter().map(choke).collect::<Vec<_>>(),
-            "cut": found.cut.grants.iter().map(|grant| self.cite_json(*grant)).collect::<Vec<_>>(),
+            "cut": found.cut.grants.iter().map(|grant| cut(*grant)).collect::<Vec<_>>(),
             "cut_is_least": found.cut.is_least,
             "paths_that_no_grant_ends": found.cut.left,
             "missing": missing.collect::<Vec<_>>(),
