@@ -55,14 +55,30 @@ fn within(text: &str, folder: &str) -> String {
         return text.to_owned();
     }
     let whole = if folder.starts_with('/') { format!("{folder}/") } else { format!("./{folder}/") };
+    let text = replaced(text, &whole, "./");
+    // The path of a local program is a part of its package URL.
+    if text.starts_with("pkg:") { replaced(&text, &encoded(&whole), &encoded("./")) } else { text }
+}
+
+/// A path as a part of a package URL.
+fn encoded(path: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.bytes().map(letter).collect()
+}
+
+/// A text with one part of it replaced where a path can begin.
+fn replaced(text: &str, whole: &str, with: &str) -> String {
     let mut out = String::new();
     let mut behind = 0;
-    for (at, found) in text.match_indices(&whole) {
+    for (at, found) in text.match_indices(whole) {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let begins = before.is_none_or(|before| !(before.is_alphanumeric() || "._-/~\\".contains(before)));
         if begins && at >= behind {
             out.push_str(text.get(behind..at).unwrap_or_default());
-            out.push_str("./");
+            out.push_str(with);
             behind = at + found.len();
         }
     }
@@ -100,6 +116,8 @@ mod tests {
             ("/srv/main2/x", "/srv/main", "/srv/main2/x"),
             ("main/x", "", "main/x"),
             ("./x", ".", "./x"),
+            ("pkg:generic/a.js?path=%2Fsrv%2Fmain%2Fa.js", "/srv/main", "pkg:generic/a.js?path=.%2Fa.js"),
+            ("pkg:generic/a.js?path=%2Fsrv%2Fmain2%2Fa.js", "/srv/main", "pkg:generic/a.js?path=%2Fsrv%2Fmain2%2Fa.js"),
         ] {
             assert_eq!(place(text, folder), expected, "{text} in {folder}");
         }

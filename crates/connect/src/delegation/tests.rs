@@ -137,6 +137,27 @@ fn a_condition_of_several_lines_is_said_in_one() {
 }
 
 #[test]
+fn what_a_called_workflow_holds_is_of_the_repository_that_calls_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(".github/workflows").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let caller = write(
+        "a.yml",
+        "on: issues\npermissions: {contents: write}\njobs:\n  u: {uses: ./.github/workflows/b.yml}\n  v: {steps: [{run: make}]}\n",
+    );
+    write("b.yml", "on: workflow_call\njobs: {w: {steps: [{run: make}]}}\n");
+    // A clone that has no remote is known by its folder.
+    let world = load(&[caller], 0).world();
+    let into: std::collections::BTreeSet<&str> =
+        of_kind(&world, "workflow-writes-code").iter().map(|step| world.steps.nodes[step.to].key.as_str()).collect();
+    assert_eq!(into.len(), 1, "{into:?}");
+}
+
+#[test]
 fn an_event_is_taken_away_whole() {
     let text = "on:\n  issues:\n    types: [opened]\n  push:\njobs:\n  t:\n    steps:\n      - run: echo ${{ github.event.issue.title }}\n";
     let found = world(text);

@@ -290,6 +290,9 @@ const DETAILS: Missing = Missing {
     listing: "aws iam get-account-authorization-details",
 };
 
+/// Where workflows lie in a repository.
+const WORKFLOWS: &str = ".github/workflows/";
+
 impl Job {
     fn home(&self) -> &str {
         self.repository.as_deref().unwrap_or("this repository")
@@ -301,7 +304,12 @@ impl Job {
         if let Some(repository) = &self.repository {
             return format!("github/{repository}/{part}");
         }
-        let folder = self.place.source.strip_suffix(&self.workflow).unwrap_or(&self.place.source);
+        // A job stands in the workflow that has it, which another may call: both lie in the same folder of one repository.
+        let source = &*self.place.source;
+        let folder = match source.rfind(WORKFLOWS) {
+            Some(at) => source.get(..at).unwrap_or_default(),
+            None => source.strip_suffix(&self.workflow).unwrap_or(source),
+        };
         let folder = folder.trim_start_matches("./").trim_end_matches('/');
         match folder {
             "" => format!("github:./{part}"),
