@@ -377,6 +377,14 @@ mod tests {
         }
     }
 
+    /// Whoever has the log can work out what was asked about.
+    #[test]
+    fn a_binding_is_what_the_specification_says() {
+        let text = r#"{"agent":"codex","arguments":{"to":"ann"},"delegation":[],"pin":"p","place":{"project":null,"shell":null},"policies":"q","session":"s","tool":{"name":"send","server":"mail"},"user":"ada","verb":"call_tool"}"#;
+        let of_text = hex::encode(digest::digest(&digest::SHA256, text.as_bytes()));
+        assert_eq!(binding(&action(json!({ "to": "ann" })), "p", "q"), of_text);
+    }
+
     /// RFC 8785 rounds what is beyond 2⁵³, so that an approval of one number would be one of another.
     #[test]
     fn an_approval_tells_large_numbers_apart() {

@@ -272,8 +272,8 @@ pub(crate) fn compile(
     make: Make,
 ) -> Result<(Force, Vec<Diagnostic>), LawError> {
     let text = match bounds.is_empty() {
-        true => serde_json::to_vec(&policies),
-        false => serde_json::to_vec(&(&policies, &bounds)),
+        true => ledger::canonical::to_vec(&policies),
+        false => ledger::canonical::to_vec(&(&policies, &bounds)),
     };
     let text = text.map_err(|error| LawError::Unrecorded(error.to_string()))?;
     let digest = hex::encode(digest::digest(&digest::SHA256, &text));
