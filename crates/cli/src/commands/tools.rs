@@ -136,6 +136,9 @@ fn waiting(server: &str, home: &Home) -> anyhow::Result<Vec<Change>> {
     let tools = ordered(home, &Hello::WaitingTools { server: server.to_owned() })?;
     if tools.is_empty() {
         say!("No definition waits for approval.")?;
+        if !inferred(home)?.iter().any(|seen| seen.facts.id.server == server) {
+            complain!("No tool of `{server}` was seen so far: is that its name?");
+        }
     }
     for Change { name, before, after, .. } in &tools {
         let after = shown(after);
