@@ -85,6 +85,22 @@ async fn an_approval_that_nobody_gave_is_found() {
 }
 
 #[tokio::test]
+async fn a_decision_is_of_the_session_and_the_time_of_its_entry() {
+    let world = approved(Scope::Once).await;
+    let good = permitted(&world);
+    let forged = [
+        forge(&world, good.clone(), |intent| intent.session = "another".to_owned()),
+        forge(&world, good, |intent| intent.now = jiff::Timestamp::UNIX_EPOCH),
+    ];
+    let found = recomputed(&world).faults;
+    assert_eq!(found.iter().map(|fault| fault.entry).collect::<Vec<_>>(), forged, "{found:?}");
+    assert!(
+        found[0].message.contains("of session `another`") && found[1].message.contains("decided as of"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
 async fn an_answer_that_was_a_refusal_approves_nothing() {
     let world = approved(Scope::Once).await;
     let good = permitted(&world);
