@@ -267,7 +267,7 @@ fn secrets(document: &Document, within: &Range<usize>) -> Vec<Range<usize>> {
             // What only looks drawn at random and is a key of the document is what something in it is called by.
             let looks_only = found.iter().all(|one| one.rule == "high-entropy");
             let called = text.split('.').next().unwrap_or(text);
-            !found.is_empty() && !(looks_only && keys.get_or_init(|| keys_of(document)).contains(called))
+            !(found.is_empty() || looks_only && keys.get_or_init(|| keys_of(document)).contains(called))
         };
         if found.is_some_and(is_secret) {
             ranges.push(node.span.clone());
