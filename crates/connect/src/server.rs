@@ -183,6 +183,8 @@ fn read_place(document: &Document, at: Vec<Step>, node: &Node, found: &mut Serve
     let entries: Vec<(Step, String, u32, &Node)> = match &node.value {
         Value::Map(entries) => unique(entries)
             .into_iter()
+            // `$schema` is no server's name.
+            .filter(|entry| !is_guess || !entry.key.starts_with('$'))
             .map(|entry| {
                 let line = document.line(entry.key_span.start);
                 (Step::Key(entry.key.clone()), entry.key.clone(), line, &entry.node)
