@@ -21,7 +21,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
-use ledger::record::{Intent, Record};
+use ledger::record::{self, Intent, Record};
 pub use ledger::record::{Whole, whole};
 use ledger::{ReadError, Reader, Stored};
 use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
@@ -60,21 +60,8 @@ pub enum Unreadable {
     },
 }
 
-/// What became of one recorded decision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recomputed {
-    /// The same effect, reasons and errors.
-    Same,
-    /// Another decision than the record says: the record was changed, or decides with other code.
-    Different {
-        /// In the record.
-        recorded: Box<Decision>,
-        /// From the record.
-        computed: Box<Decision>,
-    },
-    /// It could not be made again.
-    Unreadable(Unreadable),
-}
+/// An intent whose action and decision are what they stand for.
+pub(crate) type Typed = Intent<Action, Decision>;
 
 /// A decision in the log that does not follow from what the log holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,44 +156,36 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
     }
 
     /// Makes one decision again and compares effect, reasons, errors and snapshot.
-    pub fn check(&mut self, intent: &Intent) -> Recomputed {
-        let (action, recorded) = match read(intent) {
-            Ok(read) => read,
-            Err(error) => return Recomputed::Unreadable(error),
-        };
-        match self.snapshots.get(&intent.snapshot) {
-            Err(error) => Recomputed::Unreadable(error),
-            Ok(compiled) => {
-                let computed = decide(&compiled.snapshot, &action, intent.now);
-                if computed == recorded {
-                    Recomputed::Same
-                } else {
-                    Recomputed::Different { recorded: Box::new(recorded), computed: Box::new(computed) }
-                }
-            }
+    fn check(&mut self, intent: &Typed) -> Result<(), String> {
+        let compiled = self.snapshots.get(&intent.snapshot).map_err(|error| error.to_string())?;
+        let computed = decide(&compiled.snapshot, &intent.action, intent.now);
+        if computed == intent.decision {
+            return Ok(());
         }
+        Err(format!("recorded {}, recomputed {}", show(&intent.decision), show(&computed)))
     }
 
     /// Checks one intent and keeps count.
     pub fn add(&mut self, entry: u64, intent: &Intent) {
-        self.result.decisions += 1;
-        let message = match self.check(intent) {
-            Recomputed::Same => return,
-            Recomputed::Different { recorded, computed } => {
-                format!("recorded {}, recomputed {}", show(&recorded), show(&computed))
+        match typed(intent) {
+            Ok(intent) => self.add_typed(entry, &intent),
+            Err(error) => {
+                self.result.decisions += 1;
+                self.result.faults.push(Fault { entry, message: error.to_string() });
             }
-            Recomputed::Unreadable(error) => error.to_string(),
-        };
-        self.result.faults.push(Fault { entry, message });
+        }
+    }
+
+    fn add_typed(&mut self, entry: u64, intent: &Typed) {
+        self.result.decisions += 1;
+        let checked = self.check(intent);
+        self.result.faults.extend(checked.err().map(|message| Fault { entry, message }));
     }
 
     /// Checks what a decision says of its session and of an approval.
-    fn approved(&mut self, entry: u64, intent: &Intent, approvals: &Approvals<'_>) {
-        // An action that cannot be read was said to be one.
-        let Ok((action, _)) = read(intent) else { return };
+    fn approved(&mut self, entry: u64, intent: &Typed, approvals: &Approvals<'_>) {
         let tool = |snapshot: &str, id: &ToolId| self.snapshots.get(snapshot).ok().map(|compiled| compiled.tool(id));
-        let checked =
-            Approvals::session(intent, &action).and_then(|()| approvals.check(entry, (intent, &action), tool));
+        let checked = Approvals::session(intent).and_then(|()| approvals.check(entry, intent, tool));
         if let Err(message) = checked {
             self.result.faults.push(Fault { entry, message });
         }
@@ -245,15 +224,24 @@ pub fn recompute(log: &Reader) -> Result<Recomputation, ReadError> {
 fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomputation, Sighting), ReadError> {
     let mut recompute = Recompute::new(|id: &str| log.object(id).map_err(|error| error.to_string()));
     let (approvals, mut sighting) = (Approvals::new(log, start), Sighting::default());
-    for stored in log.known(range) {
-        let Stored { index, entry, .. } = match stored {
+    for raw in log.raw(range) {
+        let (index, bytes) = raw?;
+        if let Some((time, intent)) = record::intent::<Action, Decision>(&bytes) {
+            sighting.intent(index, &intent, time);
+            recompute.add_typed(index, &intent);
+            recompute.approved(index, &intent, &approvals);
+            continue;
+        }
+        let entry = match Stored::parse(index, &bytes) {
             // One that was bent must not keep the others from being judged.
             Err(ReadError::Entry { index, error }) => {
                 let message = format!("it cannot be read, and so not be judged: {error}");
                 recompute.result.faults.push(Fault { entry: index, message });
                 continue;
             }
-            stored => stored?,
+            // For `verify` to say.
+            Err(ReadError::Kind { .. }) => continue,
+            stored => stored?.entry,
         };
         sighting.record(&entry.record, entry.time);
         let Record::Intent(intent) = entry.record else { continue };
@@ -261,7 +249,8 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
                 recompute.add(index, &intent);
-                recompute.approved(index, &intent, &approvals);
+                // An action that cannot be read was said to be one.
+                typed(&intent).iter().for_each(|intent| recompute.approved(index, intent, &approvals));
             }
             Whole::Erased(_) => recompute.result.erased += 1,
         }
@@ -302,6 +291,13 @@ pub(crate) fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {
     let action = Action::deserialize(&intent.action).map_err(|error| fault("action", error))?;
     let decision = Decision::deserialize(&intent.decision).map_err(|error| fault("decision", error))?;
     Ok((action, decision))
+}
+
+fn typed(intent: &Intent) -> Result<Typed, Unreadable> {
+    let (action, decision) = read(intent)?;
+    let Intent { now, sequence, uses, .. } = *intent;
+    let (snapshot, session, payload) = (intent.snapshot.clone(), intent.session.clone(), intent.payload.clone());
+    Ok(Intent { action, decision, snapshot, now, session, sequence, uses, payload })
 }
 
 fn show(decision: &Decision) -> String {

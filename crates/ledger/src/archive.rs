@@ -18,7 +18,7 @@ use crate::files::Sound;
 use crate::handover::{Chain, HandoverError};
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
 use crate::proof::{Proof, ProofError};
-use crate::read::{self, PAYLOADS, numbered, numbers};
+use crate::read::{self, PAYLOADS, Stored, numbered, numbers};
 use crate::record::{Payload, Record};
 use crate::storage::Storage;
 use crate::tile;
@@ -460,7 +460,7 @@ pub(crate) fn check(storage: &dyn Storage, sealed: u64, report: &mut Report) -> 
         return Ok(());
     }
     let said = read::sealed_chunk(storage, pruned.entry, sealed).ok().and_then(|chunk| chunk.into_iter().next());
-    let said = said.and_then(|said| read::parse(pruned.entry, &said).ok()).map(|stored| stored.entry.record);
+    let said = said.and_then(|said| Stored::parse(pruned.entry, &said).ok()).map(|stored| stored.entry.record);
     let text = |name: &str| match &said {
         Some(Record::Log { event, details }) if event == PRUNED => details.get(name).cloned().unwrap_or_default(),
         _ => serde_json::Value::Null,

@@ -415,7 +415,7 @@ impl Ledger {
     pub fn read(&self, index: u64) -> Result<Stored, ReadError> {
         let chunk = self.shared.chunk(index)?;
         let bytes = chunk.first().ok_or(ReadError::Absent { index, len: self.len() })?;
-        read::parse(index, bytes)
+        Stored::parse(index, bytes)
     }
 
     /// The first entry that is there; those before were pruned.

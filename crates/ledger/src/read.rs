@@ -109,13 +109,17 @@ pub(crate) fn numbers(storage: &dyn Storage, folder: &str) -> io::Result<Vec<u64
     Ok(numbers)
 }
 
-/// Parses an entry's bytes.
-pub(crate) fn parse(index: u64, bytes: &[u8]) -> Result<Stored, ReadError> {
-    let entry = serde_json::from_slice(bytes).map_err(|error| match Brief::read(bytes) {
-        Ok(brief) if Record::fields(&brief.kind).is_empty() => ReadError::Kind { index, kind: brief.kind.into_owned() },
-        _ => ReadError::Entry { index, error },
-    })?;
-    Ok(Stored { index, entry })
+impl Stored {
+    /// Parses an entry's bytes.
+    pub fn parse(index: u64, bytes: &[u8]) -> Result<Self, ReadError> {
+        let entry = serde_json::from_slice(bytes).map_err(|error| match Brief::read(bytes) {
+            Ok(brief) if Record::fields(&brief.kind).is_empty() => {
+                ReadError::Kind { index, kind: brief.kind.into_owned() }
+            }
+            _ => ReadError::Entry { index, error },
+        })?;
+        Ok(Self { index, entry })
+    }
 }
 
 /// Sealed entries from `index` to the end of its bundle, in a log sealed to `size`.
@@ -228,7 +232,7 @@ impl<'a> RawEntries<'a> {
 
     /// The entries themselves.
     pub fn parsed(self) -> impl Iterator<Item = Result<Stored, ReadError>> + use<'a> {
-        self.map(|item| item.and_then(|(index, bytes)| parse(index, &bytes)))
+        self.map(|item| item.and_then(|(index, bytes)| Stored::parse(index, &bytes)))
     }
 }
 
@@ -433,7 +437,7 @@ impl Reader {
 
     /// An entry.
     pub fn read(&self, index: u64) -> Result<Stored, ReadError> {
-        parse(index, &self.bytes(index)?)
+        Stored::parse(index, &self.bytes(index)?)
     }
 
     /// The bytes of some entries, in order; of those that were not pruned.

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::de::{self, DeserializeOwned, Error as _};
 use serde::ser::SerializeMap as _;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// One entry of the log.
@@ -23,23 +24,34 @@ pub struct Entry {
 }
 
 impl<'de> Deserialize<'de> for Entry {
-    /// By hand: two flattened fields would both claim every member.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Head {
-            v: u32,
-            time: Timestamp,
-            #[serde(flatten)]
-            rest: Map<String, Value>,
+    /// By hand: two flattened fields would both claim every member, and serde would build each value three times over.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Map::deserialize(deserializer)?;
+        let (v, time) = (member(&mut members, "v")?, member(&mut members, "time")?);
+        let kind = members.get("kind").and_then(Value::as_str).unwrap_or_default();
+        if kind == "intent" {
+            let record = Record::Intent(Intent::take(&mut members)?);
+            members.remove("kind");
+            return Ok(Self { v, time, record, unknown: members });
         }
-        let Head { v, time, rest } = Head::deserialize(deserializer)?;
-        let kind = rest.get("kind").and_then(Value::as_str).unwrap_or_default();
         let fields = Record::fields(kind);
         let (known, unknown) =
-            rest.into_iter().partition(|(name, _)| name == "kind" || fields.contains(&name.as_str()));
-        let record = Record::deserialize(Value::Object(known)).map_err(serde::de::Error::custom)?;
+            members.into_iter().partition(|(name, _)| name == "kind" || fields.contains(&name.as_str()));
+        let record = Record::deserialize(Value::Object(known)).map_err(D::Error::custom)?;
         Ok(Self { v, time, record, unknown })
     }
+}
+
+/// Takes a member out.
+fn member<T: DeserializeOwned, E: de::Error>(members: &mut Map<String, Value>, name: &'static str) -> Result<T, E> {
+    let value = members.remove(name).ok_or_else(|| E::missing_field(name))?;
+    T::deserialize(value).map_err(|error| E::custom(format!("{name}: {error}")))
+}
+
+/// Takes a member out that may be missing.
+fn option<T: DeserializeOwned, E: de::Error>(members: &mut Map<String, Value>, name: &str) -> Result<Option<T>, E> {
+    let value = members.remove(name).unwrap_or_default();
+    Option::deserialize(value).map_err(|error| E::custom(format!("{name}: {error}")))
 }
 
 /// What an entry records.
@@ -248,12 +260,64 @@ pub struct Intent<A = Value, D = Value> {
 }
 
 impl Intent {
+    /// Out of an entry's members; action and decision as they are.
+    fn take<E: de::Error>(members: &mut Map<String, Value>) -> Result<Self, E> {
+        let mut value = |name| members.remove(name).ok_or_else(|| E::missing_field(name));
+        Ok(Self {
+            action: value("action")?,
+            decision: value("decision")?,
+            snapshot: member(members, "snapshot")?,
+            now: member(members, "now")?,
+            session: member(members, "session")?,
+            sequence: member(members, "sequence")?,
+            uses: option(members, "uses")?,
+            payload: option(members, "payload")?,
+        })
+    }
+
     /// Whether the decision permits, which an outcome must follow. Absence is no permit.
     pub fn permits(&self) -> bool {
         let effect = self.decision.get("effect");
         let word = effect.and_then(|effect| effect.as_str().or_else(|| effect.get("effect")?.as_str()));
         word == Some("permit")
     }
+}
+
+/// The intent of an entry's bytes, and when it was recorded, with action and decision in types of the reader's own: without
+/// the detour over values. `None` if it is no intent, or not of these forms, or its action lies in a payload: then
+/// [`Entry`] tells.
+pub fn intent<A: DeserializeOwned, D: DeserializeOwned>(entry: &[u8]) -> Option<(Timestamp, Intent<A, D>)> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Intent,
+    }
+    #[derive(Deserialize)]
+    struct Members<A, D> {
+        action: A,
+        decision: D,
+        #[serde(rename = "kind")]
+        _kind: Kind,
+        snapshot: String,
+        now: Timestamp,
+        session: String,
+        sequence: u64,
+        #[serde(default)]
+        uses: Option<u64>,
+        #[serde(default)]
+        payload: Option<de::IgnoredAny>,
+        time: Timestamp,
+        #[serde(rename = "v")]
+        _v: u32,
+    }
+    // Canonical members are sorted, and no other kind has one that comes before this.
+    if !entry.starts_with(b"{\"action\":") {
+        return None;
+    }
+    let Members { action, decision, snapshot, now, session, sequence, uses, payload, time, .. } =
+        serde_json::from_slice(entry).ok()?;
+    let intent = Intent { action, decision, snapshot, now, session, sequence, uses, payload: None };
+    payload.is_none().then_some((time, intent))
 }
 
 /// An intent whose action may lie in a payload.
@@ -433,4 +497,60 @@ pub enum Scope {
     Once,
     /// The same groups, tool and security-relevant arguments for the rest of the session.
     Session,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::canonical;
+
+    fn entry(change: impl FnOnce(&mut Map<String, Value>)) -> Vec<u8> {
+        let mut members = json!({
+            "action": {"verb": "call_tool", "deep": [1, {"a": null}]}, "decision": {"effect": "permit"}, "kind": "intent",
+            "now": "2026-01-02T03:04:05Z", "sequence": 7, "session": "s", "snapshot": "9d1f", "time": "2026-01-02T03:04:06Z",
+            "uses": 3, "v": 1, "what is new": [true],
+        });
+        if let Some(members) = members.as_object_mut() {
+            change(members);
+        }
+        canonical::to_vec(&members).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_intent_is_the_same_by_both_ways() -> Result<(), serde_json::Error> {
+        let bytes = entry(|_| ());
+        let whole: Entry = serde_json::from_slice(&bytes)?;
+        assert_eq!(canonical::to_vec(&whole)?, bytes, "what is unknown is kept");
+        let Record::Intent(intent) = &whole.record else { panic!("{whole:?}") };
+        assert_eq!(super::intent::<Value, Value>(&bytes), Some((whole.time, intent.clone())));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_plain_intent_is_left_to_the_entry() {
+        #[derive(Debug, Deserialize)]
+        struct Strict {
+            #[serde(rename = "verb")]
+            _verb: u32,
+        }
+        let payload = json!({"digest": "00", "subject": "user:a", "size_bytes": 1});
+        let of = |bytes: Vec<u8>| super::intent::<Value, Value>(&bytes);
+        assert!(of(entry(|members| _ = members.insert("payload".into(), payload))).is_none(), "it lies elsewhere");
+        assert!(of(entry(|members| _ = members.insert("kind".into(), "outcome".into()))).is_none());
+        assert!(of(entry(|members| _ = members.insert("kind".into(), "new".into()))).is_none());
+        assert!(of(entry(|members| _ = members.remove("session"))).is_none());
+        assert!(super::intent::<Strict, Value>(&entry(|_| ())).is_none(), "of another form");
+    }
+
+    #[test]
+    fn an_entry_without_a_member_says_which() {
+        for name in ["v", "time", "kind", "action", "decision", "now", "sequence", "session", "snapshot"] {
+            let read = serde_json::from_slice::<Entry>(&entry(|members| _ = members.remove(name)));
+            assert!(read.is_err_and(|error| error.to_string().contains(name)), "{name}");
+        }
+        let read = serde_json::from_slice::<Entry>(&entry(|members| _ = members.insert("uses".into(), "x".into())));
+        assert!(read.is_err_and(|error| error.to_string().contains("uses")));
+    }
 }

@@ -11,7 +11,7 @@ use crate::end::{Effect, Live, Place, State};
 use crate::journal::{self, HEAD, Kind, Scan};
 use crate::log::{Options, Recovery};
 use crate::payload::Sealed;
-use crate::read::{self, JOURNAL, PAYLOADS, numbered, numbers};
+use crate::read::{self, JOURNAL, PAYLOADS, Stored, numbered, numbers};
 use crate::record::Record;
 use crate::seal::{Sealer, read_open};
 use crate::storage::Storage;
@@ -126,7 +126,7 @@ fn contiguous(old: &[Old], sealed: u64, storage: &dyn Storage) -> io::Result<(Ve
             if found.head.kind != Kind::Entry || found.head.index != next {
                 continue;
             }
-            let effect = match read::parse(next, segment.body(found)) {
+            let effect = match Stored::parse(next, segment.body(found)) {
                 Ok(stored) if !whole(&stored.entry.record)? => return Ok((tail, next)),
                 Ok(stored) => Effect::of(&stored.entry.record),
                 Err(_) => Effect::Neither,
@@ -165,7 +165,7 @@ fn open_intents(storage: &dyn Storage, sealed: u64, tail: &[(Place, Effect)]) ->
     size = size.max(archive::start(storage)?);
     while size < sealed {
         for bytes in read::sealed_chunk(storage, size, sealed)? {
-            Effect::of(&read::parse(size, &bytes)?.entry.record).apply(size, &mut open);
+            Effect::of(&Stored::parse(size, &bytes)?.entry.record).apply(size, &mut open);
             size += 1;
         }
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::brief::{Brief, Details, Payload, Time};
 use crate::cosign::Behind;
 use crate::handover::ROTATED;
-use crate::read::{self, ReadError};
+use crate::read::{ReadError, Stored};
 use crate::record::Scope;
 use crate::seal::CHECKPOINT;
 use crate::verify::Report;
@@ -223,7 +223,7 @@ fn malformed(index: u64, brief: &Brief<'_>, bytes: &[u8]) -> Option<String> {
     if brief.v != 1 || brief.is_whole() {
         return None;
     }
-    match read::parse(index, bytes) {
+    match Stored::parse(index, bytes) {
         Ok(_) | Err(ReadError::Kind { .. }) => None,
         Err(ReadError::Entry { error, .. }) => Some(format!("it is no entry of its kind: {error}")),
         Err(error) => Some(error.to_string()),
@@ -508,7 +508,7 @@ mod tests {
         assert_eq!(found, ["it is of version 2, which this program does not know"]);
         assert_eq!((report.kinds["dream"], report.kinds["scan"]), (1, 1));
         let bytes = canonical::to_vec(&json!({"kind": "dream", "time": "2026-01-02T03:04:05Z", "v": 1})).unwrap();
-        let refused = crate::read::parse(7, &bytes);
+        let refused = crate::Stored::parse(7, &bytes);
         assert!(matches!(refused, Err(crate::ReadError::Kind { index: 7, kind }) if kind == "dream"));
     }
 }

@@ -9,7 +9,7 @@ use ledger::Reader;
 use ledger::record::{Answered, Asked, Intent, Record, Scope};
 use policy::{Action, ToolFacts, ToolId};
 
-use super::{Fault, Whole, read, whole};
+use super::{Fault, Typed, Whole, read, whole};
 use crate::ask;
 
 /// A call that was being decided while another snapshot took effect may be recorded under the one before.
@@ -33,11 +33,12 @@ impl<'a> Approvals<'a> {
     }
 
     /// Whether an entry is of the session that its decision was made for: whoever looks up a session goes by the entry.
-    pub(super) fn session(intent: &Intent, action: &Action) -> Result<(), String> {
-        if intent.session == action.principal.session {
+    pub(super) fn session(intent: &Typed) -> Result<(), String> {
+        let decided = &intent.action.principal.session;
+        if intent.session == *decided {
             return Ok(());
         }
-        Err(format!("it is of session `{}`, and was decided for `{}`", intent.session, action.principal.session))
+        Err(format!("it is of session `{}`, and was decided for `{decided}`", intent.session))
     }
 
     /// Whether the approval of a decision is what a person said to this very call. `tool` is what a snapshot knows of a
@@ -45,9 +46,10 @@ impl<'a> Approvals<'a> {
     pub(super) fn check(
         &self,
         entry: u64,
-        (intent, action): (&Intent, &Action),
+        intent: &Typed,
         mut tool: impl FnMut(&str, &ToolId) -> Option<Arc<ToolFacts>>,
     ) -> Result<(), String> {
+        let action = &intent.action;
         let (approval, number) = match (&action.approval, intent.uses) {
             (None, None) => return Ok(()),
             (Some(_), None) => return Err("it has an approval and says of no ask that it uses it up".to_owned()),
@@ -196,7 +198,7 @@ impl Sighting {
         }
     }
 
-    pub(super) fn intent(&mut self, index: u64, intent: &Intent, time: Timestamp) {
+    pub(super) fn intent<A, D>(&mut self, index: u64, intent: &Intent<A, D>, time: Timestamp) {
         let other = Astray::of(index, intent.now, time);
         match self.0.last_mut() {
             Some(Seen::Used { snapshot, entry, now, count, astray }) if *snapshot == intent.snapshot => {
