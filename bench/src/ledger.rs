@@ -1,19 +1,20 @@
 //! The ledger beside the physical limit of the same run: a raw group commit with the same pattern of writes
 //! and syncs, and SHA-256 of the same bytes.
 //!
-//! Three limits stand beside the ledger's rate, all over zeros that are on the disk already:
-//! - *raw*: one thread writes frames of an entry's size, as many at once as there are callers, and syncs. It makes no JSON,
-//!   hashes nothing, zeroes no next segment, writes no tile, and has no callers: with many it is copying memory, not
+//! Four limits stand beside the ledger's rate, all over zeros that are on the disk already:
+//! - *raw*: one thread writes frames of an entry's size, as many at once as there are callers, and syncs: one after another,
+//!   through segments that a second thread fills with zeros ahead. It makes no JSON, hashes nothing, writes no tile, and has
+//!   no callers.
+//! - *in place*: the same over one segment again and again, which no log can do. With many callers it is copying memory, not
 //!   syncing, that takes its time.
-//! - *with SHA-256*: the same with the one hash that an entry cannot do without, on the same thread.
+//! - *in place with SHA-256*: the same with the one hash that an entry cannot do without, on the same thread.
 //! - *group commit*: as many concurrent callers as the ledger has, each waiting until its frame is durable, over the same
 //!   queue with the same wakes and syncs, and still no JSON, hash, next segment or tile ([`queue`]).
 
 mod queue;
+mod raw;
 mod whole;
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -61,25 +62,30 @@ fn beside_the_disk(folder: &Path, args: &Args) -> anyhow::Result<()> {
     let size = ::ledger::canonical::to_vec(&entry)?.len();
     println!("an intent of {size} bytes; medians of {} rounds of {} s", args.rounds, args.seconds);
     println!(
-        "callers |  appends/s    p50 µs    p99 µs  CPU µs |      raw/s  ratio | with SHA-256/s  ratio | group commit/s  ratio"
+        "callers |  appends/s    p50 µs    p99 µs  CPU µs |      raw/s  ratio | in place/s  ratio | with SHA-256/s  ratio | group commit/s  ratio"
     );
     for callers in [1, 32, 256] {
-        let (mut ours, mut raw, mut hashed, mut queued) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut sequential, mut in_place) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut hashed, mut queued) = (Vec::new(), Vec::new());
+        let (path, group) = (folder.join("raw"), (callers, size));
         for round in 0..args.rounds {
-            queued.push(queue::appends(&folder.join("raw"), callers, size, time)?);
-            raw.push(raw_commits(&folder.join("raw"), callers, size, (time, false))?);
-            hashed.push(raw_commits(&folder.join("raw"), callers, size, (time, true))?);
+            queued.push(queue::appends(&path, callers, size, time)?);
+            in_place.push(raw::in_place(&path, group, time, false)?);
+            hashed.push(raw::in_place(&path, group, time, true)?);
+            sequential.push(raw::sequential(&folder.join(format!("raw-{callers}-{round}")), group, time)?);
             ours.push(appends(&folder.join(format!("log-{callers}-{round}")), callers, time)?);
         }
-        let (raw, hashed, queued) = (median(raw), median(hashed), median(queued));
+        let (raw, in_place) = (median(sequential), median(in_place));
+        let (hashed, queued) = (median(hashed), median(queued));
         let pick = |what: fn(&Appends) -> f64| median(ours.iter().map(what).collect());
         let rate = pick(|one| one.rate);
         println!(
-            "{callers:>7} | {rate:>10.0} {:>9.0} {:>9.0} {:>7.1} | {raw:>10.0} {:>4.0} % | {hashed:>14.0} {:>4.0} % | {queued:>14.0} {:>4.0} %",
+            "{callers:>7} | {rate:>10.0} {:>9.0} {:>9.0} {:>7.1} | {raw:>10.0} {:>4.0} % | {in_place:>10.0} {:>4.0} % | {hashed:>14.0} {:>4.0} % | {queued:>14.0} {:>4.0} %",
             pick(|one| one.p50_us),
             pick(|one| one.p99_us),
             pick(|one| one.cpu_us),
             100.0 * rate / raw,
+            100.0 * rate / in_place,
             100.0 * rate / hashed,
             100.0 * rate / queued
         );
@@ -119,31 +125,6 @@ fn outcome(intent: u64) -> Record {
 
 fn open(dir: &Path) -> anyhow::Result<Ledger> {
     Ok(Ledger::open(dir, SigningKey::from_seed(&[1; 32])?, Options::new(Timestamp::UNIX_EPOCH))?.0)
-}
-
-/// So many entries of this size per sync, overwriting zero-filled space as a segment does: entries per second. `hashes`:
-/// each is hashed first.
-fn raw_commits(path: &Path, callers: usize, size: usize, (time, hashes): (Duration, bool)) -> anyhow::Result<f64> {
-    let space = 8 << 20;
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-    file.write_all_at(&vec![0; space], 0)?;
-    file.sync_all()?;
-    let group = vec![7; (size + 64).next_multiple_of(8) * callers];
-    let (start, mut entries, mut offset) = (Instant::now(), 0, 0);
-    while start.elapsed() < time {
-        if offset + group.len() > space {
-            offset = 0;
-        }
-        if hashes {
-            let frames = group.chunks(group.len() / callers);
-            frames.for_each(|frame| _ = std::hint::black_box(::ledger::tree::leaf_hash(frame)));
-        }
-        file.write_all_at(&group, offset as u64)?;
-        file.sync_data()?;
-        offset += group.len();
-        entries += callers;
-    }
-    Ok(entries as f64 / start.elapsed().as_secs_f64())
 }
 
 /// Callers that each append the next intent when the last is durable.
