@@ -78,15 +78,16 @@ pub(super) fn arguments(request: &Request) -> Result<Value, Malformed> {
     Ok(peers::A2A.without(value))
 }
 
-/// Whether the agent is to send what comes of it elsewhere.
+/// Whether the agent is to send what comes of it elsewhere. Readers take the names of members in any case, with and without
+/// underscores, and generations of the protocol have called them otherwise, each with the same words in it.
 pub(super) fn wants_push(arguments: &Value) -> bool {
-    let names = ["pushNotificationConfig", "taskPushNotificationConfig", "task_push_notification_config"];
-    let is_one = |key: &str| names.iter().any(|name| key.eq_ignore_ascii_case(name));
-    // Some readers take a name in any case.
-    let named =
-        arguments.as_object().into_iter().flatten().filter(|(key, _)| key.eq_ignore_ascii_case("configuration"));
-    let members = named.filter_map(|(_, configuration)| configuration.as_object()).flatten();
-    members.into_iter().any(|(key, value)| is_one(key) && !value.is_null())
+    const WORDS: &str = "pushnotification";
+    let plain = |key: &str| key.replace(['_', '-'], "").to_lowercase();
+    let asks = |(key, value): (&String, &Value)| plain(key).contains(WORDS) && !value.is_null();
+    let named = |(key, value): (&String, &Value)| {
+        plain(key) == "configuration" && value.as_object().is_some_and(|members| members.iter().any(asks))
+    };
+    arguments.as_object().is_some_and(|members| members.iter().any(|member| asks(member) || named(member)))
 }
 
 #[cfg(test)]
@@ -124,10 +125,22 @@ mod tests {
         }
         let push =
             |name: &str| wants_push(&json!({"message": {}, "configuration": {name: {"url": "https://a.example"}}}));
-        for name in ["pushNotificationConfig", "taskPushNotificationConfig", "task_push_notification_config"] {
+        for name in [
+            "pushNotificationConfig",
+            "taskPushNotificationConfig",
+            "task_push_notification_config",
+            // As the SDK for Python takes them, too, in 0.3.
+            "push_notification_config",
+            "PUSH_NOTIFICATION_CONFIG",
+            "pushNotification",
+        ] {
             assert!(push(name), "{name}");
+            assert!(wants_push(&json!({name: {"url": "https://a.example"}})), "{name} at the top");
         }
         assert!(wants_push(&json!({"Configuration": {"PushNotificationConfig": {"url": "https://a.example"}}})));
         assert!(!push("historyLength") && !wants_push(&json!({})));
+        assert!(!wants_push(&json!({"configuration": {"pushNotificationConfig": null}})));
+        let said = json!({"message": {"parts": [{"text": "no push notification"}]}, "metadata": {"pushNotification": 1}});
+        assert!(!wants_push(&said), "what a message says is no configuration");
     }
 }
