@@ -219,6 +219,99 @@ async fn a_hosted_server_wants_a_session_that_is_its_own() {
     world.check().await;
 }
 
+/// `files` as a program that writes down what it hears.
+fn program(script: &str, heard: &std::path::Path) -> Fronts {
+    let command = ["sh", "-c", script, &heard.display().to_string()].map(str::to_owned).to_vec();
+    let env = std::env::vars().filter(|(name, _)| name == "PATH").collect();
+    let program = crate::Program { command, env, cwd: None };
+    Fronts {
+        upstreams: BTreeMap::from([("files".to_owned(), Upstream::Program(Arc::new(program)))]),
+        keys: vec![("agent".to_owned(), "secret".to_owned())],
+        ..Fronts::default()
+    }
+}
+
+/// Opens a session; its headers from now on.
+async fn opened(address: SocketAddr) -> String {
+    let host = "host: localhost\r\nx-bailiwick-key: secret\r\n";
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } });
+    let (head, body) = exchange(address, host, &initialize.to_string()).await;
+    let session = head.lines().find_map(|line| line.strip_prefix("mcp-session-id: "));
+    format!("{host}mcp-session-id: {}\r\n", session.unwrap_or_else(|| panic!("{head}{body}")))
+}
+
+fn cancel(id: &str) -> String {
+    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id } }).to_string()
+}
+
+/// A server that says more at once than waits for any client, and then answers.
+#[tokio::test]
+async fn an_answer_comes_however_much_came_before_it() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        note='{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'
+        while read -r line; do case "$line" in
+            *'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}' ;;
+            *'"ping"'*)
+                number=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+                yes "$note" | head -n 3000
+                echo '{"jsonrpc":"2.0","id":'$number',"result":{"is":"answered"}}' ;;
+        esac; done"#;
+    let fronts = program(script, &folder.path().join("heard"));
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+    let known = opened(address).await;
+    for id in 0..8 {
+        let ping = json!({ "jsonrpc": "2.0", "id": format!("ping {id}"), "method": "ping" }).to_string();
+        let (status, body) = post(address, &known, &ping).await;
+        let tail = body.get(body.len().saturating_sub(300)..).unwrap_or_default();
+        assert!(status == 200 && body.contains("answered") && body.contains(&format!("ping {id}")), "{tail}");
+    }
+    world.check().await;
+}
+
+/// In a session with a server that the gateway starts, requests have numbers of the gateway's towards the server.
+#[tokio::test]
+async fn what_a_client_cancels_ends_and_is_its_own_request() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    // The first request is number 1; what waits is not answered.
+    let script = r#"while read -r line; do
+            echo "$line" >> "$0"
+            case "$line" in *'"initialize"'*)
+                echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}' ;;
+            esac; done"#;
+    let heard = folder.path().join("heard");
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), program(script, &heard)).await.unwrap();
+    let known = opened(address).await;
+    let says = |word: &str| std::fs::read_to_string(&heard).unwrap_or_default().contains(word);
+    let heard_of = async |word: &str| {
+        while !says(word) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let ping = |id: &str| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }).to_string();
+    let waits = {
+        let (known, ping) = (known.clone(), ping("waits"));
+        tokio::spawn(async move { post(address, &known, &ping).await })
+    };
+    heard_of("ping").await;
+    // The numbers that requests may have at the server are no ids of this client's.
+    for number in 0..16 {
+        let foreign = cancel("7").replace("\"7\"", &number.to_string());
+        assert_eq!(post(address, &known, &foreign).await.0, 202);
+    }
+    assert_eq!(post(address, &known, &cancel("never was")).await.0, 202);
+    assert!(!waits.is_finished());
+    assert_eq!(post(address, &known, &cancel("waits")).await.0, 202);
+    assert_eq!(waits.await.unwrap(), (202, String::new()));
+    heard_of("notifications/cancelled").await;
+    let heard = std::fs::read_to_string(&heard).unwrap();
+    assert_eq!(heard.matches("notifications/cancelled").count(), 1, "{heard}");
+    world.check().await;
+}
+
 #[tokio::test]
 async fn an_agent_without_a_key_is_known_by_its_program_alone() {
     let world = World::new().await;

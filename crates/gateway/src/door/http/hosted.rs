@@ -25,7 +25,7 @@ use tokio::sync::{Notify, OnceCell, mpsc};
 
 use super::handle::{self, Handle};
 use super::screen::{Conversation, place};
-use super::wire::{Reply, accepts_events, header_mismatch, json, plain, read_body, stream, whole};
+use super::wire::{Reply, accepts_events, header_mismatch, json, nothing, plain, read_body, stream};
 use super::{Fronts, HttpDoor, Ticket, Upstream};
 use crate::answer;
 use crate::call::{self, Call, Id, Message, Notification, Request};
@@ -44,8 +44,10 @@ const HOSTS_MAX: usize = 64;
 const ENDED_MAX: usize = 4_096;
 /// How long a process stays that nobody uses.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
-/// How many messages wait for a slow client of one request.
+/// How many messages wait for a slow client of one request. Beyond it those are left out that are no answers.
 const EVENTS: usize = 64;
+/// After so many messages of a server those that they are for have their turn.
+const TURN: u64 = 16;
 /// How much of a message is under way within the gateway.
 const PIPE_BYTES: usize = 64 * 1024;
 
@@ -96,6 +98,17 @@ struct Open {
     /// The client's own progress token.
     token: Option<String>,
     events: mpsc::Sender<Event>,
+    /// Room for the last, which nothing that comes before it takes.
+    last: Option<mpsc::OwnedPermit<Event>>,
+}
+
+impl Open {
+    /// The last that comes of it.
+    fn ends(self, with: Event) {
+        if let Some(room) = self.last {
+            drop(room.send(with));
+        }
+    }
 }
 
 /// What comes back on a request's way.
@@ -104,6 +117,8 @@ enum Event {
     Answer(Bytes),
     /// A notification, or a request of the server.
     Aside(Bytes),
+    /// The client wants no answer any more.
+    Cancelled,
 }
 
 /// What a visit is to.
@@ -206,12 +221,13 @@ impl Visit {
     async fn aside(&self, raw: Bytes) -> HttpResponse<Reply> {
         if !self.is_stateless {
             let Some(host) = self.known() else { return self.elsewhere() };
-            let raw = host.with_numbers(raw);
+            // Of a request that is answered already, or never was, there is nothing to tell.
+            let Some(raw) = host.heard(raw) else { return nothing() };
             if host.to_server.send(raw).await.is_err() {
                 return plain(StatusCode::NOT_FOUND, "the server has ended");
             }
         }
-        whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new())
+        nothing()
     }
 
     pub(super) async fn request(self, headers: &HeaderMap, request: Request) -> HttpResponse<Reply> {
@@ -354,6 +370,7 @@ impl Visit {
                     return stream(StatusCode::OK, HeaderMap::new(), events);
                 }
                 Ok(Some(Event::Aside(_))) => {}
+                Ok(Some(Event::Cancelled)) => return nothing(),
                 Ok(None) => return gone(),
                 Err(_) => {
                     let line = answer::error(Some(&request.id), answer::UPSTREAM, "the server did not answer in time");
@@ -394,6 +411,7 @@ async fn forward(wait: Waiting, first: Bytes, mut came: mpsc::Receiver<Event>, t
         let (bytes, is_last) = match event {
             Event::Answer(bytes) => (bytes, true),
             Event::Aside(bytes) => (bytes, false),
+            Event::Cancelled => break,
         };
         if to.send(sse::event(&bytes)).await.is_err() || is_last {
             break;
@@ -424,7 +442,8 @@ impl Waiting {
         if token.is_some() {
             line = call::replaced(&line, &["params", "_meta", "progressToken"], &own).unwrap_or(line);
         }
-        host.lock().open.insert(number, Open { id: request.id.clone(), token, events });
+        let last = events.clone().try_reserve_owned().ok();
+        host.lock().open.insert(number, Open { id: request.id.clone(), token, events, last });
         Self { host, number, line, cancels }
     }
 }
@@ -449,13 +468,18 @@ impl Host {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client's `notifications/cancelled` with the number that its request has here.
-    fn with_numbers(&self, raw: Bytes) -> Bytes {
-        let Ok(Message::Notification(note)) = Message::read(raw.clone()) else { return raw };
-        let Some(id) = call::cancelled(&note) else { return raw };
-        let number = self.lock().open.iter().find(|(_, open)| open.id == id).map(|(number, _)| *number);
-        let own = number.and_then(|number| call::replaced(&raw, &["params", "requestId"], &number.to_string()));
-        own.unwrap_or(raw)
+    /// A message of a client as its server hears it: what cancels a request has the number that the request has here, and
+    /// ends it. `None` where no such request is open: its id may be the number of another.
+    fn heard(&self, raw: Bytes) -> Option<Bytes> {
+        let Ok(Message::Notification(note)) = Message::read(raw.clone()) else { return Some(raw) };
+        let Some(id) = call::cancelled(&note) else { return Some(raw) };
+        let (number, open) = {
+            let mut state = self.lock();
+            let number = state.open.iter().find(|(_, open)| open.id == id).map(|(number, _)| *number)?;
+            state.open.remove_entry(&number)?
+        };
+        open.ends(Event::Cancelled);
+        call::replaced(&raw, &["params", "requestId"], &number.to_string())
     }
 
     /// From now on the server hears the headers of this request: the client may have a new token.
@@ -470,10 +494,15 @@ impl Host {
 
     /// Reads what the server says, to its end.
     async fn read(&self, from: impl AsyncRead + Unpin) {
-        let mut lines = Lines::new(from);
+        let (mut lines, mut routed) = (Lines::new(from), 0_u64);
         while let Some(line) = lines.next().await {
             if let Line::Whole(line) = line {
                 self.route(line);
+                routed += 1;
+                // A server that says much at once would else fill every queue before anybody could empty it.
+                if routed.is_multiple_of(TURN) {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -485,8 +514,7 @@ impl Host {
                 let number = response.id.json().parse().ok();
                 let Some(open) = number.and_then(|number: u64| self.lock().open.remove(&number)) else { return };
                 let Some(answer) = call::replaced(&line, &["id"], open.id.json()) else { return };
-                // The stream has room for its last message, or its client is too slow to get it.
-                drop(open.events.try_send(Event::Answer(answer)));
+                open.ends(Event::Answer(answer));
             }
             Ok(Message::Notification(note)) => match self.of_request(&note) {
                 Some((events, bytes)) => drop(events.try_send(Event::Aside(bytes))),

@@ -103,6 +103,11 @@ pub(super) fn json(status: StatusCode, bytes: Bytes) -> HttpResponse<Reply> {
     whole(status, HeaderMap::from_iter([(CONTENT_TYPE, JSON)]), bytes)
 }
 
+/// Taken, and there is no answer.
+pub(super) fn nothing() -> HttpResponse<Reply> {
+    whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new())
+}
+
 pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse<Reply> {
     whole(status, HeaderMap::new(), Bytes::from_static(text.as_bytes()))
 }

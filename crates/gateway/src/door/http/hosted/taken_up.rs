@@ -9,7 +9,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::HeaderMap;
 use hyper::{Response as HttpResponse, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -17,7 +16,7 @@ use tokio::sync::mpsc;
 use super::{EVENTS, Event, Host, Refused, Visit, Waiting};
 use crate::call::{self, Message, Notification, Request};
 use crate::door::http::handle::{Handle, Held};
-use crate::door::http::wire::{Reply, plain, whole};
+use crate::door::http::wire::{Reply, nothing, plain};
 
 /// How long a server may take to open.
 const OPEN_WAIT: Duration = Duration::from_secs(60);
@@ -61,7 +60,7 @@ impl Visit {
                     Some(Event::Answer(bytes)) => break Some(bytes),
                     // What a server says before it is open is for nobody here.
                     Some(Event::Aside(_)) => {}
-                    None => break None,
+                    Some(Event::Cancelled) | None => break None,
                 }
             }
         };
@@ -75,7 +74,7 @@ impl Visit {
     /// The client says that it is open. A server hears that once, from whichever replica runs it.
     pub(super) async fn opens_fully(&self, note: Notification) -> HttpResponse<Reply> {
         match self.known() {
-            Some(host) if !self.is_stateless && host.told.swap(true, Ordering::AcqRel) => accepted(),
+            Some(host) if !self.is_stateless && host.told.swap(true, Ordering::AcqRel) => nothing(),
             _ => self.aside(note.raw().clone()).await,
         }
     }
@@ -83,7 +82,7 @@ impl Visit {
     /// A message to a conversation that runs at another replica, if anywhere: nobody here waits for it.
     pub(super) fn elsewhere(&self) -> HttpResponse<Reply> {
         let is_ours = self.opening().is_some() && !self.door.hosts.has_ended(&self.place());
-        if is_ours { accepted() } else { plain(StatusCode::NOT_FOUND, "no such session") }
+        if is_ours { nothing() } else { plain(StatusCode::NOT_FOUND, "no such session") }
     }
 }
 
@@ -103,8 +102,4 @@ pub(super) fn agreed_on(answer: &Bytes) -> Option<Value> {
     let Ok(Message::Response(response)) = Message::read(answer.clone()) else { return None };
     let [version] = call::fields(response.body(), &["protocolVersion"]).ok().filter(|_| !response.is_error)?;
     serde_json::from_str(version?.get()).ok()
-}
-
-fn accepted() -> HttpResponse<Reply> {
-    whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new())
 }
