@@ -12,6 +12,7 @@ mod hosted;
 mod idle;
 mod opening;
 mod refusals;
+mod retract;
 mod screen;
 mod ticket;
 mod tls;
@@ -58,6 +59,7 @@ use idle::Held;
 pub(crate) use idle::Idle;
 use opening::Openings;
 use refusals::{Refusal as TurnedAway, Refusals};
+use retract::Retractable;
 use screen::{Conversation, Expect};
 use ticket::Ticket;
 #[cfg(not(fuzzing))]
@@ -128,6 +130,8 @@ pub(crate) struct HttpDoor {
     promised: Claims<(Conversation, Id), Expect>,
     /// Requests of servers that their clients have not answered yet, with the act where one was judged.
     asked: Claims<(Conversation, Id), Option<Act>>,
+    /// Calls to remote servers that wait for a human.
+    retractable: Retractable,
     /// Servers that run for clients of this door, and conversations that are translated.
     hosts: Hosts,
     eras: Eras,
@@ -148,6 +152,7 @@ impl HttpDoor {
             user,
             promised: Claims::default(),
             asked: Claims::default(),
+            retractable: Retractable::default(),
             hosts: Hosts::default(),
             eras: Eras::default(),
             cards: a2a::Cards::default(),

@@ -313,6 +313,37 @@ async fn what_a_client_cancels_ends_and_is_its_own_request() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_cancelled_while_a_human_thinks_is_not_made() {
+    let world = World::new().await;
+    let upstream = upstream(world.seen.clone()).await;
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
+    let known = opened(address).await;
+    let call = call("write").replace("\"id\":7", "\"id\":\"mine\"");
+    assert!(call.contains("mine"));
+    let asked = {
+        let known = known.clone();
+        tokio::spawn(async move { post(address, &known, &call).await })
+    };
+    let (ask, binding) = world.asked().await;
+    assert_eq!(post(address, &known, &cancel("another")).await.0, 200, "the server hears of what does not wait here");
+    let heard = world.seen.lock().unwrap().len();
+    assert!(!asked.is_finished());
+    assert_eq!(post(address, &known, &cancel("mine")).await.0, 202);
+    let (status, body) = asked.await.unwrap();
+    assert!(status == 200 && !body.contains("data:"), "a stream that ends with nothing: {body}");
+    assert_eq!(world.seen.lock().unwrap().len(), heard, "the server knew nothing of it");
+    world
+        .once(|records| {
+            records.into_iter().find(|(_, record)| matches!(record, Record::Expired { ask: of } if *of == ask))
+        })
+        .await;
+    world.answer(ask, &binding.binding, true, Scope::Once);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(world.calls_seen(), Vec::<String>::new());
+    world.check().await;
+}
+
+#[tokio::test]
 async fn an_agent_without_a_key_is_known_by_its_program_alone() {
     let world = World::new().await;
     let upstream = upstream(world.seen.clone()).await;

@@ -16,15 +16,16 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::handle;
+use super::retract::Requested;
 use super::screen::{self, End, Expect, Screen};
 use super::wire::{
-    JSON, Reply, accepts_events, header_mismatch, into_events, is_type, json, only_answer, param_mismatch, params,
-    read_body, stream, whole,
+    JSON, Reply, accepts_events, header_mismatch, into_events, is_type, json, nothing, only_answer, param_mismatch,
+    params, read_body, stream, whole,
 };
 use super::{HEADER_MISMATCH, HttpDoor, QUEUE, Ticket};
 use crate::answer;
-use crate::authority::{Admitted, Authority, First, Patience, Refusal};
-use crate::call::{self, Call, Message, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
+use crate::authority::{Admitted, Asking, Authority, First, Patience, Refusal};
+use crate::call::{self, Call, Id, Message, Notification, Plumbing, Request, Response, SIZE_MAX_BYTES, Subject};
 use crate::catalogue::Known as Tool;
 use crate::door;
 use crate::door::tasks::{self, Origin, Owed};
@@ -77,11 +78,12 @@ impl Exchange {
         };
         let request = match Message::read(body) {
             Ok(Message::Request(request)) => request,
+            Ok(Message::Notification(note)) if self.retracts(&note) => return nothing(),
             Ok(Message::Notification(note)) => return self.aside(&head.headers, note.raw().clone()).await,
             Ok(Message::Response(response)) => return self.client_answers(&head.headers, &response).await,
             Ok(Message::Fault(_)) => {
                 tracing::warn!("dropped an error of the client that names no request");
-                return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+                return nothing();
             }
             Err(fault) => return json(StatusCode::BAD_REQUEST, answer::malformed(None, &fault)),
         };
@@ -175,7 +177,7 @@ impl Exchange {
         let place = screen::place(&self.caller, &self.server, self.session.as_ref());
         let Some(asked) = self.door.asked.take(&(place, response.id.clone())) else {
             tracing::warn!(id = %response.id, "dropped an answer of the client to a request that nobody made");
-            return whole(StatusCode::ACCEPTED, HeaderMap::new(), Bytes::new());
+            return nothing();
         };
         if let Some(act) = asked {
             let status = if response.is_error { Status::Error } else { Status::Ok };
@@ -213,25 +215,62 @@ impl Exchange {
                 tokio::spawn(async move {
                     let patience = Progress { token: call::progress_token(&request), events: events.clone() };
                     let work = async {
-                        match self.authority().ask(&self.caller, *asking, patience).await {
-                            Ok(admitted) => self.act(&headers, admitted, &request).await,
-                            Err(refusal) => self.refused(&request, &subject, &refusal),
-                        }
+                        let answer = self.asks_human(&request, *asking, patience).await?;
+                        Some(self.acts(&headers, (&request, &subject), answer).await)
                     };
-                    tokio::select! {
-                        reply = work => into_events(reply, &events, &request.id).await,
-                        () = events.closed() => {}
+                    let reply = tokio::select! {
+                        reply = work => reply,
+                        () = events.closed() => None,
+                    };
+                    // The stream of what was retracted ends with nothing.
+                    if let Some(reply) = reply {
+                        into_events(reply, &events, &request.id).await;
                     }
                 });
                 stream(StatusCode::OK, HeaderMap::new(), reply)
             }
             First::Asks(asking) => {
                 let patience = Progress { token: None, events: mpsc::channel(1).0 };
-                match Box::pin(self.authority().ask(&self.caller, *asking, patience)).await {
-                    Ok(admitted) => self.act(&headers, admitted, &request).await,
-                    Err(refusal) => self.refused(&request, &subject, &refusal),
+                match self.asks_human(&request, *asking, patience).await {
+                    Some(answer) => self.acts(&headers, (&request, &subject), answer).await,
+                    None => nothing(),
                 }
             }
+        }
+    }
+
+    /// What comes of asking a human about a request; `None` if its client retracted it.
+    async fn asks_human(
+        &self,
+        request: &Request,
+        asking: Asking<Request>,
+        patience: Progress,
+    ) -> Option<Result<Admitted<Request>, Refusal>> {
+        let answer = Box::pin(self.authority().ask(&self.caller, asking, patience));
+        self.door.retractable.unless_retracted(self.requested(&request.id), answer).await
+    }
+
+    /// Whether a client retracts with this what waits for a human: the server knows nothing of it, and hears nothing.
+    fn retracts(&self, note: &Notification) -> bool {
+        let requested = call::cancelled(note).and_then(|id| self.requested(&id));
+        requested.is_some_and(|requested| self.door.retractable.retract(&requested))
+    }
+
+    /// A request of this session, by its id.
+    fn requested(&self, id: &Id) -> Option<Requested> {
+        let session = self.session.as_ref()?;
+        Some((screen::place(&self.caller, &self.server, Some(session)), id.clone()))
+    }
+
+    async fn acts(
+        &self,
+        headers: &HeaderMap,
+        (request, subject): (&Request, &Subject),
+        answer: Result<Admitted<Request>, Refusal>,
+    ) -> HttpResponse<Reply> {
+        match answer {
+            Ok(admitted) => self.act(headers, admitted, request).await,
+            Err(refusal) => self.refused(request, subject, &refusal),
         }
     }
 
