@@ -174,6 +174,10 @@ fn a_stop_holds_until_a_person_resumes_it() {
     assert!(!is_denied(&world.bash("ls")));
     let said = world.ok(&["stop", "claude-code", "--because", "odd mails"]);
     assert!(!said.contains("is that its name?"), "{said}");
+    // The ledger could not say why, nor that it was.
+    let long = "x".repeat(100_000);
+    let refused = world.bailiwick(&["stop", "claude-code", "--because", &long]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("too long to be recorded"));
     let said = world.ok(&["stop", "claud-code"]);
     assert!(said.contains("Stopped: agent claud-code") && said.contains("is that its name?"), "{said}");
     world.ok(&["resume", "claud-code"]);

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::ask::{self, Answer, Asks, NoAnswer};
 use crate::breaker::Breakers;
 use crate::budget::{Budgets, Spent};
-use crate::catalogue::{Catalogue, Known, Listed};
+use crate::catalogue::{self, Catalogue, Known, Listed};
 use crate::changes::Changes;
 use crate::door::tasks::Tasks;
 use crate::facts;
@@ -32,6 +32,9 @@ use crate::pipeline::{self, Denied, Journal, Permit, Place, Question, Verdict};
 use crate::results::{Keep, Results};
 use crate::session::{Caller, Grant, Sessions, Unshared};
 pub(crate) use returned::{Parts, Returned};
+
+/// How many tools the log names whose definitions changed.
+const CHANGED_MAX: usize = 8;
 
 /// How long things may take and how many there may be.
 #[derive(Clone, Debug)]
@@ -481,22 +484,18 @@ impl Authority {
 
     /// Takes in a page of a server's tools; new ones take effect before this returns.
     pub(crate) async fn learn(self: &Arc<Self>, server: &str, result: &str) -> Result<(), String> {
-        let (tools, more) = crate::catalogue::read_list(result).map_err(|error| error.to_string())?;
+        let (tools, more) = catalogue::read_list(result).map_err(|error| error.to_string())?;
         let learned = self.catalogue.learn(server, (&tools, more), self.journal.now());
         let learned = learned.map_err(|error| error.to_string())?;
         for (status, pins) in [("pinned", learned.pinned), ("changed", learned.changed)] {
-            if pins.is_empty() {
-                continue;
+            if status == "changed" && !pins.is_empty() {
+                let (count, first) = (pins.len(), pins.iter().take(CHANGED_MAX).map(|(name, _)| name));
+                let tools: Vec<_> = first.collect();
+                tracing::warn!(server, count, ?tools, "tool definitions changed: quarantined until approved");
             }
-            if status == "changed" {
-                tracing::warn!(server, tools = ?pins.iter().map(|(name, _)| name).collect::<Vec<_>>(), "tool definitions changed: quarantined until approved");
+            for record in catalogue::records(server, pins, (status, "")) {
+                self.journal.note(record);
             }
-            self.journal.note(Record::Tools {
-                server: server.to_owned(),
-                pins,
-                status: status.to_owned(),
-                by: String::new(),
-            });
         }
         // Also what another call has taken in a moment ago, or a definition that was approved before and is back.
         let force = self.law.force();

@@ -32,6 +32,8 @@ const COUNTS_MAX: usize = 4_096;
 /// How long another gateway is waited for that changes what is stopped.
 const LOCK_TRIES: u8 = 100;
 const LOCK_POLL: Duration = Duration::from_millis(2);
+/// The longest reason that is taken, in bytes: nobody waits for the record of a stop, so that the reason has to fit it.
+const BECAUSE_MAX_BYTES: usize = 4_096;
 /// The most breakers that are open at a time.
 const OPEN_MAX: usize = 1_024;
 
@@ -180,6 +182,7 @@ impl Breakers {
     /// says where it holds and could not be saved.
     pub(crate) fn set(&self, of: &str, standing: Standing, journal: &Journal) -> Result<(), String> {
         is_breaker(of)?;
+        is_reason(&standing.because)?;
         let mut state = self.lock();
         // An emergency stop waits for nobody for long, and may then undo what another gateway does just now.
         let _alone = self.alone(&mut state, LOCK_TRIES)?;
@@ -218,6 +221,7 @@ impl Breakers {
     /// Closes a breaker; says whether it was open.
     pub(crate) fn reset(&self, of: &str, (by, because): (&str, &str), journal: &Journal) -> Result<bool, String> {
         is_breaker(of)?;
+        is_reason(because)?;
         let mut state = self.lock();
         // What another gateway stops meanwhile would be lost.
         let alone = self.alone(&mut state, LOCK_TRIES)?;
@@ -360,6 +364,14 @@ fn is_breaker(of: &str) -> Result<(), String> {
     let named = |kind| of.strip_prefix(kind).is_some_and(|name: &str| !name.is_empty());
     let known = of == EVERYTHING || named("agent ") || named("server ");
     if known && of.len() < 512 { Ok(()) } else { Err(format!("`{of}` is nothing that can be stopped")) }
+}
+
+fn is_reason(because: &str) -> Result<(), String> {
+    let size = because.len();
+    if size > BECAUSE_MAX_BYTES {
+        return Err(format!("the reason is too long to be recorded: {size} bytes > {BECAUSE_MAX_BYTES}"));
+    }
+    Ok(())
 }
 
 fn closed(of: &str, by: &str, because: &str) -> Record {

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aws_lc_rs::digest;
 use graph::lookalike::skeleton;
 use jiff::{SignedDuration, Timestamp};
+use ledger::record::Record;
 use policy::{ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +36,10 @@ const LOOK_ALIKES_MAX: usize = 8;
 const FIRST_LIST_MAX: SignedDuration = SignedDuration::from_secs(60);
 /// The largest definition that is kept, in bytes.
 const DEFINITION_MAX_BYTES: usize = 256 * 1024;
+/// The longest name of a tool that is taken, in bytes.
+const NAME_MAX_BYTES: usize = 1_024;
+/// The most bytes of names and pins in one entry of the ledger, which takes none of 64 KiB.
+const ENTRY_MAX_BYTES: usize = 48 * 1024;
 
 /// The tools that were seen. Shared by all doors.
 #[derive(Debug)]
@@ -149,11 +154,34 @@ pub fn read_list(result: &str) -> Result<(Vec<Listed<'_>>, bool), Malformed> {
         .unwrap_or_default();
     let listed = |definition: &'_ RawValue| {
         let [name] = call::fields(definition.get(), &["name"]).ok()?;
-        serde_json::from_str(name?.get()).ok()
+        serde_json::from_str(name?.get()).ok().filter(|name: &String| name.len() <= NAME_MAX_BYTES)
     };
     let more = cursor.is_some_and(|cursor| cursor.get() != "null");
-    // A definition whose name cannot be read is left out, which withholds it.
+    // A definition whose name cannot be read, or is no name any more, is left out, which withholds it.
     Ok((tools.into_iter().filter_map(|raw| Some(Listed { name: listed(raw)?, definition: raw })).collect(), more))
+}
+
+/// The records of what became of tools: as many as it takes, for a server lists as many as it likes, and an entry that is too
+/// large would be none.
+pub(crate) fn records(server: &str, pins: Vec<(String, String)>, (status, by): (&str, &str)) -> Vec<Record> {
+    let mut parts: Vec<Vec<(String, String)>> = Vec::new();
+    let mut left = 0;
+    for (name, pin) in pins {
+        // As JSON has them, with what stands around both.
+        let size = Value::from(name.as_str()).to_string().len() + pin.len() + 8;
+        match parts.last_mut().filter(|_| size <= left) {
+            Some(part) => {
+                left -= size;
+                part.push((name, pin));
+            }
+            None => {
+                left = ENTRY_MAX_BYTES.saturating_sub(size);
+                parts.push(vec![(name, pin)]);
+            }
+        }
+    }
+    let record = |pins| Record::Tools { server: server.to_owned(), pins, status: status.to_owned(), by: by.to_owned() };
+    parts.into_iter().map(record).collect()
 }
 
 fn looks_of(servers: &BTreeMap<String, Server>) -> HashMap<String, BTreeSet<ToolId>> {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::authority::{Authority, Limits};
 use crate::breaker::{Breakers, Standing};
 use crate::budget::Budgets;
-use crate::catalogue::{Catalogue, CatalogueError, Change};
+use crate::catalogue::{self, Catalogue, CatalogueError, Change};
 use crate::changes::Changes;
 use crate::disk;
 use crate::door::hello::Reply;
@@ -534,8 +534,9 @@ impl Shared {
         let approved = self.authority.catalogue.approve(server, pins).map_err(|error| error.to_string())?;
         if !approved.is_empty() {
             let pins = approved.iter().map(|change| (change.name.clone(), change.pin.clone())).collect();
-            let record = Record::Tools { server: server.to_owned(), pins, status: "approved".to_owned(), by };
-            self.authority.journal.note(record);
+            for record in catalogue::records(server, pins, ("approved", &by)) {
+                self.authority.journal.note(record);
+            }
             self.authority.relearn().await?;
         }
         Ok(approved)

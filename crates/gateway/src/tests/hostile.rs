@@ -86,3 +86,49 @@ async fn what_a_list_names_is_its_servers_word() {
     client.close().await;
     world.check().await;
 }
+
+/// With names so long that no entry of the ledger could hold all at once.
+#[tokio::test]
+async fn what_becomes_of_many_tools_is_recorded_of_each() {
+    const MANY: usize = 300;
+    let world = World::new().await;
+    let lists = |about: &str| {
+        let name = |number: usize| format!("tool_{number}_{}", "x".repeat(200));
+        let tool = |number| json!({ "name": name(number), "description": about, "inputSchema": { "type": "object" } });
+        let long = json!({ "name": "n".repeat(2_000), "inputSchema": { "type": "object" } });
+        let mut all = tools().as_array().unwrap().clone();
+        all.extend((0..MANY).map(tool));
+        all.push(long);
+        *world.tools.lock().unwrap() = json!(all);
+    };
+    let mut client = world.connect();
+    lists("one");
+    let shown = client.request("tools/list", json!({})).await;
+    // `delete` is for nobody, and what is too long is no name.
+    assert_eq!(shown["result"]["tools"].as_array().map(Vec::len), Some(MANY + 2));
+    lists("another");
+    let shown = client.request("tools/list", json!({})).await;
+    assert_eq!(shown["result"]["tools"].as_array().map(Vec::len), Some(2));
+    let shared = world.gateway.shared();
+    let waiting = shared.authority.catalogue.waiting("files");
+    let pins: BTreeSet<String> = waiting.into_iter().map(|change| change.pin).collect();
+    assert_eq!(pins.len(), MANY);
+    shared.approve("files", &pins, "someone".to_owned()).await.unwrap();
+    client.close().await;
+    let records = world.records();
+    for (wanted, who) in [("pinned", ""), ("changed", ""), ("approved", "someone")] {
+        let pins = records.iter().filter_map(|(_, record)| match record {
+            Record::Tools { pins, status, by, .. } if status == wanted && by == who => Some(pins),
+            _ => None,
+        });
+        let names = pins.flatten().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("tool_"));
+        assert_eq!(names.collect::<BTreeSet<_>>().len(), MANY, "{wanted}");
+    }
+    let withheld = records.iter().find_map(|(_, record)| match record {
+        Record::Withheld { names, because, .. } if because == "definition changed" => names.last(),
+        _ => None,
+    });
+    assert!(withheld.is_some_and(|last| last.starts_with("(and ") && last.ends_with(" more)")), "{withheld:?}");
+    drop(shared);
+    world.check().await;
+}
