@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// The most things that wait at a time.
 const CLAIMS_MAX: usize = 4_096;
+/// The most of them that are of one, so that who leaves things behind takes no other his place.
+const CLAIMS_OF_ONE_MAX: usize = 1_024;
 
 /// A thing, and until when it waits; without end as long as somebody sees to it.
 type Waiting<V> = (Option<Instant>, V);
@@ -28,11 +30,14 @@ impl<K, V> Default for Claims<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V> Claims<K, V> {
-    /// Keeps a thing for a while, or until somebody says how long. It comes back at once if there is no room, or if the key
-    /// is taken.
-    pub(crate) fn keep(&self, key: K, value: V, wait: Option<Duration>) -> Result<(), V> {
+    /// Keeps a thing for a while, or until somebody says how long. It comes back at once if there is no room, none for more of
+    /// the same one's, or if the key is taken.
+    pub(crate) fn keep(&self, key: K, value: V, wait: Option<Duration>, is_same: impl Fn(&K) -> bool) -> Result<(), V> {
         let mut waiting = self.lock();
-        if waiting.len() >= CLAIMS_MAX || waiting.contains_key(&key) {
+        // Counted only where it can be too many: mostly few things wait.
+        let has_share = || waiting.keys().filter(|&other| is_same(other)).count() >= CLAIMS_OF_ONE_MAX;
+        let is_full = waiting.len() >= CLAIMS_MAX || (waiting.len() >= CLAIMS_OF_ONE_MAX && has_share());
+        if is_full || waiting.contains_key(&key) {
             return Err(value);
         }
         waiting.insert(key, (wait.map(|wait| Instant::now() + wait), value));
@@ -79,17 +84,30 @@ mod tests {
     #[test]
     fn a_thing_is_claimed_once_or_comes_back() {
         let claims = Claims::default();
-        assert_eq!(claims.keep(1, 'a', Some(Duration::from_secs(600))), Ok(()));
-        assert_eq!(claims.keep(1, 'b', None), Err('b'));
-        assert_eq!(claims.keep(2, 'c', None), Ok(()));
+        assert_eq!(claims.keep(1, 'a', Some(Duration::from_secs(600)), |_| true), Ok(()));
+        assert_eq!(claims.keep(1, 'b', None, |_| true), Err('b'));
+        assert_eq!(claims.keep(2, 'c', None, |_| true), Ok(()));
         assert_eq!((claims.take(&1), claims.take(&1)), (Some('a'), None));
         assert!(claims.overdue().is_empty());
         claims.waits(&2, Duration::ZERO);
         assert_eq!(claims.overdue(), ['c']);
         for key in 0..CLAIMS_MAX {
-            assert_eq!(claims.keep(key, 'd', None), Ok(()));
+            assert_eq!(claims.keep(key, 'd', None, |_| false), Ok(()));
         }
-        assert_eq!(claims.keep(CLAIMS_MAX, 'e', None), Err('e'));
+        assert_eq!(claims.keep(CLAIMS_MAX, 'e', None, |_| false), Err('e'));
         assert_eq!(claims.all().len(), CLAIMS_MAX);
+    }
+
+    #[test]
+    fn who_leaves_things_behind_takes_no_other_his_place() {
+        let claims = Claims::default();
+        let keep = |who: &'static str, key: usize| claims.keep((who, key), (), None, |(of, _)| *of == who);
+        for key in 0..CLAIMS_OF_ONE_MAX {
+            assert_eq!(keep("loud", key), Ok(()));
+        }
+        assert_eq!(keep("loud", CLAIMS_OF_ONE_MAX), Err(()));
+        assert_eq!(keep("quiet", 0), Ok(()));
+        assert_eq!(claims.take(&("loud", 7)), Some(()));
+        assert_eq!(keep("loud", CLAIMS_OF_ONE_MAX), Ok(()));
     }
 }

@@ -312,6 +312,40 @@ async fn what_a_client_cancels_ends_and_is_its_own_request() {
     world.check().await;
 }
 
+/// One that opens sessions without end; another agent has one, which is idle for longest.
+#[tokio::test]
+async fn an_agent_that_opens_many_sessions_ends_its_own() {
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"while read -r line; do case "$line" in
+            *'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-06-18"}}' ;;
+            *'"ping"'*)
+                number=$(echo "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
+                echo '{"jsonrpc":"2.0","id":'$number',"result":{"is":"answered"}}' ;;
+        esac; done"#;
+    let mut fronts = program(script, &folder.path().join("heard"));
+    fronts.keys.push(("loud".to_owned(), "hidden".to_owned()));
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts).await.unwrap();
+    let known = opened(address).await;
+    let initialize = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } } });
+    let mut refused = Vec::new();
+    for _ in 0..70 {
+        let host = "host: localhost\r\nx-bailiwick-key: hidden\r\n";
+        let (status, body) = post(address, host, &initialize.to_string()).await;
+        if status != 200 {
+            refused.push((status, body));
+        }
+    }
+    assert!(!refused.is_empty());
+    let is_own = |(status, body): &(u16, String)| *status == 503 && body.contains("64 servers run for this agent");
+    assert!(refused.iter().all(is_own), "{refused:?}");
+    let ping = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }).to_string();
+    let (status, body) = post(address, &known, &ping).await;
+    assert!(status == 200 && body.contains("answered"), "{status} {body}");
+    world.check().await;
+}
+
 #[tokio::test]
 async fn a_call_that_is_cancelled_while_a_human_thinks_is_not_made() {
     let world = World::new().await;

@@ -39,9 +39,13 @@ use crate::upstream::link::{QUEUE, pump};
 use crate::upstream::remote::SESSION_HEADER;
 
 /// The most servers at a time.
-const HOSTS_MAX: usize = 64;
+const HOSTS_MAX: usize = 96;
+/// The most of them that are of one agent, so that one that opens sessions without end takes no other its place.
+const HOSTS_OF_AGENT_MAX: usize = 64;
 /// How many sessions that ended are remembered.
 const ENDED_MAX: usize = 4_096;
+/// How many of them are of one agent: who ends sessions without end makes no other's begin again.
+const ENDED_OF_AGENT_MAX: usize = 1_024;
 /// How long a process stays that nobody uses.
 const IDLE_MAX: Duration = Duration::from_secs(30 * 60);
 /// How many messages wait for a slow client of one request. Beyond it those are left out that are no answers.
@@ -313,9 +317,7 @@ impl Visit {
 
     fn start(&self, key: Conversation) -> Result<Arc<Host>, Refused> {
         let unavailable = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
-        if !self.door.hosts.has_room(self.goal.servers()) {
-            return Err(unavailable(format!("{HOSTS_MAX} servers run already, and all are in use")));
-        }
+        self.door.hosts.room(&key.agent, self.goal.servers()).map_err(unavailable)?;
         let failed = |error: io::Error| {
             let name = self.goal.program().unwrap_or_default();
             (StatusCode::BAD_GATEWAY, format!("cannot start the server `{}`: `{name}`: {error}", self.server))
@@ -564,8 +566,16 @@ impl Hosts {
     /// From now on this session does not begin again.
     fn end(&self, key: Conversation) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.0.len() >= ENDED_MAX {
-            ended.0.pop_front();
+        if ended.0.contains(&key) {
+            return;
+        }
+        let is_own = |other: &Conversation| other.agent == key.agent;
+        let oldest = match ended.0.iter().filter(|&other| is_own(other)).count() {
+            ENDED_OF_AGENT_MAX.. => ended.0.iter().position(is_own),
+            _ => (ended.0.len() >= ENDED_MAX).then_some(0),
+        };
+        if let Some(oldest) = oldest {
+            drop(ended.0.remove(oldest));
         }
         ended.0.push_back(key);
     }
@@ -595,17 +605,27 @@ impl Hosts {
         state.listener = None;
     }
 
-    /// Whether so many more servers may start; ends the conversation that was idle longest if not.
-    fn has_room(&self, servers: usize) -> bool {
+    /// So many more servers may start for an agent; else why not, and the conversation that was idle longest ends: one of the
+    /// agent's own, if that has its share.
+    fn room(&self, agent: &str, servers: usize) -> Result<(), String> {
         let hosts = self.lock();
-        if hosts.values().map(|host| host.servers).sum::<usize>() + servers <= HOSTS_MAX {
-            return true;
+        let all: usize = hosts.values().map(|host| host.servers).sum();
+        let own = hosts.iter().filter(|(key, _)| key.agent == agent);
+        let own: usize = own.map(|(_, host)| host.servers).sum();
+        let has_share = own + servers > HOSTS_OF_AGENT_MAX;
+        if !has_share && all + servers <= HOSTS_MAX {
+            return Ok(());
         }
-        let idle = hosts.values().filter(|host| host.lock().open.is_empty());
-        if let Some(oldest) = idle.min_by_key(|host| host.lock().used) {
+        let ends =
+            |key: &Conversation, host: &Arc<Host>| (!has_share || key.agent == agent) && host.lock().open.is_empty();
+        let idle = hosts.iter().filter(|&(key, host)| ends(key, host));
+        if let Some((_, oldest)) = idle.min_by_key(|(_, host)| host.lock().used) {
             oldest.over.notify_one();
         }
-        false
+        Err(match has_share {
+            true => format!("{HOSTS_OF_AGENT_MAX} servers run for this agent already"),
+            false => format!("{HOSTS_MAX} servers run already, and all are in use"),
+        })
     }
 }
 
@@ -664,4 +684,27 @@ fn session_name() -> Option<HeaderValue> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).ok()?;
     HeaderValue::from_str(&hex::encode(bytes)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_ends_sessions_without_end_makes_no_other_s_begin_again() {
+        let hosts = Hosts::default();
+        let of = |agent: &str, session: usize| {
+            let [agent, whose, server] = [agent, "", "files"].map(str::to_owned);
+            Conversation { agent, whose, server, session: session.to_string().into_bytes() }
+        };
+        hosts.end(of("quiet", 0));
+        for _ in 0..=ENDED_MAX {
+            hosts.end(of("loud", 0));
+        }
+        for session in 0..=ENDED_MAX {
+            hosts.end(of("loud", session));
+        }
+        assert!(hosts.has_ended(&of("quiet", 0)) && hosts.has_ended(&of("loud", ENDED_MAX)));
+        assert!(!hosts.has_ended(&of("loud", 0)), "of its own the oldest is forgotten");
+    }
 }

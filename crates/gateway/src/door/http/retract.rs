@@ -30,7 +30,8 @@ impl Retractable {
     ) -> Option<T> {
         let Some(requested) = requested else { return Some(work.await) };
         let (tell, told) = oneshot::channel();
-        if self.0.keep(requested.clone(), tell, None).is_err() {
+        let is_same = |(other, _): &Requested| other.agent == requested.0.agent;
+        if self.0.keep(requested.clone(), tell, None, is_same).is_err() {
             // No room, or the id is in use already: it goes on as without a session.
             return Some(work.await);
         }

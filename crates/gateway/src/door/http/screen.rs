@@ -188,6 +188,11 @@ impl Screen {
         place(&self.caller, &self.server, self.session.as_ref())
     }
 
+    /// Whether something waits for the same agent.
+    fn is_same(&self, (other, _): &(Conversation, Id)) -> bool {
+        other.agent == self.caller.principal.agent
+    }
+
     /// What waits for an answer that was promised on a stream of this conversation.
     fn promised(&self, id: &Id) -> Option<Expect> {
         self.door.promised.take(&(self.place(), id.clone()))
@@ -199,7 +204,7 @@ impl Screen {
         self.session.as_ref()?;
         let id = expect.id.clone()?;
         let own = std::mem::replace(expect, Expect::nothing());
-        match self.door.promised.keep((self.place(), id.clone()), own, None) {
+        match self.door.promised.keep((self.place(), id.clone()), own, None, |other| self.is_same(other)) {
             Ok(()) => Some(id),
             Err(back) => {
                 *expect = back;
@@ -238,7 +243,7 @@ impl Screen {
             Ok(None) => answer::unknown_method(&request),
             Err(fault) => answer::malformed(Some(&request.id), &fault),
             Ok(Some(wish)) => match self.admitted(wish).await {
-                Ok(act) => match self.door.asked.keep(key.clone(), act, Some(wait)) {
+                Ok(act) => match self.door.asked.keep(key.clone(), act, Some(wait), |other| self.is_same(other)) {
                     Ok(()) => {
                         if to.send(event).await.is_err() {
                             // The client left: an act that is dropped says so.
