@@ -79,7 +79,15 @@ impl Accounts {
         let mut uses: BTreeMap<String, Used> = BTreeMap::new();
         for charge in snapshot.charges(action) {
             let since = Timestamp::from_second(charge.budget.per.window(now)).unwrap_or(Timestamp::MIN);
-            let (since, used) = match self.0.get(&charge.account).copied() {
+            let next = since.checked_add(SignedDuration::from_secs(charge.budget.per.seconds()));
+            let account = self.0.get_mut(&charge.account).map(|account| {
+                // A clock that was wrong for a moment, far ahead: else what was used would count until it is there again.
+                if next.is_ok_and(|next| account.since > next) {
+                    account.since = since;
+                }
+                *account
+            });
+            let (since, used) = match account {
                 // A clock that was put back opens no window anew.
                 Some(account) if account.since >= since => (account.since, account.used),
                 None if self.0.len() >= ACCOUNTS_MAX && !self.forget_old(now) => (since, u64::MAX),

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use policy::bounds::{Budget, Listed, Measure, Otherwise, Per};
-use policy::{Bounds, Mandate};
+use policy::{Action, Bounds, Effect, Mandate};
 
 use super::*;
 use crate::breaker::{Breakers, EVERYTHING, Standing, Trip};
+use crate::budget::Accounts;
 use crate::replay::whatif::{WhatIf, Window, whatif};
 use crate::replay::{Proposal, Recompute, Verdict};
 
@@ -80,6 +81,36 @@ async fn a_call_outside_the_mandate_sends_no_byte() {
     recomputes(&world);
     let found = tried(&world, Bounds::default());
     assert_eq!(flips(&found), [(Verdict::Deny, Verdict::Permit, "files/write", 1)]);
+    world.check().await;
+}
+
+/// Set far ahead and back, as by a server of time that was wrong, or by a few seconds over the end of a window.
+#[tokio::test]
+async fn a_clock_that_is_put_back_opens_no_window_anew_and_uses_up_no_later_one() {
+    let minute = Budget { per: Per::Minute, ..budget(Measure::Calls, 3) };
+    let world = world(ALL, bounds(&["*/*"], vec![minute])).await;
+    let mut client = world.connect();
+    client.call("read", json!({ "path": "a" })).await;
+    client.close().await;
+    let recorded = world.records().into_iter().find_map(|(_, record)| match record {
+        Record::Intent(intent) => Some(intent.action),
+        _ => None,
+    });
+    let mut action: Action = serde_json::from_value(recorded.unwrap()).unwrap();
+    let force = world.gateway.shared().authority.law.force();
+    let mut accounts = Accounts::default();
+    let mut used = |second: i64| {
+        let now = jiff::Timestamp::from_second(600_000 + second).unwrap();
+        let uses = accounts.tell(&force.snapshot, (&mut action, |_: &Action| false), now);
+        let used = uses.values().map(|used| used.used).sum::<u64>();
+        accounts.take(uses, &Effect::Permit);
+        used
+    };
+    assert_eq!((used(0), used(59)), (0, 1));
+    assert_eq!((used(61), used(59), used(62)), (0, 1, 2), "the next window, a little back, and on");
+    assert_eq!(used(2 * 86_400), 0, "far ahead");
+    assert_eq!((used(63), used(64)), (1, 2), "what was used counts now");
+    assert_eq!((used(121), used(122)), (0, 1), "and in no later window");
     world.check().await;
 }
 
