@@ -31,6 +31,8 @@ use kept::Row;
 
 /// The most tasks that are known at a time. A call that would be one more ends with what its server said of the task.
 const TASKS_MAX: usize = 1_024;
+/// The most of them that are of one session, so that one that begins tasks without end takes no other its own.
+const TASKS_OF_SESSION_MAX: usize = 256;
 /// The longest that a task is known, whatever its server says.
 const KNOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -140,7 +142,8 @@ impl Tasks {
     /// A call became a task; its act comes back if there is no room, or if its session has that task already.
     fn begin(&self, key: Key, created: &Created, origin: Origin, (act, tool): (Act, Arc<ToolFacts>)) -> Option<Act> {
         let mut known = self.hold();
-        if known.len() >= TASKS_MAX || known.contains_key(&key) {
+        let own = known.keys().filter(|other| other.session == key.session).count();
+        if known.len() >= TASKS_MAX || own >= TASKS_OF_SESSION_MAX || known.contains_key(&key) {
             return Some(act);
         }
         let until = after(self.clock.now(), keeps(created));

@@ -264,3 +264,49 @@ async fn each_address_that_is_listened_to_is_judged() {
     client.close().await;
     world.check().await;
 }
+
+/// A server whose every call becomes a task, named by its argument.
+async fn serve_many(stream: DuplexStream) {
+    let (read, mut write) = split(stream);
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let number = message["params"]["arguments"]["n"].to_string();
+        let result = match message["method"].as_str() {
+            Some("tools/list") => json!({ "tools": tools() }),
+            Some("tools/call") => json!({ "task": { "taskId": number, "status": "working", "ttl": null } }),
+            _ => json!({ "taskId": message["params"]["taskId"], "status": "working" }),
+        };
+        let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+        write.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+}
+
+async fn begin_numbered(client: &mut Client, number: usize) {
+    let params = json!({ "name": "read", "arguments": { "n": number }, "task": {} });
+    let answer = client.request("tools/call", params).await;
+    assert!(answer["result"]["task"].is_object(), "{answer}");
+}
+
+async fn has_task(client: &mut Client, number: usize) -> bool {
+    client.request("tasks/get", json!({ "taskId": number.to_string() })).await.get("error").is_none()
+}
+
+#[tokio::test]
+async fn a_session_that_begins_tasks_without_end_takes_no_other_its_own() {
+    const MANY: usize = 256;
+    let world = World::with(RULES, limits()).await.unwrap();
+    let connect = |session: &str| world.connect_in(session, |server| drop(tokio::spawn(serve_many(server))));
+    let (mut loud, mut quiet) = (connect("loud"), connect("quiet"));
+    for number in 0..=MANY {
+        begin_numbered(&mut loud, number).await;
+    }
+    assert!(has_task(&mut loud, MANY - 1).await && !has_task(&mut loud, MANY).await);
+    begin_numbered(&mut quiet, 0).await;
+    assert!(has_task(&mut quiet, 0).await && !has_task(&mut quiet, 1).await);
+    loud.close().await;
+    quiet.close().await;
+    // Of the one that was too many, the server's word was the result.
+    assert_eq!(ends(&world).await, [Status::Ok]);
+    world.gateway.drain().await;
+}
