@@ -34,14 +34,16 @@ impl<K: Eq + Hash + Clone, V> Claims<K, V> {
     /// the same one's, or if the key is taken.
     pub(crate) fn keep(&self, key: K, value: V, wait: Option<Duration>, is_same: impl Fn(&K) -> bool) -> Result<(), V> {
         let mut waiting = self.lock();
-        // Counted only where it can be too many: mostly few things wait.
-        let has_share = || waiting.keys().filter(|&other| is_same(other)).count() >= CLAIMS_OF_ONE_MAX;
-        let is_full = waiting.len() >= CLAIMS_MAX || (waiting.len() >= CLAIMS_OF_ONE_MAX && has_share());
-        if is_full || waiting.contains_key(&key) {
+        if is_full(&waiting, is_same) || waiting.contains_key(&key) {
             return Err(value);
         }
         waiting.insert(key, (wait.map(|wait| Instant::now() + wait), value));
         Ok(())
+    }
+
+    /// Whether one more of the same one's would be kept.
+    pub(crate) fn has_room(&self, is_same: impl Fn(&K) -> bool) -> bool {
+        !is_full(&self.lock(), is_same)
     }
 
     /// From now on a thing is kept for a while.
@@ -77,6 +79,12 @@ impl<K: Eq + Hash + Clone, V> Claims<K, V> {
     }
 }
 
+/// Counted only where it can be too many: mostly few things wait.
+fn is_full<K, V>(waiting: &HashMap<K, Waiting<V>>, is_same: impl Fn(&K) -> bool) -> bool {
+    let has_share = || waiting.keys().filter(|&other| is_same(other)).count() >= CLAIMS_OF_ONE_MAX;
+    waiting.len() >= CLAIMS_MAX || (waiting.len() >= CLAIMS_OF_ONE_MAX && has_share())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +114,7 @@ mod tests {
             assert_eq!(keep("loud", key), Ok(()));
         }
         assert_eq!(keep("loud", CLAIMS_OF_ONE_MAX), Err(()));
+        assert!(!claims.has_room(|(of, _)| *of == "loud") && claims.has_room(|(of, _)| *of == "quiet"));
         assert_eq!(keep("quiet", 0), Ok(()));
         assert_eq!(claims.take(&("loud", 7)), Some(()));
         assert_eq!(keep("loud", CLAIMS_OF_ONE_MAX), Ok(()));

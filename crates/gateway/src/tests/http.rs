@@ -496,6 +496,65 @@ async fn a_token_for_the_gateway_goes_to_no_server_whatever_that_asks() {
     world.check().await;
 }
 
+/// A server over HTTP that asks the client so often before it answers, and a word for each refusal.
+async fn insatiable(asks: usize, refused: tokio::sync::mpsc::UnboundedSender<()>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let wish = |number: usize| {
+        let params = json!({ "messages": [], "maxTokens": 1 });
+        json!({ "jsonrpc": "2.0", "id": format!("w{number}"), "method": "sampling/createMessage", "params": params })
+    };
+    let wishes: Arc<String> = Arc::new((0..asks).map(|number| format!("data: {}\n\n", wish(number))).collect());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (wishes, refused) = (wishes.clone(), refused.clone());
+            tokio::spawn(async move {
+                while let Some((_, body)) = message(&mut stream).await {
+                    let said: Value = serde_json::from_str(&body).unwrap();
+                    let result = json!({ "tools": tools(), "content": [{ "type": "text", "text": "served" }] });
+                    let answer = json!({ "jsonrpc": "2.0", "id": said["id"], "result": result });
+                    let (status, body) = match said["method"].as_str() {
+                        Some("tools/call") => ("200 OK", format!("{wishes}data: {answer}\n\n")),
+                        Some(_) => ("200 OK", format!("data: {answer}\n\n")),
+                        None => ("202 Accepted", String::new()),
+                    };
+                    let length = body.len();
+                    let head =
+                        format!("HTTP/1.1 {status}\r\ncontent-type: text/event-stream\r\ncontent-length: {length}");
+                    // Who asked may have left.
+                    let _ = stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await;
+                    if said["error"].is_object() {
+                        let _ = refused.send(());
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Beyond a bound they are refused without being judged, so that the ledger does not grow with them.
+#[tokio::test]
+async fn a_server_that_asks_without_end_is_not_judged_without_end() {
+    const ASKS: usize = 1_300;
+    const JUDGED_MAX: usize = 1_024 + 64;
+    let world = World::new().await;
+    let (tell, mut refused) = tokio::sync::mpsc::unbounded_channel();
+    let upstream = insatiable(ASKS, tell).await;
+    let address = world.gateway.listen_http(([127, 0, 0, 1], 0).into(), fronts(upstream)).await.unwrap();
+    let (status, body) = post(address, "host: localhost\r\nx-bailiwick-key: secret\r\n", &call("read")).await;
+    assert!(status == 200 && body.contains("served"));
+    for _ in JUDGED_MAX..ASKS {
+        refused.recv().await.unwrap();
+    }
+    let judged = world.records().into_iter().filter(|(_, record)| match record {
+        Record::Intent(intent) => intent.action["verb"] == "sample",
+        _ => false,
+    });
+    assert!((1..=JUDGED_MAX).contains(&judged.count()));
+    world.check().await;
+}
+
 /// A server over HTTP that answers a call on the next stream that its client opens, which comes while the call's own is
 /// still open, or after it.
 async fn elsewhere(is_still_open: bool) -> SocketAddr {

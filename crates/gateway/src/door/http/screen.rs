@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use ledger::record::Status;
 use policy::Principal;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::HttpDoor;
 use crate::answer;
@@ -23,6 +23,11 @@ use crate::session::{Caller, Unshared};
 use crate::signin::USER_RIGHTS;
 use crate::sse;
 use crate::upstream::http::Target;
+
+/// The most requests of a server on one stream that are judged at a time; then the stream waits.
+const WISHES_MAX: usize = 64;
+/// What a server hears whose requests nobody answers.
+const TOO_MANY: &str = "too many requests wait for the client";
 
 /// Which answer is expected, and what is to be done with it.
 #[derive(Debug)]
@@ -242,6 +247,10 @@ impl Screen {
         let refused = match Wish::sort(&request.method, request.params()) {
             Ok(None) => answer::unknown_method(&request),
             Err(fault) => answer::malformed(Some(&request.id), &fault),
+            // Before it is judged: who asks without end would else be judged, and recorded, without end.
+            Ok(Some(_)) if !self.door.asked.has_room(|other| self.is_same(other)) => {
+                answer::error(Some(&request.id), answer::BUSY, TOO_MANY)
+            }
             Ok(Some(wish)) => match self.admitted(wish).await {
                 Ok(act) => match self.door.asked.keep(key.clone(), act, Some(wait), |other| self.is_same(other)) {
                     Ok(()) => {
@@ -251,7 +260,7 @@ impl Screen {
                         }
                         return;
                     }
-                    Err(_) => answer::error(Some(&request.id), answer::BUSY, "too many requests wait for the client"),
+                    Err(_) => answer::error(Some(&request.id), answer::BUSY, TOO_MANY),
                 },
                 Err(refused) => answer::error(Some(&request.id), answer::DENIED, &refused),
             },
@@ -287,6 +296,7 @@ pub(crate) async fn events(
     let screen = &stream.0;
     let mut events = sse::Events::default();
     let mut is_numbered = false;
+    let wishes = Arc::new(Semaphore::new(WISHES_MAX));
     let promised = screen.promise(&mut expect);
     let all = async {
         while let Some(Ok(frame)) = body.frame().await {
@@ -306,10 +316,14 @@ pub(crate) async fn events(
                 };
                 let read = match Message::read(data) {
                     Ok(Message::Request(request)) => {
-                        // Beside the stream, which goes on while somebody thinks about it.
+                        // Beside the stream, which goes on while somebody thinks about it, unless too many do.
+                        let Ok(turn) = wishes.clone().acquire_owned().await else { return };
                         let (stream, to) = (stream.clone(), to.clone());
                         let event = sse::with_data(&event, request.raw());
-                        tokio::spawn(async move { stream.0.wished(&stream.1, request, event, to).await });
+                        tokio::spawn(async move {
+                            stream.0.wished(&stream.1, request, event, to).await;
+                            drop(turn);
+                        });
                         continue;
                     }
                     read => read,
