@@ -238,8 +238,9 @@ impl Work<'_> {
             facts.insert("project".to_owned(), Value::from(event.folder.as_str()));
         }
         if let Some(command) = self.dialect.command(event) {
-            let shell = Shell::read(command, shell_folder(event).as_deref());
-            if shell.ends_us || shell.runs.iter().any(|file| is_this_program(file)) {
+            let project = (!event.folder.is_empty()).then(|| Path::new(&event.folder));
+            let shell = Shell::read_all([command], shell_folder(event).as_deref(), project);
+            if touches_us(&shell) {
                 facts.insert("self_touch".to_owned(), Value::Bool(true));
             }
             facts.insert("shell".to_owned(), shell.fact());
@@ -252,6 +253,11 @@ impl Work<'_> {
         }
         facts
     }
+}
+
+/// Whether a command may end or stop this very process, or runs its program.
+pub(crate) fn touches_us(shell: &Shell) -> bool {
+    shell.ends_us || shell.runs.iter().any(|file| is_this_program(file))
 }
 
 /// Whether a file that a command runs is this very program, under whatever name.

@@ -63,10 +63,29 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    /// Takes a command apart as it would run in `folder`.
+    /// Takes a command apart as it would run in `folder`, which is the project's.
     pub(crate) fn read(command: &str, folder: Option<&Path>) -> Self {
+        Self::read_all([command], folder, folder)
+    }
+
+    /// The same for commands one after the other, in a folder and a project.
+    pub(crate) fn read_all<'c>(
+        commands: impl IntoIterator<Item = &'c str>,
+        folder: Option<&Path>,
+        project: Option<&Path>,
+    ) -> Self {
         let mut walk = Walk::from(folder);
-        walk.script(command);
+        walk.project = project.map(Path::to_owned);
+        let mut size = 0;
+        for command in commands {
+            size += command.len();
+            if size > COMMAND_MAX_BYTES {
+                walk.give_up();
+                break;
+            }
+            walk.stand();
+            walk.script(command);
+        }
         let Walk { mut shell, named, variables, .. } = walk;
         shell.parsed &= variables.are_numbers();
         shell.texts.retain(|text| !named.contains(text));
@@ -121,6 +140,8 @@ struct Walk {
     failed: BTreeSet<PathBuf>,
     /// Where the command began.
     start: PathBuf,
+    /// The folder that is worked in, if anybody said it.
+    project: Option<PathBuf>,
     nesting: usize,
 }
 
@@ -197,7 +218,7 @@ impl Walk {
         let shell = Shell { parsed: true, ..Shell::default() };
         let (named, variables) = (BTreeSet::new(), Variables::default());
         let (piped, document, input, failed) = (None, None, Vec::new(), folders.clone());
-        Self { shell, named, piped, document, input, variables, failed, folders, start, nesting: 0 }
+        Self { shell, named, piped, document, input, variables, failed, folders, start, project: None, nesting: 0 }
     }
 
     fn script(&mut self, text: &str) {
@@ -535,11 +556,17 @@ impl Walk {
         }
     }
 
-    /// Whether a path may lie outside the folder that the command began in, and in none for passing things.
+    /// Whether a path may lie outside the project, and in no folder for passing things. Where nobody said what the project
+    /// is, any absolute one may.
     fn is_elsewhere(&mut self, path: &str) -> bool {
         let kept =
             |place: &Path| TEMPORARY.iter().all(|folder| !place.starts_with(folder) || place == Path::new(folder));
-        self.places(path).iter().map(Path::new).any(|place| !place.starts_with(&self.start) && kept(place))
+        let places = self.places(path);
+        let outside = |place: &Path| match &self.project {
+            Some(project) => !place.starts_with(project),
+            None => place.is_absolute(),
+        };
+        places.iter().map(Path::new).any(|place| outside(place) && kept(place))
     }
 
     /// What a path may name, from wherever the shell may stand.

@@ -682,6 +682,17 @@ fn an_approval_holds_where_it_was_given() {
 }
 
 #[test]
+fn a_folder_that_a_call_names_is_no_project() {
+    let erases = |command: &str, folder: Option<&str>, project: Option<&str>| {
+        Shell::read_all([command], folder.map(Path::new), project.map(Path::new)).beyond.contains("erases")
+    };
+    assert!(erases("rm x", Some("/home/ada"), Some("/w")) && erases("rm ../x", Some("/w"), Some("/w")));
+    assert!(!erases("rm x", Some("/w/sub"), Some("/w")) && !erases("rm ../x", Some("/w/sub"), Some("/w")));
+    assert!(erases("rm /home/ada/x", None, None), "nobody says that it is in the project");
+    assert!(!erases("rm x", None, None) && !erases("rm /tmp/x", None, None));
+}
+
+#[test]
 fn a_pattern_hides_no_place() {
     for command in [
         "cat ~/.s?h/id_r*",

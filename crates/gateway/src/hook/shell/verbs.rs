@@ -5,6 +5,7 @@
 //! not seen; that it is run is. What only rehearses (`--dry-run`, `--help`) does nothing.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::programs::{cluster, is_quiet, is_wrapper};
 use super::tables::{READERS, SHELLS};
@@ -204,6 +205,7 @@ impl Walk {
             return self.give_up();
         }
         let mut walk = Walk::from(None);
+        walk.project = Some(PathBuf::new());
         walk.nesting = self.nesting + 1;
         walk.script(script);
         if is_remote && ruins(&walk.shell) {
