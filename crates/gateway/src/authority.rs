@@ -23,6 +23,7 @@ use crate::breaker::Breakers;
 use crate::budget::{Budgets, Spent};
 use crate::catalogue::{self, Catalogue, Known, Listed};
 use crate::changes::Changes;
+use crate::commands;
 use crate::door::tasks::Tasks;
 use crate::facts;
 use crate::label::{self, memory::Memory};
@@ -403,6 +404,9 @@ impl Authority {
             if !alike.is_empty() {
                 read.insert("looks_like".to_owned(), json!(alike));
             }
+        }
+        if errand.verb == Verb::CallTool {
+            commands::read(tool, &errand.arguments, &mut read);
         }
         facts::of_arguments(tool, &errand.arguments, &self.home, &mut read);
         let action = Action {

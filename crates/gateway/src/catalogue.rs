@@ -16,7 +16,7 @@ use aws_lc_rs::digest;
 use graph::lookalike::skeleton;
 use jiff::{SignedDuration, Timestamp};
 use ledger::record::Record;
-use policy::{ToolFacts, ToolId};
+use policy::{Role, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -225,7 +225,10 @@ impl Catalogue {
 
     /// Reads the catalogue without the operator's corrections.
     pub fn inferred(path: PathBuf) -> Result<Self, CatalogueError> {
-        let servers = disk::read_json(&path)?.unwrap_or_default();
+        let mut servers: BTreeMap<String, Server> = disk::read_json(&path)?.unwrap_or_default();
+        for (name, server) in &mut servers {
+            server.tools.values_mut().for_each(|tool| tool.complete(name));
+        }
         let looks = Mutex::new(looks_of(&servers));
         Ok(Self { path, servers: Mutex::new(servers), looks, annotations: Annotations::default() })
     }
@@ -436,6 +439,18 @@ impl Tool {
         Change { name: name.to_owned(), pin: waiting.pin.clone(), before, after }
     }
 
+    /// Facts that were written before arguments were looked at for commands do not name them.
+    fn complete(&mut self, server: &str) {
+        let (Some(facts), Some(definition)) = (&mut self.approved, &self.definition) else { return };
+        if facts.commands.is_empty() && facts.roles.values().any(|role| *role == Role::Command) {
+            let definition = call::strict_value(definition.get()).unwrap_or(Value::Null);
+            let commands = crate::tools::infer(server, &definition, String::new()).commands;
+            if !commands.is_empty() {
+                Arc::make_mut(facts).commands = commands;
+            }
+        }
+    }
+
     fn approve(&mut self, server: &str, seen: &Waiting) {
         let definition = call::strict_value(seen.definition.get()).unwrap_or(Value::Null);
         // A definition that two parsers may read differently gets no facts, and so stays unknown.
@@ -506,6 +521,23 @@ mod tests {
         assert_eq!(catalogue.approve("s", &[pin(&new)].into()).unwrap().len(), 1);
         catalogue.learn("s", (&listed(&old), false), NOW).unwrap();
         assert!(catalogue.waiting("s").is_empty(), "an approved definition that is back is no change");
+    }
+
+    #[test]
+    fn a_shell_that_was_approved_before_shells_were_known_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tools.json");
+        let definition = r#"{"name":"run","inputSchema":{"properties":{"command":{"type":"string"}}}}"#;
+        let definition = RawValue::from_string(definition.to_owned()).unwrap();
+        let listed = [Listed { name: "run".to_owned(), definition: &definition }];
+        Catalogue::open(path.clone()).unwrap().learn("s", (&listed, false), NOW).unwrap();
+        let mut written: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let facts = written["s"]["tools"]["run"]["approved"].as_object_mut().unwrap();
+        assert!(facts.remove("commands").is_some());
+        std::fs::write(&path, written.to_string()).unwrap();
+        let id = ToolId { server: "s".to_owned(), name: "run".to_owned() };
+        let Known::Facts(facts) = Catalogue::open(path).unwrap().get(&id) else { panic!("it is approved") };
+        assert!(facts.commands.contains_key("/command"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const NAME_MAX_BYTES: usize = 4_096;
 /// The fact that there are more.
 const UNREAD: &str = policy::bounds::UNREAD;
 
+/// Of a command that it is one only by what the definition of its tool says.
+pub(crate) const PRESUMED: &str = "presumed";
+
 /// Programs that put something else where a folder was, or in it.
 const MOVE: &[&str] = &["mv", "rm", "cp", "ln", "install", "rsync", "chmod", "chown"];
 
@@ -30,7 +33,9 @@ static PROGRAM: LazyLock<Option<PathBuf>> = LazyLock::new(|| std::env::current_e
 /// Reads paths and hosts out of the arguments and adds what is not yet known.
 pub(crate) fn of_arguments(tool: &ToolFacts, arguments: &Value, home: &Path, facts: &mut BTreeMap<String, Value>) {
     let shell = facts.get("shell");
-    let knows_command = shell.and_then(|shell| shell.get("parsed")).and_then(Value::as_bool) == Some(true);
+    let says = |name: &str| shell.and_then(|shell| shell.get(name)).and_then(Value::as_bool) == Some(true);
+    // A text that is only taken for a command is looked at as any other, too.
+    let knows_command = says("parsed") && !says(PRESUMED);
     let mut found = Found { knows_command, ..Found::default() };
     let project = facts.get("project").and_then(Value::as_str).map(PathBuf::from);
     found.walk(tool, arguments, &mut Vec::new());

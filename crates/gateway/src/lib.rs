@@ -13,6 +13,7 @@ mod budget;
 pub mod call;
 pub mod catalogue;
 mod changes;
+mod commands;
 mod disk;
 pub mod door;
 pub mod dpop;

@@ -378,6 +378,7 @@ fn tools() -> Vec<ToolFacts> {
         reversible: true,
         open_world: false,
         roles: BTreeMap::from([("/path".to_owned(), policy::Role::Path)]),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,

@@ -1,6 +1,7 @@
 //! The whole pipeline with in-memory streams: the invariants, and attempts to break them.
 
 mod bounds;
+mod commands;
 mod eras;
 mod grounds;
 mod hostile;

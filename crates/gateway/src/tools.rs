@@ -1,6 +1,7 @@
 //! What is known of the tools behind the gateway.
 
 pub mod annotations;
+pub(crate) mod commands;
 pub(crate) mod infer;
 mod observed;
 mod roles;

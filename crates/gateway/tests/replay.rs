@@ -21,6 +21,7 @@ fn source() -> Source {
         reversible: true,
         open_world: false,
         roles: BTreeMap::new(),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,

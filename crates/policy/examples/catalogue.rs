@@ -42,6 +42,7 @@ fn facts(line: &Value) -> Option<ToolFacts> {
         reversible: false,
         open_world: true,
         roles: BTreeMap::new(),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,

@@ -67,6 +67,7 @@ fn write_file() -> ToolFacts {
         reversible: false,
         open_world: false,
         roles: BTreeMap::from([("/path".to_owned(), Role::Path), ("/content".to_owned(), Role::Content)]),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,

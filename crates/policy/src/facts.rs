@@ -41,6 +41,9 @@ pub(crate) struct Shell {
     pub(crate) beyond: BTreeSet<String>,
     /// `unknown` if a program of it may reach hosts that its text does not name; likewise.
     pub(crate) reaches: Option<String>,
+    /// Whether it is a command only by what the definition of its tool says; likewise. What such a text would be as anything
+    /// else counts, too.
+    pub(crate) presumed: bool,
 }
 
 /// All facts that policy knows by name.

@@ -45,4 +45,4 @@ pub use packs::packs;
 pub use rule::Location;
 pub use shape::is_malformed;
 pub use snapshot::{Diagnostic, Snapshot, SnapshotId, Source};
-pub use tool::{EffectKind, FieldFacts, ToolFacts, ToolId};
+pub use tool::{EffectKind, FieldFacts, Says, ToolFacts, ToolId};

@@ -343,9 +343,12 @@ pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>
     if facts.self_touch == Some(true) {
         marks.found.insert(BAILIWICK);
     }
-    // Of what a command touches the door says how.
+    let presumed = facts.shell.as_ref().is_some_and(|shell| shell.presumed);
+    let said = if presumed { said(leaves) } else { BTreeSet::new() };
+    // Of what a command touches the door says how; of what the arguments name by themselves only if it knows the command for one.
     let is_read = |path: &String| {
         facts.shell.as_ref().is_some_and(|s| s.parsed && s.reads.contains(path) && !s.writes.contains(path))
+            && !said.contains(path)
     };
     for path in facts.paths.iter().flatten() {
         marks.path(path, if is_read(path) { Touch::Read } else { touch });
@@ -354,13 +357,19 @@ pub(crate) fn marks(facts: &Facts, leaves: &[Leaf<'_>], tool: Option<&ToolFacts>
     if let Some(shell) = &facts.shell {
         marks.shell(shell);
     }
-    let parsed = facts.shell.as_ref().is_some_and(|shell| shell.parsed);
+    let parsed = facts.shell.as_ref().is_some_and(|shell| shell.parsed && !presumed);
     for leaf in leaves {
         if let Value::String(text) = &*leaf.value {
             marks.argument(text, leaf.role, touch, parsed);
         }
     }
     marks.found
+}
+
+/// The texts of the arguments, and the paths that they are.
+fn said(leaves: &[Leaf<'_>]) -> BTreeSet<String> {
+    let texts = leaves.iter().filter_map(|leaf| leaf.value.as_str()).map(str::trim);
+    texts.flat_map(|text| [Some(text.to_owned()), uri::file_path(text)]).flatten().collect()
 }
 
 /// Every command of the program that a rule about its words knows. A test of the command line holds that none is missing.

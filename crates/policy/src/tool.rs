@@ -60,6 +60,16 @@ impl EffectKind {
     }
 }
 
+/// Who says something of a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Its definition, as it is understood.
+    Definition,
+    /// The operator.
+    Operator,
+}
+
 /// What is known of a tool. Part of the [`crate::Snapshot`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolFacts {
@@ -75,6 +85,9 @@ pub struct ToolFacts {
     pub open_world: bool,
     /// The roles of its arguments, by JSON pointer pattern (`/to`, `/items/*/path`).
     pub roles: BTreeMap<String, Role>,
+    /// The arguments that a shell reads, by JSON pointer pattern, and who says so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: BTreeMap<String, Says>,
     /// What the operator says of the fields of a result: by name of the field or by JSON pointer pattern
     /// (`/*/sender`); `*` alone is every other field.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -219,6 +219,33 @@ fn shell_commands_are_judged_by_their_parts() {
     );
 }
 
+/// Who writes a definition cannot have less judged by it: what is a command only by that is also judged as any other text.
+#[test]
+fn what_is_presumed_to_be_a_command_is_judged_as_a_text_too() {
+    let of = |command: &str, presumed: bool, more: Value| {
+        let mut shell = shell(true, &["cat"], &[], &[]);
+        let members = [more, json!({ "presumed": presumed })];
+        for member in members.iter().filter_map(Value::as_object).flatten() {
+            shell[member.0] = member.1.clone();
+        }
+        bash(command, shell)
+    };
+    let config = || json!({ "arguments": [".mcp.json"], "reads": ["/w/p/.mcp.json"] });
+    check(of("cat .mcp.json", false, config()), r#"permit ["allow-effects"]"#);
+    check(of("cat .mcp.json", true, config()), r#"deny ["deny-agent-configuration"]"#);
+    check(of("cat a", true, json!({ "reads": ["/w/p/a"] })), r#"permit ["allow-effects"]"#);
+    let destroys = json!({ "beyond": ["destroys"] });
+    check(of("x", true, destroys), r#"ask ["destroy what another system holds"] ["ask-remote-destruction"]"#);
+    // A path that another argument names is written, whatever the command does with it.
+    let named = |presumed: bool| {
+        let shell = json!({ "parsed": true, "reads": ["/w/p/.bashrc"], "presumed": presumed });
+        let arguments = json!({ "command": "x", "content": "file:///w/p/.bashrc" });
+        let action = with_fact(call("claude-code/Bash", arguments), "shell", shell);
+        show(&decide(&default_snapshot(), &with_fact(action, "paths", json!(["/w/p/.bashrc"])), now()))
+    };
+    assert!(named(true).contains("ask-startup") && !named(false).contains("ask-startup"));
+}
+
 #[test]
 fn what_is_absent_or_wrong_is_denied() {
     check(call("fs/format_disk", json!({})), "deny []\n! unknown tool `fs/format_disk`");

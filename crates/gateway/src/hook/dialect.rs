@@ -167,6 +167,7 @@ fn facts(agent: &str, (name, effects, reversible, open_world, roles): &BuiltIn) 
         reversible: *reversible,
         open_world: *open_world,
         roles: roles.iter().map(|(pointer, role)| ((*pointer).to_owned(), *role)).collect(),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,

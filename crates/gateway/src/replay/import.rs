@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use crate::hook::{self, shell::Shell};
 use crate::pipeline::subject;
-use crate::{facts, label, tools};
+use crate::{commands, facts, label, tools};
 
 /// The policy that imported calls are decided under.
 const POLICY: &str =
@@ -339,6 +339,7 @@ fn action(principal: &Principal, labels: &label::Session, tool: &ToolFacts, argu
     {
         read.insert("shell".to_owned(), Shell::read(command, None).fact());
     }
+    commands::read(tool, arguments, &mut read);
     // No call of another time could touch this home.
     facts::of_arguments(tool, arguments, Path::new("/nonexistent/bailiwick-home"), &mut read);
     Action {

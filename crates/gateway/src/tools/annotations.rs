@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use policy::{Confidentiality, EffectKind, FieldFacts, Integrity, Role, ToolFacts, ToolId};
+use policy::{Confidentiality, EffectKind, FieldFacts, Integrity, Role, Says, ToolFacts, ToolId};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -111,8 +111,13 @@ pub fn check(text: &str, seen: &[Seen]) -> Vec<Fault> {
         if corrected == known {
             faults.push(doubt(format!("`{name}` says only what is inferred anyway")));
         }
-        let unknown = annotation.roles.keys().filter(|pointer| !facts.roles.contains_key(*pointer));
+        let named = annotation.roles.keys().chain(annotation.shell.iter().flatten());
+        let unknown = named.filter(|pointer| !facts.roles.contains_key(*pointer));
         faults.extend(unknown.map(|pointer| doubt(format!("`{name}` has no argument `{pointer}`"))));
+        let unread = known.commands.keys().filter(|pointer| !corrected.commands.contains_key(*pointer));
+        faults.extend(unread.map(|pointer| {
+            doubt(format!("`{name}` no longer has a command in `{pointer}`: what it would run is not looked at"))
+        }));
         faults.extend(doubts_of_results(name, annotation, output).into_iter().map(doubt));
         faults.extend(doubts_of_readers(name, annotation, &corrected).into_iter().map(doubt));
         let lost: Vec<&str> = known.effects.difference(&corrected.effects).map(|effect| effect.as_str()).collect();
@@ -159,6 +164,8 @@ fn parse(text: &str) -> (Annotations, Vec<Fault>) {
                 );
                 let placeless = annotation.readers.keys().filter(|place| !names_a_destination(place));
                 faults.extend(placeless.map(|place| fault(line, format!("`{name}`: `{place}` names no destination"))));
+                let nowhere = annotation.shell.iter().flatten().filter(|pointer| !pointer.starts_with('/'));
+                faults.extend(nowhere.map(|pointer| fault(line, format!("`{name}`: `{pointer}` names no argument"))));
                 annotation.results = std::mem::take(&mut annotation.results).into_iter().map(by_normal_name).collect();
                 annotations.tools.insert(name.to_owned(), annotation);
             }
@@ -348,6 +355,12 @@ fn doubts(facts: &ToolFacts) -> Vec<String> {
     let mut doubts = Vec::new();
     if facts.effects == BTreeSet::from([EffectKind::Write, EffectKind::Execute]) {
         doubts.push("nothing in the definition says what it does".to_owned());
+    }
+    let presumed = facts.commands.iter().filter(|(_, says)| **says == Says::Definition);
+    let presumed: Vec<&str> = presumed.map(|(pointer, _)| pointer.as_str()).collect();
+    if !presumed.is_empty() {
+        doubts
+            .push(format!("a shell seems to read {}; a line `shell` says so, or that none does", presumed.join(", ")));
     }
     let consequential = facts.effects.iter().any(|effect| *effect != EffectKind::Read);
     let is_text = |pointer: &str| {

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Confidentiality, EffectKind, FieldFacts, Role, ToolFacts, ToolId};
+use policy::{Confidentiality, EffectKind, FieldFacts, Role, Says, ToolFacts, ToolId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::commands::Signs;
 use super::roles::Name;
 use crate::label::words::{effects_of, split_name};
 
@@ -46,11 +47,12 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
     let schema = definition.get("inputSchema").cloned().unwrap_or(Value::Null);
     let hints = definition.get("annotations").map(Hints::read).unwrap_or_default();
     let unhinted = effects(name, description);
-    let roles = Roles::new(name, &schema, &unhinted).read();
+    let signs = Signs::of(name, description, unhinted.contains(&EffectKind::Execute));
+    let roles = Roles::new(name, &schema, &unhinted).read().found;
     // A server may call what says that it reaches somebody, somewhere or a shell anything but read-only.
     let reaches = |role: &Role| matches!(role, Role::Recipient | Role::Destination | Role::Command | Role::Permission);
     let effects = hints.apply(unhinted, roles.values().any(reaches));
-    let roles = Roles::new(name, &schema, &effects).read();
+    let Roles { found: roles, commands, .. } = Roles { signs, ..Roles::new(name, &schema, &effects) }.read();
     // What is made public everybody reads. Another agent may read what nobody protects, until somebody says otherwise.
     let (is_public, is_agent) = (effects.contains(&EffectKind::Publish), definition.get(AGENT_CARD).is_some());
     let may_read = [(is_public, Confidentiality::Public), (is_agent, Confidentiality::Internal)];
@@ -65,6 +67,7 @@ pub fn infer(server: &str, definition: &Value, pin: String) -> ToolFacts {
         input_schema: schema,
         effects,
         roles,
+        commands,
         results: BTreeMap::new(),
         readers,
         is_agent,
@@ -85,6 +88,9 @@ pub struct Annotation {
     /// Roles of arguments, over those that were inferred.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub roles: BTreeMap<String, Role>,
+    /// The arguments that a shell reads, in place of what was inferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<BTreeSet<String>>,
     /// Who could have written which field of a result, who may read it, and which classes of data it holds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<String, FieldFacts>,
@@ -102,6 +108,9 @@ pub fn annotate(facts: &mut ToolFacts, annotation: &Annotation) {
         facts.open_world = open_world;
     }
     facts.roles.extend(annotation.roles.iter().map(|(pointer, role)| (pointer.clone(), *role)));
+    if let Some(shell) = &annotation.shell {
+        facts.commands = shell.iter().map(|pointer| (pointer.clone(), Says::Operator)).collect();
+    }
     facts.results.extend(annotation.results.clone());
     facts.readers.extend(annotation.readers.clone());
 }
@@ -244,18 +253,22 @@ struct Roles<'a> {
     of_files: bool,
     schema: &'a Value,
     effects: &'a BTreeSet<EffectKind>,
+    signs: Signs,
     found: BTreeMap<String, Role>,
+    /// Those of them that a shell reads.
+    commands: BTreeMap<String, Says>,
 }
 
 impl<'a> Roles<'a> {
     fn new(name: &str, schema: &'a Value, effects: &'a BTreeSet<EffectKind>) -> Self {
         let of_files = split_name(name).iter().any(|word| is_file_noun(word));
-        Roles { of_files, schema, effects, found: BTreeMap::new() }
+        let (signs, found, commands) = (Signs::default(), BTreeMap::new(), BTreeMap::new());
+        Roles { of_files, schema, effects, signs, found, commands }
     }
 
-    fn read(mut self) -> BTreeMap<String, Role> {
+    fn read(mut self) -> Self {
         self.object(self.schema, "", 0);
-        self.found
+        self
     }
 
     fn object(&mut self, schema: &'a Value, pointer: &str, depth: usize) {
@@ -263,6 +276,9 @@ impl<'a> Roles<'a> {
         for (name, property) in properties {
             let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
             self.property(name, property, &pointer, depth);
+            if self.found.contains_key(&pointer) && self.signs.is_command(name, self.resolve(property), properties) {
+                self.commands.insert(pointer, Says::Definition);
+            }
         }
     }
 

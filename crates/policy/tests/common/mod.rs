@@ -25,6 +25,7 @@ pub(crate) fn tool(name: &str, effects: &[EffectKind], input_schema: Value) -> T
         reversible: true,
         open_world: false,
         roles: BTreeMap::new(),
+        commands: BTreeMap::new(),
         results: BTreeMap::new(),
         readers: BTreeMap::new(),
         is_agent: false,
