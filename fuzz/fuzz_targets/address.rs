@@ -9,6 +9,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Some(host) = host::of_url(text) {
         assert!(!host.name.is_empty() && !host.name.contains(char::is_whitespace), "a host that is none");
         assert_eq!(host.name, host.name.to_lowercase());
+        let held = host.embedded();
+        assert!(held.spelled.len() + held.hex.len() <= host.name.len(), "more addresses than letters");
     }
     let (pattern, name) = text.split_once('\n').unwrap_or((text, "id_rsa"));
     let _ = glob::is_pattern(pattern);

@@ -54,6 +54,53 @@ impl Host {
     pub fn address(&self) -> Option<IpAddr> {
         self.name.parse().ok()
     }
+
+    /// The addresses that stand in its name before another label. There are name servers that answer any such name with the
+    /// address in it (`10.0.0.1.nip.example`, `app-10-0-0-1.nip.example`, `0a000001.nip.example`), and anybody may run one.
+    /// Whether this name leads there nobody knows who does not ask.
+    pub fn embedded(&self) -> Embedded {
+        let mut found = Embedded::default();
+        let has_digit = || self.name.bytes().any(|byte| byte.is_ascii_digit());
+        let Some((front, _)) = self.name.rsplit_once('.').filter(|_| has_digit() && self.address().is_none()) else {
+            return found;
+        };
+        let parts: Vec<&str> = front.split(['.', '-']).collect();
+        let numbers: Vec<Option<u8>> = parts.iter().map(|part| byte(part)).collect();
+        for four in numbers.windows(4) {
+            if let [Some(a), Some(b), Some(c), Some(d)] = *four {
+                found.spelled.push(Ipv4Addr::new(a, b, c, d).into());
+            }
+        }
+        let dashed = front.split('.').filter(|label| label.contains('-'));
+        let dashed = dashed.filter_map(|label| label.replace('-', ":").parse::<Ipv6Addr>().ok());
+        found.spelled.extend(dashed.map(|address| address.to_canonical()));
+        found.hex.extend(parts.iter().filter_map(|part| of_hex(part)));
+        found
+    }
+}
+
+/// The addresses in a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Embedded {
+    /// Spelled out: four numbers, or the parts of one of version 6 with `-` between them.
+    pub spelled: Vec<IpAddr>,
+    /// As hex digits alone, which is how hashes look, too.
+    pub hex: Vec<IpAddr>,
+}
+
+/// A number of an address as it is usually written.
+fn byte(part: &str) -> Option<u8> {
+    let is_usual = part.len() <= 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+    part.parse().ok().filter(|_| is_usual)
+}
+
+fn of_hex(part: &str) -> Option<IpAddr> {
+    match part.len() {
+        _ if !part.bytes().all(|byte| byte.is_ascii_hexdigit()) => None,
+        8 => u32::from_str_radix(part, 16).ok().map(|bits| Ipv4Addr::from(bits).into()),
+        32 => u128::from_str_radix(part, 16).ok().map(|bits| Ipv6Addr::from(bits).to_canonical()),
+        _ => None,
+    }
 }
 
 /// The host of an address. `None` if the text is no address that has one. What stands behind the host may be as long as
@@ -202,6 +249,31 @@ mod tests {
             ["file:///etc/passwd", "no url", "https: see there", "C:\\x", "note: x", "mailto:a@b.example", "://x"]
         {
             assert_eq!(of_url(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_may_hold_an_address() {
+        let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        for (name, spelled, hex) in [
+            ("10.0.0.1.nip.example", &["10.0.0.1"][..], &[] as &[&str]),
+            ("a.b-10-0-0-1.nip.example", &["10.0.0.1"], &[]),
+            ("app-10-0-0-1-x.nip.example", &["10.0.0.1"], &[]),
+            ("fd00-ec2--254.nip.example", &["fd00:ec2::254"], &[]),
+            ("--ffff-a9fe-a9fe.nip.example", &["169.254.169.254"], &[]),
+            ("app-A9FEA9FE.nip.example", &[], &["169.254.169.254"]),
+            ("fd000ec2000000000000000000000254.nip.example", &[], &["fd00:ec2::254"]),
+            ("10.0.0.1", &[], &[]),
+            ("10.0.0.example", &[], &[]),
+            ("a9fea9fe", &[], &[]),
+            ("10-0-0-1", &[], &[]),
+            ("v1.2.3.4.example", &[], &[]),
+            ("1.2.3.256.example", &[], &[]),
+            ("www.example.org", &[], &[]),
+        ] {
+            let found = Host::of(name).embedded();
+            let shown = |all: Vec<IpAddr>| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!((shown(found.spelled), shown(found.hex)), (texts(spelled), texts(hex)), "{name}");
         }
     }
 }

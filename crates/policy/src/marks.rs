@@ -411,7 +411,7 @@ impl Marks<'_> {
                         let is_pattern = role != Role::Query && glob::is_pattern(&text);
                         self.places(&text, touch, is_pattern);
                     }
-                    self.leads(text);
+                    self.leads(text, role == Role::Path);
                 } else {
                     let hosts = [host::of_url(text), host::of_url_otherwise(text)];
                     hosts.iter().flatten().for_each(|host| self.found_at(host));
@@ -420,11 +420,15 @@ impl Marks<'_> {
         }
     }
 
-    /// An address, or a bare host.
-    fn leads(&mut self, text: &str) {
+    /// An address, or a bare host; what a file is called after an address is not.
+    fn leads(&mut self, text: &str, is_path: bool) {
         let bare = || Some(text).filter(|text| text.len() <= NAME_MAX_BYTES).and_then(host::bare);
-        let hosts = [host::of_url(text).or_else(bare), host::of_url_otherwise(text)];
-        hosts.iter().flatten().for_each(|host| self.found_at(host));
+        match host::of_url(text) {
+            Some(host) => self.found_at(&host),
+            None if is_path => bare().iter().for_each(|host| self.found_itself(host)),
+            None => bare().iter().for_each(|host| self.found_at(host)),
+        }
+        host::of_url_otherwise(text).iter().for_each(|host| self.found_at(host));
     }
 
     /// A command that nobody took apart: every word may be a path that is written, or a host.
@@ -433,7 +437,7 @@ impl Marks<'_> {
             command.split(|c: char| c.is_whitespace() || "'\"`;|&<>(){}=,".contains(c)).filter(|word| !word.is_empty())
         {
             self.path(word, Touch::Write);
-            self.leads(word);
+            self.leads(word, false);
             if word == "bailiwick" || word.ends_with("/bailiwick") {
                 self.found.insert(BAILIWICK);
             }
@@ -452,11 +456,13 @@ impl Marks<'_> {
                 self.path(argument, Touch::Read);
             }
             // A name of one word may be a folder's, unless a program that nobody knows has it.
-            let host = host::of_url(value).or_else(|| host::bare(value));
             let is_host =
                 |host: &Host| shell.reaches.is_some() || value.contains(['.', ':']) || host.address().is_some();
-            if let Some(host) = host.filter(is_host) {
-                self.found_at(&host);
+            match (host::of_url(value), host::bare(value)) {
+                (Some(host), _) if is_host(&host) => self.found_at(&host),
+                (None, Some(host)) if shell.reaches.is_some() => self.found_at(&host),
+                (None, Some(host)) if is_host(&host) => self.found_itself(&host),
+                _ => {}
             }
         }
         let ends = ["kill", "pkill", "killall"].iter().any(|name| shell.programs.contains(*name));
@@ -511,7 +517,16 @@ impl Marks<'_> {
         }
     }
 
+    /// A host that is contacted, and the addresses in its name: who asked for the name may be answered with them.
     fn found_at(&mut self, host: &Host) {
+        self.found_itself(host);
+        let held = host.embedded();
+        if held.spelled.into_iter().any(hands_out_credentials) || held.hex.into_iter().any(is_well_known) {
+            self.found.insert(METADATA);
+        }
+    }
+
+    fn found_itself(&mut self, host: &Host) {
         if METADATA_HOSTS.contains(&host.name.as_str()) || host.address().is_some_and(hands_out_credentials) {
             self.found.insert(METADATA);
         }
@@ -693,6 +708,22 @@ fn hands_out_credentials(address: IpAddr) -> bool {
         IpAddr::V6(address) => {
             OF_VERSION_6.contains(&address) || translated(address).is_some_and(hands_out_credentials)
         }
+    }
+}
+
+/// Those that are the same everywhere. Of the others, what is only a row of hex digits is a hash more often.
+fn is_well_known(address: IpAddr) -> bool {
+    /// Nearly all; of containers at AWS; Alibaba; Oracle.
+    const OF_VERSION_4: [Ipv4Addr; 5] = [
+        Ipv4Addr::new(169, 254, 169, 254),
+        Ipv4Addr::new(169, 254, 170, 2),
+        Ipv4Addr::new(169, 254, 170, 23),
+        Ipv4Addr::new(100, 100, 100, 200),
+        Ipv4Addr::new(192, 0, 0, 192),
+    ];
+    match address {
+        IpAddr::V4(address) => OF_VERSION_4.contains(&address),
+        IpAddr::V6(_) => hands_out_credentials(address),
     }
 }
 

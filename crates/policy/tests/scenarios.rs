@@ -124,10 +124,36 @@ fn metadata_endpoints_are_closed_in_every_spelling() {
         "http://[fd00:c1::a9fe:a9fe]/opc/v2/",
         "http://[64:ff9b::a9fe:a9fe]/",
         "http://100.100.100.200/",
+        // Names that name servers answer with the address in them.
+        "http://169.254.169.254.nip.example/latest/meta-data/",
+        "https://app-169-254-169-254.nip.example",
+        "http://x.169-254-170-2.nip.example:80/",
+        "http://a9fea9fe.nip.example/",
+        "169.254.169.254.nip.example",
+        "http://fd00-ec2--254.nip.example/",
     ] {
         check(call("web/fetch", json!({ "url": host })), r#"deny ["deny-metadata-endpoints"]"#);
     }
-    check(call("web/fetch", json!({ "url": "https://example.org/169.254.169.254" })), r#"permit ["allow-reads"]"#);
+    for harmless in [
+        "https://example.org/169.254.169.254",
+        "https://ec2-54-12-34-56.compute.example/",
+        "https://10-0-0-1.nip.example/",
+        "https://a9fe12cd.pages.example/",
+        "https://v169.254.example/",
+    ] {
+        check(call("web/fetch", json!({ "url": harmless })), r#"permit ["allow-reads"]"#);
+    }
+    // A file may be called after an address.
+    check(call("fs/read_file", json!({ "path": "169.254.169.254.log" })), r#"permit ["allow-reads"]"#);
+    let of = |command: &str, shell: Value| show(&decide(&default_snapshot(), &bash(command, shell), now()));
+    let reads = json!({ "parsed": true, "programs": ["cat"], "arguments": ["169.254.169.254.log"] });
+    assert_eq!(of("cat 169.254.169.254.log", reads), r#"permit ["allow-effects"]"#);
+    for shell in [
+        json!({ "parsed": true, "programs": ["curl"], "hosts": ["169.254.169.254.nip.example"] }),
+        json!({ "parsed": true, "programs": ["x"], "arguments": ["169.254.169.254.nip.example"], "reaches": "unknown" }),
+    ] {
+        assert_eq!(of("x", shell), r#"deny ["deny-metadata-endpoints"]"#);
+    }
 }
 
 #[test]
