@@ -18,6 +18,7 @@ mod gemini_cli;
 mod opencode;
 mod running;
 pub(crate) mod shell;
+mod words;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -35,6 +36,7 @@ use crate::door::hello::{Hook, Reply};
 use crate::door::unix::{self, Peer};
 use crate::gateway::Shared;
 use crate::hook::shell::Shell;
+use crate::identity;
 use crate::pipeline::{self, Act, Permit};
 use crate::session::Caller;
 use dialect::{Dialect, Event, Moment, Verdict};
@@ -64,6 +66,7 @@ pub fn built_in() -> impl Iterator<Item = ToolFacts> {
 /// What an event is answered with.
 struct Work<'a> {
     shared: &'a Arc<Shared>,
+    peer: Peer,
     dialect: &'static Dialect,
     caller: Caller,
     event: Event,
@@ -96,9 +99,9 @@ async fn try_answer(shared: &Arc<Shared>, peer: Peer, hook: Hook) -> Result<Valu
     }
     let caller = unix::caller(shared, Door::Hook, peer, dialect.agent, Some(&event.session)).await;
     let options = Options { wait: hook.wait || !dialect.can_ask, skip_prompts: hook.skip_prompts };
-    let work = Work { shared, dialect, caller, event, hook: options };
+    let work = Work { shared, peer, dialect, caller, event, hook: options };
     let verdict = match &work.event.moment {
-        Moment::Prompt(prompt) => work.prompt(prompt),
+        Moment::Prompt(prompt) => work.prompt(prompt).await,
         Moment::Before => work.before().await,
         Moment::After { result, failed } => work.after(result, *failed).await,
     }?;
@@ -163,6 +166,7 @@ impl Work<'_> {
     }
 
     fn begin(&self, tool_use: &ToolUse, state: State) -> Result<(), String> {
+        self.shared.hooks.hands(&self.caller.session.id, &self.dialect.handed(&self.event));
         let begun = self.shared.hooks.begin(&self.caller.session.id, tool_use, state);
         begun.then_some(()).ok_or_else(|| "too many tools run at a time".to_owned())
     }
@@ -207,7 +211,47 @@ impl Work<'_> {
         approved.map_err(|refusal| answer::sentence("a tool that ran", &refusal))
     }
 
-    fn prompt(&self, prompt: &str) -> Result<Verdict, String> {
+    async fn prompt(&self, prompt: &str) -> Result<Verdict, String> {
+        let (said, notice) = words::split(prompt);
+        if !notice.is_empty() {
+            self.notes("the agent says them in the user's place", notice);
+            // What a subagent answered may be among them.
+            let message = json!({ "message": notice }).to_string();
+            self.authority().overhears(&self.caller, self.dialect.agent, &message);
+        }
+        if said.trim().is_empty() && !notice.is_empty() {
+            return Ok(Verdict::Pass);
+        }
+        if self.shared.hooks.were_handed(&self.caller.session.id, said) {
+            // They are the model's, and have the labels that they have.
+            self.notes("a call handed them on", said);
+            return Ok(Verdict::Pass);
+        }
+        if !self.is_the_agent() {
+            self.notes("another process than the agent's says them", said);
+            let seen = self.authority().disowns(&self.caller, said).await;
+            return seen.map(|()| Verdict::Pass).map_err(|error| error.to_string());
+        }
+        self.user_says(said)
+    }
+
+    /// Whether the event comes from the process from which the user's words came first, as that runs its hooks: by this
+    /// program, with nothing but shells between.
+    fn is_the_agent(&self) -> bool {
+        let pid = self.peer.pid;
+        let process = identity::agent_process(pid).or_else(|| identity::process(pid));
+        (process.is_none() || runs_this_program(pid)) && self.caller.session.is_spoken_from(process)
+    }
+
+    /// Records that the user did not say it, and why.
+    fn notes(&self, why: &str, words: &str) {
+        tracing::info!(agent = self.dialect.agent, why, "a prompt is not the user's");
+        let details = json!({ "session": self.caller.session.id, "why": why, "size_bytes": words.len() });
+        let details = details.as_object().cloned().unwrap_or_default();
+        self.authority().journal.note(Record::Log { event: words::NOT_THE_USERS.to_owned(), details });
+    }
+
+    fn user_says(&self, prompt: &str) -> Result<Verdict, String> {
         let session = self.caller.session.id.clone();
         let journal = &self.authority().journal;
         let subject = pipeline::subject(&self.caller.principal);
@@ -267,6 +311,18 @@ fn is_this_program(file: &str) -> bool {
     own.is_some() && own == identity(Path::new(file))
 }
 
+/// Whether a process runs this very program, or one of its name: there may be two of it, or a newer one in its place.
+fn runs_this_program(pid: u32) -> bool {
+    let running = PathBuf::from(format!("/proc/{pid}/exe"));
+    let name = |program: &Path| {
+        let name = program.file_name()?.to_str()?;
+        Some(name.strip_suffix(" (deleted)").unwrap_or(name).to_owned())
+    };
+    let other = std::fs::read_link(&running).ok().and_then(|program| name(&program));
+    let own = std::env::current_exe().ok().and_then(|program| name(&program));
+    (other.is_some() && other == own) || is_this_program(&running.to_string_lossy())
+}
+
 /// Where a shell command starts: the folder that the call names, within the agent's.
 fn shell_folder(event: &Event) -> Option<PathBuf> {
     let named = ["dir_path", "workdir", "working_directory", "cwd"].iter();
@@ -308,6 +364,13 @@ pub(crate) fn read_all(event: &Value) {
             let _ = (dialect.answer)(&event, &Verdict::Deny("no".to_owned()));
             let _ = dialect.can_be_judged(&event);
             let _ = (dialect.command(&event), dialect.hides_command(&event), dialect.places(&event));
+            let mut handed = words::Handed::default();
+            dialect.handed(&event).into_iter().for_each(|text| handed.add(&event.session, text));
+            if let Moment::Prompt(prompt) = &event.moment {
+                let (said, notice) = words::split(prompt);
+                assert_eq!(said.len() + notice.len(), prompt.len(), "a word is lost");
+                let _ = handed.has(&event.session, said);
+            }
             let _ = ToolUse::of(&event);
         }
     }

@@ -19,6 +19,7 @@ use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::identity::{self, Process};
 use crate::label::overheard::{self, Overheard, Said};
 use crate::pipeline::Departures;
 use crate::{disk, label};
@@ -77,6 +78,8 @@ pub(crate) struct Session {
     overheard: Mutex<Overheard>,
     /// Servers whose calls pass another door of this session.
     protected: Mutex<BTreeSet<String>>,
+    /// The agent's process from which the user's words came first.
+    speaker: Mutex<Option<Process>>,
     used: AtomicU64,
     /// Whether there is something to save.
     changed: AtomicBool,
@@ -139,6 +142,7 @@ impl Session {
             withheld: Mutex::default(),
             overheard: Mutex::default(),
             protected: Mutex::default(),
+            speaker: Mutex::default(),
             used: AtomicU64::new(0),
             changed: AtomicBool::new(false),
             shared: None,
@@ -232,6 +236,21 @@ impl Session {
         let news = hold(&self.overheard).news(server, said, note);
         if let Some((entry, news)) = news {
             self.change().overhears(&overheard::facts(server), entry, &news);
+        }
+    }
+
+    /// Whether the user's words may come from an agent's process: from the one from which they came first, or from any once
+    /// that has ended. One that nobody knows says them only as long as no known one did.
+    pub(crate) fn is_spoken_from(&self, process: Option<Process>) -> bool {
+        let mut speaker = hold(&self.speaker);
+        let is_there =
+            |first: &Process| identity::process(first.pid).is_some_and(|process| process.started == first.started);
+        match speaker.as_ref().filter(|first| is_there(first)) {
+            Some(first) => process.is_some_and(|process| (process.pid, process.started) == (first.pid, first.started)),
+            None => {
+                *speaker = process;
+                true
+            }
         }
     }
 

@@ -119,11 +119,17 @@ impl World {
     }
 
     /// What the hook of Claude Code answers to an event of one session.
-    pub(crate) fn hook(&self, mut event: Value) -> Value {
+    pub(crate) fn hook(&self, event: Value) -> Value {
+        self.hook_by(&[env!("CARGO_BIN_EXE_bailiwick")], event)
+    }
+
+    /// The same, where these words run the program.
+    pub(crate) fn hook_by(&self, words: &[&str], mut event: Value) -> Value {
         event["session_id"] = json!("s");
         event["cwd"] = json!(self.path("files"));
         let mut child = self
-            .command(env!("CARGO_BIN_EXE_bailiwick"))
+            .command(words[0])
+            .args(&words[1..])
             .args(["hook", "claude-code"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

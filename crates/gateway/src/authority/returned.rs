@@ -213,6 +213,17 @@ impl Authority {
         self.hears(caller, (&tool, entry), (result, None)).await.map(drop)
     }
 
+    /// Words came as the user's of which nobody knows whose they are: they have been seen, as anyone's.
+    pub(crate) async fn disowns(&self, caller: &Caller, words: &str) -> Result<(), Unshared> {
+        let tool = overheard::facts(&caller.principal.agent);
+        let about = [("session", caller.session.id.clone()), ("tool", tool.id.to_string())];
+        let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+        let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
+        // Where the ledger takes nothing more, the labels hold without it.
+        let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
+        self.hears(caller, (&tool, entry), (&Value::from(words), None)).await.map(drop)
+    }
+
     /// A server says something that is no result: a list, its instructions, a log message, progress.
     pub(crate) fn overhears(&self, caller: &Caller, server: &str, said: &str) {
         self.heard(caller, server, overheard::said(said));

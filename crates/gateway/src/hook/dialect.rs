@@ -139,6 +139,20 @@ impl Dialect {
         named.map(|path| resolve(path, Some(folder)).to_string_lossy().into_owned()).collect()
     }
 
+    /// The texts that a tool hands to another agent, or to this one for later.
+    pub(super) fn handed<'e>(&self, event: &'e Event) -> Vec<&'e str> {
+        let Some((.., roles)) = self.tool(&event.tool) else { return Vec::new() };
+        let hands =
+            roles.iter().any(|(pointer, role)| *role == Role::Content && matches!(*pointer, "/prompt" | "/message"));
+        // What is asked about a page is told to nobody who asks back.
+        let hands = hands && !roles.iter().any(|(_, role)| *role == Role::Destination);
+        let mut texts = Vec::new();
+        if hands {
+            words_in(&event.arguments, 0, &mut texts);
+        }
+        texts
+    }
+
     fn tool(&self, name: &str) -> Option<&'static BuiltIn> {
         self.tools.iter().find(|(other, ..)| *other == name)
     }
@@ -182,6 +196,27 @@ fn texts_at<'v>(value: &'v Value, pointer: &str) -> Vec<&'v str> {
             value.pointer(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
         }
         None => value.pointer(pointer).and_then(Value::as_str).into_iter().collect(),
+    }
+}
+
+/// What the members of a value tell somebody, as they are called.
+fn words_in<'v>(value: &'v Value, depth: usize, texts: &mut Vec<&'v str>) {
+    const DEPTH_MAX: usize = 8;
+    const TEXTS_MAX: usize = 32;
+    match value {
+        _ if depth > DEPTH_MAX => {}
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_str() {
+                    Some(text) if matches!(name.as_str(), "message" | "prompt" | "text") && texts.len() < TEXTS_MAX => {
+                        texts.push(text);
+                    }
+                    _ => words_in(value, depth + 1, texts),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| words_in(item, depth + 1, texts)),
+        _ => {}
     }
 }
 

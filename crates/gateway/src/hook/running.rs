@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use policy::ToolFacts;
 
 use super::dialect::Event;
+use super::words::Handed;
 use crate::ask::Pending;
 use crate::authority::Asking;
 use crate::pipeline::Act;
@@ -39,6 +40,8 @@ impl ToolUse {
 pub(crate) struct Hooks {
     /// By session and tool use; the same call may run twice at a time. Held only for map work.
     running: Mutex<HashMap<(String, ToolUse), VecDeque<Running>>>,
+    /// What tools handed on. Held for one look.
+    handed: Mutex<Handed>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,17 @@ impl Hooks {
             uses.push_back(Running { since: Instant::now(), state });
         }
         room
+    }
+
+    /// A tool hands these texts to another agent, or to the same one for later.
+    pub(super) fn hands(&self, session: &str, texts: &[&str]) {
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        texts.iter().for_each(|text| handed.add(session, text));
+    }
+
+    /// Whether words are some that a tool of the session handed on.
+    pub(super) fn were_handed(&self, session: &str, words: &str) -> bool {
+        self.handed.lock().unwrap_or_else(PoisonError::into_inner).has(session, words)
     }
 
     /// A tool has ended.

@@ -200,6 +200,32 @@ fn a_link_to_the_program_is_the_program() {
     assert!(!is_this_program(&dir.path().join("none").to_string_lossy()));
 }
 
+/// As a prompt of the subagent, or of the same agent later, they come back from some agents.
+#[test]
+fn what_is_told_to_a_subagent_is_known() {
+    for (agent, tool, arguments, expected) in [
+        ("claude-code", "Agent", json!({ "prompt": "look", "description": "d", "subagent_type": "x" }), vec!["look"]),
+        ("claude-code", "CronCreate", json!({ "cron": "* * * * *", "prompt": "look" }), vec!["look"]),
+        ("codex", "spawn_agent", json!({ "message": "look", "task_name": "x" }), vec!["look"]),
+        ("codex", "spawn_agent", json!({ "items": [{ "type": "text", "text": "look" }] }), vec!["look"]),
+        ("copilot-cli", "task", json!({ "agent_type": "x", "prompt": "look", "description": "d" }), vec!["look"]),
+        ("gemini-cli", "invoke_agent", json!({ "agent_name": "x", "prompt": "look" }), vec!["look"]),
+        ("claude-code", "WebFetch", json!({ "url": "https://a.example", "prompt": "look" }), vec![]),
+        ("claude-code", "Bash", json!({ "command": "x", "prompt": "look" }), vec![]),
+    ] {
+        let event = Event {
+            moment: Moment::Before,
+            session: "s".to_owned(),
+            folder: "/w".to_owned(),
+            tool: tool.to_owned(),
+            server: None,
+            arguments,
+            id: None,
+        };
+        assert_eq!(dialect(agent).handed(&event), expected, "{agent} {tool}");
+    }
+}
+
 /// What a later version of Claude Code runs in the background is a command like any other.
 #[test]
 fn a_monitored_command_is_taken_apart() {
