@@ -93,6 +93,33 @@ fn a_transcript_becomes_a_ledger() {
     assert_eq!((&fine["decisions"], &fine["unknown"]["results_gone"]), (&json!(3), &json!(1)));
     let page = bailiwick(&home, &[&arguments[..], &["--format", "html"]].concat());
     assert!(said(&page).starts_with("<!doctype html>"));
+
+    // One entry that nobody can read ends nothing, is told, and keeps a check from passing.
+    let bundle = std::fs::read_dir(log.join("tile/entries/000.p")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let at = bytes.windows(13).position(|window| window == b"\"status\":\"ok\"").unwrap();
+    bytes[at + 11] = b'x';
+    std::fs::write(&bundle, bytes).unwrap();
+    for (told, parts) in [
+        (
+            &["trace", "day-one", "--dir", into][..],
+            &["it cannot be read: unknown variant `ox`", "PERMIT claude-code/WebFetch", "may be in entry"][..],
+        ),
+        (&["trace", "--dir", into][..], &["day-one", "it cannot be read"][..]),
+        (
+            &arguments[..],
+            &[
+                "1 × permit → deny  claude-code claude-code/WebFetch",
+                "it cannot be read (session `day-one`)",
+                "; 1 entry unreadable",
+                "2 decisions come after an entry that cannot be read",
+            ][..],
+        ),
+    ] {
+        let output = bailiwick(&home, told);
+        let text = said(&output);
+        assert_eq!((output.status.code(), parts.iter().find(|part| !text.contains(**part))), (Some(2), None), "{text}");
+    }
 }
 
 /// The sentences that `docs/labels.md` quotes are those that a replay of its examples says.

@@ -9,6 +9,7 @@
 
 mod grounds;
 pub mod import;
+mod lost;
 pub mod otel;
 pub mod page;
 pub mod story;

@@ -169,7 +169,80 @@ fn an_entry_of_an_unknown_kind_does_not_end_a_story() {
     assert_eq!(story.steps.len(), 2, "both calls");
     let said: Vec<_> = story.unreadable.iter().map(|fault| fault.message.as_str()).collect();
     assert_eq!(said, ["unknown kind `prampt`"; 2]);
-    assert_eq!(story::sessions(&log).unwrap().len(), 2);
+    assert_eq!(story::sessions(&log).unwrap().sessions.len(), 2);
+    assert_eq!(run(&log, &[ALL], &Window::default()).unknown.other_kinds, 2);
+}
+
+/// Changes the first such bytes of an entry, of which its bundle then has others than were signed. Which entry.
+fn bend(dir: &Path, from: &str, to: &str) -> u64 {
+    let folder = dir.join("tile/entries/000.p");
+    let bundle = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    std::fs::write(&bundle, bytes).unwrap();
+    let log = Reader::open(dir).unwrap();
+    let is_bent = |index: &u64| matches!(log.read(*index), Err(ledger::ReadError::Entry { .. }));
+    (0..log.len()).find(is_bent).unwrap()
+}
+
+fn calls(story: &story::Story) -> Vec<&story::Call> {
+    story.steps.iter().filter_map(|step| if let Step::Call(call) = step { Some(call.as_ref()) } else { None }).collect()
+}
+
+fn holes(story: &story::Story) -> Vec<u64> {
+    let steps = story.steps.iter();
+    steps.filter_map(|step| if let Step::Unreadable { entry, .. } = step { Some(*entry) } else { None }).collect()
+}
+
+#[test]
+fn a_result_whose_entry_cannot_be_read_ends_neither_a_story_nor_what_if() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(history(dir.path()));
+    let lost = bend(dir.path(), "\"status\":\"ok\"", "\"status\":\"oj\"");
+    let log = Reader::open(dir.path()).unwrap();
+    let first = story::tell(&log, &Subject::Session("first".to_owned())).unwrap();
+    assert_eq!((first.steps.len(), holes(&first)), (4, vec![lost]));
+    assert!(first.unreadable[0].message.starts_with("it cannot be read: unknown variant `oj`"), "{first:?}");
+    let [listed, sent] = calls(&first)[..] else { panic!("{first:?}") };
+    assert_eq!((listed.lost_in, listed.after_unreadable, listed.outcome.is_none()), (Some(lost), None, true));
+    assert_eq!((sent.lost_in, sent.after_unreadable, sent.outcome.is_some()), (None, Some(lost), true));
+    let second = story::tell(&log, &Subject::Session("second".to_owned())).unwrap();
+    assert_eq!((holes(&second), second.unreadable.len()), (vec![], 0), "it says whose it is");
+    assert_eq!(story::tell(&log, &Subject::Entry(lost)).unwrap(), first);
+    let found = story::sessions(&log).unwrap();
+    assert_eq!((found.sessions.len(), found.unreadable[0].entry), (2, lost));
+    assert!(otel::spans(&first).to_string().contains("bailiwick.unreadable"));
+
+    let policies =
+        |texts: &[&str]| texts.iter().map(|text| ("a.cedar".to_owned(), (*text).to_owned())).collect::<Vec<_>>();
+    let found = whatif(&log, policies(&[ALL]), &Window::default()).unwrap();
+    let unreadable: Vec<u64> = found.unreadable.iter().map(|fault| fault.entry).collect();
+    assert_eq!((found.decisions, unreadable, found.unknown.after_unreadable), (3, vec![lost], 1), "{found:?}");
+    let all = [ALL, NO_TAINT, NO_LIST].join("\n");
+    let found = whatif(&log, policies(&[&all]), &Window::default()).unwrap();
+    assert_eq!(flips(&found).len(), 2, "what the session had seen is as recorded: {found:?}");
+    assert_eq!((found.unknown.labels_as_recorded, found.unknown.after_unreadable), (1, 1));
+    assert!(page::html(&found).contains("Could not be read"));
+}
+
+#[test]
+fn what_nobody_knows_whose_it_is_may_be_of_every_session_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(history(dir.path()));
+    let lost = bend(dir.path(), "\"kind\":\"prompt\"", "\"kind\";\"prompt\"");
+    let log = Reader::open(dir.path()).unwrap();
+    for session in ["first", "second"] {
+        let story = story::tell(&log, &Subject::Session(session.to_owned())).unwrap();
+        assert_eq!(holes(&story), [lost], "{session}");
+        assert!(calls(&story).iter().all(|call| call.after_unreadable == Some(lost)), "{story:?}");
+        assert!(story.unreadable[0].message.starts_with("it cannot be read, nor whose it is: "), "{story:?}");
+    }
+    let none = story::tell(&log, &Subject::Session("none".to_owned())).unwrap_err();
+    assert!(matches!(none, story::StoryError::Lost { first, unreadable: 1, .. } if first == lost), "{none}");
+    let policies = [ALL, NO_LIST].join("\n");
+    let found = whatif(&log, vec![("a.cedar".to_owned(), policies)], &Window::default()).unwrap();
+    assert_eq!((found.unreadable.len(), found.decisions, found.unknown.after_unreadable), (1, 3, 3), "{found:?}");
 }
 
 #[test]
@@ -193,7 +266,7 @@ fn what_was_not_erased_is_missing_in_a_story() {
                     let result = call.outcome.as_ref().unwrap().result.as_str();
                     assert_eq!(result, if erased { "erased" } else { "missing" });
                 }
-                Step::Withheld { .. } => {}
+                Step::Withheld { .. } | Step::Unreadable { .. } => {}
             }
         }
     }
@@ -215,7 +288,7 @@ fn a_story_tells_what_tainted_a_call_and_where_it_came_from() {
     assert_eq!(story::tell(&log, &Subject::Entry(calls[1].outcome.as_ref().unwrap().entry)).unwrap(), story);
     assert!(story::tell(&log, &Subject::Session("none".to_owned())).is_err());
     assert!(story::tell(&log, &Subject::Entry(0)).is_err());
-    assert_eq!(story::sessions(&log).unwrap().len(), 2);
+    assert_eq!(story::sessions(&log).unwrap().sessions.len(), 2);
 
     let spans = otel::spans(&story);
     let spans = spans["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();

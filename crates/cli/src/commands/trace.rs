@@ -1,10 +1,11 @@
 //! `bailiwick trace`: the story of one session.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gateway::replay::otel;
 use gateway::replay::story::{self, Call, End, Step, Story, Subject, Summary, Taint};
+use gateway::replay::{Verdict, otel};
 use graph::{plural, visible};
 use policy::{Label, Request, SessionLabels};
 use serde::Serialize;
@@ -17,6 +18,9 @@ use crate::output;
 /// Tell the story of a session: who, what it had seen, what was decided and why, what became of it.
 ///
 /// Give an entry's number or a session's name; without either, the sessions of the ledger are listed.
+///
+/// Exit code 0: told. 2: could not run, or an entry could not be read that is of the session, or of none that is known:
+/// the rest is told, and what may rest on it is marked.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     bailiwick trace                          the sessions of the ledger, the last one last\n  \
@@ -53,7 +57,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         args.of.is_some() || args.format != Format::Otel,
         "spans are of one session: `bailiwick trace SESSION --format otel`; `bailiwick trace` lists the sessions"
     );
-    let Some(of) = &args.of else { return list(&story::sessions(&reader)?, args.format) };
+    let Some(of) = &args.of else {
+        let story::Sessions { sessions, unreadable } = story::sessions(&reader)?;
+        list(&sessions, args.format)?;
+        unreadable.iter().for_each(|fault| complain!("bailiwick: entry {}: {}", fault.entry, fault.message));
+        return Ok(ended(unreadable.is_empty()));
+    };
     let subject = of.parse().map_or_else(|_| Subject::Session(of.clone()), Subject::Entry);
     let told = story::tell(&reader, &subject)?;
     match args.format {
@@ -61,7 +70,12 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
         Format::Otel => output::json(&otel::spans(&told))?,
         Format::Text => say!("{}", tree(&told, &subject))?,
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ended(!told.steps.iter().any(|step| matches!(step, Step::Unreadable { .. }))))
+}
+
+/// Of what cannot be read nobody knows what the story lacks.
+fn ended(is_whole: bool) -> ExitCode {
+    ExitCode::from(if is_whole { 0 } else { 2 })
 }
 
 fn list(sessions: &[Summary], format: Format) -> anyhow::Result<ExitCode> {
@@ -112,7 +126,12 @@ fn tree(story: &Story, subject: &Subject) -> String {
         lines.extend(told.next().map(|line| format!("{branch} {line}")));
         lines.extend(told.map(|line| format!("{stem}      {line}")));
     }
-    lines.extend(story.unreadable.iter().map(|fault| format!("entry {}: {}", fault.entry, fault.message)));
+    // Those in which something may be lost stand among the steps.
+    let steps = story.steps.iter();
+    let told: BTreeSet<u64> =
+        steps.filter_map(|step| if let Step::Unreadable { entry, .. } = step { Some(*entry) } else { None }).collect();
+    let unreadable = story.unreadable.iter().filter(|fault| !told.contains(&fault.entry));
+    lines.extend(unreadable.map(|fault| format!("entry {}: {}", fault.entry, fault.message)));
     let lines: Vec<String> = lines.iter().map(|line| visible::line(line, usize::MAX)).collect();
     lines.join("\n")
 }
@@ -131,6 +150,7 @@ fn tell(step: &Step, story: &Story, subject: &Subject) -> Vec<String> {
             vec![format!("{entry} {time} not shown of `{server}`: {} ({because})", shorten(&names.join(", "), 160))]
         }
         Step::Call(call) => tell_call(call, subject),
+        Step::Unreadable { entry, message } => vec![format!("{entry} {message}")],
     }
 }
 
@@ -158,7 +178,14 @@ fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
         shorten(&call.arguments.to_string(), 120),
         because.join(", ")
     )];
-    let since = call.seen_since.map(|entry| format!(", since entry {entry}")).unwrap_or_default();
+    let since = match (call.seen_since, call.after_unreadable) {
+        (Some(entry), None) => format!(", since entry {entry}"),
+        (Some(entry), Some(lost)) => {
+            format!(", since entry {entry} or what cannot be read, the last of it entry {lost}")
+        }
+        (None, Some(lost)) => format!(", perhaps since what cannot be read, the last of it entry {lost}"),
+        (None, None) => String::new(),
+    };
     let asked_for = match call.request {
         Request::Named => "the user asked for it",
         Request::Delegated => "the user asked to do what some place says",
@@ -177,8 +204,9 @@ fn tell_call(call: &Call, subject: &Subject) -> Vec<String> {
         lines.push(format!("about: {}", call.touched.iter().map(one).collect::<Vec<_>>().join(", ")));
     }
     lines.extend(call.errors.iter().map(|error| format!("error while deciding: {error}")));
-    lines.extend(call.asked.as_ref().map(asked));
+    lines.extend(call.asked.as_ref().map(|ask| asked(call, ask)));
     lines.extend(call.outcome.as_ref().map(|end| outcome(call, end)));
+    lines.extend(call.lost_in.map(|entry| lost(call, entry)));
     lines
 }
 
@@ -204,7 +232,7 @@ fn seen(labels: &SessionLabels) -> String {
     format!("{}, {}{classes}", word(&labels.integrity), word(&labels.confidentiality))
 }
 
-fn asked(ask: &story::Ask) -> String {
+fn asked(call: &Call, ask: &story::Ask) -> String {
     let groups = ask.groups.join(", ");
     match (ask.approved, &ask.by, ask.answer) {
         (Some(approved), Some(by), Some(answer)) => {
@@ -212,8 +240,15 @@ fn asked(ask: &story::Ask) -> String {
             let scope = ask.scope.map(|scope| format!(", {}", self::word(&scope))).unwrap_or_default();
             format!("asked for {groups} (entry {}): {word} by {by} (entry {answer}{scope})", ask.entry)
         }
+        _ if call.lost_in.is_some() => format!("asked for {groups} (entry {})", ask.entry),
         _ => format!("asked for {groups} (entry {}): nobody answered", ask.entry),
     }
+}
+
+/// What nobody knows because an entry cannot be read.
+fn lost(call: &Call, entry: u64) -> String {
+    let what = if call.verdict == Verdict::Ask { "the answer" } else { "what became of it" };
+    format!("→ {what} may be in entry {entry}, which cannot be read")
 }
 
 fn outcome(call: &Call, end: &End) -> String {

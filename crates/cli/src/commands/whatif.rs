@@ -101,7 +101,8 @@ pub(crate) fn run(args: &Args, home: &Home) -> anyhow::Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(|| home.ledger());
     let reader = super::ledger::open(&dir)?;
     if let Some(agent) = &args.agent {
-        let mut agents: Vec<String> = story::sessions(&reader)?.into_iter().map(|session| session.agent).collect();
+        let mut agents: Vec<String> =
+            story::sessions(&reader)?.sessions.into_iter().map(|session| session.agent).collect();
         agents.sort();
         agents.dedup();
         // A name that is mistyped must not pass a check.

@@ -36,9 +36,10 @@ pub fn spans(story: &Story) -> Value {
 }
 
 fn agent(story: &Story, calls: &[&Call]) -> Value {
-    let times = story.steps.iter().map(|step| match step {
-        Step::Prompt { time, .. } | Step::Withheld { time, .. } => *time,
-        Step::Call(call) => call.time,
+    let times = story.steps.iter().filter_map(|step| match step {
+        Step::Prompt { time, .. } | Step::Withheld { time, .. } => Some(*time),
+        Step::Call(call) => Some(call.time),
+        Step::Unreadable { .. } => None,
     });
     let start = times.min().unwrap_or_default();
     let end = calls.iter().map(|call| end(call)).max().unwrap_or(start).max(start);
@@ -47,6 +48,10 @@ fn agent(story: &Story, calls: &[&Call]) -> Value {
     members.extend(whose(story));
     if let Some(principal) = &story.principal {
         members.push(("user.id", json!(principal.user)));
+    }
+    let unreadable: Vec<u64> = story.unreadable.iter().map(|fault| fault.entry).collect();
+    if !unreadable.is_empty() {
+        members.push(("bailiwick.unreadable", json!(unreadable)));
     }
     json!({
         "traceId": trace_id(story),

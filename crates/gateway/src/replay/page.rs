@@ -71,7 +71,7 @@ fn names(policies: &[String]) -> String {
 }
 
 /// What could not be known any more: how often, and what, as the end of a sentence.
-pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 7] {
+pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 9] {
     let unknown = &found.unknown;
     [
         (
@@ -83,9 +83,14 @@ pub fn unknowns(found: &WhatIf) -> [(u64, &'static str); 7] {
         (unknown.answers_never_given, "times a person would have been asked who was not: the answer is not known"),
         (
             unknown.labels_as_recorded,
-            "decisions use the recorded labels, because a result or prompt before them is not kept",
+            "decisions use the recorded labels, because a result or prompt before them is not kept or cannot be read",
         ),
         (unknown.labels_differ, "decisions before the first flip have other labels when derived again"),
         (unknown.erased, "decisions cannot be made again: what was asked for was erased"),
+        (
+            unknown.after_unreadable,
+            "decisions come after an entry that cannot be read: what that would have changed for them is not known",
+        ),
+        (unknown.other_kinds, "entries are of kinds that this version does not know"),
     ]
 }

@@ -16,6 +16,7 @@ use policy::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lost::{About, session_of};
 use super::{Snapshots, Verdict, Whole, read, whole};
 
 /// Text that is told of a prompt or a value, in characters.
@@ -42,6 +43,18 @@ pub enum StoryError {
     /// No entry names it.
     #[error("no entry of the ledger names the session `{0}`")]
     Unknown(String),
+    /// No entry that can be read names it.
+    #[error(
+        "no entry that can be read names the session `{session}`, and {unreadable} cannot be, the first of them {first}"
+    )]
+    Lost {
+        /// The session.
+        session: String,
+        /// How many entries cannot be read, and are of no session that is known.
+        unreadable: usize,
+        /// The first of them.
+        first: u64,
+    },
 }
 
 /// One session, told.
@@ -88,6 +101,13 @@ pub enum Step {
     },
     /// A call.
     Call(Box<Call>),
+    /// Something that cannot be read, and is of this session or of none that is known.
+    Unreadable {
+        /// The entry.
+        entry: u64,
+        /// What is wrong with it.
+        message: String,
+    },
 }
 
 /// A call, from the decision to what became of it.
@@ -109,6 +129,9 @@ pub struct Call {
     pub seen: SessionLabels,
     /// The call whose result first brought that integrity, if it was one of this story's.
     pub seen_since: Option<u64>,
+    /// The last entry before it that cannot be read: what that brought, and what was approved by it, nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_unreadable: Option<u64>,
     /// Whether the user asked for it.
     pub request: Request,
     /// Arguments that others chose, or that are confidential, and where they came from.
@@ -129,6 +152,9 @@ pub struct Call {
     pub changed: Vec<EffectKind>,
     /// What became of it.
     pub outcome: Option<End>,
+    /// The entry that cannot be read and may say what became of it, or what was answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_in: Option<u64>,
 }
 
 /// An argument that somebody else chose, or that few may read.
@@ -207,11 +233,26 @@ pub struct Summary {
     pub last: u64,
 }
 
-/// The sessions of a ledger, the last used last.
-pub fn sessions(log: &Reader) -> Result<Vec<Summary>, ReadError> {
-    let mut found: HashMap<String, Summary> = HashMap::new();
+/// The sessions of a ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sessions {
+    /// The last used last.
+    pub sessions: Vec<Summary>,
+    /// Entries that could not be read, with the reason: they may be of any.
+    pub unreadable: Vec<super::Fault>,
+}
+
+/// The sessions of a ledger.
+pub fn sessions(log: &Reader) -> Result<Sessions, ReadError> {
+    let (mut found, mut unreadable) = (HashMap::<String, Summary>::new(), Vec::new());
     for stored in log.known(0..log.len()) {
-        let stored = stored?;
+        let stored = match stored {
+            Err(ReadError::Entry { index, error }) => {
+                unreadable.push(super::Fault { entry: index, message: format!("it cannot be read: {error}") });
+                continue;
+            }
+            stored => stored?,
+        };
         let Record::Intent(intent) = stored.entry.record else { continue };
         let word = |path: &str| intent.action.pointer(path).and_then(Value::as_str).unwrap_or("?").to_owned();
         let summary = found.entry(intent.session.clone()).or_insert_with(|| Summary {
@@ -229,9 +270,9 @@ pub fn sessions(log: &Reader) -> Result<Vec<Summary>, ReadError> {
         summary.refused += u64::from(!intent.permits());
         summary.last = stored.index;
     }
-    let mut found: Vec<_> = found.into_values().collect();
-    found.sort_by_key(|summary| summary.last);
-    Ok(found)
+    let mut sessions: Vec<_> = found.into_values().collect();
+    sessions.sort_by_key(|summary| summary.last);
+    Ok(Sessions { sessions, unreadable })
 }
 
 /// Tells a session.
@@ -247,6 +288,8 @@ pub fn tell(log: &Reader, subject: &Subject) -> Result<Story, StoryError> {
         calls: BTreeMap::new(),
         asks: HashMap::new(),
         since: Vec::new(),
+        holes: Holes::default(),
+        expired: HashSet::new(),
         erased: HashSet::new(),
         gone: Vec::new(),
         story: Story { session, principal: None, steps: Vec::new(), unreadable: Vec::new() },
@@ -261,12 +304,21 @@ pub fn tell(log: &Reader, subject: &Subject) -> Result<Story, StoryError> {
                     let message = format!("unknown kind `{kind}`");
                     teller.story.unreadable.push(super::Fault { entry: index, message });
                 }
+                Err(ReadError::Entry { index, error }) => teller.loses(index, &bytes, &error),
                 Err(error) => return Err(error.into()),
             }
         }
     }
+    let holes = (teller.holes.anyones.first().copied(), teller.holes.anyones.len());
     let story = teller.finish();
-    if story.steps.is_empty() { Err(StoryError::Unknown(story.session)) } else { Ok(story) }
+    match (story.steps.len(), holes) {
+        (0, _) => Err(StoryError::Unknown(story.session)),
+        // Of nothing that is there is known that it is of this session.
+        (steps, (Some(first), unreadable)) if steps == unreadable => {
+            Err(StoryError::Lost { session: story.session, unreadable, first })
+        }
+        _ => Ok(story),
+    }
 }
 
 fn parse(index: u64, bytes: &[u8]) -> Result<ledger::Entry, ReadError> {
@@ -274,24 +326,10 @@ fn parse(index: u64, bytes: &[u8]) -> Result<ledger::Entry, ReadError> {
 }
 
 /// Whether an entry may be about the session: intents name theirs, and to parse those of others would take most of
-/// the time.
+/// the time. One that names none may be bent.
 fn may_matter(bytes: &[u8], session: &[u8]) -> bool {
     let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    !has(b"\"kind\":\"intent\"") || has(session)
-}
-
-/// The session that an entry belongs to.
-fn session_of(log: &Reader, entry: u64) -> Result<Option<String>, ReadError> {
-    Ok(match log.read(entry)?.entry.record {
-        Record::Intent(Intent { session, .. }) | Record::Prompt { session, .. } | Record::Withheld { session, .. } => {
-            Some(session)
-        }
-        Record::Outcome(outcome) if outcome.intent < entry => session_of(log, outcome.intent)?,
-        Record::Asked(asked) if asked.intent < entry => session_of(log, asked.intent)?,
-        Record::Answered(answered) if answered.ask < entry => session_of(log, answered.ask)?,
-        Record::Expired { ask } if ask < entry => session_of(log, ask)?,
-        _ => None,
-    })
+    !has(b"\"kind\":\"intent\"") || has(session) || !has(b"\"session\":\"")
 }
 
 /// What there is of a payload.
@@ -299,6 +337,27 @@ enum Kept {
     There(Vec<u8>),
     Erased,
     Missing,
+}
+
+/// Entries that cannot be read, in order.
+#[derive(Default)]
+struct Holes {
+    /// Of this session, or of none that is known.
+    all: Vec<u64>,
+    /// Of none that is known.
+    anyones: Vec<u64>,
+    /// Those that say which call they are about, by its entry.
+    about: HashMap<u64, u64>,
+    /// Those that do not.
+    others: Vec<u64>,
+}
+
+impl Holes {
+    /// The one that may say what became of a call.
+    fn of(&self, call: u64) -> Option<u64> {
+        let next = self.others.get(self.others.partition_point(|hole| *hole <= call));
+        self.about.get(&call).or(next).copied()
+    }
 }
 
 struct Teller<'a, F> {
@@ -310,6 +369,10 @@ struct Teller<'a, F> {
     asks: HashMap<u64, u64>,
     /// The calls whose results raised what had been seen, and to what.
     since: Vec<(Integrity, u64)>,
+    /// What cannot be read.
+    holes: Holes,
+    /// The calls whose asks ended without an answer.
+    expired: HashSet<u64>,
     /// Subjects that were erased.
     erased: HashSet<String>,
     /// Steps of which a payload's key is gone, each with its subject.
@@ -344,6 +407,7 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             Record::Log { event, details } if event == "erased" => {
                 self.erased.extend(details.get("subject").and_then(Value::as_str).map(str::to_owned));
             }
+            Record::Expired { ask } => self.expired.extend(self.asks.get(&ask)),
             Record::Answered(answered) => {
                 let intent = self.asks.get(&answered.ask).copied();
                 if let Some(ask) = intent.and_then(|intent| self.call(intent)).and_then(|call| call.asked.as_mut()) {
@@ -355,6 +419,34 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             }
             _ => {}
         }
+    }
+
+    /// An entry cannot be read. One that says that it is another session's is told there.
+    fn loses(&mut self, entry: u64, bytes: &[u8], error: &serde_json::Error) {
+        let session = session_of(self.log, entry).ok().flatten();
+        if session.as_ref().is_some_and(|session| *session != self.story.session) {
+            return;
+        }
+        let whose = if session.is_some() { "" } else { ", nor whose it is" };
+        if session.is_none() {
+            self.holes.anyones.push(entry);
+        }
+        let call = match About::of_bytes(bytes) {
+            About::Earlier(earlier) if self.calls.contains_key(&earlier) => Some(earlier),
+            About::Earlier(earlier) => self.asks.get(&earlier).copied(),
+            About::Session(_) | About::Nothing => None,
+        };
+        match call {
+            Some(call) => _ = self.holes.about.insert(call, entry),
+            None => self.holes.others.push(entry),
+        }
+        self.hole(entry, format!("it cannot be read{whose}: {error}"));
+    }
+
+    fn hole(&mut self, entry: u64, message: String) {
+        self.holes.all.push(entry);
+        self.story.unreadable.push(super::Fault { entry, message: message.clone() });
+        self.story.steps.push(Step::Unreadable { entry, message });
     }
 
     /// What there is of a step's payload. Whether one whose key is gone was erased, a later entry may say.
@@ -387,9 +479,7 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
         };
         let (action, decision) = match read(&intent) {
             Ok(read) => read,
-            Err(error) => {
-                return self.story.unreadable.push(super::Fault { entry, message: error.to_string() });
-            }
+            Err(error) => return self.hole(entry, error.to_string()),
         };
         // A snapshot that is gone takes the effects with it, and nothing else.
         let effects = self.snapshots.get(&intent.snapshot).map(|compiled| compiled.tool(&action.tool).effects.clone());
@@ -401,6 +491,7 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             door: action.door,
             verb: action.verb,
             tool: action.tool.clone(),
+            after_unreadable: self.holes.all.last().copied(),
             seen_since: self.since.iter().find(|(integrity, _)| *integrity >= seen.integrity).map(|(_, entry)| *entry),
             seen,
             request: action.labels.request,
@@ -415,6 +506,7 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             changed: effects.into_iter().filter(|effect| *effect != EffectKind::Read).collect(),
             arguments: action.arguments,
             outcome: None,
+            lost_in: None,
         };
         self.story.principal.get_or_insert(action.principal);
         self.calls.insert(entry, self.story.steps.len());
@@ -464,9 +556,16 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Teller<'_, F> {
             }
         }
         for step in &mut self.story.steps {
-            if let Step::Call(call) = step
-                && call.outcome.is_none()
-            {
+            let Step::Call(call) = step else { continue };
+            let is_open = match call.verdict {
+                Verdict::Permit => call.outcome.is_none(),
+                Verdict::Ask if self.expired.contains(&call.entry) => false,
+                Verdict::Ask => call.asked.as_ref().is_none_or(|ask| ask.approved.is_none()),
+                Verdict::Deny => false,
+            };
+            call.lost_in = self.holes.of(call.entry).filter(|_| is_open);
+            // Where it may have run nobody knows that it changed nothing.
+            if call.outcome.is_none() && (call.verdict != Verdict::Permit || call.lost_in.is_none()) {
                 call.changed.clear();
             }
         }

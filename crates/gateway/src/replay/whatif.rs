@@ -23,6 +23,7 @@ use policy::{Action, ArgumentLabel, Decision, Effect, Labels, Snapshot, ToolFact
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lost::session_of;
 use super::{Fault, Proposal, Snapshots, Unreadable, Verdict, Whole, read, whole};
 use crate::budget::Accounts;
 use crate::peers::TOLD;
@@ -105,6 +106,13 @@ pub struct Unknown {
     /// Decisions that cannot be made again, because what was asked for was erased.
     #[serde(default)]
     pub erased: u64,
+    /// Decisions after an entry that cannot be read, of their session or of none that is known; and those that draw on a
+    /// budget, on which any call may have drawn. It may have flipped itself, and what came of it is not known.
+    #[serde(default)]
+    pub after_unreadable: u64,
+    /// Entries of kinds that this version does not know.
+    #[serde(default)]
+    pub other_kinds: u64,
 }
 
 /// What other policies would have changed.
@@ -139,13 +147,19 @@ pub fn whatif(log: &Reader, proposal: impl Into<Proposal>, window: &Window) -> R
         accounts: Accounts::default(),
         courses: HashMap::new(),
         running: HashMap::new(),
+        is_lost: false,
         flips: BTreeMap::new(),
         result: WhatIf::default(),
     };
     if survey.flips {
-        for stored in log.known(0..log.len()) {
-            let stored = stored?;
-            rerun.entry(stored.index, stored.entry.record);
+        for stored in log.range(0..log.len()) {
+            match stored {
+                Err(ReadError::Entry { index, .. } | ReadError::Kind { index, .. }) => rerun.loses(index),
+                stored => {
+                    let stored = stored?;
+                    rerun.entry(stored.index, stored.entry.record);
+                }
+            }
         }
     }
     Ok(rerun.finish())
@@ -169,6 +183,12 @@ struct Survey {
     /// Asks that led to the call being decided again with an approval.
     continued: HashSet<u64>,
     unreadable: Vec<Fault>,
+    /// What cannot be read, each with the session that it is of, if that is known.
+    lost: HashMap<u64, Option<String>>,
+    /// One of those that cannot be read at all is of no session that is known, and so may be of any.
+    is_lost: bool,
+    after_unreadable: u64,
+    other_kinds: u64,
     erased: u64,
     /// Whether calls draw on budgets, so that what happens in one session changes what may happen in another.
     budgeted: bool,
@@ -181,6 +201,8 @@ struct Surveyed {
     decisions: u64,
     flips: bool,
     last: u64,
+    /// An entry of it cannot be read.
+    is_lost: bool,
     /// The intents that asked.
     asked: Asking<u64>,
 }
@@ -209,8 +231,23 @@ fn survey(log: &Reader, proposal: Proposal, window: &Window) -> Result<Survey, R
     let mut snapshots = snapshots(log, proposal);
     let mut survey = Survey::default();
     let mut accounts = Accounts::default();
-    for stored in log.known(0..log.len()) {
-        let stored = stored?;
+    for stored in log.range(0..log.len()) {
+        let stored = match stored {
+            Err(ReadError::Entry { index, error }) => {
+                let session = session_of(log, index).ok().flatten();
+                let whose = session.as_ref().map_or(", nor whose it is".to_owned(), |it| format!(" (session `{it}`)"));
+                survey.loses(index, session, format!("it cannot be read{whose}: {error}"));
+                continue;
+            }
+            Err(ReadError::Kind { index, .. }) => {
+                survey.other_kinds += 1;
+                // One of no session changes none.
+                let session = session_of(log, index).ok().flatten();
+                survey.lost.extend(session.map(|session| (index, Some(session))));
+                continue;
+            }
+            stored => stored?,
+        };
         let Record::Intent(intent) = stored.entry.record else { continue };
         let intent = match whole(intent, |at| payload(log, at)) {
             Whole::There(intent) => intent,
@@ -223,18 +260,19 @@ fn survey(log: &Reader, proposal: Proposal, window: &Window) -> Result<Survey, R
             let asked_about = window.holds(&intent, &action.principal.agent);
             let snapshot = match snapshots.get(&intent.snapshot) {
                 Err(error) if asked_about => return Err(error),
-                Err(_) => return Ok((action, recorded, None)),
+                Err(_) => return Ok(Look { action, recorded, computed: None, draws: false }),
                 Ok(compiled) => &compiled.snapshot,
             };
             let uses = told(&mut accounts, snapshot, &mut action, intent.now);
-            survey.budgeted |= !uses.is_empty();
+            let draws = !uses.is_empty();
+            survey.budgeted |= draws;
             let computed = asked_about.then(|| decide(snapshot, &action, intent.now));
             let _ = accounts.take(uses, &computed.as_ref().unwrap_or(&recorded).effect);
-            Ok((action, recorded, computed))
+            Ok(Look { action, recorded, computed, draws })
         });
         match judged {
-            Err(error) => survey.unreadable.push(Fault { entry: stored.index, message: error.to_string() }),
-            Ok((action, recorded, computed)) => survey.add(stored.index, &action, &recorded, computed.as_ref()),
+            Err(error) => survey.loses(stored.index, Some(intent.session), error.to_string()),
+            Ok(look) => survey.add(stored.index, &look),
         }
     }
     Ok(survey)
@@ -256,7 +294,19 @@ impl Survey {
         flips || (self.budgeted && self.flips)
     }
 
-    fn add(&mut self, entry: u64, action: &Action, recorded: &Decision, computed: Option<&Decision>) {
+    /// Nobody knows what an entry says, nor so what came of it in its session.
+    fn loses(&mut self, entry: u64, session: Option<String>, message: String) {
+        self.unreadable.push(Fault { entry, message });
+        match &session {
+            Some(session) => self.sessions.entry(session.clone()).or_default().is_lost = true,
+            None => self.is_lost = true,
+        }
+        self.lost.insert(entry, session);
+    }
+
+    fn add(&mut self, entry: u64, look: &Look) {
+        let Look { action, recorded, computed, draws } = look;
+        let any_unreadable = !self.unreadable.is_empty();
         let session = self.sessions.entry(action.principal.session.clone()).or_default();
         session.last = entry;
         self.continued.extend(session.asked.take(action));
@@ -264,11 +314,23 @@ impl Survey {
             session.asked.push(action, entry);
         }
         if let Some(computed) = computed {
+            let depends = self.is_lost || session.is_lost || (*draws && any_unreadable);
+            self.after_unreadable += u64::from(depends);
             session.decisions += 1;
             session.flips |= Verdict::of(recorded) != Verdict::of(computed);
             self.flips |= session.flips;
         }
     }
+}
+
+/// One decision at the first look.
+struct Look {
+    action: Action,
+    recorded: Decision,
+    /// `None` where the decision is not asked about.
+    computed: Option<Decision>,
+    /// It draws on a budget.
+    draws: bool,
 }
 
 /// A session in the other world.
@@ -301,6 +363,8 @@ struct Rerun<'a> {
     accounts: Accounts,
     courses: HashMap<String, Course>,
     running: HashMap<u64, Running>,
+    /// An entry of no session that is known cannot be read: the past of each lacks it from there on.
+    is_lost: bool,
     flips: BTreeMap<FlipKind, Flip>,
     result: WhatIf,
 }
@@ -324,26 +388,47 @@ impl Judged {
     }
 }
 
+/// A session's course; one that begins after something of nobody knows whose was lost may lack that.
+fn course(courses: &mut HashMap<String, Course>, session: String, is_lost: bool) -> &mut Course {
+    courses.entry(session).or_insert_with(|| Course { incomplete: is_lost, ..Course::default() })
+}
+
 impl Rerun<'_> {
+    fn course(&mut self, session: String) -> &mut Course {
+        course(&mut self.courses, session, self.is_lost)
+    }
+
+    /// An entry cannot be read.
+    fn loses(&mut self, entry: u64) {
+        let survey = self.survey;
+        match survey.lost.get(&entry) {
+            Some(Some(session)) if survey.reruns(session) => self.course(session.clone()).incomplete = true,
+            Some(None) if !self.is_lost => {
+                self.is_lost = true;
+                self.courses.values_mut().for_each(|course| course.incomplete = true);
+            }
+            _ => {}
+        }
+    }
+
     fn entry(&mut self, entry: u64, record: Record) {
         match record {
             Record::Intent(intent) if self.is_of_interest(&intent.session) => {
                 let log = self.log;
                 match whole(intent, |at| payload(log, at)) {
                     // What cannot be read was said by the first look.
-                    Whole::There(intent) => {
-                        if let Ok(judged) = self.judge(&intent) {
-                            self.take(entry, judged);
-                        }
-                    }
+                    Whole::There(intent) => match self.judge(&intent) {
+                        Ok(judged) => self.take(entry, judged),
+                        Err(_) => self.course(intent.session).incomplete = true,
+                    },
                     // What the call brought into the session is not known any more.
-                    Whole::Erased(intent) => self.courses.entry(intent.session).or_default().incomplete = true,
+                    Whole::Erased(intent) => self.course(intent.session).incomplete = true,
                 }
             }
             Record::Outcome(outcome) => self.outcome(&outcome),
             Record::Prompt { session, payload } if self.is_of_interest(&session) => {
                 let text = self::payload(self.log, &payload).ok().flatten();
-                let course = self.courses.entry(session).or_default();
+                let course = self.course(session);
                 match text.and_then(|text| String::from_utf8(text).ok()) {
                     Some(text) => course.labels.user_says(&text, Some(entry)),
                     None => course.incomplete = true,
@@ -356,7 +441,7 @@ impl Rerun<'_> {
             {
                 let session = details.get("session").and_then(Value::as_str).unwrap_or_default();
                 if self.is_of_interest(session) {
-                    self.courses.entry(session.to_owned()).or_default().incomplete = true;
+                    self.course(session.to_owned()).incomplete = true;
                 }
             }
             Record::Answered(answered) if answered.approved && answered.scope == Scope::Session => {
@@ -374,7 +459,7 @@ impl Rerun<'_> {
         let (mut action, recorded) = read(intent)?;
         let compiled = self.snapshots.get(&intent.snapshot)?;
         let tool = compiled.tool(&action.tool);
-        let course = self.courses.entry(action.principal.session.clone()).or_default();
+        let course = course(&mut self.courses, action.principal.session.clone(), self.is_lost);
         if course.incomplete {
             self.result.unknown.labels_as_recorded += u64::from(course.apart);
         } else {
@@ -500,7 +585,7 @@ impl Rerun<'_> {
         let Whole::There(intent) = whole(intent, |at| payload(log, at)) else { return };
         let (Ok((action, _)), Ok(compiled)) = (read(&intent), self.snapshots.get(&intent.snapshot)) else { return };
         let scope = ask::scope(&action, &compiled.tool(&action.tool), "");
-        let course = self.courses.entry(intent.session).or_default();
+        let course = self.course(intent.session);
         course.grants.push((scope, asked.groups.into_iter().collect()));
     }
 
@@ -517,6 +602,8 @@ impl Rerun<'_> {
         }
         self.result.unreadable.clone_from(&self.survey.unreadable);
         self.result.unknown.erased = self.survey.erased;
+        self.result.unknown.after_unreadable = self.survey.after_unreadable;
+        self.result.unknown.other_kinds = self.survey.other_kinds;
         self.result.flips = self.flips.into_values().collect();
         self.result.flips.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
         self.result
