@@ -9,7 +9,7 @@ use crate::brief::{Brief, Details, Payload, Time};
 use crate::cosign::Behind;
 use crate::handover::ROTATED;
 use crate::read::{ReadError, Stored};
-use crate::record::Scope;
+use crate::record::{Record, Scope};
 use crate::seal::CHECKPOINT;
 use crate::verify::Report;
 
@@ -27,8 +27,8 @@ struct Ask {
     binding: String,
     expires: Option<Timestamp>,
     answer: Option<Answer>,
-    /// Its end is recorded: nobody waits for it any more.
-    is_over: bool,
+    /// The time of the entry that ended it: nobody waits for it any more.
+    ended: Option<Timestamp>,
     uses: u64,
 }
 
@@ -46,6 +46,8 @@ pub(crate) struct Used {
     pub(crate) erased: BTreeSet<String>,
     /// Snapshots that took effect, each with its first entry; their sources are objects.
     pub(crate) snapshots: BTreeMap<String, u64>,
+    /// Scans, each with its first entry; what they found is an object.
+    pub(crate) scans: BTreeMap<String, u64>,
     /// Entries that announce another key of the log, each with the old key.
     pub(crate) rotated: Vec<(u64, String)>,
     /// Entries by which a witness has seen another history of the log, each with its name.
@@ -70,7 +72,9 @@ pub(crate) struct Semantics {
     /// The run that was under way at `start` is over: numbers count from there on.
     settled: bool,
     open: BTreeMap<u64, Permitted>,
-    closed: Closed,
+    closed: Entries,
+    /// Intents that do not permit.
+    refused: Entries,
     asks: HashMap<u64, Ask>,
     run: Run,
     used: Used,
@@ -80,6 +84,8 @@ pub(crate) struct Semantics {
     latest: Option<Timestamp>,
 }
 
+/// An answer that is on its way when the ask ends may be recorded after that.
+const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// In a log that is being written a gap may still close that was noticed so short a time before its last entry: the gateway
 /// waits ten minutes for an answer, and for a person before that.
 const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
@@ -104,9 +110,9 @@ struct Numbered {
 
 /// A set of entries, one bit each.
 #[derive(Default)]
-struct Closed(Vec<u64>);
+struct Entries(Vec<u64>);
 
-impl Closed {
+impl Entries {
     fn insert(&mut self, entry: u64) {
         let word = (entry / 64) as usize;
         if self.0.len() <= word {
@@ -218,15 +224,17 @@ impl Run {
     }
 }
 
-/// What is wrong with an entry of a kind that is known, for whoever reads it whole: to show, tell or decide it again.
-fn malformed(index: u64, brief: &Brief<'_>, bytes: &[u8]) -> Option<String> {
+/// An entry of a kind that is known, where more of it is to be seen than that it has what its kind has; or what is wrong with
+/// it for whoever reads it whole: to show, tell or decide it again.
+fn whole(index: u64, brief: &Brief<'_>, bytes: &[u8]) -> Result<Option<Record>, String> {
     if brief.v != 1 || brief.is_whole() {
-        return None;
+        return Ok(None);
     }
     match Stored::parse(index, bytes) {
-        Ok(_) | Err(ReadError::Kind { .. }) => None,
-        Err(ReadError::Entry { error, .. }) => Some(format!("it is no entry of its kind: {error}")),
-        Err(error) => Some(error.to_string()),
+        Ok(stored) => Ok(Some(stored.entry.record)),
+        Err(ReadError::Kind { .. }) => Ok(None),
+        Err(ReadError::Entry { error, .. }) => Err(format!("it is no entry of its kind: {error}")),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -238,7 +246,8 @@ impl Semantics {
             start,
             settled: start == 0,
             open: BTreeMap::new(),
-            closed: Closed::default(),
+            closed: Entries::default(),
+            refused: Entries::default(),
             asks: HashMap::new(),
             run: Run::default(),
             used: Used::default(),
@@ -261,8 +270,10 @@ impl Semantics {
                     self.latest = self.latest.max(brief.time.get());
                 }
                 self.check(index, file, &brief, &mut faults);
-                if let Some(fault) = malformed(index, &brief, bytes) {
-                    faults.push(fault);
+                match whole(index, &brief, bytes) {
+                    Ok(Some(Record::Scan { digest, .. })) => _ = self.used.scans.entry(digest).or_insert(index),
+                    Ok(_) => {}
+                    Err(fault) => faults.push(fault),
                 }
             }
             Err(error) => faults.push(format!("it is no entry: {error}")),
@@ -282,16 +293,9 @@ impl Semantics {
         match brief.kind.as_ref() {
             "intent" => self.intent(index, file, brief, faults),
             "outcome" => self.outcome(brief, faults),
-            "asked" => {
-                let (binding, expires) = (brief.binding.to_string(), brief.expires.as_ref().and_then(Time::get));
-                self.asks.insert(index, Ask { binding, expires, answer: None, is_over: false, uses: 0 });
-                return;
-            }
+            "asked" => return self.asked(index, brief, faults),
             "answered" => self.answered(brief, faults),
-            "expired" => {
-                let ask = brief.ask.and_then(|ask| self.asks.get_mut(&ask));
-                ask.into_iter().for_each(|ask| ask.is_over = true);
-            }
+            "expired" => self.expired(brief, faults),
             "snapshot" => _ = self.used.snapshots.entry(brief.snapshot.to_string()).or_insert(index),
             "log" => self.log(index, brief, faults),
             _ => {}
@@ -308,6 +312,8 @@ impl Semantics {
         let line = numbered.then(|| self.run.line(&brief.session, &brief.action.tool.server));
         if brief.decision.effect.permits {
             self.open.insert(index, Permitted { file: Arc::clone(file), line });
+        } else {
+            self.refused.insert(index);
         }
         if let Some(ask) = brief.uses {
             self.uses(ask, brief, faults);
@@ -350,7 +356,7 @@ impl Semantics {
             Some(_) => faults.push(format!("it uses ask {number}, which was refused")),
             None => faults.push(format!("it uses ask {number}, which was not answered yet")),
         }
-        if ask.is_over {
+        if ask.ended.is_some() {
             faults.push(format!("it uses ask {number}, which had ended without an answer"));
         }
         if ask.answer.as_ref().is_some_and(|answer| answer.scope == Some(Scope::Once))
@@ -375,6 +381,33 @@ impl Semantics {
         }
     }
 
+    fn asked(&mut self, index: u64, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let is_refused = |intent: u64| intent < self.start || (intent < index && self.refused.contains(intent));
+        if let Some(intent) = brief.intent.filter(|intent| !is_refused(*intent)) {
+            faults
+                .push(format!("it asks about entry {intent}, which is no call that was held back (record.md, rule 2)"));
+        }
+        let (binding, expires) = (brief.binding.to_string(), brief.expires.as_ref().and_then(Time::get));
+        self.asks.insert(index, Ask { binding, expires, answer: None, ended: None, uses: 0 });
+    }
+
+    fn expired(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
+        let number = brief.ask.unwrap_or(u64::MAX);
+        let Some(ask) = self.asks.get_mut(&number) else {
+            if number >= self.start {
+                faults.push("it ends an entry that asks nothing (record.md, rule 2)".to_owned());
+            }
+            return;
+        };
+        if ask.ended.is_some() {
+            faults.push(format!("it ends ask {number} a second time (record.md, rule 2)"));
+        }
+        if ask.uses > 0 {
+            faults.push(format!("it ends ask {number}, whose approval was used before (record.md, rule 2)"));
+        }
+        ask.ended = ask.ended.or(Some(brief.time.get().unwrap_or(Timestamp::MIN)));
+    }
+
     fn answered(&mut self, brief: &Brief<'_>, faults: &mut Vec<String>) {
         let number = brief.ask.unwrap_or(u64::MAX);
         let Some(ask) = self.asks.get_mut(&number) else {
@@ -385,6 +418,11 @@ impl Semantics {
         };
         if ask.answer.is_some() {
             return faults.push(format!("it is a second answer to ask {number}"));
+        }
+        if let Some((ended, now)) = ask.ended.zip(brief.time.get())
+            && now.duration_since(ended) > ANSWERED_WITHIN
+        {
+            faults.push(format!("it answers ask {number}, which had ended at {ended} (record.md, rule 2)"));
         }
         if brief.binding != ask.binding {
             faults.push(format!("it binds another action than ask {number}: `{}`, `{}`", brief.binding, ask.binding));
@@ -462,7 +500,7 @@ mod tests {
             let mut entry = entry.clone();
             let head = entry.as_object_mut().unwrap();
             head.entry("v").or_insert(json!(1));
-            head.insert("time".to_owned(), json!("2026-01-02T03:04:05Z"));
+            head.entry("time").or_insert(json!("2026-01-02T03:04:05Z"));
             let bytes = canonical::to_vec(&entry).unwrap();
             semantics.entry(index as u64, &Arc::from("journal"), &bytes, &mut report);
         }
@@ -471,18 +509,54 @@ mod tests {
 
     #[test]
     fn an_ask_that_ended_approves_nothing_any_more() {
+        let [held, asked, answered, uses, expired] = &course();
+        assert_eq!(said(&[held, asked, answered, uses, uses]), [] as [&str; 0]);
+        for order in [[held, asked, expired, answered, uses], [held, asked, answered, expired, uses]] {
+            assert_eq!(said(&order), ["it uses ask 1, which had ended without an answer"]);
+        }
+    }
+
+    /// A call that is held back, the ask, an approval for the session, its use; and the end of the ask.
+    fn course() -> [Value; 5] {
+        let held = json!({"kind": "intent", "decision": {"effect": "deny"}, "action": {}, "snapshot": "p",
+            "now": "2026-01-02T03:04:05Z", "session": "s", "sequence": 1});
+        let mut uses = held.clone();
+        uses["uses"] = json!(1);
         let asked = json!({"kind": "asked", "intent": 0, "binding": "b", "expires": "2026-01-02T04:00:00Z", "groups": [],
             "summary": "?"});
-        let answered = json!({"kind": "answered", "ask": 0, "approved": true, "scope": "session", "binding": "b",
+        let answered = json!({"kind": "answered", "ask": 1, "approved": true, "scope": "session", "binding": "b",
             "by": "alice", "nonce": "n"});
-        let uses = json!({"kind": "intent", "uses": 0, "decision": {"effect": "deny"}, "action": {}, "snapshot": "p",
-            "now": "2026-01-02T03:04:05Z", "session": "s", "sequence": 1});
-        let expired = json!({"kind": "expired", "ask": 0});
-        assert_eq!(faults(&[asked.clone(), answered.clone(), uses.clone(), uses.clone()]).0, [] as [&str; 0]);
-        for order in [[&asked, &expired, &answered, &uses], [&asked, &answered, &expired, &uses]] {
-            let (found, _) = faults(&order.map(Clone::clone));
-            assert_eq!(found, ["it uses ask 0, which had ended without an answer"]);
-        }
+        [held, asked, answered, uses, json!({"kind": "expired", "ask": 1})]
+    }
+
+    fn said(entries: &[&Value]) -> Vec<String> {
+        faults(&entries.iter().map(|entry| (*entry).clone()).collect::<Vec<_>>()).0
+    }
+
+    #[test]
+    fn an_ask_is_about_a_call_that_was_held_back_and_ends_once() {
+        let [held, asked, answered, uses, expired] = &course();
+        let mut permitted = held.clone();
+        permitted["decision"] = json!({"effect": {"effect": "permit"}});
+        let outcome = json!({"kind": "outcome", "intent": 0, "status": "ok", "duration_us": 1, "size_bytes": 1});
+        let nothing = "which is no call that was held back (record.md, rule 2)";
+        assert_eq!(said(&[&permitted, asked, &outcome]), [format!("it asks about entry 0, {nothing}")]);
+        let (mut itself, mut later) = (asked.clone(), asked.clone());
+        (itself["intent"], later["intent"]) = (json!(1), json!(2));
+        assert_eq!(said(&[held, &itself]), [format!("it asks about entry 1, {nothing}")]);
+        assert_eq!(said(&[held, &later, held]), [format!("it asks about entry 2, {nothing}")]);
+        assert_eq!(said(&[held, asked, expired, expired]), ["it ends ask 1 a second time (record.md, rule 2)"]);
+        assert_eq!(said(&[held, expired]), ["it ends an entry that asks nothing (record.md, rule 2)"]);
+        let used = "it ends ask 1, whose approval was used before (record.md, rule 2)";
+        assert_eq!(said(&[held, asked, answered, uses, expired]), [used]);
+        let mut late = answered.clone();
+        late["time"] = json!("2026-01-02T03:05:05Z");
+        assert_eq!(said(&[held, asked, expired, &late]), [] as [&str; 0], "it was on its way");
+        late["time"] = json!("2026-01-02T03:05:06Z");
+        assert_eq!(
+            said(&[held, asked, expired, &late]),
+            ["it answers ask 1, which had ended at 2026-01-02T03:04:05Z (record.md, rule 2)"]
+        );
     }
 
     #[test]
@@ -495,7 +569,8 @@ mod tests {
             (1, 1),
             "{found:?}"
         );
-        let elsewhere = json!({"v": 1, "kind": "expired", "ask": 0, "time": "2026-01-02T04:04:05+01:00"});
+        let elsewhere =
+            json!({"v": 1, "kind": "sign_in", "method": "m", "from": "f", "time": "2026-01-02T04:04:05+01:00"});
         let (mut semantics, mut report) = (Semantics::new(false, true, 0), Report::default());
         semantics.entry(0, &Arc::from("journal"), &canonical::to_vec(&elsewhere).unwrap(), &mut report);
         let texts: Vec<_> = report.faults.iter().map(|fault| fault.text.as_str()).collect();

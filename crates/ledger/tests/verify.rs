@@ -318,6 +318,26 @@ fn an_approval_is_used_once_and_for_what_it_binds() {
 }
 
 #[test]
+fn what_a_scan_found_is_there_and_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let digest = ledger.put_object(b"what was found").unwrap();
+    let scan =
+        |digest: &str| append(&ledger, Record::Scan { digest: digest.to_owned(), counts: serde_json::Map::new() });
+    let entry = scan(&digest);
+    assert_eq!(scan(&digest), entry + 1);
+    drop(ledger);
+    assert_eq!(faults(&check(dir.path())), "");
+    let object = dir.path().join(format!("objects/{}/{digest}", &digest[..2]));
+    fs::write(&object, b"what was found elsewhere").unwrap();
+    assert!(faults(&check(dir.path())).contains("does not have the digest that is its name"));
+    fs::remove_file(&object).unwrap();
+    let report = check(dir.path());
+    assert!(faults(&report).contains(&format!("what the scan `{digest}` found is missing")), "{}", faults(&report));
+    assert_eq!((report.faults.len(), report.faults[0].entry), (1, Some(entry)));
+}
+
+#[test]
 fn a_log_can_be_verified_while_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path());

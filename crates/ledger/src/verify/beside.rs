@@ -112,7 +112,7 @@ pub(super) fn payloads(
     Ok(())
 }
 
-/// Every object has the digest that is its name, and the sources of the policies in force are there.
+/// Every object has the digest that is its name, and the sources of the policies in force and what scans found are there.
 pub(super) fn objects(storage: &dyn Storage, used: &Used, report: &mut Report) -> io::Result<()> {
     let mut there = HashSet::new();
     for prefix in 0..=u8::MAX {
@@ -130,6 +130,10 @@ pub(super) fn objects(storage: &dyn Storage, used: &Used, report: &mut Report) -
     }
     for (snapshot, entry) in used.snapshots.iter().filter(|(snapshot, _)| !there.contains(*snapshot)) {
         let text = format!("the source of snapshot `{snapshot}` is missing: nothing shows what its decisions rest on");
+        report.fault(OBJECTS, text).entry = Some(*entry);
+    }
+    for (scan, entry) in used.scans.iter().filter(|(scan, _)| !there.contains(*scan)) {
+        let text = format!("what the scan `{scan}` found is missing (record.md, rule 6)");
         report.fault(OBJECTS, text).entry = Some(*entry);
     }
     Ok(())
