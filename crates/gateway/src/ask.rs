@@ -270,18 +270,26 @@ fn place(action: &Action) -> Value {
 /// What an approval binds: caller, delegation chain, server, tool pin, canonical arguments, the place where they mean
 /// something, and policies.
 pub(crate) fn binding(action: &Action, pin: &str, policies: &str) -> String {
-    digest_of(&json!({
-        "agent": action.principal.agent,
+    binding_of((action, &text_of(&action.arguments)), pin, policies)
+}
+
+/// The same for an action whose arguments are known by their canonical text.
+pub(crate) fn binding_of((action, arguments): (&Action, &str), pin: &str, policies: &str) -> String {
+    let rest = text_of(&json!({
         "user": action.principal.user,
         "delegation": action.principal.delegation,
         "session": action.principal.session,
         "verb": action.verb,
         "tool": action.tool,
         "pin": pin,
-        "arguments": action.arguments,
         "place": place(action),
         "policies": policies,
-    }))
+    }));
+    // Canonical JSON sorts members, and the first two are these.
+    let agent = text_of(&Value::from(action.principal.agent.as_str()));
+    let rest = rest.get(1..).unwrap_or_default();
+    let text = format!("{{\"agent\":{agent},\"arguments\":{arguments},{rest}");
+    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 /// What an approval for the rest of the session covers: the tool, its pin, the place, and the arguments that matter to
@@ -337,10 +345,14 @@ fn holds_secret(action: &Action, name: &str) -> bool {
 }
 
 fn digest_of(value: &Value) -> String {
-    // The ledger's form and not RFC 8785, which takes whole numbers beyond 2⁵³ for one another. It fails only for
-    // numbers that JSON does not have.
-    let bytes = ledger::canonical::to_vec(value).unwrap_or_else(|_| value.to_string().into_bytes());
-    hex::encode(digest::digest(&digest::SHA256, &bytes))
+    hex::encode(digest::digest(&digest::SHA256, text_of(value).as_bytes()))
+}
+
+/// The ledger's form and not RFC 8785, which takes whole numbers beyond 2⁵³ for one another. It fails only for numbers that
+/// JSON does not have.
+fn text_of(value: &Value) -> String {
+    let bytes = ledger::canonical::to_vec(value).ok();
+    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| value.to_string())
 }
 
 #[cfg(test)]

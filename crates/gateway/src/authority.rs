@@ -206,6 +206,11 @@ impl Authority {
                 First::Refused(Refusal::Unknown { intent: denied.intent, tool: id })
             }
             Ok(Verdict::Deny(denied)) => First::Refused(self.denied(caller, &tool, denied, &force)),
+            // No law came that knows the tool as it is now: of what the record says was asked nobody could see what it was.
+            Ok(Verdict::Ask(question)) if force.snapshot.pin(&id).unwrap_or_default() != tool.pin => {
+                let why = self.why(caller, &tool, (&question.action, &question.decision), &force);
+                First::Refused(Refusal::Denied { intent: question.intent, decision: question.decision, why })
+            }
             Ok(Verdict::Ask(question)) => {
                 let why = self.why(caller, &tool, (&question.action, &question.decision), &force);
                 Box::pin(self.already_approved(caller, Asking { question: *question, tool, force, why })).await

@@ -266,17 +266,21 @@ fn this_program() -> Option<String> {
 /// How a snapshot is made: with the linter, or without for policies that it has seen.
 pub(crate) type Make = fn(Source) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>>;
 
+/// What an approval is bound to of what the operator wrote; see [`Force::policies`].
+pub(crate) fn digest_of(policies: &[(String, String)], bounds: &Bounds) -> Result<String, serde_json::Error> {
+    let text = match bounds.is_empty() {
+        true => ledger::canonical::to_vec(policies),
+        false => ledger::canonical::to_vec(&(policies, bounds)),
+    };
+    Ok(hex::encode(digest::digest(&digest::SHA256, &text?)))
+}
+
 pub(crate) fn compile(
     Rules { policies, bounds, .. }: Rules,
     tools: Vec<ToolFacts>,
     make: Make,
 ) -> Result<(Force, Vec<Diagnostic>), LawError> {
-    let text = match bounds.is_empty() {
-        true => ledger::canonical::to_vec(&policies),
-        false => ledger::canonical::to_vec(&(&policies, &bounds)),
-    };
-    let text = text.map_err(|error| LawError::Unrecorded(error.to_string()))?;
-    let digest = hex::encode(digest::digest(&digest::SHA256, &text));
+    let digest = digest_of(&policies, &bounds).map_err(|error| LawError::Unrecorded(error.to_string()))?;
     let (snapshot, warnings) = make(Source { policies, bounds, tools }).map_err(LawError::Refused)?;
     Ok((Force { snapshot, policies: digest }, warnings))
 }

@@ -3,10 +3,11 @@
 //! records so that they can be read like ours.
 //!
 //! To recompute, each record is judged by itself: an Intent carries its whole action with the labels, facts and
-//! approval of its time. What it says of an approval and of its snapshot must be what the log says of them
-//! (`grounds`). INVARIANT: but for [`import`], which fills a ledger of its own, nothing
+//! approval of its time. What it says of an approval and of its snapshot must be what the log says of them, and what a person
+//! was asked must be what he was asked about (`grounds`). INVARIANT: but for [`import`], which fills a ledger of its own, nothing
 //! here writes; and nothing here has a way to open a connection or a clock.
 
+mod bound;
 mod grounds;
 pub mod import;
 mod lost;
@@ -22,7 +23,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
-use ledger::record::{self, Intent, Record};
+use ledger::record::{self, Asked, Intent, Record};
 pub use ledger::record::{Whole, whole};
 use ledger::{ReadError, Reader, Stored};
 use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::grounds::{Approvals, Sighting};
+use crate::law;
 
 /// Snapshots kept compiled at a time; a log seldom alternates between more.
 const SNAPSHOTS_MAX: usize = 8;
@@ -111,6 +113,8 @@ pub(crate) struct Snapshots<F> {
 /// A snapshot with its tools.
 pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
+    /// What an approval is bound to of its policies.
+    policies: String,
     tools: HashMap<ToolId, Arc<ToolFacts>>,
 }
 
@@ -192,6 +196,17 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
         }
     }
 
+    /// Checks what a person was asked.
+    fn asked(&mut self, entry: u64, asked: &Asked, approvals: &Approvals<'_>) {
+        let law = |snapshot: &str, id: &ToolId| {
+            let compiled = self.snapshots.get(snapshot).ok()?;
+            Some((compiled.tool(id).pin.clone(), compiled.policies.clone()))
+        };
+        if let Err(message) = approvals.asked(entry, asked, law) {
+            self.result.faults.push(Fault { entry, message });
+        }
+    }
+
     /// What was found.
     pub fn finish(self) -> Recomputation {
         self.result
@@ -245,7 +260,14 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
             stored => stored?.entry,
         };
         sighting.record(&entry.record, entry.time);
-        let Record::Intent(intent) = entry.record else { continue };
+        let intent = match entry.record {
+            Record::Intent(intent) => intent,
+            Record::Asked(asked) => {
+                recompute.asked(index, &asked, &approvals);
+                continue;
+            }
+            _ => continue,
+        };
         sighting.intent(index, &intent, entry.time);
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
@@ -269,6 +291,7 @@ fn compile(id: &str, loaded: Result<Vec<u8>, String>, proposal: Option<&Proposal
     if found != SnapshotId(id.to_owned()) {
         return Err(fault(format!("its source has the id {found}")));
     }
+    let policies = law::digest_of(&source.policies, &source.bounds).map_err(|error| fault(error.to_string()))?;
     let tools = source.tools.iter().map(|tool| (tool.id.clone(), Arc::new(tool.clone()))).collect();
     let made = match proposal {
         None => Snapshot::assemble(source),
@@ -283,7 +306,7 @@ fn compile(id: &str, loaded: Result<Vec<u8>, String>, proposal: Option<&Proposal
         let first = first.map(|found| format!("{}:{}: {}", found.file, found.line, found.message));
         fault(format!("it does not compile: {}", first.unwrap_or_default()))
     })?;
-    Ok(Compiled { snapshot, tools })
+    Ok(Compiled { snapshot, policies, tools })
 }
 
 pub(crate) fn read(intent: &Intent) -> Result<(Action, Decision), Unreadable> {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use ledger::Reader;
 use ledger::record::{Answered, Asked, Intent, Record, Scope};
-use policy::{Action, ToolFacts, ToolId};
+use policy::{Action, Decision, Effect, ToolFacts, ToolId};
 
-use super::{Fault, Typed, Whole, read, whole};
+use super::{Fault, Typed, Whole, bound, read, whole};
 use crate::ask;
 
 /// A call that was being decided while another snapshot took effect may be recorded under the one before.
@@ -66,14 +66,14 @@ impl<'a> Approvals<'a> {
         if number < self.start {
             return Ok(());
         }
-        let asked = self.asked(number, entry)?;
+        let asked = self.ask(number, entry)?;
         if let Some(group) = approval.groups.iter().find(|group| !asked.groups.contains(*group)) {
             return Err(format!("its approval lifts `{group}`, which ask {number} was not about"));
         }
         if asked.intent < self.start {
             return Ok(());
         }
-        let Some((then, before)) = self.intent(asked.intent, entry)? else { return Ok(()) };
+        let Some((then, before, _)) = self.intent(asked.intent, entry)? else { return Ok(()) };
         let same = match answered.scope {
             Scope::Once => of_call(&before) == of_call(action),
             Scope::Session => {
@@ -85,6 +85,43 @@ impl<'a> Approvals<'a> {
             }
         };
         if same { Ok(()) } else { Err(format!("ask {number} was about another call than this")) }
+    }
+
+    /// Whether a person was asked about the call that the ask names, as it was to be decided, and what he was to lift. `law` is
+    /// the pin that a snapshot has for a tool, and what approvals are bound to of its policies.
+    pub(super) fn asked(
+        &self,
+        entry: u64,
+        asked: &Asked,
+        law: impl FnOnce(&str, &ToolId) -> Option<(String, String)>,
+    ) -> Result<(), String> {
+        let about = asked.intent;
+        if about < self.start {
+            return Ok(());
+        }
+        let Some((intent, action, decision)) = self.intent(about, entry)? else { return Ok(()) };
+        match decision.effect {
+            Effect::Ask { groups } if groups == asked.groups => {}
+            Effect::Ask { groups } => {
+                let (asks, is) = (asked.groups.join(", "), groups.join(", "));
+                return Err(format!("it asks for `{asks}`, and entry {about} needs `{is}`"));
+            }
+            Effect::Permit | Effect::Deny => {
+                return Err(format!("it asks about entry {about}, which needs no approval"));
+            }
+        }
+        // That a snapshot cannot be read is said of the call.
+        let Some((pin, policies)) = law(&intent.snapshot, &action.tool) else { return Ok(()) };
+        let arguments = match &intent.payload {
+            Some(payload) => self.log.payload(payload).ok().flatten().as_deref().and_then(bound::of_action),
+            None => self.log.bytes(about).ok().as_deref().and_then(bound::of_entry),
+        };
+        let arguments = arguments.ok_or_else(|| format!("what was asked about, entry {about}, cannot be read"))?;
+        let bound = ask::binding_of((&action, &arguments), &pin, &policies);
+        if bound == asked.binding {
+            return Ok(());
+        }
+        Err(format!("it binds another action than that of entry {about}: `{}`, `{bound}`", asked.binding))
     }
 
     fn entry(&self, index: u64, before: u64) -> Result<Record, String> {
@@ -101,7 +138,7 @@ impl<'a> Approvals<'a> {
         }
     }
 
-    fn asked(&self, index: u64, before: u64) -> Result<Asked, String> {
+    fn ask(&self, index: u64, before: u64) -> Result<Asked, String> {
         match self.entry(index, before)? {
             Record::Asked(asked) => Ok(asked),
             _ => Err(format!("it uses up entry {index}, which asks nothing")),
@@ -109,15 +146,15 @@ impl<'a> Approvals<'a> {
     }
 
     /// What was asked about; `None` if it was erased.
-    fn intent(&self, index: u64, before: u64) -> Result<Option<(Intent, Action)>, String> {
+    fn intent(&self, index: u64, before: u64) -> Result<Option<(Intent, Action, Decision)>, String> {
         let Record::Intent(intent) = self.entry(index, before)? else {
             return Err(format!("what was asked about, entry {index}, is no call"));
         };
         match whole(intent, |payload| self.log.payload(payload)) {
             Whole::Erased(_) => Ok(None),
             Whole::There(intent) => {
-                let (action, _) = read(&intent).map_err(|error| format!("what was asked about: {error}"))?;
-                Ok(Some((intent, action)))
+                let (action, decision) = read(&intent).map_err(|error| format!("what was asked about: {error}"))?;
+                Ok(Some((intent, action, decision)))
             }
         }
     }

@@ -85,6 +85,62 @@ async fn an_approval_that_nobody_gave_is_found() {
 }
 
 #[tokio::test]
+async fn an_ask_is_about_the_call_that_it_binds() {
+    let world = approved(Scope::Once).await;
+    let (ask, asked) = asks(&world, 1).await.remove(0);
+    let calls = |permitted: bool| {
+        let is =
+            move |(_, record): &(u64, Record)| matches!(record, Record::Intent(it) if it.uses.is_some() == permitted);
+        world.records().into_iter().find(is).unwrap().0
+    };
+    assert_eq!((recomputed(&world).faults, calls(false)), (vec![], asked.intent));
+    let forge = |change: &dyn Fn(&mut Asked)| {
+        let mut forged = asked.clone();
+        change(&mut forged);
+        world.ledger.append(Record::Asked(forged), jiff::Timestamp::now()).unwrap().wait().unwrap().index()
+    };
+    let forged = [
+        forge(&|asked| asked.binding = "0".repeat(64)),
+        forge(&|asked| asked.groups.push("more".to_owned())),
+        forge(&|asked| asked.intent = calls(true)),
+        forge(&|asked| asked.intent = ask),
+        forge(&|asked| asked.intent = 1 << 40),
+    ];
+    let found = recomputed(&world).faults;
+    assert_eq!(found.iter().map(|fault| fault.entry).collect::<Vec<_>>(), forged, "{found:?}");
+    for (fault, text) in
+        found.iter().zip(["binds another action", "asks for", "needs no approval", "is no call", "after it"])
+    {
+        assert!(fault.message.contains(text), "{text}: {fault:?}");
+    }
+}
+
+/// Fractions, of which a reader of JSON may see a neighbour; and what is too large for an entry.
+#[tokio::test]
+async fn what_an_ask_binds_is_found_again_to_the_last_bit() {
+    let world = World::new().await;
+    let mut clients = Vec::new();
+    let numbers = r#"[0.30000000000000004, 7.0420557077594588e-2, 3745574400595258.3, 1e21, -0.0, 9007199254740993]"#;
+    for (count, path) in [(1, "a".to_owned()), (2, "x".repeat(80_000))] {
+        let arguments = format!(r#"{{"path": "{path}", "numbers": {numbers}, "\ufb33": 1, "\ud83d\ude00": 2}}"#);
+        let mut client = world.connect();
+        client.start("tools/call", json!({ "name": "write", "arguments": from_str(&arguments) })).await;
+        asks(&world, count).await;
+        clients.push(client);
+    }
+    assert_eq!(recomputed(&world).faults, []);
+    for client in clients {
+        client.close().await;
+    }
+    world.gateway.drain().await;
+    assert_eq!(recomputed(&world).faults, []);
+}
+
+fn from_str(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[tokio::test]
 async fn a_decision_is_of_the_session_and_the_time_of_its_entry() {
     let world = approved(Scope::Once).await;
     let good = permitted(&world);
