@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commands::ledger::replica::From;
+use crate::commands::ledger::witness_key;
 use crate::commands::mcp;
 use crate::home::Home;
 use anyhow::Context as _;
@@ -19,6 +20,7 @@ use control::replica::s3::S3;
 use gateway::breaker::Trip;
 use gateway::door::hello::{Hello, Order, Reply};
 use gateway::{Keep, Tls, TlsFiles};
+use ledger::VerifyingKey;
 use policy::Budget;
 use policy::bounds::{self, Otherwise};
 use serde::{Deserialize, Serialize};
@@ -228,6 +230,18 @@ impl LedgerSettings {
         };
         self.witness.iter().map(one).collect()
     }
+
+    /// Their keys, each once, as verification demands them.
+    pub(crate) fn witness_keys(&self) -> anyhow::Result<Vec<VerifyingKey>> {
+        let mut keys: Vec<VerifyingKey> = Vec::new();
+        for WitnessSettings { url, key } in &self.witness {
+            let key = witness_key(key).map_err(|error| anyhow::anyhow!("the key of the witness `{url}`: {error}"))?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
+    }
 }
 
 /// Adds a witness, in place of one at the same address.
@@ -353,7 +367,8 @@ mod tests {
         add_witness(dir.path(), "http://127.0.0.1:1", &key).unwrap();
         add_witness(dir.path(), "http://127.0.0.1:2", &key).unwrap();
         add_witness(dir.path(), "http://127.0.0.1:1", &key).unwrap();
-        assert_eq!(read(dir.path()).unwrap().ledger.witnesses().unwrap().len(), 2);
+        let ledger = read(dir.path()).unwrap().ledger;
+        assert_eq!((ledger.witnesses().unwrap().len(), ledger.witness_keys().unwrap().len()), (2, 1));
         assert!(remove_witness(dir.path(), "http://127.0.0.1:1").unwrap());
         assert!(!remove_witness(dir.path(), "http://127.0.0.1:1").unwrap());
         let settings = read(dir.path()).unwrap();

@@ -215,6 +215,41 @@ fn what_an_erasure_does_not_reach_is_said() {
 }
 
 #[test]
+fn the_homes_witnesses_are_demanded_where_none_is_named() {
+    let world = World::bare();
+    let home = ledger_of(&world, 3);
+    let key = |seed: u8| {
+        let key = ledger::SigningKey::from_seed(&[seed; 32]).unwrap();
+        key.named(&format!("witness-{seed}")).unwrap().witness_key().to_string()
+    };
+    let verify = |words: &[&str]| {
+        let output = world.bailiwick(&[&["--home", &home, "ledger", "verify"][..], words].concat());
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(verify(&[]).0, Some(0));
+    world.ok(&["--home", &home, "ledger", "witness", "add", "http://127.0.0.1:1", "--key", &key(1)]);
+    world.ok(&["--home", &home, "ledger", "witness", "add", "http://127.0.0.1:2", "--key", &key(1)]);
+    let (code, text) = verify(&[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("by 0 of 1 witnesses") && text.contains("FAULT      checkpoint: ") && text.contains("witness-1"),
+        "{text}"
+    );
+    let (code, named) = verify(&["--witness", &key(2)]);
+    assert!(code == Some(1) && named.contains("witness-2") && !named.contains("witness-1"), "{named}");
+    let json: serde_json::Value = serde_json::from_str(&verify(&["--format", "json"]).1).unwrap();
+    assert_eq!((&json["demanded"], json["faults"].as_array().unwrap().len()), (&serde_json::json!(["witness-1"]), 1));
+    // What is no log of the home has no witnesses by its settings.
+    copy_of(&world, &world.path("other/ledger"), &world.path("copy"));
+    let copy = world.path("copy").display().to_string();
+    let first = world.ok(&["--home", &home, "ledger", "key"]);
+    assert_eq!(verify(&["--dir", &copy, "--key", first.trim()]).0, Some(0));
+    world.ok(&["--home", &home, "ledger", "witness", "remove", "http://127.0.0.1:1"]);
+    world.ok(&["--home", &home, "ledger", "witness", "remove", "http://127.0.0.1:2"]);
+    assert_eq!(verify(&[]).0, Some(0));
+}
+
+#[test]
 fn a_witness_cosigns_for_logs_alone() {
     let world = World::bare();
     let key = ledger::SigningKey::generate().unwrap().witness_key().to_string();

@@ -12,7 +12,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(crate) use verify::log_key;
+pub(crate) use verify::{log_key, witness_key};
 
 use anyhow::Context as _;
 use gateway::door::hello::{Change, Hello, Reply};

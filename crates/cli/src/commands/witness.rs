@@ -97,7 +97,9 @@ pub(crate) fn configure(command: &Configure, home: &Home, format: Format) -> any
             home.create()?;
             settings::add_witness(home.root(), url, &key.to_string())?;
             format.tell(&json!({"added": url, "key": key.to_string()}), || {
-                format!("`{url}` is asked from the next start of the gateway on")
+                format!(
+                    "`{url}` is asked from the next start of the gateway on; until it has cosigned, `ledger verify` says that it has not"
+                )
             })
         }
         Configure::Remove { url } => {

@@ -21,6 +21,7 @@ use crate::format::Format;
 use crate::home::Home;
 use crate::output;
 use crate::progress;
+use crate::settings;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -46,6 +47,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "file")]
     without_payloads: bool,
     /// A witness whose cosignature the log must have, with at most ten minutes of entries behind it; may be repeated.
+    /// Without any, the home's own log must have those of the witnesses in `settings.toml`.
     #[arg(long, value_name = "KEY", value_parser = witness_key)]
     witness: Vec<VerifyingKey>,
 }
@@ -56,7 +58,7 @@ pub(crate) fn log_key(text: &str) -> Result<VerifyingKey, String> {
     if key.is_witness() { Err("this is a witness's key, and not a log's".to_owned()) } else { Ok(key) }
 }
 
-fn witness_key(text: &str) -> Result<VerifyingKey, String> {
+pub(crate) fn witness_key(text: &str) -> Result<VerifyingKey, String> {
     let key: VerifyingKey = text.parse().map_err(|error: NoteError| error.to_string())?;
     if key.is_witness() { Ok(key) } else { Err("this is a log's key, and not a witness's".to_owned()) }
 }
@@ -69,6 +71,9 @@ struct Answer<'a> {
     /// Where the key was taken from, if that is the ledger's own directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_from: Option<&'a Path>,
+    /// The witnesses that were demanded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    demanded: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recomputed: Option<&'a Recomputation>,
 }
@@ -94,11 +99,12 @@ pub(super) fn run(args: &Args, dir: &Path, home: &Home, format: Format) -> anyho
         }
         return verify_proof(file, &keys(args, dir, key)?, &args.witness, format);
     }
-    let options = verify::Options {
-        complete: args.complete,
-        without_payloads: args.without_payloads,
-        witnesses: args.witness.clone(),
+    // Whoever set a witness up means that its word counts.
+    let witnesses = match args.witness.is_empty() && is_of_home(dir, home) {
+        true => settings::read(home.root())?.ledger.witness_keys()?,
+        false => args.witness.clone(),
     };
+    let options = verify::Options { complete: args.complete, without_payloads: args.without_payloads, witnesses };
     verify_log(dir, (&key, inside.as_deref()), &options, args.recompute, format)
 }
 
@@ -224,7 +230,10 @@ fn verify_log(
     let recomputed = recompute.then(|| recompute_log(dir)).transpose();
     let found = recomputed.as_ref().ok().and_then(Option::as_ref);
     match (format, found) {
-        (Format::Json, recomputed) => output::json_line(&Answer { report: &report, key_from: inside, recomputed })?,
+        (Format::Json, recomputed) => {
+            let demanded = options.witnesses.iter().map(VerifyingKey::name).collect();
+            output::json_line(&Answer { report: &report, key_from: inside, demanded, recomputed })?;
+        }
         (Format::Text, Some(found)) => say!("{}", recomputed_text(found))?,
         (Format::Text, None) => {}
     }
