@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::World;
+use support::{World, wait_for};
 
 /// A line of the output that begins so, without its beginning.
 fn after<'a>(text: &'a str, start: &str) -> &'a str {
@@ -202,16 +202,57 @@ fn the_tail_goes_on_behind_an_entry_of_an_unknown_kind() {
 }
 
 #[test]
-fn what_an_erasure_does_not_reach_is_said() {
+fn an_erasure_reaches_what_a_gateway_kept_of_sessions_and_says_what_it_does_not() {
     let world = World::bare();
     let home = ledger_of(&world, 1);
     let erase = || {
-        let erased = world.bailiwick(&["--home", &home, "ledger", "erase", "--subject", "ann", "--yes"]);
-        String::from_utf8(erased.stdout).unwrap()
+        let erased = world.bailiwick(&["--home", &home, "ledger", "erase", "--subject", "codex for ann", "--yes"]);
+        (erased.status.code(), String::from_utf8(erased.stdout).unwrap())
     };
-    assert!(!erase().contains("not erased"));
-    fs::create_dir_all(world.path("other/gateway/sessions")).unwrap();
-    assert!(after(&erase(), "not erased:").contains("other/gateway/sessions"));
+    assert_eq!(erase(), (Some(1), "there are no payloads of `codex for ann`\n".to_owned()));
+    let folder = world.path("other/gateway/sessions");
+    fs::create_dir_all(&folder).unwrap();
+    let kept = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
+    kept("aa.json", r#"{"id":"s1","labels":{"a":"words"},"subjects":["codex for ann"]}"#);
+    kept("bb.json", r#"{"id":"s2","labels":{"a":"words"},"subjects":["codex for bob"]}"#);
+    kept("cc.json", r#"{"id":"s3","labels":{"a":"words"}}"#);
+    kept("dd.json", "damaged words");
+    kept("aa.json.0123.new", "half of the words");
+    let (code, said) = erase();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("erased what the gateway kept of 3 sessions;") && !said.contains("not erased"), "{said}");
+    let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["bb.json", "forgotten.json"]);
+    fs::write(world.path("other/settings.toml"), "[replicas]\nfolder = \"/shared\"\n").unwrap();
+    let (code, said) = erase();
+    assert!(code == Some(1) && after(&said, "not erased:").contains("`/shared/sessions`"), "{said}");
+}
+
+#[test]
+fn an_erasure_reaches_what_the_running_gateway_keeps_of_sessions() {
+    let world = World::bare();
+    let running = world.up();
+    let words = "wanda@words.example";
+    world.hook(serde_json::json!({"hook_event_name": "UserPromptSubmit", "prompt": format!("write to {words}")}));
+    let folder = world.path("bailiwick/gateway/sessions");
+    let are_kept = || {
+        let files = fs::read_dir(&folder).unwrap().flatten();
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).any(|text| text.contains(words))
+    };
+    wait_for("the session", || are_kept().then_some(()));
+    let subject = world.records().into_iter().find_map(|(_, record)| match record {
+        ledger::Record::Prompt { payload, .. } => Some(payload.subject),
+        _ => None,
+    });
+    let said = world.ok(&["ledger", "erase", "--subject", &subject.unwrap(), "--yes"]);
+    assert!(said.contains("are erased") && said.contains("erased what the gateway kept of 1 session;"), "{said}");
+    assert!(!are_kept());
+    // Nor do they come back, now or at the end.
+    world.bash("ls");
+    drop(running);
+    assert!(!are_kept());
+    world.verify();
 }
 
 #[test]

@@ -24,6 +24,7 @@ use crate::budget::{Budgets, Spent};
 use crate::catalogue::{self, Catalogue, Known, Listed};
 use crate::changes::Changes;
 use crate::commands;
+use crate::disk::DiskError;
 use crate::door::tasks::Tasks;
 use crate::facts;
 use crate::label::{self, memory::Memory};
@@ -177,6 +178,7 @@ impl Authority {
     /// Judges and records once; applies what a human already approved.
     pub(crate) async fn first<C>(&self, caller: &Caller, errand: Errand<C>) -> First<C> {
         caller.session.recorded().await;
+        caller.session.belongs_to(&caller.principal);
         self.catch_up(caller).await;
         let known = self.catalogue.get(&errand.tool);
         let (quarantined, unknown) = (matches!(known, Known::Quarantined), matches!(known, Known::Unknown));
@@ -534,6 +536,11 @@ impl Authority {
         if let Err(error) = self.memory.save() {
             tracing::error!(%error, "what was written down could not be saved");
         }
+    }
+
+    /// Erases what is kept of sessions that may be data of a subject. Of how many something was. Blocks.
+    pub(crate) fn erase(&self, subject: &str) -> Result<usize, DiskError> {
+        self.sessions.erase(subject)
     }
 
     /// A number for a request of the gateway's own.

@@ -35,7 +35,7 @@ use crate::peers::{Peer, Peers};
 use crate::pipeline::{Clock, Journal};
 use crate::results::Results;
 use crate::seal::Sealer;
-use crate::session::{Replicas, Sessions};
+use crate::session::{self, Replicas, Sessions};
 use crate::upstream::child::Minder;
 use crate::upstream::http::Outbound;
 
@@ -168,6 +168,7 @@ impl Gateway {
         self.keep(tokio::spawn(expire(self.shared.clone())));
         self.keep(tokio::spawn(save_sessions(authority.clone())));
         self.keep(tokio::spawn(sweep_sessions(authority.clone())));
+        self.keep(tokio::spawn(sweep_tasks(authority.clone())));
     }
 
     /// New rules take effect, or are refused and the old ones stay.
@@ -361,7 +362,7 @@ fn opened(options: Options, journal: Journal) -> Result<(Arc<Authority>, Arc<Sea
         move |error| StartError::Io { what, error }
     };
     let Options { dir, limits, .. } = options;
-    let sessions = dir.join("sessions");
+    let sessions = dir.join(session::FOLDER);
     disk::make_private(&sessions).map_err(io(&sessions))?;
     let common = options.replicas.as_ref().unwrap_or(&dir);
     disk::make_private(common).map_err(io(common))?;
@@ -435,6 +436,17 @@ async fn sweep_sessions(authority: Arc<Authority>) {
             return;
         }
         tokio::time::sleep(Duration::from_hours(24)).await;
+    }
+}
+
+/// Removes once an hour what was written down of tasks that no gateway knows any more.
+async fn sweep_tasks(authority: Arc<Authority>) {
+    loop {
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        let sweeps = authority.clone();
+        if tokio::task::spawn_blocking(move || sweeps.tasks.sweep()).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -257,6 +257,7 @@ impl Work<'_> {
         let subject = pipeline::subject(&self.caller.principal);
         let payload = journal.ledger().put_payload(&subject, prompt.as_bytes()).map_err(|error| error.to_string())?;
         let entry = journal.note(Record::Prompt { session, payload });
+        self.caller.session.belongs_to(&self.caller.principal);
         self.caller.session.change().user_says(prompt, entry);
         Ok(Verdict::Pass)
     }

@@ -57,5 +57,6 @@ pub use hook::built_in as built_in_tools;
 pub use identity::local_user;
 pub use law::{Ahead, LawError, Rules};
 pub use results::Keep;
+pub use session::erase as erase_sessions;
 pub use signin::{Identity, Issuer, Kind, Right};
 pub use upstream::child::{Minder, Program};

@@ -7,9 +7,11 @@
 mod forgotten;
 mod log;
 mod shared;
+mod subjects;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +21,7 @@ use policy::{Door, Principal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::disk::DiskError;
 use crate::identity::{self, Process};
 use crate::label::overheard::{self, Overheard, Said};
 use crate::pipeline::Departures;
@@ -26,6 +29,7 @@ use crate::{disk, label};
 use forgotten::Forgotten;
 use shared::Shared;
 pub(crate) use shared::{Replicas, SEEN_ELSEWHERE, Unshared};
+use subjects::Subjects;
 
 /// The ledger's word for a result of a call that was not open any more.
 pub(crate) const SEEN_ASTRAY: &str = "seen without its call";
@@ -33,6 +37,8 @@ pub(crate) const SEEN_ASTRAY: &str = "seen without its call";
 /// The ledger's word for what a server said beside results.
 pub(crate) const OVERHEARD: &str = "a server's own words";
 
+/// Where they are kept, in the gateway's folder.
+pub(crate) const FOLDER: &str = "sessions";
 /// The most sessions that are kept; beyond it the one that was idle longest is forgotten.
 const SESSIONS_MAX: usize = 10_000;
 /// The most sessions whose past is kept on disk; of the others is known that they had one.
@@ -68,6 +74,8 @@ pub(crate) struct Session {
     pub(crate) id: String,
     /// What was seen. Held for one derivation or one result, never across an await.
     labels: Mutex<label::Session>,
+    /// Whose data that is. Held for one look or note.
+    subjects: Mutex<Subjects>,
     sequences: Mutex<HashMap<String, u64>>,
     departures: Mutex<HashMap<String, Departures>>,
     /// Results that labels have heard of and the ledger has not.
@@ -83,6 +91,8 @@ pub(crate) struct Session {
     used: AtomicU64,
     /// Whether there is something to save.
     changed: AtomicBool,
+    /// Whether it was saved before.
+    is_saved: AtomicBool,
     /// Where it goes on at other gateways, too.
     shared: Option<Shared>,
 }
@@ -135,6 +145,7 @@ impl Session {
         Self {
             id,
             labels: Mutex::new(labels),
+            subjects: Mutex::new(Subjects::nobodys()),
             sequences: Mutex::default(),
             departures: Mutex::default(),
             unrecorded: Unrecorded::default(),
@@ -145,7 +156,30 @@ impl Session {
             speaker: Mutex::default(),
             used: AtomicU64::new(0),
             changed: AtomicBool::new(false),
+            is_saved: AtomicBool::new(false),
             shared: None,
+        }
+    }
+
+    /// One that was saved by an earlier process.
+    fn saved(saved: Saved<label::Session>) -> Self {
+        let Saved { id, labels, subjects } = saved;
+        Self { subjects: Mutex::new(subjects), is_saved: AtomicBool::new(true), ..Self::new(id, labels) }
+    }
+
+    /// Whoever this is acts in the session: what enters it from now on may be data of his. Said before anything does.
+    pub(crate) fn belongs_to(&self, principal: &Principal) {
+        if hold(&self.subjects).add(principal) && self.is_saved.load(Ordering::Acquire) {
+            self.changed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Forgets what was seen if it may be data of a subject.
+    fn erase(&self, subject: &str) {
+        let has_any = self.changed.load(Ordering::Acquire) || self.is_saved.load(Ordering::Acquire);
+        // What replicas share of a session is no file of this gateway.
+        if self.shared.is_none() && has_any && hold(&self.subjects).may_hold(subject) {
+            *self.change() = label::Session::lost();
         }
     }
 
@@ -302,6 +336,8 @@ pub(crate) struct Sessions {
     known: Mutex<HashMap<Key, Arc<Session>>>,
     /// Held for one look, one note, or while it is written; never while `known` is waited for.
     forgotten: Mutex<Forgotten>,
+    /// Held while files are written or erased, so that nothing comes back that was copied before.
+    saving: Mutex<()>,
     clock: AtomicU64,
 }
 
@@ -310,6 +346,16 @@ pub(crate) struct Sessions {
 struct Saved<L> {
     id: String,
     labels: L,
+    #[serde(default = "Subjects::anybodys")]
+    subjects: Subjects,
+}
+
+/// As much of it as says whose it is.
+#[derive(Deserialize)]
+struct Whose {
+    id: String,
+    #[serde(default = "Subjects::anybodys")]
+    subjects: Subjects,
 }
 
 /// What is left of a session's past.
@@ -323,7 +369,7 @@ impl Sessions {
     /// Sessions that are kept in a folder.
     pub(crate) fn new(dir: PathBuf, replicas: Option<Replicas>) -> Self {
         let forgotten = Mutex::new(Forgotten::open(&dir));
-        Self { dir, replicas, known: Mutex::default(), forgotten, clock: AtomicU64::new(1) }
+        Self { dir, replicas, known: Mutex::default(), forgotten, saving: Mutex::default(), clock: AtomicU64::new(1) }
     }
 
     /// The gateways at which sessions of the HTTP door go on.
@@ -348,7 +394,7 @@ impl Sessions {
         let session = keys.iter().find_map(|key| known.get(key).cloned());
         let session = session.unwrap_or_else(|| {
             Arc::new(match keys.iter().find_map(|key| self.past(key)) {
-                Some(Past::Saved(saved)) => Session::new(saved.id, saved.labels),
+                Some(Past::Saved(saved)) => Session::saved(*saved),
                 Some(Past::Lost) => Session::new(id(), label::Session::lost()),
                 None => Session::new(id(), label::Session::default()),
             })
@@ -387,6 +433,7 @@ impl Sessions {
 
     /// Writes what changed. Blocks.
     pub(crate) fn save(&self) {
+        let _saving = hold(&self.saving);
         let known: Vec<_> = hold(&self.known).iter().map(|(key, session)| (key.clone(), session.clone())).collect();
         let changed: Vec<_> =
             known.into_iter().filter(|(_, session)| session.changed.load(Ordering::Acquire)).collect();
@@ -398,7 +445,9 @@ impl Sessions {
         }
         for (key, session) in changed {
             // A copy, so that no call waits for the disk.
-            let saved = Saved { id: session.id.clone(), labels: session.labels().clone() };
+            let subjects = hold(&session.subjects).clone();
+            let saved = Saved { id: session.id.clone(), labels: session.labels().clone(), subjects };
+            session.is_saved.store(true, Ordering::Release);
             if let Err(error) = disk::write_json(&self.file(&key), &saved) {
                 tracing::error!(%error, "what a session has seen could not be saved");
                 session.changed.store(true, Ordering::Release);
@@ -407,6 +456,41 @@ impl Sessions {
         if any {
             self.forget_old();
         }
+    }
+
+    /// Erases what sessions have seen that may be data of a subject: they go on as having seen the worst. Of how many
+    /// something was kept. What cannot be read may be anybody's. Blocks.
+    pub(crate) fn erase(&self, subject: &str) -> Result<usize, DiskError> {
+        let _saving = hold(&self.saving);
+        let known: Vec<_> = hold(&self.known).values().cloned().collect();
+        known.iter().for_each(|session| session.erase(subject));
+        let io = |error| DiskError::Io { path: self.dir.clone(), error };
+        let files = match std::fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            files => files.map_err(io)?,
+        };
+        // A session has a file for each of its keys.
+        let mut erased = BTreeSet::new();
+        for file in files {
+            let path = file.map_err(io)?.path();
+            let is_file = path.extension().is_some_and(|end| end == "json");
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).filter(|_| is_file);
+            match stem {
+                Some(_) if path.ends_with(forgotten::FILE) => {}
+                Some(digest) => {
+                    let whose = disk::read_json::<Whose>(&path).ok().flatten();
+                    if whose.as_ref().is_none_or(|whose| whose.subjects.may_hold(subject)) {
+                        hold(&self.forgotten).add(digest);
+                        erased.insert(whose.map_or_else(|| digest.to_owned(), |whose| whose.id));
+                    }
+                }
+                // What a write left that a crash broke off.
+                None => std::fs::remove_file(&path).map_err(io)?,
+            }
+        }
+        // The note first, then the files.
+        hold(&self.forgotten).save()?;
+        Ok(erased.len())
     }
 
     /// What an earlier process saved of a session; none if nothing was.
@@ -455,6 +539,12 @@ impl Sessions {
             tracing::error!(%error, "which sessions are forgotten could not be saved, so their files stay");
         }
     }
+}
+
+/// Erases what sessions have seen that may be data of a subject, of a gateway with this folder that does not run; of how many
+/// something was kept. Blocks.
+pub fn erase(gateway: &Path, subject: &str) -> Result<usize, DiskError> {
+    Sessions::new(gateway.join(FOLDER), None).erase(subject)
 }
 
 /// The file of the session with this digest.
@@ -559,6 +649,48 @@ mod tests {
         sessions.save();
         assert!(matches!(restarted(), Some(Past::Lost)));
         assert!(!sessions.file(&key(0)).exists());
+    }
+
+    #[test]
+    fn what_was_erased_of_a_session_does_not_come_back_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::new(dir.path().to_owned(), None);
+        let key = |pid: u32| Key::Process { agent: "codex".to_owned(), pid, started: 9 };
+        let named = Key::Named { agent: "codex".to_owned(), name: "x".to_owned() };
+        let of = |user: &str| Principal {
+            agent: "codex".to_owned(),
+            user: user.to_owned(),
+            session: String::new(),
+            delegation: Vec::new(),
+            evidence: [].into(),
+        };
+        let ada = sessions.join(&[key(1), named], || "s1".to_owned());
+        let (bob, new) = (sessions.join(&[key(2)], || "s2".to_owned()), sessions.join(&[key(3)], || "s3".to_owned()));
+        for (session, user) in [(&ada, "ada"), (&bob, "bob"), (&new, "ada")] {
+            session.belongs_to(&of(user));
+        }
+        ada.change().user_says("send it to ann@example.com", None);
+        bob.change().user_says("send it to ben@example.com", None);
+        sessions.save();
+        // It is bob's by now, too, and was ada's alone when it was saved.
+        ada.belongs_to(&of("bob"));
+        ada.change().user_says("and to eve@example.com", None);
+        assert_eq!(sessions.erase("codex for ada").unwrap(), 1);
+        let text = |session: &Session| serde_json::to_value(&*session.labels()).unwrap().to_string();
+        let kept = || {
+            let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+            files.map(|file| std::fs::read_to_string(file).unwrap()).collect::<String>()
+        };
+        for is_saved in [false, true] {
+            assert!(!text(&ada).contains("example.com") && text(&ada).contains("\"overflowed\":true"));
+            assert!(!kept().contains("ann@example.com") && !kept().contains("eve@example.com"), "{is_saved}");
+            assert!(kept().contains("ben@example.com") && text(&bob).contains("ben@example.com"));
+            assert!(!text(&new).contains("\"overflowed\":true"), "it had seen nothing");
+            let again = Sessions::new(dir.path().to_owned(), None);
+            assert!(text(&again.join(&[key(1)], || "s9".to_owned())).contains("\"overflowed\":true"));
+            sessions.save();
+        }
+        assert_eq!(erase(dir.path(), "codex for ada").unwrap(), 0, "it is the gateway's folder");
     }
 
     #[test]

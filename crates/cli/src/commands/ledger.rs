@@ -79,7 +79,8 @@ enum Command {
   bailiwick ledger verify --complete --recompute
   bailiwick ledger verify call.proof --key bailiwick/0123456789abcdef+0a1b2c3d+AQ…")]
     Verify(verify::Args),
-    /// Destroy the key of a subject's payloads and record that. Entries and proofs stay as they are.
+    /// Destroy the key of a subject's payloads and record that, and what the gateway keeps of the subject's sessions. Entries
+    /// and proofs stay as they are.
     #[command(after_help = "Example: bailiwick ledger erase --subject \"claude-code for alice\" --yes")]
     Erase {
         /// Whose payloads.
@@ -185,7 +186,14 @@ fn change(dir: &Path, home: &Home, change: &Change) -> anyhow::Result<Value> {
         format!("the home's key signs nothing but `{}`, and `{}` has no key of its own", own.display(), dir.display())
     })?;
     match key.open(dir, Options::new(Timestamp::now())) {
-        Ok((ledger, _)) => Ok(change.make(&ledger, rustix::process::getuid().as_raw(), Timestamp::now())?),
+        Ok((ledger, _)) => {
+            // Whoever holds the home's ledger is its only gateway.
+            let sessions = |subject: &str| match is_of_home(dir, home) {
+                true => gateway::erase_sessions(&home.gateway(), subject),
+                false => Ok(0),
+            };
+            Ok(change.make(&ledger, (rustix::process::getuid().as_raw(), Timestamp::now()), sessions)?)
+        }
         Err(OpenError::Locked { holder, .. }) if is_of_home(dir, home) => {
             match super::mcp::ask(home, &Hello::Ledger(change.clone()))? {
                 Some(Reply::Done { output }) => Ok(output),

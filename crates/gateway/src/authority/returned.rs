@@ -204,6 +204,7 @@ impl Authority {
             Known::Facts(facts) => facts,
             Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(errand)),
         };
+        caller.session.belongs_to(&caller.principal);
         let about = [("session", caller.session.id.clone()), ("tool", errand.tool.to_string())];
         let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
         let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
@@ -238,6 +239,7 @@ impl Authority {
         if said.values.is_empty() && !said.cut {
             return;
         }
+        caller.session.belongs_to(&caller.principal);
         caller.session.overhears(server, said, |cut| {
             let about = [("session", caller.session.id.as_str()), ("server", server)];
             let about = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)));

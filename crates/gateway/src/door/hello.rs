@@ -10,6 +10,7 @@ use ledger::{AppendError, Ledger, PayloadError, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::disk::DiskError;
 use crate::door::orders;
 
 /// The longest hello, in bytes: it carries an environment.
@@ -100,9 +101,15 @@ pub enum Change {
 }
 
 impl Change {
-    /// Records which user wants it, makes it, and says what came of it, as JSON: of an erasure whether there was anything to erase, of the others the
-    /// entry that records it. Blocks.
-    pub fn make(&self, ledger: &Ledger, uid: u32, now: Timestamp) -> Result<Value, ChangeError> {
+    /// Records which user wants it, makes it, and says what came of it, as JSON: of an erasure whether there was anything to
+    /// erase, of the others the entry that records it. `sessions` erases what the gateway keeps of a subject and says of how
+    /// many sessions that was. Blocks.
+    pub fn make(
+        &self,
+        ledger: &Ledger,
+        (uid, now): (u32, Timestamp),
+        sessions: impl FnOnce(&str) -> Result<usize, DiskError>,
+    ) -> Result<Value, ChangeError> {
         let command = match self {
             Self::Erase { .. } => "ledger erase",
             Self::RotateKey => "ledger rotate-key",
@@ -111,7 +118,11 @@ impl Change {
         let details = [("by".to_owned(), Value::from(orders::who(uid, command)))].into_iter().collect();
         ledger.append(Record::Log { event: "ordered".to_owned(), details }, now)?.wait()?;
         Ok(match self {
-            Self::Erase { subject } => json!({"subject": subject, "erased": ledger.erase(subject, now)?}),
+            // Order: what can be erased again and again, then the key, after which everything is said to be erased.
+            Self::Erase { subject } => {
+                let sessions = sessions(subject)?;
+                json!({"subject": subject, "sessions": sessions, "erased": ledger.erase(subject, now)?})
+            }
             Self::RotateKey => {
                 let rotated = ledger.rotate_key(now)?;
                 json!({"entry": rotated.entry, "key": rotated.key.to_string()})
@@ -130,6 +141,9 @@ pub enum ChangeError {
     /// The payloads are as they were.
     #[error("could not erase: {0}")]
     Erase(#[from] PayloadError),
+    /// The payloads are as they were, and some of what is kept of sessions may be.
+    #[error("could not erase what is kept of sessions: {0}")]
+    Sessions(#[from] DiskError),
     /// The key is the one that it was.
     #[error("could not rotate the key: {0}")]
     Rotate(#[from] HandOverError),

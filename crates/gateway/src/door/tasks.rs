@@ -123,6 +123,11 @@ impl Tasks {
         Self::close(ended);
     }
 
+    /// Removes what was written down since longer than any task is known. Blocks.
+    pub(crate) fn sweep(&self) {
+        self.kept.iter().for_each(Kept::sweep);
+    }
+
     /// The gateway ends: nobody will hear here what these came to.
     pub(crate) fn forget(&self) {
         Self::close(self.remove(|_| true));

@@ -115,8 +115,12 @@ async fn forget(shared: &Shared, entry: u64, by: String) -> Reply {
 }
 
 async fn change_ledger(shared: &Shared, change: Change, uid: u32) -> Reply {
-    let (ledger, now) = (shared.authority.journal.ledger().clone(), shared.authority.journal.now());
-    match tokio::task::spawn_blocking(move || change.make(&ledger, uid, now)).await {
+    let authority = shared.authority.clone();
+    let make = move || {
+        let journal = &authority.journal;
+        change.make(journal.ledger(), (uid, journal.now()), |subject| authority.erase(subject))
+    };
+    match tokio::task::spawn_blocking(make).await {
         Ok(Ok(output)) => Reply::Done { output },
         Ok(Err(error)) => Reply::Failed { error: error.to_string() },
         Err(error) => Reply::Failed { error: error.to_string() },

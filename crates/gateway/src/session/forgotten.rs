@@ -78,10 +78,15 @@ impl Forgotten {
             return Ok(());
         }
         disk::write_json(&self.dir.join(FILE), &self.kept)?;
+        let mut kept = Ok(());
         for digest in self.going.drain() {
-            // Gone already is as good.
-            drop(std::fs::remove_file(super::file_of(&self.dir, &digest)));
+            let path = super::file_of(&self.dir, &digest);
+            match std::fs::remove_file(&path) {
+                // Gone already is as good.
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => kept = Err(DiskError::Io { path, error }),
+                _ => {}
+            }
         }
-        Ok(())
+        kept
     }
 }

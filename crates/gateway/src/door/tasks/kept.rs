@@ -91,7 +91,7 @@ impl Kept {
         self.dir.join(hex::encode(digest::digest(&digest::SHA256, about)))
     }
 
-    fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let Some(oldest) = SystemTime::now().checked_sub(KNOWN_MAX) else { return };
         let is_old = |path: &Path| path.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time < oldest);
         let files = fs::read_dir(&self.dir).into_iter().flatten().flatten().map(|file| file.path());
