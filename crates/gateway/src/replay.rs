@@ -243,7 +243,8 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
     for raw in log.raw(range) {
         let (index, bytes) = raw?;
         if let Some((time, intent)) = record::intent::<Action, Decision>(&bytes) {
-            sighting.intent(index, &intent, time);
+            let is_imported = intent.action.principal.evidence.contains_key("imported");
+            sighting.intent((index, is_imported), &intent, time);
             recompute.add_typed(index, &intent);
             recompute.approved(index, &intent, &approvals);
             continue;
@@ -268,7 +269,8 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
             }
             _ => continue,
         };
-        sighting.intent(index, &intent, entry.time);
+        let is_imported = intent.action.pointer("/principal/evidence/imported").is_some();
+        sighting.intent((index, is_imported), &intent, entry.time);
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
                 recompute.add(index, &intent);

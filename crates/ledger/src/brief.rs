@@ -46,7 +46,7 @@ pub(crate) struct Brief<'a> {
     #[serde(borrow, default)]
     status: Cow<'a, str>,
     duration_us: Option<u64>,
-    size_bytes: Option<u64>,
+    pub(crate) size_bytes: Option<u64>,
     pub(crate) ask: Option<u64>,
     #[serde(default)]
     pub(crate) approved: bool,
@@ -125,6 +125,11 @@ impl<'a> Time<'a> {
 
     pub(crate) fn get(&self) -> Option<Timestamp> {
         self.0.parse().ok()
+    }
+
+    /// It to the second, as far as the order of its text is that of times.
+    pub(crate) fn second(&self) -> Option<&[u8; 19]> {
+        self.0.as_bytes().first_chunk().filter(|_| self.is_utc())
     }
 
     /// Whether it is written as a time in UTC, as the format wants it.

@@ -11,7 +11,7 @@ use crate::handover::ROTATED;
 use crate::read::{ReadError, Stored};
 use crate::record::{Record, Scope};
 use crate::seal::CHECKPOINT;
-use crate::verify::Report;
+use crate::verify::{Report, WentBack};
 
 /// A permitted intent, until its outcome.
 struct Permitted {
@@ -82,6 +82,42 @@ pub(crate) struct Semantics {
     pub(crate) behind: Vec<Behind>,
     /// The latest time of an entry, where gaps of a log that is being written are judged by it.
     latest: Option<Timestamp>,
+    clock: Clock,
+}
+
+/// So far back an entry may be dated that is not told: times are read before entries are put in order, and clocks are
+/// corrected.
+const BACK_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether entries are dated in their order. One that is not may have been put there later, or a clock was set; which, the
+/// log cannot say, so that it is told and is no fault.
+#[derive(Default)]
+struct Clock {
+    /// The latest so far, to the second, as text: to compare that takes nothing.
+    latest: Option<[u8; 19]>,
+    back: Option<WentBack>,
+}
+
+impl Clock {
+    fn entry(&mut self, index: u64, time: &Time<'_>) {
+        let Some(second) = time.second() else { return };
+        if self.latest.as_ref().is_some_and(|latest| second < latest) {
+            return self.before(index, second);
+        }
+        self.latest = Some(*second);
+    }
+
+    fn before(&mut self, index: u64, second: &[u8; 19]) {
+        let parsed = |second: &[u8; 19]| format!("{}Z", String::from_utf8_lossy(second)).parse::<Timestamp>().ok();
+        let Some((latest, time)) = self.latest.as_ref().and_then(parsed).zip(parsed(second)) else { return };
+        let back = latest.duration_since(time);
+        if back > BACK_MAX {
+            let first = WentBack { entry: index, entries: 0, seconds: 0 };
+            let told = self.back.get_or_insert(first);
+            told.entries += 1;
+            told.seconds = told.seconds.max(back.as_secs());
+        }
+    }
 }
 
 /// An answer that is on its way when the ask ends may be recorded after that.
@@ -253,6 +289,7 @@ impl Semantics {
             used: Used::default(),
             behind: Vec::new(),
             latest: None,
+            clock: Clock::default(),
         }
     }
 
@@ -266,6 +303,7 @@ impl Semantics {
                     None => _ = report.kinds.insert(brief.kind.to_string(), 1),
                 }
                 self.behind.iter_mut().for_each(|behind| behind.entry(index, &brief.time));
+                self.clock.entry(index, &brief.time);
                 if self.live && self.complete {
                     self.latest = self.latest.max(brief.time.get());
                 }
@@ -302,8 +340,14 @@ impl Semantics {
         }
         if let Some(Payload { digest, segment, subject, size_bytes }) = &brief.payload {
             let (segment, size_bytes) = (*segment, *size_bytes);
+            if let Some(size) = brief.size_bytes.filter(|size| *size != size_bytes && brief.kind == "outcome") {
+                faults.push(format!("its result has {size} bytes, and its payload {size_bytes} (record.md, rule 8)"));
+            }
             let reference = Reference { entry: index, segment, subject: subject.to_string(), size_bytes };
-            self.used.payloads.insert(digest.to_string(), reference);
+            // Each has a salt of its own, so that no two are the same.
+            if let Some(before) = self.used.payloads.insert(digest.to_string(), reference) {
+                faults.push(format!("its payload is that of entry {} (record.md, rule 8)", before.entry));
+            }
         }
     }
 
@@ -469,6 +513,7 @@ impl Semantics {
         for text in faults {
             report.fault(crate::read::JOURNAL, text);
         }
+        report.went_back = self.clock.back;
         for behind in &self.behind {
             if let Some(text) = behind.fault(self.start) {
                 report.fault(CHECKPOINT, text).entry = Some(behind.size);
@@ -557,6 +602,38 @@ mod tests {
             said(&[held, asked, expired, &late]),
             ["it answers ask 1, which had ended at 2026-01-02T03:04:05Z (record.md, rule 2)"]
         );
+    }
+
+    #[test]
+    fn a_payload_is_of_one_entry_and_of_the_size_of_its_result() {
+        let payload = json!({"digest": "d", "subject": "alice", "size_bytes": 7, "segment": 1});
+        let outcome = |size: u64, payload: &Value| json!({"kind": "outcome", "intent": 0, "status": "ok", "duration_us": 1, "size_bytes": size, "payload": payload});
+        let permitted = json!({"kind": "intent", "decision": {"effect": "permit"}, "action": {}, "snapshot": "p",
+            "now": "2026-01-02T03:04:05Z", "session": "s", "sequence": 1});
+        let prompt = json!({"kind": "prompt", "session": "s", "payload": payload});
+        assert_eq!(said(&[&permitted, &outcome(7, &payload)]), [] as [&str; 0]);
+        let found = said(&[&permitted, &outcome(8, &payload)]);
+        assert_eq!(found, ["its result has 8 bytes, and its payload 7 (record.md, rule 8)"]);
+        let found = said(&[&permitted, &prompt, &outcome(7, &payload)]);
+        assert_eq!(found, ["its payload is that of entry 1 (record.md, rule 8)"]);
+    }
+
+    #[test]
+    fn entries_that_are_dated_before_others_in_front_of_them_are_told() {
+        let told = |times: &[&str]| {
+            let (mut semantics, mut report) = (Semantics::new(false, true, 0), Report::default());
+            for (index, time) in times.iter().enumerate() {
+                let entry = json!({"v": 1, "kind": "sign_in", "method": "m", "from": "f", "time": time});
+                let bytes = canonical::to_vec(&entry).unwrap();
+                semantics.entry(index as u64, &Arc::from("journal"), &bytes, &mut report);
+            }
+            semantics.finish(&mut report);
+            assert_eq!(report.faults, []);
+            report.went_back.map(|told| (told.entry, told.entries, told.seconds))
+        };
+        assert_eq!(told(&["2026-01-02T03:04:05.9Z", "2026-01-02T03:04:05Z", "2026-01-02T03:03:05Z"]), None);
+        let times = ["2026-01-02T03:04:05Z", "2026-01-02T03:03:04Z", "2025-12-31T00:00:00.5Z", "2026-01-02T03:04:06Z"];
+        assert_eq!(told(&times), Some((1, 2, 2 * 86_400 + 3 * 3_600 + 4 * 60 + 5)));
     }
 
     #[test]

@@ -74,6 +74,17 @@ impl fmt::Display for Fault {
     }
 }
 
+/// Entries that are dated more than a minute before others in front of them: a clock was set, or they were put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WentBack {
+    /// The first of them.
+    pub entry: u64,
+    /// How many there are.
+    pub entries: u64,
+    /// How far at most.
+    pub seconds: i64,
+}
+
 /// What verification found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
@@ -108,6 +119,9 @@ pub struct Report {
     pub in_flight: Vec<u64>,
     /// Calls that seem to be left out and may still come, because the log is being written.
     pub unjudged: u64,
+    /// Entries that are dated before others in front of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub went_back: Option<WentBack>,
     /// Payloads that decrypt to their digest.
     pub payloads: u64,
     /// Payloads whose key was erased.

@@ -181,10 +181,11 @@ pub(super) enum Seen {
     /// Another snapshot took effect.
     Announced { snapshot: String, time: Timestamp, is_import: bool },
     /// Decisions were made under a snapshot: how many, one of them, and the latest time that was given to any.
-    Used { snapshot: String, entry: u64, now: Timestamp, count: u64, astray: Option<Astray> },
+    Used { snapshot: String, entry: u64, now: Timestamp, count: u64, astray: Option<Astray>, own: Option<Astray> },
 }
 
-/// Decisions that were given another time than that of their entries.
+/// Decisions that were given another time than that of their entries: those that say that they were imported, or (`own`) the
+/// others.
 #[derive(Debug)]
 pub(super) struct Astray {
     /// The first of them.
@@ -235,19 +236,24 @@ impl Sighting {
         }
     }
 
-    pub(super) fn intent<A, D>(&mut self, index: u64, intent: &Intent<A, D>, time: Timestamp) {
-        let other = Astray::of(index, intent.now, time);
+    /// `is_imported`: it says so itself.
+    pub(super) fn intent<A, D>(&mut self, (index, is_imported): (u64, bool), intent: &Intent<A, D>, time: Timestamp) {
+        let (mut other, mut others) = (Astray::of(index, intent.now, time), None);
+        if !is_imported {
+            others = other.take();
+        }
         match self.0.last_mut() {
-            Some(Seen::Used { snapshot, entry, now, count, astray }) if *snapshot == intent.snapshot => {
+            Some(Seen::Used { snapshot, entry, now, count, astray, own }) if *snapshot == intent.snapshot => {
                 *count += 1;
                 if intent.now > *now {
                     (*entry, *now) = (index, intent.now);
                 }
                 Astray::join(astray, other);
+                Astray::join(own, others);
             }
             _ => {
                 let (snapshot, now) = (intent.snapshot.clone(), intent.now);
-                self.0.push(Seen::Used { snapshot, entry: index, now, count: 1, astray: other });
+                self.0.push(Seen::Used { snapshot, entry: index, now, count: 1, astray: other, own: others });
             }
         }
     }
@@ -273,9 +279,9 @@ pub(super) fn announced(parts: Vec<Sighting>, is_pruned: bool, faults: &mut Vec<
                 }
                 known.insert(snapshot, None);
             }
-            Seen::Used { snapshot, entry, now, count, astray } => {
+            Seen::Used { snapshot, entry, now, count, astray, own } => {
                 let astray = astray.filter(|_| known.contains_key(&snapshot) && !imported.contains(&snapshot));
-                faults.extend(astray.map(Astray::fault));
+                faults.extend(astray.into_iter().chain(own).map(Astray::fault));
                 let message = match known.get(&snapshot) {
                     Some(None) => continue,
                     Some(Some(until)) if now.duration_since(*until) <= SUPERSEDED_FOR => continue,
@@ -305,7 +311,7 @@ mod tests {
     }
 
     fn used(snapshot: &str, entry: u64, second: i64) -> Seen {
-        Seen::Used { snapshot: snapshot.to_owned(), entry, now: at(second), count: 1, astray: None }
+        Seen::Used { snapshot: snapshot.to_owned(), entry, now: at(second), count: 1, astray: None, own: None }
     }
 
     fn named(snapshot: &str, second: i64, is_import: bool) -> Seen {
@@ -316,7 +322,17 @@ mod tests {
     fn a_decision_is_given_the_time_of_its_entry() {
         let astray = |entry, now, time| Astray::of(entry, at(now), at(time));
         assert!(astray(3, 100, 160).is_none() && astray(3, 160, 100).is_none(), "a slow disk, or a clock that was set");
-        let decided = |astray| Seen::Used { snapshot: "a".to_owned(), entry: 3, now: at(1), count: 2, astray };
+        let decided =
+            |astray| Seen::Used { snapshot: "a".to_owned(), entry: 3, now: at(1), count: 2, astray, own: None };
+        let own = Seen::Used {
+            snapshot: "a".to_owned(),
+            entry: 3,
+            now: at(1),
+            count: 2,
+            astray: None,
+            own: astray(4, 1, 200),
+        };
+        assert_eq!(faults(false, vec![Seen::Start, named("a", 0, true), own]), [4], "under what an import announced");
         let of = |is_import, seen| faults(false, vec![Seen::Start, named("a", 0, is_import), decided(seen)]);
         assert_eq!(of(false, astray(4, 1, 200)), [4], "as of a time when other policies were in force");
         assert_eq!(of(false, astray(4, 200, 1)), [4], "as of a time to come");

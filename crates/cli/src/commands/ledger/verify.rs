@@ -11,7 +11,7 @@ use ledger::archive::{Archive, Pruned};
 use ledger::handover::Chain;
 use ledger::note::NoteError;
 use ledger::proof::Proof;
-use ledger::verify::{self, Report};
+use ledger::verify::{self, Report, WentBack};
 use ledger::{Reader, VerifyingKey};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -303,6 +303,13 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
     if report.unjudged > 0 {
         let calls = plural(report.unjudged, "call");
         lines.push(format!("unjudged   {calls} not judged yet, because the log is being written"));
+    }
+    if let Some(WentBack { entry, entries, seconds }) = report.went_back {
+        let (entries, seconds) = (plural(entries, "entry"), plural(seconds.unsigned_abs(), "second"));
+        lines.push(format!(
+            "told       {entries}, from entry {entry} on, dated up to {seconds} before what stands in front of them: a clock was set, \
+             or they were put there"
+        ));
     }
     if !options.witnesses.is_empty() {
         lines.push(format!("cosigned   by {} of {} witnesses", report.cosigned.len(), options.witnesses.len()));
