@@ -142,8 +142,8 @@ def verify(proof, keys, witnesses):
         raise Bad("not a proof file")
     entry, index = decode(lines[1][6:]), number(lines[2][6:])
     hashes = [decode(line) for line in lines[3:]]
-    if any(len(one) != 32 for one in hashes) or not signatures.endswith("\n"):
-        raise Bad("a hash of a wrong length, or no line end")
+    if any(len(one) != 32 for one in hashes) or not signatures.endswith("\n") or min(proof.replace("\n", " ")) < " ":
+        raise Bad("a hash of a wrong length, no line end, or a control character")
     origin, size, root = text.split("\n")[:3]
     if keys[0][0] != origin:
         raise Bad(f"the log is {origin}, the key is of {keys[0][0]}")
@@ -189,11 +189,11 @@ def main(arguments):
         return 2
     try:
         *found, entry = verify(proof, follow(proof, key, handovers), witnesses)
-        print("valid: entry {} of {} in {}\n{}".format(*found, entry.decode(errors="replace")))
-        return 0
+        said, code = ["valid: entry {} of {} in {}".format(*found), entry.decode(errors="replace")], 0
     except (Bad, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        print(f"not valid: {error}")
-        return 1
+        said, code = [f"not valid: {error}"], 1
+    print("\n".join("".join(one if one.isprintable() else "\ufffd" for one in line) for line in said))
+    return code
 
 
 if __name__ == "__main__":

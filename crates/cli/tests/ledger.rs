@@ -291,6 +291,24 @@ fn the_homes_witnesses_are_demanded_where_none_is_named() {
 }
 
 #[test]
+fn what_was_signed_and_is_no_entry_is_told_as_such() {
+    let world = World::bare();
+    let key = ledger::SigningKey::from_seed(&[4; 32]).unwrap();
+    let entry = b"\x1b[2Jno entry".to_vec();
+    let root = ledger::tree::leaf_hash(&entry);
+    let checkpoint = key.sign(ledger::note::Checkpoint { origin: key.name().to_owned(), size: 1, root });
+    let proof = ledger::proof::Proof { index: 0, entry, hashes: Vec::new(), checkpoint };
+    let (path, public) = (world.path("odd.proof").display().to_string(), key.verifying_key().to_string());
+    fs::write(&path, proof.to_string()).unwrap();
+    let words = ["ledger", "verify", &path, "--key", &public];
+    let text = world.ok(&words);
+    assert!(text.starts_with("valid: entry 0") && text.contains("no entry") && !text.contains('\x1b'), "{text}");
+    let json: serde_json::Value =
+        serde_json::from_str(&world.ok(&[&words[..], &["--format", "json"]].concat())).unwrap();
+    assert!(json["valid"] == true && json["entry"].as_str().unwrap().ends_with("no entry"), "{json}");
+}
+
+#[test]
 fn a_witness_cosigns_for_logs_alone() {
     let world = World::bare();
     let key = ledger::SigningKey::generate().unwrap().witness_key().to_string();

@@ -347,7 +347,16 @@ impl Archive {
     fn read(path: &Path) -> Result<Self, ArchiveError> {
         let unsound = |text: String| ArchiveError::Unsound(text);
         let bytes = at(path, fs::read(path))?;
-        let said: Statement = serde_json::from_slice(&bytes).map_err(|error| unsound(error.to_string()))?;
+        let json = |error: serde_json::Error| unsound(error.to_string());
+        let said: Statement = serde_json::from_slice(&bytes).map_err(json)?;
+        if said.v != 1 {
+            return Err(unsound(format!("its statement is of version {}, which this program does not know", said.v)));
+        }
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(json)?;
+        // What it says has one digest, which the log names.
+        if canonical::to_vec(&value).map_err(json)? != bytes {
+            return Err(unsound("its statement is not in canonical form".to_owned()));
+        }
         let is_whole = |entry: u64| entry.is_multiple_of(TILE_WIDTH);
         if said.from >= said.to || !is_whole(said.from) || !is_whole(said.to) {
             return Err(unsound(format!("entries {} to {} are no whole bundles", said.from, said.to)));

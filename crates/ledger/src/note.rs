@@ -309,6 +309,9 @@ impl SignedCheckpoint {
     /// Parses without checking any signature.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         let note = std::str::from_utf8(bytes).map_err(|_error| NoteError::Note("not UTF-8"))?;
+        if bytes.iter().any(|byte| *byte < b' ' && *byte != b'\n') {
+            return Err(NoteError::Note("a control character"));
+        }
         let (text, lines) = note.rsplit_once("\n\n").ok_or(NoteError::Note("no signatures"))?;
         let text = format!("{text}\n");
         let lines = lines.strip_suffix('\n').ok_or(NoteError::Note("no line end"))?;

@@ -123,6 +123,15 @@ fn an_archive_with_a_flipped_byte_is_none() {
         let refused = Archive::verify(&statement, &key().verifying_key()).unwrap_err().to_string();
         assert!(refused.contains("are no whole bundles"), "{name} {value}: {refused}");
     }
+    let said: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    let mut later = said.clone();
+    later["v"] = 2.into();
+    let pretty = serde_json::to_string_pretty(&said).unwrap();
+    for (text, part) in [(later.to_string(), "is of version 2"), (pretty, "not in canonical form")] {
+        fs::write(&statement, text).unwrap();
+        let refused = Archive::verify(&statement, &key().verifying_key()).unwrap_err().to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
     fs::write(&statement, whole).unwrap();
     ledger.prune(&statement, now()).unwrap();
 }

@@ -184,6 +184,14 @@ fn next_letter(text: &str) -> String {
     format!("{}{next}{}", &text[..at], &text[at + 1..])
 }
 
+/// The signature line of any text, by the log's own key.
+fn signed_by_the_log(text: &str) -> String {
+    let (key, public) = (key(), key().verifying_key());
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(key.seed()).unwrap();
+    let bytes = [&public.key_id()[..], pair.sign(text.as_bytes()).as_ref()].concat();
+    format!("— {} {}", public.name(), BASE64.encode(bytes))
+}
+
 #[test]
 fn sloppy_proofs_hold_for_neither_verifier() {
     let (dir, reader) = log_of(20);
@@ -215,6 +223,17 @@ fn sloppy_proofs_hold_for_neither_verifier() {
         let (theirs, said) = python(&path, &public.to_string());
         assert_eq!((ours, theirs), (holds, holds), "{what}: {said}");
         assert_eq!(said.starts_with("valid"), holds, "{what}: {said}");
+    }
+    for (line, holds) in [("more", true), ("mo\tre", false), ("mo\rre", false), ("mo\0re", false), ("mo\u{7f}re", true)]
+    {
+        let text = format!("{}\n{}\n{root}\n{line}\n", public.name(), reader.checkpoint().unwrap().checkpoint.size);
+        let signed = signed_by_the_log(&text);
+        let head = whole.split_once("\n\n").unwrap().0;
+        let proof = format!("{head}\n\n{text}\n{signed}\n");
+        fs::write(&path, &proof).unwrap();
+        let ours = proof.parse::<ledger::proof::Proof>().is_ok_and(|proof| proof.verify(&public).is_ok());
+        let (theirs, said) = python(&path, &public.to_string());
+        assert_eq!((ours, theirs), (holds, holds), "{line:?}: {said}");
     }
     let text = format!("{}\n5\n{root}\n", public.name());
     assert!(text.parse::<ledger::note::Checkpoint>().is_ok());
