@@ -13,6 +13,7 @@ pub mod import;
 mod lost;
 pub mod otel;
 pub mod page;
+mod spent;
 pub mod story;
 pub mod whatif;
 
@@ -26,11 +27,13 @@ use std::thread;
 use ledger::record::{self, Asked, Intent, Record};
 pub use ledger::record::{Whole, whole};
 use ledger::{ReadError, Reader, Stored};
+use policy::bounds::USED;
 use policy::{Action, Bounds, Decision, Effect, Snapshot, SnapshotId, Source, ToolFacts, ToolId, decide};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::grounds::{Approvals, Sighting};
+use self::spent::Spending;
 use crate::law;
 
 /// Snapshots kept compiled at a time; a log seldom alternates between more.
@@ -225,26 +228,34 @@ pub fn recompute(log: &Reader) -> Result<Recomputation, ReadError> {
         let done = |part: thread::ScopedJoinHandle<'_, _>| part.join().unwrap_or_else(|panic| resume_unwind(panic));
         running.into_iter().map(done).collect::<Result<Vec<_>, ReadError>>()
     })?;
-    let (mut whole, mut sightings) = (Recomputation::default(), Vec::new());
-    for (part, sighting) in parts {
+    let (mut whole, mut sightings, mut spending) = (Recomputation::default(), Vec::new(), Spending::default());
+    for (part, sighting, spent) in parts {
+        spending.join(spent);
         whole.decisions += part.decisions;
         whole.erased += part.erased;
         whole.faults.extend(part.faults);
         sightings.push(sighting);
     }
     grounds::announced(sightings, start > 0, &mut whole.faults);
+    whole.faults.extend(spending.faults());
     whole.faults.sort_by_key(|fault| fault.entry);
     Ok(whole)
 }
 
-fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomputation, Sighting), ReadError> {
+fn recompute_part(
+    log: &Reader,
+    start: u64,
+    range: Range<u64>,
+) -> Result<(Recomputation, Sighting, Spending), ReadError> {
     let mut recompute = Recompute::new(|id: &str| log.object(id).map_err(|error| error.to_string()));
-    let (approvals, mut sighting) = (Approvals::new(log, start), Sighting::default());
+    let (approvals, mut sighting, mut spending) =
+        (Approvals::new(log, start), Sighting::default(), Spending::default());
     for raw in log.raw(range) {
         let (index, bytes) = raw?;
         if let Some((time, intent)) = record::intent::<Action, Decision>(&bytes) {
             let is_imported = intent.action.principal.evidence.contains_key("imported");
             sighting.intent((index, is_imported), &intent, time);
+            spending.intent(index, intent.action.facts.get(USED).filter(|_| intent.decision.effect == Effect::Permit));
             recompute.add_typed(index, &intent);
             recompute.approved(index, &intent, &approvals);
             continue;
@@ -271,6 +282,8 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
         };
         let is_imported = intent.action.pointer("/principal/evidence/imported").is_some();
         sighting.intent((index, is_imported), &intent, entry.time);
+        let fact = intent.action.get("facts").and_then(|facts| facts.get(USED));
+        spending.intent(index, fact.filter(|_| intent.permits()));
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
                 recompute.add(index, &intent);
@@ -280,7 +293,7 @@ fn recompute_part(log: &Reader, start: u64, range: Range<u64>) -> Result<(Recomp
             Whole::Erased(_) => recompute.result.erased += 1,
         }
     }
-    Ok((recompute.finish(), sighting))
+    Ok((recompute.finish(), sighting, spending))
 }
 
 /// INVARIANT: a source is used only under the id that it hashes to, so an exchanged object is found even

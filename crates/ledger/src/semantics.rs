@@ -341,12 +341,12 @@ impl Semantics {
         if let Some(Payload { digest, segment, subject, size_bytes }) = &brief.payload {
             let (segment, size_bytes) = (*segment, *size_bytes);
             if let Some(size) = brief.size_bytes.filter(|size| *size != size_bytes && brief.kind == "outcome") {
-                faults.push(format!("its result has {size} bytes, and its payload {size_bytes} (record.md, rule 8)"));
+                faults.push(format!("its result has {size} bytes, and its payload {size_bytes} (record.md, rule 9)"));
             }
             let reference = Reference { entry: index, segment, subject: subject.to_string(), size_bytes };
             // Each has a salt of its own, so that no two are the same.
             if let Some(before) = self.used.payloads.insert(digest.to_string(), reference) {
-                faults.push(format!("its payload is that of entry {} (record.md, rule 8)", before.entry));
+                faults.push(format!("its payload is that of entry {} (record.md, rule 9)", before.entry));
             }
         }
     }
@@ -613,9 +613,9 @@ mod tests {
         let prompt = json!({"kind": "prompt", "session": "s", "payload": payload});
         assert_eq!(said(&[&permitted, &outcome(7, &payload)]), [] as [&str; 0]);
         let found = said(&[&permitted, &outcome(8, &payload)]);
-        assert_eq!(found, ["its result has 8 bytes, and its payload 7 (record.md, rule 8)"]);
+        assert_eq!(found, ["its result has 8 bytes, and its payload 7 (record.md, rule 9)"]);
         let found = said(&[&permitted, &prompt, &outcome(7, &payload)]);
-        assert_eq!(found, ["its payload is that of entry 1 (record.md, rule 8)"]);
+        assert_eq!(found, ["its payload is that of entry 1 (record.md, rule 9)"]);
     }
 
     #[test]
