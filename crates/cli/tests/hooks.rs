@@ -82,3 +82,26 @@ fn only_what_the_user_says_is_the_user_s() {
     wait_for("the user's words", || (prompts(&world).0 == 2).then_some(()));
     world.ok(&["ledger", "verify", "--recompute"]);
 }
+
+/// The console asks beside the agent's own prompt: the first answer counts, and no second one is written.
+#[test]
+fn an_ask_that_was_answered_elsewhere_is_not_answered_again_at_the_agents_prompt() {
+    for approved in [true, false] {
+        let world = World::bare();
+        let running = world.up();
+        let event = |name: &str| {
+            json!({"hook_event_name": name, "tool_name": "Bash", "tool_use_id": "t",
+                "tool_input": {"command": "git push --force"}, "tool_response": {"stdout": "", "stderr": ""}})
+        };
+        world.hook(event("PreToolUse"));
+        let ask = world.open_ask().to_string();
+        world.ok(&[&["approve", ask.as_str()][..], if approved { &[] } else { &["--deny"] }].concat());
+        world.hook(event("PostToolUse"));
+        let records = world.records();
+        let answers = records.iter().filter(|(_, record)| matches!(record, Record::Answered(_))).count();
+        let uses = records.iter().filter(|(_, record)| matches!(record, Record::Intent(it) if it.uses.is_some()));
+        assert_eq!((answers, uses.count()), (1, usize::from(approved)));
+        drop(running);
+        world.verify();
+    }
+}

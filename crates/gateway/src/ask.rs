@@ -240,6 +240,11 @@ impl Pending {
         self.expires <= self.journal.now()
     }
 
+    /// The answer that has come already, if one has.
+    pub(crate) fn answered(&mut self) -> Option<Answer> {
+        self.answer.try_recv().ok()
+    }
+
     /// Waits for the answer, at most until the ask expires.
     pub(crate) async fn answer(mut self) -> Result<Answer, NoAnswer> {
         let left = self.expires.duration_since(self.journal.now());

@@ -30,7 +30,7 @@ use policy::{Door, ToolFacts, ToolId, Verb};
 use serde_json::{Value, json};
 
 use crate::answer;
-use crate::ask::Pending;
+use crate::ask::{Answer, NoAnswer, Pending};
 use crate::authority::{Admitted, Asking, Authority, Errand, First, Patience, Refusal, Returned};
 use crate::door::hello::{Hook, Reply};
 use crate::door::unix::{self, Peer};
@@ -195,20 +195,31 @@ impl Work<'_> {
     }
 
     /// The tool ran although it was only asked: the human said yes at the agent's own prompt. That answer is
-    /// recorded, and the call is judged again under it.
-    async fn answered_there(&self, asking: Asking<ToolUse>, pending: Pending) -> Result<Admitted<ToolUse>, String> {
+    /// recorded, unless one was given elsewhere before, which counts; and the call is judged again under it.
+    async fn answered_there(&self, asking: Asking<ToolUse>, mut pending: Pending) -> Result<Admitted<ToolUse>, String> {
+        let refused = |refusal: Refusal| answer::sentence("a tool that ran", &refusal);
+        let answer = match pending.answered() {
+            Some(_) if pending.is_over() => return Err(NoAnswer::Expired.to_string()),
+            Some(Answer { answered, .. }) if !answered.approved => {
+                return Err(refused(Refusal::Rejected { ask: pending.ask, by: answered.by }));
+            }
+            Some(answer) => answer,
+            None => self.answers_there(pending).await.map_err(|error| error.to_string())?,
+        };
+        self.authority().approved(&self.caller, asking, answer).await.map_err(refused)
+    }
+
+    async fn answers_there(&self, pending: Pending) -> Result<Answer, NoAnswer> {
         let answered = Answered {
             ask: pending.ask,
             approved: true,
             scope: Scope::Once,
             by: format!("{} at the prompt of {}", self.caller.principal.user, self.dialect.agent),
             binding: pending.binding.clone(),
-            nonce: nonce().map_err(|_| "no random bytes".to_owned())?,
+            nonce: nonce().map_err(|_| NoAnswer::Unrecorded)?,
         };
         self.authority().journal.note(Record::Answered(answered));
-        let answer = pending.answer().await.map_err(|error| error.to_string())?;
-        let approved = self.authority().approved(&self.caller, asking, answer).await;
-        approved.map_err(|refusal| answer::sentence("a tool that ran", &refusal))
+        pending.answer().await
     }
 
     async fn prompt(&self, prompt: &str) -> Result<Verdict, String> {
