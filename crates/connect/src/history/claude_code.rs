@@ -1,8 +1,9 @@
 //! The transcripts that Claude Code keeps below its `projects` folder: one JSON object a line, with `type`,
 //! `sessionId` and, for messages, `message` in the shape of Anthropic's API.
 //!
-//! What a sub-agent is told (`isSidechain`) and what the program itself adds (`isMeta`, summaries) are not the
-//! user's words, although they stand in messages of the user's role.
+//! What a sub-agent is told (`isSidechain`), what the program itself adds (`isMeta`, summaries) and what else is not from a
+//! person (`origin`: a task's end with a sub-agent's answer in it, another session, a channel) are not the user's words,
+//! although they stand in messages of the user's role.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -23,7 +24,9 @@ pub(crate) fn read(place: Place<'_>, value: &Value, history: &mut History) -> bo
     }
     let at: Option<Timestamp> = text(value, "timestamp").parse().ok();
     let is = |flag: &str| value.get(flag).and_then(Value::as_bool) == Some(true);
-    let not_the_user = is("isSidechain") || is("isMeta") || is("isCompactSummary");
+    let origin = value.pointer("/origin/kind").and_then(Value::as_str);
+    let is_told = origin.is_some_and(|kind| kind != "human");
+    let not_the_user = is("isSidechain") || is("isMeta") || is("isCompactSummary") || is_told;
     let message = value.get("message").unwrap_or(&Value::Null);
     let steps = chat::message(message).into_iter().filter_map(|what| match what {
         What::User { .. } if is("isMeta") => None,

@@ -76,6 +76,8 @@ fn a_transcript_is_one_session_and_only_its_user_is_the_user() {
         json!({"type": "user", "sessionId": "s1", "timestamp": "2026-01-02T03:04:05Z", "message": {"role": "user", "content": "fix it"}}),
         json!({"type": "user", "isMeta": true, "sessionId": "s1", "message": {"role": "user", "content": "caveat"}}),
         json!({"type": "user", "isSidechain": true, "sessionId": "s1", "message": {"role": "user", "content": "sub task"}}),
+        json!({"type": "user", "origin": {"kind": "human"}, "sessionId": "s1", "message": {"role": "user", "content": "go on"}}),
+        json!({"type": "user", "origin": {"kind": "task-notification"}, "sessionId": "s1", "message": {"role": "user", "content": "found"}}),
         json!({"type": "assistant", "sessionId": "s1", "message": {"role": "assistant", "content": [
             {"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "id": "t", "name": "Read", "input": {"file_path": "/a"}}]}}),
         json!({"type": "user", "sessionId": "s1", "message": {"role": "user", "content": [
@@ -88,6 +90,8 @@ fn a_transcript_is_one_session_and_only_its_user_is_the_user() {
         [
             "user fix it",
             "says sub task",
+            "user go on",
+            "says found",
             r#"call t /Read {"file_path":"/a"}"#,
             r#"result t {"content":[{"type":"text","text":"gone"}]} true"#
         ]
