@@ -176,7 +176,8 @@ fn read_sketch() -> Sketch {
 pub(crate) fn answered_call(ledger: &Ledger, labels: Value, result: &str) -> u64 {
     let intent = intend(ledger, read_sketch(), 1);
     let payload = Some(ledger.put_payload(SUBJECT, result.as_bytes()).unwrap());
-    append(ledger, Record::Outcome(Outcome { payload, labels, ..Outcome::bare(intent, Status::Ok) }));
+    let size_bytes = result.len() as u64;
+    append(ledger, Record::Outcome(Outcome { payload, labels, size_bytes, ..Outcome::bare(intent, Status::Ok) }));
     intent
 }
 
