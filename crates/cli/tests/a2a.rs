@@ -140,9 +140,8 @@ fn an_agent_is_asked_and_denied_and_what_it_says_is_labelled_and_pinned() {
 
     // What would come to the client past the gateway, and what can be read in two ways, reaches nobody.
     let before = reached(&world);
-    let push = |name: &str| {
-        ask(&json!({"message": message("push"), "configuration": {name: {"url": "http://127.0.0.1:1"}}}))
-    };
+    let push =
+        |name: &str| ask(&json!({"message": message("push"), "configuration": {name: {"url": "http://127.0.0.1:1"}}}));
     // The SDK takes both, and others may take more.
     let (push, other) = (push("pushNotificationConfig"), push("push_notification_config"));
     let set = json!({"jsonrpc": "2.0", "id": 1, "method": "tasks/pushNotificationConfig/set", "params": {}});

@@ -140,7 +140,8 @@ mod tests {
         assert!(wants_push(&json!({"Configuration": {"PushNotificationConfig": {"url": "https://a.example"}}})));
         assert!(!push("historyLength") && !wants_push(&json!({})));
         assert!(!wants_push(&json!({"configuration": {"pushNotificationConfig": null}})));
-        let said = json!({"message": {"parts": [{"text": "no push notification"}]}, "metadata": {"pushNotification": 1}});
+        let said =
+            json!({"message": {"parts": [{"text": "no push notification"}]}, "metadata": {"pushNotification": 1}});
         assert!(!wants_push(&said), "what a message says is no configuration");
     }
 }
