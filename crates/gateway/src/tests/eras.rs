@@ -203,3 +203,58 @@ forbid (principal, action == Action::"files/write", resource) when { context.flo
         world.check().await;
     }
 }
+
+/// A server without sessions that wants the user's word before it answers a call.
+async fn serve_asking(stream: DuplexStream, seen: Seen) {
+    let (read, mut write) = split(stream);
+    let mut lines = BufReader::new(read).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        seen.lock().unwrap().push(message.clone());
+        let wish = json!({ "method": "elicitation/create", "params": { "message": "name?", "requestedSchema": { "type": "object" } } });
+        let result = match message["method"].as_str() {
+            Some("server/discover") => {
+                json!({ "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} } })
+            }
+            Some("tools/list") => {
+                json!({ "resultType": "complete", "tools": [{ "name": "ask", "inputSchema": { "type": "object" } }] })
+            }
+            Some("tools/call") => {
+                json!({ "resultType": "input_required", "requestState": "s", "inputRequests": { "who": wish } })
+            }
+            _ => Value::Null,
+        };
+        let unknown = json!({ "code": -32_601, "message": "unknown" });
+        let answer = match (message["id"].is_null(), result.is_null()) {
+            (true, _) => continue,
+            (false, true) => json!({ "jsonrpc": "2.0", "id": message["id"], "error": unknown }),
+            (false, false) => json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }),
+        };
+        write.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_cancelled_is_not_sent_again_when_its_client_answers_for_it() {
+    let world = World::with(ALLOW, limits()).await.unwrap();
+    let seen = world.seen.clone();
+    let mut client = world.connect_to(|server| drop(tokio::spawn(serve_asking(server, seen))));
+    open(&mut client).await;
+    let call = client.start("tools/call", json!({ "name": "ask", "arguments": {} })).await;
+    let asked = loop {
+        let line = client.read().await.unwrap();
+        if line["method"] == "elicitation/create" {
+            break line["id"].clone();
+        }
+    };
+    let cancelled = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": call } });
+    client.send(&cancelled.to_string()).await;
+    let answer = json!({ "jsonrpc": "2.0", "id": asked, "result": { "action": "accept", "content": {} } });
+    client.send(&answer.to_string()).await;
+    // The answer is judged beside what comes after it.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.request("tools/list", json!({})).await;
+    client.close().await;
+    assert_eq!(world.calls_seen(), ["ask"], "once");
+    world.check().await;
+}

@@ -87,6 +87,10 @@ pub(super) async fn run<R: AsyncRead + Unpin, S: AsyncRead + Unpin>(
                 older.listen(&mut ends).await?;
             }
             (Ok(Message::Notification(note)), true) if note.method == "notifications/cancelled" => {
+                // Else what the client answers for it later would send it again, after the record has its end.
+                if let Some(id) = call::cancelled(&note) {
+                    older.open.remove(&id);
+                }
                 ends.tell_server(line).await?;
             }
             (Ok(Message::Response(answer)), false) => older.answer(&mut ends, &answer).await?,
