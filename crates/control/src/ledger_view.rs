@@ -38,11 +38,43 @@ pub(crate) fn checkpoint(ledger: &Ledger) -> Option<CheckpointView> {
 
 /// State, entries checked, faults. Reads the files as an outsider would, beside the process that writes.
 pub(crate) fn verify(options: &Options) -> (VerificationState, u64, Vec<String>) {
-    match ledger::verify::verify(&options.ledger, &options.ledger_key, &ledger::verify::Options::default()) {
+    let how = ledger::verify::Options { witnesses: options.witnesses.clone(), ..ledger::verify::Options::default() };
+    match ledger::verify::verify(&options.ledger, &options.ledger_key, &how) {
         Ok(report) if report.faults.is_empty() => (VerificationState::Passed, report.entries, Vec::new()),
         Ok(report) => {
             (VerificationState::Failed, report.entries, report.faults.iter().map(ToString::to_string).collect())
         }
         Err(error) => (VerificationState::CouldNotRun, 0, vec![error.to_string()]),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use ledger::{Ledger, SigningKey};
+
+    use super::*;
+
+    #[test]
+    fn the_witnesses_that_are_asked_are_demanded() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = SigningKey::from_seed(&[3; 32]).unwrap();
+        let witness = SigningKey::from_seed(&[4; 32]).unwrap().named("witness.example").unwrap().witness_key();
+        let mut options = Options {
+            ledger: dir.path().to_owned(),
+            ledger_key: key.verifying_key(),
+            witnesses: Vec::new(),
+            policy: dir.path().to_owned(),
+            version: String::new(),
+            user: String::new(),
+        };
+        drop(Ledger::open(dir.path(), key, ledger::Options::new(jiff::Timestamp::UNIX_EPOCH)).unwrap());
+        assert_eq!(verify(&options), (VerificationState::Passed, 1, Vec::new()));
+        options.witnesses = vec![witness];
+        let (state, _, faults) = verify(&options);
+        assert!(
+            state == VerificationState::Failed && faults.iter().any(|fault| fault.contains("witness.example")),
+            "{faults:?}"
+        );
     }
 }

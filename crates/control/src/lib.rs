@@ -47,6 +47,8 @@ pub struct Options {
     pub ledger: PathBuf,
     /// The ledger's public key.
     pub ledger_key: ledger::VerifyingKey,
+    /// The witnesses whose cosignatures verification demands: those that are asked.
+    pub witnesses: Vec<ledger::VerifyingKey>,
     /// The operator's policy files.
     pub policy: PathBuf,
     /// The version to show.

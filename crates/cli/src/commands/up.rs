@@ -23,6 +23,7 @@ use crate::brake::GatewayBrake;
 use crate::home::Home;
 use crate::output;
 use crate::progress;
+use crate::settings;
 use crate::start::{self, Opened};
 
 /// Where the console listens unless told.
@@ -154,6 +155,7 @@ async fn serve(args: &Args, home: &Home, started: Started) -> anyhow::Result<Exi
     let options = Options {
         ledger: home.ledger(),
         ledger_key: key,
+        witnesses: settings::read(home.root())?.ledger.witness_keys()?,
         policy: home.policy(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         user: gateway::local_user(),

@@ -60,6 +60,7 @@ pub(crate) async fn start(folder: &Path) -> Started {
     let options = Options {
         ledger: ledger_folder.clone(),
         ledger_key: key.verifying_key(),
+        witnesses: Vec::new(),
         policy: folder.join("policy"),
         version: "0.1.0".to_owned(),
         user: "ada".to_owned(),
