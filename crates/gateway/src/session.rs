@@ -445,8 +445,10 @@ impl Sessions {
         }
         for (key, session) in changed {
             // A copy, so that no call waits for the disk.
+            let labels = session.labels().clone();
+            // After it: whose data enters is said before it does.
             let subjects = hold(&session.subjects).clone();
-            let saved = Saved { id: session.id.clone(), labels: session.labels().clone(), subjects };
+            let saved = Saved { id: session.id.clone(), labels, subjects };
             session.is_saved.store(true, Ordering::Release);
             if let Err(error) = disk::write_json(&self.file(&key), &saved) {
                 tracing::error!(%error, "what a session has seen could not be saved");
