@@ -39,6 +39,13 @@ fn a_tool_that_ran_against_a_denial_was_seen_all_the_same() {
     world.ok(&["approve", "--deny", &world.open_ask().to_string()]);
     world.hook(after("Bash", &input));
     assert_eq!(verdict(&world.bash(TOLD)), "ask");
+    let noted = world.records().into_iter().find_map(|(_, record)| match record {
+        Record::Log { event, details } if event == "seen without its call" => {
+            details["why"].as_str().map(str::to_owned)
+        }
+        _ => None,
+    });
+    assert!(noted.as_ref().is_some_and(|why| why.contains("said no")), "{noted:?}");
 }
 
 fn says(words: &str) -> Value {

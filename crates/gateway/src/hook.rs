@@ -176,11 +176,11 @@ impl Work<'_> {
             Some(State::Allowed(act, tool)) => (act, tool),
             Some(State::Asked(asking, pending)) => match self.answered_there(*asking, pending).await {
                 Ok(Admitted { permit, tool }) => (spend(permit).1, tool),
-                Err(refused) => return self.strays(result).await.and(Err(refused)),
+                Err(why) => return self.strays(result, &why).await,
             },
             None if self.is_decided_elsewhere() => return Ok(Verdict::Pass),
             // Asked too long ago, or allowed before a restart: the ledger has said so already.
-            None => return self.strays(result).await,
+            None => return self.strays(result, "it is not known here").await,
         };
         let body = result.to_string();
         let returned = Returned { body: &body, is_error: failed };
@@ -188,25 +188,26 @@ impl Work<'_> {
         concluded.map(|_| Verdict::Pass).map_err(|error| error.to_string())
     }
 
-    /// What a tool gave back counts as seen, whatever became of its call here.
-    async fn strays(&self, result: &Value) -> Result<Verdict, String> {
-        let seen = self.authority().strays(&self.caller, &self.errand(), result).await;
+    /// What a tool gave back counts as seen, whatever became of its call here. It ran already, so there is nothing to deny.
+    async fn strays(&self, result: &Value, why: &str) -> Result<Verdict, String> {
+        let seen = self.authority().strays(&self.caller, &self.errand(), (result, why)).await;
         seen.map(|()| Verdict::Pass).map_err(|error| error.to_string())
     }
 
     /// The tool ran although it was only asked: the human said yes at the agent's own prompt. That answer is
-    /// recorded, unless one was given elsewhere before, which counts; and the call is judged again under it.
+    /// recorded, unless one was given elsewhere before, which counts; and the call is judged again under it. Or why it is not
+    /// permitted.
     async fn answered_there(&self, asking: Asking<ToolUse>, mut pending: Pending) -> Result<Admitted<ToolUse>, String> {
-        let refused = |refusal: Refusal| answer::sentence("a tool that ran", &refusal);
         let answer = match pending.answered() {
             Some(_) if pending.is_over() => return Err(NoAnswer::Expired.to_string()),
             Some(Answer { answered, .. }) if !answered.approved => {
-                return Err(refused(Refusal::Rejected { ask: pending.ask, by: answered.by }));
+                return Err(format!("{} was asked and said no (ask {})", answered.by, pending.ask));
             }
             Some(answer) => answer,
             None => self.answers_there(pending).await.map_err(|error| error.to_string())?,
         };
-        self.authority().approved(&self.caller, asking, answer).await.map_err(refused)
+        let approved = self.authority().approved(&self.caller, asking, answer).await;
+        approved.map_err(|_refusal| "it was approved, and is denied as it is judged now".to_owned())
     }
 
     async fn answers_there(&self, pending: Pending) -> Result<Answer, NoAnswer> {

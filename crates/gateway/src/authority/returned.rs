@@ -199,13 +199,19 @@ impl Authority {
 
     /// A result came back of a call that is not open any more: what it says has been seen all the same. The record of it
     /// tells those who run the log again that they do not know everything.
-    pub(crate) async fn strays<C>(&self, caller: &Caller, errand: &Errand<C>, result: &Value) -> Result<(), Unshared> {
+    pub(crate) async fn strays<C>(
+        &self,
+        caller: &Caller,
+        errand: &Errand<C>,
+        (result, why): (&Value, &str),
+    ) -> Result<(), Unshared> {
         let tool = match self.catalogue.get(&errand.tool) {
             Known::Facts(facts) => facts,
             Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(errand)),
         };
         caller.session.belongs_to(&caller.principal);
-        let about = [("session", caller.session.id.clone()), ("tool", errand.tool.to_string())];
+        let about =
+            [("session", caller.session.id.clone()), ("tool", errand.tool.to_string()), ("why", why.to_owned())];
         let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
         let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
         // Where the ledger takes nothing more, the labels hold without it.

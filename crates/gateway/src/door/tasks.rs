@@ -348,7 +348,7 @@ async fn strays(authority: &Authority, caller: &Caller, key: &Key, said: &str) -
     let origin = authority.tasks.origin(key).unwrap_or_else(|| Origin::unknown(&key.server));
     // What cannot be read is a text for whoever reads it all the same.
     let value = serde_json::from_str(said).unwrap_or_else(|_| json!(said));
-    authority.strays(caller, &origin.errand(), &value).await
+    authority.strays(caller, &origin.errand(), (&value, "it is of a task")).await
 }
 
 #[cfg(test)]
