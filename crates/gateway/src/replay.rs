@@ -255,7 +255,8 @@ fn recompute_part(
         if let Some((time, intent)) = record::intent::<Action, Decision>(&bytes) {
             let is_imported = intent.action.principal.evidence.contains_key("imported");
             sighting.intent((index, is_imported), &intent, time);
-            spending.intent(index, intent.action.facts.get(USED).filter(|_| intent.decision.effect == Effect::Permit));
+            let used = intent.action.facts.get(USED).filter(|_| intent.decision.effect == Effect::Permit);
+            spending.intent((index, intent.now), used);
             recompute.add_typed(index, &intent);
             recompute.approved(index, &intent, &approvals);
             continue;
@@ -283,7 +284,7 @@ fn recompute_part(
         let is_imported = intent.action.pointer("/principal/evidence/imported").is_some();
         sighting.intent((index, is_imported), &intent, entry.time);
         let fact = intent.action.get("facts").and_then(|facts| facts.get(USED));
-        spending.intent(index, fact.filter(|_| intent.permits()));
+        spending.intent((index, intent.now), fact.filter(|_| intent.permits()));
         match whole(intent, |payload| log.payload(payload)) {
             Whole::There(intent) => {
                 recompute.add(index, &intent);
