@@ -46,6 +46,21 @@ pub(crate) struct Accounts(HashMap<String, Account>);
 struct Account {
     since: Timestamp,
     used: u64,
+    /// The window that was left last, and what was used of it: a clock that was wrong for a moment comes back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<(Timestamp, u64)>,
+}
+
+impl Account {
+    /// What was used of a window that is about to be entered.
+    fn known(&self, since: Timestamp) -> u64 {
+        self.left.filter(|(left, _)| *left == since).map_or(0, |(_, used)| used)
+    }
+
+    /// Another window begins, or goes on, in which so much more was used.
+    fn enters(&mut self, since: Timestamp, more: u64) {
+        *self = Self { since, used: self.known(since).saturating_add(more), left: Some((self.since, self.used)) };
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,7 +98,7 @@ impl Accounts {
             let account = self.0.get_mut(&charge.account).map(|account| {
                 // A clock that was wrong for a moment, far ahead: else what was used would count until it is there again.
                 if next.is_ok_and(|next| account.since > next) {
-                    account.since = since;
+                    account.enters(since, account.used);
                 }
                 *account
             });
@@ -91,7 +106,7 @@ impl Accounts {
                 // A clock that was put back opens no window anew.
                 Some(account) if account.since >= since => (account.since, account.used),
                 None if self.0.len() >= ACCOUNTS_MAX && !self.forget_old(now) => (since, u64::MAX),
-                _ => (since, 0),
+                account => (since, account.map_or(0, |account| account.known(since))),
             };
             let asks = charge.budget.measure == Measure::Asks;
             uses.insert(charge.account, Used { used, cost: charge.cost, since, asks });
@@ -119,9 +134,9 @@ impl Accounts {
     }
 
     fn add(&mut self, name: &str, since: Timestamp, cost: u64) {
-        let account = self.0.entry(name.to_owned()).or_insert(Account { since, used: 0 });
+        let account = self.0.entry(name.to_owned()).or_insert(Account { since, used: 0, left: None });
         if account.since < since {
-            *account = Account { since, used: 0 };
+            account.enters(since, 0);
         }
         account.used = account.used.saturating_add(cost);
     }

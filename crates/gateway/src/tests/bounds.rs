@@ -109,8 +109,9 @@ async fn a_clock_that_is_put_back_opens_no_window_anew_and_uses_up_no_later_one(
     assert_eq!((used(0), used(59)), (0, 1));
     assert_eq!((used(61), used(59), used(62)), (0, 1, 2), "the next window, a little back, and on");
     assert_eq!(used(2 * 86_400), 0, "far ahead");
-    assert_eq!((used(63), used(64)), (1, 2), "what was used counts now");
+    assert_eq!((used(63), used(64)), (4, 5), "what was used then counts now, and what was before");
     assert_eq!((used(121), used(122)), (0, 1), "and in no later window");
+    assert_eq!((used(-86_400), used(123), used(124)), (2, 2, 3), "far back for a moment renews nothing");
     world.check().await;
 }
 
