@@ -29,14 +29,20 @@ const PARAM_PREFIX: &str = "mcp-param-";
 /// How long a client may take to send a body.
 const BODY_WAIT: Duration = Duration::from_secs(30);
 
-/// Turns a reply into events of a stream that has begun.
+/// Turns a reply into events of a stream that has begun, to its end or until the client leaves: then nobody waits for more.
 pub(super) async fn into_events(reply: HttpResponse<Reply>, to: &mpsc::Sender<Bytes>, id: &Id) {
     match reply.into_body() {
         Reply::Stream(mut events) => {
-            while let Some(event) = events.recv().await {
-                if to.send(event).await.is_err() {
-                    return;
+            let all = async {
+                while let Some(event) = events.recv().await {
+                    if to.send(event).await.is_err() {
+                        return;
+                    }
                 }
+            };
+            tokio::select! {
+                () = all => {}
+                () = to.closed() => {}
             }
         }
         Reply::Whole(Some(bytes)) if Message::read(bytes.clone()).is_ok() => {
@@ -247,6 +253,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Else what the server does for it goes on as long as the server says nothing.
+    #[tokio::test]
+    async fn a_stream_is_let_go_when_its_client_leaves() {
+        let request = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let Ok(Message::Request(request)) = Message::read(request) else { panic!("a request") };
+        let ((server, events), (to, client)) = (mpsc::channel(1), mpsc::channel(1));
+        let passes = into_events(stream(StatusCode::OK, HeaderMap::new(), events), &to, &request.id);
+        let leaves = async { drop(client) };
+        let done = async { tokio::join!(passes, leaves) };
+        tokio::time::timeout(Duration::from_secs(10), done).await.unwrap();
+        assert!(server.is_closed());
+    }
 
     #[test]
     fn a_header_of_an_argument_says_what_the_argument_says() {
