@@ -91,8 +91,9 @@ impl Control {
         self.catch_up().await?;
         let answered = self.blocking(move |control| control.check_answer(ask, &request, caller)).await?;
         let now = Timestamp::now();
-        let append =
-            self.ledger().append(Record::Answered(answered), now).map_err(|error| Problem::internal(&error))?;
+        // The agent's own prompt may have been answered since.
+        let append = self.ledger().answer(answered, now).map_err(|error| Problem::internal(&error))?;
+        let append = append.ok_or_else(already_answered)?;
         append.await.map_err(|error| Problem::internal(&error))?;
         self.catch_up().await?;
         self.blocking(move |control| control.ask_now(ask)).await
@@ -114,7 +115,7 @@ impl Control {
                 return Err(Problem::conflict("ask-expired", "this ask has expired; the call was denied"));
             }
             AskState::Approved | AskState::Denied => {
-                return Err(Problem::conflict("ask-answered", "this ask has already been answered"));
+                return Err(already_answered());
             }
         }
         if !bool::from(asked.binding.as_bytes().ct_eq(request.binding.as_bytes())) {
@@ -169,6 +170,10 @@ impl Control {
         let pids = self.action(asked.intent).map(|(action, _)| known_pids(&action)).unwrap_or_default();
         refuse_agents(peer, &pids)
     }
+}
+
+fn already_answered() -> Problem {
+    Problem::conflict("ask-answered", "this ask has already been answered")
 }
 
 /// Process ids that the principal's evidence names: `pid` and everything that ends in `_pid`, at any depth.

@@ -198,18 +198,20 @@ impl Work<'_> {
     /// recorded, unless one was given elsewhere before, which counts; and the call is judged again under it. Or why it is not
     /// permitted.
     async fn answered_there(&self, asking: Asking<ToolUse>, mut pending: Pending) -> Result<Admitted<ToolUse>, String> {
+        let ask = pending.ask;
         let answer = match pending.answered() {
             Some(_) if pending.is_over() => return Err(NoAnswer::Expired.to_string()),
-            Some(Answer { answered, .. }) if !answered.approved => {
-                return Err(format!("{} was asked and said no (ask {})", answered.by, pending.ask));
-            }
             Some(answer) => answer,
             None => self.answers_there(pending).await.map_err(|error| error.to_string())?,
         };
+        if !answer.answered.approved {
+            return Err(format!("{} was asked and said no (ask {ask})", answer.answered.by));
+        }
         let approved = self.authority().approved(&self.caller, asking, answer).await;
         approved.map_err(|_refusal| "it was approved, and is denied as it is judged now".to_owned())
     }
 
+    /// Records that he said yes there, and answers what counts.
     async fn answers_there(&self, pending: Pending) -> Result<Answer, NoAnswer> {
         let answered = Answered {
             ask: pending.ask,
@@ -219,7 +221,9 @@ impl Work<'_> {
             binding: pending.binding.clone(),
             nonce: nonce().map_err(|_| NoAnswer::Unrecorded)?,
         };
-        self.authority().journal.note(Record::Answered(answered));
+        let journal = &self.authority().journal;
+        // One that is on its way from elsewhere counts, and is waited for.
+        drop(journal.ledger().answer(answered, journal.now()).map_err(|_| NoAnswer::Unrecorded)?);
         pending.answer().await
     }
 

@@ -12,6 +12,7 @@
 //! After a failed write or sync nothing is known about the journal's tail: the ledger refuses everything
 //! until it is opened again, which reads what is really there.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -57,6 +58,9 @@ pub(crate) struct Shared {
     /// Who hears of answers, and of how many entries are durable.
     pub(crate) answers: broadcast::Sender<Arc<Stored>>,
     pub(crate) length: watch::Sender<u64>,
+    /// The asks that were answered last. Held while an answer is written, before all other locks: of two that come at once
+    /// one is.
+    pub(crate) answered: Mutex<VecDeque<u64>>,
     /// The key that signs now. Set before `sealed` is told.
     pub(crate) signs: Mutex<VerifyingKey>,
     /// Where the key lies, if it can be rotated.

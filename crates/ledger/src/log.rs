@@ -26,11 +26,14 @@ use crate::lock::Lock;
 use crate::note::{NoteError, SignedCheckpoint, SigningKey, VerifyingKey};
 use crate::payload::{Keys, PAYLOAD_SIZE_MAX, PayloadError};
 use crate::read::{self, RawEntries, ReadError, Stored};
-use crate::record::{Intent, Outcome, Payload, Record, Status, Written};
+use crate::record::{Answered, Intent, Outcome, Payload, Record, Status, Written};
 use crate::recover;
 use crate::seal::Sealer;
 use crate::storage::{Disk, Storage};
 use crate::tree::{Hash, leaf_hash};
+
+/// Of so many answers the last are known, to write no second one beside them.
+const ANSWERED_MAX: usize = 1_024;
 
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -191,6 +194,7 @@ impl Ledger {
             sealed: Condvar::new(),
             answers: broadcast::Sender::new(options.subscriber_max),
             length: watch::Sender::new(0),
+            answered: Mutex::default(),
             options,
             signs: Mutex::new(sealer.key().verifying_key()),
             key_file,
@@ -245,6 +249,23 @@ impl Ledger {
         let answer = matches!(entry.record, Record::Answered(_)).then(|| entry.clone());
         let kept = Kept { effect: Effect::of(&entry.record), haste, answer };
         self.shared.accept(&entry, kept)
+    }
+
+    /// Writes an answer; `None` if another to the same ask was written a moment ago, which counts. Whoever answers looks into
+    /// the log before; but at the console and at an agent's own prompt a person may answer at once, and a second answer is a
+    /// fault of the log.
+    pub fn answer(&self, answered: Answered, now: Timestamp) -> Result<Option<Append>, AppendError> {
+        let mut lately = self.shared.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = answered.ask;
+        if lately.contains(&ask) {
+            return Ok(None);
+        }
+        let append = self.append(Record::Answered(answered), now)?;
+        lately.push_back(ask);
+        if lately.len() > ANSWERED_MAX {
+            lately.pop_front();
+        }
+        Ok(Some(append))
     }
 
     /// Writes an intent, which the caller is about to wait for: if nobody else syncs and the disk is quick, the

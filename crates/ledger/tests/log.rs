@@ -177,6 +177,19 @@ async fn subscribers_hear_of_durable_answers_alone_and_in_order() {
     assert!(answers.try_recv().is_err(), "nothing but answers");
 }
 
+#[test]
+fn of_two_answers_to_one_ask_that_come_at_once_one_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, _) = open(dir.path());
+    let ask = append(&ledger, asked(append(&ledger, intent("deny", 1)), "b"));
+    let Record::Answered(answer) = answered(ask, "b") else { unreachable!() };
+    let first = ledger.answer(answer.clone(), now()).unwrap().unwrap().wait().unwrap().index();
+    assert!(ledger.answer(answer.clone(), now()).unwrap().is_none());
+    assert_eq!(ledger.len(), first + 1);
+    let other = ledger::record::Answered { ask: ask + 100, ..answer };
+    assert!(ledger.answer(other, now()).unwrap().is_some(), "to another ask");
+}
+
 #[tokio::test]
 async fn an_outcome_nobody_waits_for_becomes_durable() {
     let dir = tempfile::tempdir().unwrap();
