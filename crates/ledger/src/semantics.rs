@@ -122,6 +122,8 @@ impl Clock {
 
 /// An answer that is on its way when the ask ends may be recorded after that.
 const ANSWERED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+/// What is approved in an ask's last moment is judged again, and so given its time, after that.
+const USED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 /// In a log that is being written a gap may still close that was noticed so short a time before its last entry: the gateway
 /// waits ten minutes for an answer, and for a person before that.
 const UNDER_WAY_MAX: SignedDuration = SignedDuration::from_mins(15);
@@ -403,8 +405,9 @@ impl Semantics {
         if ask.ended.is_some() {
             faults.push(format!("it uses ask {number}, which had ended without an answer"));
         }
+        let now = brief.now.as_ref().and_then(Time::get);
         if ask.answer.as_ref().is_some_and(|answer| answer.scope == Some(Scope::Once))
-            && ask.expires.zip(brief.now.as_ref().and_then(Time::get)).is_some_and(|(expires, now)| now > expires)
+            && ask.expires.zip(now).is_some_and(|(expires, now)| now.duration_since(expires) > USED_WITHIN)
         {
             faults.push(format!("the approval of ask {number} had expired"));
         }
@@ -559,6 +562,19 @@ mod tests {
         for order in [[held, asked, expired, answered, uses], [held, asked, answered, expired, uses]] {
             assert_eq!(said(&order), ["it uses ask 1, which had ended without an answer"]);
         }
+    }
+
+    #[test]
+    fn what_is_approved_once_is_used_before_the_ask_expires_or_in_that_moment() {
+        let [held, asked, mut answered, uses, _] = course();
+        answered["scope"] = json!("once");
+        let at = |now: &str| {
+            let mut uses = uses.clone();
+            uses["now"] = json!(now);
+            said(&[&held, &asked, &answered, &uses])
+        };
+        assert_eq!(at("2026-01-02T04:00:10Z"), [] as [&str; 0]);
+        assert_eq!(at("2026-01-02T04:00:11Z"), ["the approval of ask 1 had expired"]);
     }
 
     /// A call that is held back, the ask, an approval for the session, its use; and the end of the ask.
