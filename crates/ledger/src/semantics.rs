@@ -65,7 +65,7 @@ pub(crate) struct Reference {
 /// Takes the entries in order.
 pub(crate) struct Semantics {
     complete: bool,
-    /// Somebody is writing: open intents may be in flight.
+    /// Somebody is writing, or was when this was copied: what is not there may still come.
     live: bool,
     /// What was before this entry was pruned, and is taken to have been as it should.
     start: u64,
@@ -136,6 +136,8 @@ struct Run {
     lines: Vec<Numbered>,
     intents: u64,
     sent: u64,
+    /// It ended in order, so that nothing was under way.
+    drained: bool,
 }
 
 /// The numbers of one session's calls to one server.
@@ -489,6 +491,7 @@ impl Semantics {
                 self.settled = true;
             }
             "drained" => {
+                self.run.drained = true;
                 if let Some(details) = brief.details.as_ref().filter(|_| self.complete && self.settled) {
                     self.run.total(details, faults);
                 }
@@ -509,8 +512,15 @@ impl Semantics {
         }
     }
 
-    pub(crate) fn finish(self, report: &mut Report) -> Used {
+    pub(crate) fn finish(mut self, report: &mut Report) -> Used {
         let mut faults = Vec::new();
+        // A crash leaves what a log that is being written has; the next start closes it.
+        let is_under_way = self.live || !self.run.drained;
+        for line in self.open.values().filter_map(|permitted| permitted.line).filter(|_| is_under_way) {
+            if let Some(numbered) = self.run.lines.get_mut(line) {
+                numbered.acts.without += 1;
+            }
+        }
         let before = self.latest.map(|latest| latest.checked_sub(UNDER_WAY_MAX).unwrap_or(Timestamp::MIN));
         report.unjudged = self.run.settle(before.unwrap_or(Timestamp::MAX), &mut faults);
         for text in faults {
@@ -523,10 +533,11 @@ impl Semantics {
             }
         }
         for (intent, permitted) in self.open {
-            if self.live {
+            if is_under_way {
                 report.in_flight.push(intent);
             } else {
-                let text = "it was permitted and has no outcome; the next start will say `unknown`";
+                let text =
+                    "it was permitted and has no outcome, and the gateway ended in order after it (record.md, rule 1)";
                 report.fault(permitted.file.as_ref(), text).entry = Some(intent);
             }
         }
@@ -618,6 +629,33 @@ mod tests {
             said(&[held, asked, expired, &late]),
             ["it answers ask 1, which had ended at 2026-01-02T03:04:05Z (record.md, rule 2)"]
         );
+    }
+
+    #[test]
+    fn what_a_crash_left_open_is_told_and_what_an_orderly_end_did_is_a_fault() {
+        let permitted = |sequence: u64| {
+            json!({"kind": "intent", "decision": {"effect": {"effect": "permit"}},
+                "action": {"tool": {"server": "a", "name": "b"}}, "snapshot": "p", "now": "2026-01-02T03:04:05Z",
+                "session": "s", "sequence": sequence})
+        };
+        let outcome =
+            json!({"kind": "outcome", "intent": 1, "status": "ok", "duration_us": 1, "size_bytes": 1, "upstream": 2});
+        let drained = json!({"kind": "log", "event": "drained"});
+        let found = |entries: &[Value]| {
+            let (mut semantics, mut report) = (Semantics::new(true, false, 0), Report::default());
+            for (index, entry) in entries.iter().enumerate() {
+                let mut entry = entry.clone();
+                (entry["v"], entry["time"]) = (json!(1), json!("2026-01-02T03:04:05Z"));
+                let bytes = canonical::to_vec(&entry).unwrap();
+                semantics.entry(index as u64, &Arc::from("journal"), &bytes, &mut report);
+            }
+            semantics.finish(&mut report);
+            (report.faults.len(), report.in_flight)
+        };
+        let mut entries = vec![permitted(1), permitted(2), outcome];
+        assert_eq!(found(&entries), (0, vec![0]), "and the act that is not recorded is that call's");
+        entries.push(drained);
+        assert_eq!(found(&entries), (2, vec![]), "the call, and the act");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::handover::{self, Chain};
 use crate::journal::{self, Kind};
 use crate::lock;
 use crate::note::{NoteError, SignedCheckpoint, VerifyingKey};
-use crate::read::{JOURNAL, ReadError, Reader};
+use crate::read::{self, JOURNAL, ReadError, Reader};
 use crate::record::Record;
 use crate::seal::{CHECKPOINT, OPEN, read_open};
 use crate::semantics::Semantics;
@@ -115,9 +115,9 @@ pub struct Report {
     pub contradicted: Vec<(u64, String)>,
     /// How many entries each of them vouches for.
     pub witnessed: BTreeMap<String, u64>,
-    /// Permitted intents that are still being carried out.
+    /// Permitted intents that are still being carried out, or were when the gateway was killed or the log copied.
     pub in_flight: Vec<u64>,
-    /// Calls that seem to be left out and may still come, because the log is being written.
+    /// Calls that seem to be left out and may still come, because the log is being written or was when it was copied.
     pub unjudged: u64,
     /// Entries that are dated before others in front of them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,10 +162,12 @@ pub(crate) fn verify_storage(
         None
     });
     let start = pruned.as_ref().map_or(0, |pruned| pruned.to);
+    // A copy has no journal, and ends wherever the log was when it was made.
+    let is_copy = read::numbers(storage.as_ref(), JOURNAL)?.is_empty();
     let mut verifier = Verifier {
         storage: storage.as_ref(),
         report: Report { pruned, ..report },
-        semantics: Semantics::new(options.complete, live, start),
+        semantics: Semantics::new(options.complete, live || is_copy, start),
         start,
         known: HashSet::from([CHECKPOINT.to_owned(), OPEN.to_owned(), lock::LOCK.to_owned()]),
         live,

@@ -338,6 +338,23 @@ fn what_a_scan_found_is_there_and_as_it_was() {
 }
 
 #[test]
+fn a_copy_that_was_made_while_a_call_was_under_way_has_no_fault() {
+    let (dir, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (ledger, _) = open(dir.path());
+    let open = append(&ledger, intent("permit", 1));
+    call(&ledger, 3);
+    ledger.seal().unwrap();
+    copy_all(dir.path(), copy.path());
+    for file in ["lock", "open"] {
+        fs::remove_file(copy.path().join(file)).unwrap();
+    }
+    fs::remove_dir_all(copy.path().join("journal")).unwrap();
+    let report = check(copy.path());
+    assert_eq!((faults(&report), report.in_flight, report.unjudged), (String::new(), vec![open], 1), "2 may come");
+    drop(ledger);
+}
+
+#[test]
 fn a_log_can_be_verified_while_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let (ledger, _) = open(dir.path());

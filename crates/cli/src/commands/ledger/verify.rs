@@ -300,11 +300,14 @@ fn report_text(report: &Report, options: &verify::Options) -> String {
         lines.push(format!("unknown    {entries} of the kind `{kind}`, which this version does not know"));
     }
     if !report.in_flight.is_empty() {
-        lines.push(format!("in flight  {} permitted calls have no outcome yet", report.in_flight.len()));
+        let calls = plural(report.in_flight.len() as u64, "permitted call");
+        lines.push(format!("in flight  {calls} without an outcome yet; after a crash the next start says `unknown`"));
     }
     if report.unjudged > 0 {
         let calls = plural(report.unjudged, "call");
-        lines.push(format!("unjudged   {calls} not judged yet, because the log is being written"));
+        lines.push(format!(
+            "unjudged   {calls} not judged yet, because the log is being written or was when it was copied"
+        ));
     }
     if let Some(WentBack { entry, entries, seconds }) = report.went_back {
         let (entries, seconds) = (plural(entries, "entry"), plural(seconds.unsigned_abs(), "second"));
