@@ -1,7 +1,7 @@
 //! What the fuzz targets call. Built for them alone (`cfg(fuzzing)`); each panics where a parser breaks its word.
 
 use crate::note::SignedCheckpoint;
-use crate::{canonical, journal, note, read, tile};
+use crate::{Stored, canonical, journal, note, tile};
 
 /// Canonical JSON read back and written again is the same bytes.
 pub fn canonical(data: &[u8]) {
@@ -19,7 +19,7 @@ pub fn frame(data: &[u8]) {
         assert!(found.offset >= end, "frames overlap");
         end = found.offset + 1;
     }
-    let _ = read::parse(0, data);
+    let _ = Stored::parse(0, data);
 }
 
 /// Notes and checkpoints.
