@@ -209,25 +209,25 @@ impl Authority {
             Known::Facts(facts) => facts,
             Known::Quarantined | Known::Unknown => Arc::new(unknown_tool(errand)),
         };
+        let entry = self.astray(caller, &errand.tool, why);
+        caller.session.calls((&tool, entry), &errand.arguments, &self.memory).await?;
+        self.hears(caller, (&tool, entry), (result, None)).await.map(drop)
+    }
+
+    /// Records that something is seen of which there is no call, for whose entry it counts.
+    fn astray(&self, caller: &Caller, tool: &ToolId, why: &str) -> u64 {
         caller.session.belongs_to(&caller.principal);
-        let about =
-            [("session", caller.session.id.clone()), ("tool", errand.tool.to_string()), ("why", why.to_owned())];
+        let about = [("session", caller.session.id.clone()), ("tool", tool.to_string()), ("why", why.to_owned())];
         let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
         let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
         // Where the ledger takes nothing more, the labels hold without it.
-        let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
-        caller.session.calls((&tool, entry), &errand.arguments, &self.memory).await?;
-        self.hears(caller, (&tool, entry), (result, None)).await.map(drop)
+        noted.unwrap_or_else(|| self.journal.ledger().len())
     }
 
     /// Words came as the user's of which nobody knows whose they are: they have been seen, as anyone's.
     pub(crate) async fn disowns(&self, caller: &Caller, words: &str) -> Result<(), Unshared> {
         let tool = overheard::facts(&caller.principal.agent);
-        let about = [("session", caller.session.id.clone()), ("tool", tool.id.to_string())];
-        let details = about.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
-        let noted = self.journal.note(Record::Log { event: SEEN_ASTRAY.to_owned(), details });
-        // Where the ledger takes nothing more, the labels hold without it.
-        let entry = noted.unwrap_or_else(|| self.journal.ledger().len());
+        let entry = self.astray(caller, &tool.id, "nobody knows whose words they are");
         self.hears(caller, (&tool, entry), (&Value::from(words), None)).await.map(drop)
     }
 
