@@ -514,8 +514,9 @@ impl Semantics {
 
     pub(crate) fn finish(mut self, report: &mut Report) -> Used {
         let mut faults = Vec::new();
-        // A crash leaves what a log that is being written has; the next start closes it.
-        let is_under_way = self.live || !self.run.drained;
+        // A crash leaves what a log that is being written has; the next start closes it. After an orderly end nothing is open,
+        // in a copy neither.
+        let is_under_way = !self.run.drained;
         for line in self.open.values().filter_map(|permitted| permitted.line).filter(|_| is_under_way) {
             if let Some(numbered) = self.run.lines.get_mut(line) {
                 numbered.acts.without += 1;
@@ -641,8 +642,8 @@ mod tests {
         let outcome =
             json!({"kind": "outcome", "intent": 1, "status": "ok", "duration_us": 1, "size_bytes": 1, "upstream": 2});
         let drained = json!({"kind": "log", "event": "drained"});
-        let found = |entries: &[Value]| {
-            let (mut semantics, mut report) = (Semantics::new(true, false, 0), Report::default());
+        let found = |live: bool, entries: &[Value]| {
+            let (mut semantics, mut report) = (Semantics::new(true, live, 0), Report::default());
             for (index, entry) in entries.iter().enumerate() {
                 let mut entry = entry.clone();
                 (entry["v"], entry["time"]) = (json!(1), json!("2026-01-02T03:04:05Z"));
@@ -653,9 +654,10 @@ mod tests {
             (report.faults.len(), report.in_flight)
         };
         let mut entries = vec![permitted(1), permitted(2), outcome];
-        assert_eq!(found(&entries), (0, vec![0]), "and the act that is not recorded is that call's");
+        assert_eq!(found(false, &entries), (0, vec![0]), "and the act that is not recorded is that call's");
         entries.push(drained);
-        assert_eq!(found(&entries), (2, vec![]), "the call, and the act");
+        assert_eq!(found(false, &entries), (2, vec![]), "the call, and the act");
+        assert_eq!(found(true, &entries).1, [] as [u64; 0], "nor is it under way in a copy");
     }
 
     #[test]
