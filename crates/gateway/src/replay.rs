@@ -177,11 +177,13 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
     pub fn add(&mut self, entry: u64, intent: &Intent) {
         match typed(intent) {
             Ok(intent) => self.add_typed(entry, &intent),
-            Err(error) => {
-                self.result.decisions += 1;
-                self.result.faults.push(Fault { entry, message: error.to_string() });
-            }
+            Err(error) => self.unreadable(entry, &error),
         }
+    }
+
+    fn unreadable(&mut self, entry: u64, error: &Unreadable) {
+        self.result.decisions += 1;
+        self.result.faults.push(Fault { entry, message: error.to_string() });
     }
 
     fn add_typed(&mut self, entry: u64, intent: &Typed) {
@@ -190,8 +192,9 @@ impl<F: FnMut(&str) -> Result<Vec<u8>, String>> Recompute<F> {
         self.result.faults.extend(checked.err().map(|message| Fault { entry, message }));
     }
 
-    /// Checks what a decision says of its session and of an approval.
-    fn approved(&mut self, entry: u64, intent: &Typed, approvals: &Approvals<'_>) {
+    /// The same, and what a decision says of its session and of an approval.
+    fn judge(&mut self, entry: u64, intent: &Typed, approvals: &Approvals<'_>) {
+        self.add_typed(entry, intent);
         let tool = |snapshot: &str, id: &ToolId| self.snapshots.get(snapshot).ok().map(|compiled| compiled.tool(id));
         let checked = Approvals::session(intent).and_then(|()| approvals.check(entry, intent, tool));
         if let Err(message) = checked {
@@ -257,8 +260,7 @@ fn recompute_part(
             sighting.intent((index, is_imported), &intent, time);
             let used = intent.action.facts.get(USED).filter(|_| intent.decision.effect == Effect::Permit);
             spending.intent((index, intent.now), used);
-            recompute.add_typed(index, &intent);
-            recompute.approved(index, &intent, &approvals);
+            recompute.judge(index, &intent, &approvals);
             continue;
         }
         let entry = match Stored::parse(index, &bytes) {
@@ -286,11 +288,10 @@ fn recompute_part(
         let fact = intent.action.get("facts").and_then(|facts| facts.get(USED));
         spending.intent((index, intent.now), fact.filter(|_| intent.permits()));
         match whole(intent, |payload| log.payload(payload)) {
-            Whole::There(intent) => {
-                recompute.add(index, &intent);
-                // An action that cannot be read was said to be one.
-                typed(&intent).iter().for_each(|intent| recompute.approved(index, intent, &approvals));
-            }
+            Whole::There(intent) => match typed(&intent) {
+                Ok(intent) => recompute.judge(index, &intent, &approvals),
+                Err(error) => recompute.unreadable(index, &error),
+            },
             Whole::Erased(_) => recompute.result.erased += 1,
         }
     }

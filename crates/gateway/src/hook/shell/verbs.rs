@@ -205,6 +205,7 @@ impl Walk {
             return self.give_up();
         }
         let mut walk = Walk::from(None);
+        // No file there lies outside our project: every path begins with none.
         walk.project = Some(PathBuf::new());
         walk.nesting = self.nesting + 1;
         walk.script(script);
