@@ -13,8 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// The size of the file that is overwritten again and again, as a segment is once.
-const SPACE: usize = 8 << 20;
+use super::raw::{SEGMENT, zeros};
 
 struct Queue {
     file: File,
@@ -56,7 +55,7 @@ impl Queue {
             let (end, offset) = (state.next, state.offset);
             let spare = std::mem::take(&mut state.spare);
             let mut group = std::mem::replace(&mut state.unwritten, spare);
-            let offset = if offset + group.len() > SPACE { 0 } else { offset };
+            let offset = if offset + group.len() > SEGMENT { 0 } else { offset };
             state.offset = offset + group.len();
             drop(state);
             let synced = self.file.write_all_at(&group, offset as u64).and_then(|()| self.file.sync_data());
@@ -112,9 +111,7 @@ impl Future for Append {
 
 /// Durable appends per second of so many callers, each with a frame of an entry's size.
 pub(crate) fn appends(path: &Path, callers: usize, size: usize, time: Duration) -> anyhow::Result<f64> {
-    let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-    file.write_all_at(&vec![0; SPACE], 0)?;
-    file.sync_all()?;
+    let file = zeros(path)?;
     let queue = Arc::new(Queue { file, state: Mutex::default(), durable: AtomicU64::new(0) });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
     let frame = (size + 64).next_multiple_of(8);

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The size of a segment of the journal.
-const SEGMENT: usize = 8 << 20;
+pub(super) const SEGMENT: usize = 8 << 20;
 
-/// A group of frames, and its syncs so far.
+/// Frames that are written and synced together.
 struct Group {
     bytes: Vec<u8>,
     callers: usize,
@@ -92,7 +92,7 @@ pub(crate) fn sequential(folder: &Path, (callers, size): (usize, usize), time: D
 }
 
 /// A file of zeros that are on the disk.
-fn zeros(path: &Path) -> io::Result<File> {
+pub(super) fn zeros(path: &Path) -> io::Result<File> {
     let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
     file.write_all_at(&vec![0; SEGMENT], 0)?;
     file.sync_all()?;
